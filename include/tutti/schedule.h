@@ -1,0 +1,164 @@
+// A schedule: what one rank does in one collective call, as a plain value.
+//
+// No pointer, element type, reduction operator, tag or communicator is inside, so a schedule is built once per
+// (algorithm, rank, shape, chunking) and serves every size and type; it can be printed, proved, priced and run.
+//
+// Chunks. Every buffer is cut into chunks; a schedule names chunks, never bytes. `blocks` and `chunks_per_block`
+// fix how many there are:
+//
+//   collective                          input chunks   output chunks   blocks
+//   all_reduce reduce broadcast scan     C              C              1 block of C chunks
+//   all_gather, gather                   C              p*C            block r = what rank r contributes
+//   reduce_scatter, scatter              p*C            C              block r = what rank r ends up with
+//   all_to_all                           p*C            p*C            input block d goes to rank d, output block s came from s
+//   barrier                              1              1              one chunk of zero bytes: a barrier is an all_reduce of nothing
+//   send_recv                            C              C              (per peer: see algorithms/send_recv)
+//
+// The input of `gather` exists everywhere, its output only at the root, and so on as in MPI; a schedule must not
+// touch what does not exist. In scatter the input, in broadcast the input exists at the root only.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "tutti/result.h"
+#include "tutti/types.h"
+
+namespace tutti {
+
+enum class Buffer : std::uint8_t { input, output, scratch };
+[[nodiscard]] std::string_view name(Buffer buffer) noexcept;
+
+// Chunks [chunk, chunk + count) of one buffer.
+struct Slice {
+  Buffer buffer = Buffer::input;
+  std::uint32_t chunk = 0;
+  std::uint32_t count = 1;
+
+  friend bool operator==(const Slice&, const Slice&) = default;
+  [[nodiscard]] bool overlaps(const Slice& other) const noexcept {
+    return buffer == other.buffer && chunk < other.chunk + other.count && other.chunk < chunk + count;
+  }
+};
+
+// The closed set of steps. The first four are what builders write; the last two are made by a pass only
+// (src/schedule/passes), and the passed schedule is verified again.
+enum class StepKind : std::uint8_t {
+  send,         // from -> peer
+  recv,         // peer -> to
+  reduce,       // to = to (+) from, or from (+) to: see Step::from_is_left
+  copy,         // to = from
+  recv_reduce,  // fused: to = to (+) (what arrives from peer), without a stop in scratch
+  fold,         // fused: to = operand_0 (+) operand_1 (+) ... in one pass over memory, rounded once
+};
+[[nodiscard]] std::string_view name(StepKind kind) noexcept;
+
+struct Step {
+  StepKind kind = StepKind::copy;
+  bool from_is_left = false;     // reduce, recv_reduce: the operand comes before `to` in rank order
+  std::uint16_t channel = 0;     // send, recv: an independent FIFO stream between two ranks
+  Rank peer = kNoRank;           // send, recv
+  Slice from;                    // send, reduce, copy
+  Slice to;                      // recv, reduce, copy, fold
+  std::uint32_t operand_begin = 0;  // fold: operands in [operand_begin, operand_end) of Schedule::operands
+  std::uint32_t operand_end = 0;
+
+  friend bool operator==(const Step&, const Step&) = default;
+};
+
+// What one rank does. Steps stand in program order; `dependencies` (derived by the Builder) say which earlier steps
+// must be complete before a step may start. Beyond that, sends to one (peer, channel) are posted in program order, and
+// so are receives: the k-th send on (src, dst, channel) matches the k-th recv there. A send has rendezvous meaning: it
+// may not complete before the peer has posted the receive.
+struct Schedule {
+  Collective collective = Collective::all_reduce;
+  std::string algorithm;
+  Rank rank = 0;
+  Rank ranks = 1;
+  Rank root = 0;
+  bool in_place = false;
+  std::uint32_t chunks_per_block = 1;
+  // One entry per scratch chunk: the index of the data chunk whose size it has (see ChunkMap::size).
+  std::vector<std::uint32_t> scratch;
+  std::vector<Step> steps;
+  // dependencies of step i: dependency_list[dependency_begin[i] .. dependency_begin[i+1])
+  std::vector<std::uint32_t> dependency_begin;
+  std::vector<std::uint32_t> dependency_list;
+  std::vector<Slice> operands;  // of fold steps
+
+  friend bool operator==(const Schedule&, const Schedule&) = default;
+  [[nodiscard]] std::span<const std::uint32_t> dependencies(std::size_t step) const {
+    return {dependency_list.data() + dependency_begin[step], dependency_list.data() + dependency_begin[step + 1]};
+  }
+};
+
+// How ranks are grouped for hierarchical algorithms, innermost level first (ranks sharing an L3, a NUMA node, a package,
+// a host). Built once per communicator and shared by all schedules; lookups are O(1).
+class Grouping {
+ public:
+  // group_of[r] = any label; ranks with equal labels form a group. Groups are numbered by their lowest rank.
+  explicit Grouping(const std::vector<int>& group_of);
+  [[nodiscard]] int groups() const noexcept { return static_cast<int>(begin_.size()) - 1; }
+  [[nodiscard]] int group_of(Rank r) const noexcept { return group_of_[static_cast<std::size_t>(r)]; }
+  [[nodiscard]] int index_in_group(Rank r) const noexcept { return index_[static_cast<std::size_t>(r)]; }
+  [[nodiscard]] std::span<const Rank> members(int group) const noexcept;  // ascending
+  [[nodiscard]] Rank leader(int group) const noexcept { return members(group).front(); }
+
+ private:
+  std::vector<int> group_of_, index_;
+  std::vector<std::uint32_t> begin_;
+  std::vector<Rank> order_;
+};
+
+// What an algorithm needs to know about a call; equal on all ranks but for nothing.
+struct Shape {
+  Rank ranks = 1;
+  Rank root = 0;
+  bool in_place = false;
+  // Levels of the machine, innermost first, each coarser than the one before; empty when flat.
+  const std::vector<Grouping>* levels = nullptr;
+};
+
+struct Chunking {
+  std::uint32_t chunks_per_block = 1;  // how finely each block is cut (a multiple of what the algorithm needs)
+  std::uint16_t channels = 1;
+};
+
+// How a builder's collective cuts its buffers: chunk counts of input and output on this rank.
+[[nodiscard]] std::uint32_t input_chunks(Collective collective, Rank ranks, std::uint32_t chunks_per_block);
+[[nodiscard]] std::uint32_t output_chunks(Collective collective, Rank ranks, std::uint32_t chunks_per_block);
+
+// Writes one rank's schedule step by step and derives the dependencies from slice overlap
+// (read after write, write after read, write after write).
+//
+// In place, input and output share memory. The builder then addresses the shared part through the output
+// (or, where the output is a part of the input, through the input) so that hazards are seen, and drops copies onto themselves.
+class Builder {
+ public:
+  Builder(Collective collective, std::string algorithm, Rank me, const Shape& shape, std::uint32_t chunks_per_block);
+
+  [[nodiscard]] Rank me() const noexcept { return schedule_.rank; }
+  [[nodiscard]] Rank ranks() const noexcept { return schedule_.ranks; }
+
+  [[nodiscard]] Slice input(std::uint32_t chunk, std::uint32_t count = 1) const;
+  [[nodiscard]] Slice output(std::uint32_t chunk, std::uint32_t count = 1) const;
+  // New scratch chunks, each the size of the data chunk in `like` (input or output) it stands for.
+  [[nodiscard]] Slice scratch_like(Slice like);
+
+  void send(Slice from, Rank peer, std::uint16_t channel = 0);
+  void recv(Rank peer, Slice to, std::uint16_t channel = 0);
+  void copy(Slice from, Slice to);
+  // to = to (+) from
+  void reduce(Slice from, Slice to);
+  // to = from (+) to: `from` holds contributions of lower ranks than `to` does
+  void reduce_left(Slice from, Slice to);
+
+  [[nodiscard]] Schedule finish() &&;
+
+ private:
+  void add(Step step);
+  Schedule schedule_;
+};
+
+}  // namespace tutti

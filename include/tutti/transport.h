@@ -1,0 +1,152 @@
+// The contract between the engine and whatever moves bytes. A transport knows nothing of collectives, reductions or
+// algorithms, never waits, and starts no thread: the engine polls it.
+//
+// Adding a transport: derive Transport and Endpoint, add a row to transports/registry.cpp, and instantiate the
+// conformance suite (tests/transports/conformance) for it.
+#pragma once
+
+#include <poll.h>
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "tutti/result.h"
+#include "tutti/types.h"
+
+namespace tutti {
+
+// Says which call a message belongs to. Carried with every message and compared on arrival, so that ranks that disagree
+// about a call get an error that shows both sides instead of a hang or wrong data.
+struct Signature {
+  std::uint64_t count = 0;     // elements of the call
+  std::uint32_t sequence = 0;  // number of the call on its communicator
+  std::uint32_t plan = 0;      // hash of what else must be equal (algorithm, counts of v-variants, chunking)
+  std::uint32_t root = 0;
+  std::uint8_t collective = 0;
+  std::uint8_t type = 0;
+  std::uint8_t op = 0;
+  std::uint8_t reserved = 0;
+
+  friend bool operator==(const Signature&, const Signature&) = default;
+  // "all_reduce #5 (count 1024, f32, sum)"
+  [[nodiscard]] std::string to_string() const;
+};
+static_assert(sizeof(Signature) == 24);
+
+// Code::mismatch, naming both sides. For transports to report an arrival that is not what was expected.
+[[nodiscard]] Error mismatch(const Signature& mine, std::size_t my_bytes, const Signature& theirs, std::size_t their_bytes,
+                             Rank peer);
+
+// Where the bytes of a message go. Either memory, or a consumer that is shown the bytes piece by piece, in order, while they
+// lie in the transport's own memory (so that a reduction needs no stop in between). Every piece but the last has a size
+// that is a multiple of 64 bytes.
+class Consumer {
+ public:
+  virtual void consume(std::size_t offset, ConstBytes piece) = 0;
+
+ protected:
+  ~Consumer() = default;
+};
+
+struct Sink {
+  std::byte* data = nullptr;     // used when consumer is null
+  std::size_t size = 0;          // exact size of the expected message; may be 0
+  Consumer* consumer = nullptr;
+};
+
+// What would wake a rank that waits for an endpoint: file descriptors, or one futex word in shared memory.
+struct WaitSet {
+  std::vector<pollfd> fds;
+  const std::atomic<std::uint32_t>* futex = nullptr;  // wait while it holds `futex_value`
+  std::uint32_t futex_value = 0;
+};
+
+// One FIFO stream of messages in each direction between this rank and one peer. Used by one thread at a time.
+class Endpoint {
+ public:
+  virtual ~Endpoint() = default;
+
+  // Prepares memory for zero-copy use. Optional: posting unregistered memory always works.
+  virtual Status register_memory(Bytes memory, MemoryKind kind) = 0;
+
+  // Starts sending. true: finished, the memory may be reused. false: a later poll() finishes it; until then `data` must stay.
+  // Messages are delivered in the order posted. May be called before the connection is up.
+  virtual Result<bool> post_send(const Signature& signature, ConstBytes data) = 0;
+
+  // Starts receiving the next message in order. true: it has arrived already. A message with another signature or size is
+  // Code::mismatch. The sink must stay until the receive is finished.
+  virtual Result<bool> post_recv(const Signature& expected, const Sink& sink) = 0;
+
+  struct Progress {
+    std::uint32_t sends = 0;  // posted sends finished by this call (oldest first), not counting those that post_* finished
+    std::uint32_t recvs = 0;
+    bool moved = false;       // anything happened at all (bytes, handshake)
+  };
+  // Moves whatever can move, without waiting. Errors are final for the endpoint; they carry the peer.
+  virtual Result<Progress> poll() = 0;
+
+  // Before the engine sleeps: add what would wake it. The engine polls once more after begin_wait and before sleeping, and
+  // calls end_wait after.
+  virtual void begin_wait(WaitSet& set) = 0;
+  virtual void end_wait() = 0;
+
+  // Lets go of everything. Peers see it as an orderly end; a peer that is still waiting for data gets Code::peer_lost.
+  virtual void close() = 0;
+
+  // Bytes of memory this endpoint holds (arenas, staging), for accounting.
+  [[nodiscard]] virtual std::size_t memory_bytes() const = 0;
+};
+
+struct Capabilities {
+  double latency_us = 0;          // one small message, one way, both sides polling: a first guess, calibration refines it
+  double bandwidth_gbps = 0;      // gigabytes per second, one direction, large messages
+  std::size_t inline_bytes = 0;   // up to this a message costs one latency
+  std::string detail;             // for people: "interface eth0 10.0.0.1", "CMA permitted"
+};
+
+struct ConnectRequest {
+  Rank me = 0;                    // numbers in errors; the higher rank connects, the lower accepts
+  Rank peer = 0;
+  std::uint64_t stream = 0;       // both sides pass the same number; unique per (communicator, channel)
+  std::vector<std::byte> peer_address;  // what the peer's listen() returned
+};
+
+// One process-rank's end of a way to move bytes. Thread safe: several communicators may connect at once.
+class Transport {
+ public:
+  virtual ~Transport() = default;
+  [[nodiscard]] virtual std::string_view name() const = 0;
+  // What this transport can do on this machine, or the reason why it cannot work here.
+  virtual Result<Capabilities> probe() = 0;
+  // Two ranks whose domains are equal may try to connect. Reachability is then proved by `reaches`.
+  [[nodiscard]] virtual std::string domain() const = 0;
+  // Opens the listening side and returns an address for peers (at most 512 bytes).
+  virtual Result<std::vector<std::byte>> listen() = 0;
+  // Whether the peer behind this address can really be reached: asked once per peer at start, only where domains are equal.
+  // Needs no help of the peer beyond its having called listen(). An error says why not.
+  virtual Status reaches(Rank peer, ConstBytes peer_address) = 0;
+  // Returns at once; the connection is brought up by Endpoint::poll on both sides.
+  virtual Result<std::unique_ptr<Endpoint>> connect(const ConnectRequest& request) = 0;
+};
+
+// 32 random bytes known to the ranks of one job only.
+struct Secret {
+  std::array<std::byte, 32> bytes{};
+  friend bool operator==(const Secret&, const Secret&) = default;
+};
+
+struct TransportOptions {
+  Secret secret;
+  Rank rank = 0;
+  Rank local_ranks = 1;           // how many ranks share this host, for sizing
+  std::string interface;          // tcp: interface list as in TUTTI_INTERFACE
+  std::size_t shm_bytes = 8u << 20;
+  int tcp_sockets = 2;
+  bool cma = true;
+};
+
+}  // namespace tutti

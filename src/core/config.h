@@ -1,0 +1,57 @@
+// The one table of TUTTI_ variables and the only getenv of the project.
+#pragma once
+
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "tutti/result.h"
+
+namespace tutti {
+
+enum class Kind : std::uint8_t { text, integer, bytes, seconds, flag, choice };
+
+enum class Var : std::uint8_t {
+  rank, size, rendezvous, secret, interface, transport, algorithm, timeout, log, log_file, topology,
+  memory_limit, shm_bytes, tcp_sockets, cma, spin_us, calibrate,
+};
+
+struct ConfigRow {
+  Var var;
+  std::string_view name;
+  Kind kind;
+  std::string_view default_value;  // empty: unset
+  std::string_view choices;        // Kind::choice: "a|b|c"
+  std::string_view help;
+};
+[[nodiscard]] std::span<const ConfigRow> config_table() noexcept;
+
+// The value of a foreign variable (a launcher's), or nothing.
+[[nodiscard]] std::optional<std::string> environment(const char* name);
+
+// All values, parsed and checked. A bad value is an error that names the variable, the value and what is expected;
+// so is an unknown TUTTI_ variable that looks like a typing error of a known one.
+class Config {
+ public:
+  static Result<Config> from_environment();
+
+  [[nodiscard]] bool is_set(Var var) const;
+  [[nodiscard]] const std::string& text(Var var) const;  // default when unset
+  [[nodiscard]] long long integer(Var var) const;        // integer, bytes
+  [[nodiscard]] double seconds(Var var) const;
+  [[nodiscard]] bool flag(Var var) const;
+  // For programs that override a variable by an option of their own. Checked like the environment.
+  Status set(Var var, std::string value);
+
+ private:
+  std::vector<std::string> values_;
+  std::vector<bool> set_;
+};
+
+// "4K", "1MiB", "8388608": binary multiples. For options and variables alike.
+[[nodiscard]] Result<std::uint64_t> parse_bytes(std::string_view text);
+[[nodiscard]] std::string format_bytes(std::uint64_t bytes);
+
+}  // namespace tutti
