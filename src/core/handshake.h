@@ -5,9 +5,13 @@
 //   connector -> acceptor   length, hello_c, HMAC-SHA256(secret, "tutti connect" | nonce_c | nonce_a | hello_c)
 //   acceptor  -> connector  length, hello_a, HMAC-SHA256(secret, "tutti welcome" | nonce_c | nonce_a | hello_a)
 //
-// A stranger learns nothing but nonces, can't replay, and is dropped at the first wrong byte.
+// A stranger learns nothing but nonces, can't replay, and is dropped at the first wrong byte. Lengths are 32 bits, big endian.
+// Whoever refuses the other's proof answers with the length 0xffffffff, so that both ends report the same reason.
 #pragma once
 
+#include <array>
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include "tutti/result.h"
@@ -37,8 +41,17 @@ class Handshake {
 
  private:
   enum class Stage { send_challenge, recv_challenge, send_proof, recv_proof, send_hello, recv_hello_size, recv_hello, done };
-  Result<bool> flush();
-  Result<bool> fill(std::size_t size);
+  using Nonce = std::array<std::byte, 32>;
+
+  Result<bool> step();                  // one stage; false: the socket has no more for us
+  Result<bool> flush();                 // out_ has gone out
+  Result<bool> fill(std::size_t size);  // in_ holds `size` bytes, and not one more was read
+  Result<bool> take_challenge();
+  Result<bool> take_proof();
+  Result<bool> take_hello_size();
+  Result<bool> take_hello();
+  void prepare_hello();
+  Error refuse(std::string why);
 
   int fd_;
   Role role_;
@@ -47,7 +60,8 @@ class Handshake {
   std::vector<std::byte> hello_, peer_hello_;
   std::vector<std::byte> out_, in_;
   std::size_t out_sent_ = 0;
-  std::array<std::byte, 32> nonce_c_{}, nonce_a_{};
+  std::size_t peer_hello_size_ = 0;
+  Nonce nonce_c_{}, nonce_a_{};
 };
 
 }  // namespace tutti
