@@ -47,20 +47,20 @@ struct Slice {
 enum class StepKind : std::uint8_t {
   send,         // from -> peer
   recv,         // peer -> to
-  reduce,       // to = to (+) from, or from (+) to: see Step::from_is_left
+  reduce,       // to = to (+) from, or from (+) to where Step::from_is_left
   copy,         // to = from
-  recv_reduce,  // fused: to = to (+) (what arrives from peer), without a stop in scratch
+  recv_reduce,  // fused: to = from (+) (what arrives from peer), without a stop in scratch; `from` may be `to`
   fold,         // fused: to = operand_0 (+) operand_1 (+) ... in one pass over memory, rounded once
 };
 [[nodiscard]] std::string_view name(StepKind kind) noexcept;
 
 struct Step {
   StepKind kind = StepKind::copy;
-  bool from_is_left = false;     // reduce, recv_reduce: the operand comes before `to` in rank order
+  bool from_is_left = false;     // reduce: `from` comes before `to` in rank order; recv_reduce: `from` before the arrival
   std::uint16_t channel = 0;     // send, recv: an independent FIFO stream between two ranks
   Rank peer = kNoRank;           // send, recv
-  Slice from;                    // send, reduce, copy
-  Slice to;                      // recv, reduce, copy, fold
+  Slice from = {};               // send, reduce, copy
+  Slice to = {};                 // recv, reduce, copy, fold
   std::uint32_t operand_begin = 0;  // fold: operands in [operand_begin, operand_end) of Schedule::operands
   std::uint32_t operand_end = 0;
 
@@ -121,8 +121,7 @@ struct Shape {
 };
 
 struct Chunking {
-  std::uint32_t chunks_per_block = 1;  // how finely each block is cut (a multiple of what the algorithm needs)
-  std::uint16_t channels = 1;
+  std::uint32_t pieces = 1;  // into how many pieces an algorithm that can pipeline cuts what it would send at once
 };
 
 // How a builder's collective cuts its buffers: chunk counts of input and output on this rank.
@@ -133,9 +132,17 @@ struct Chunking {
 // (read after write, write after read, write after write).
 //
 // In place, input and output share memory. The builder then addresses the shared part through the output
-// (or, where the output is a part of the input, through the input) so that hazards are seen, and drops copies onto themselves.
+// (or, where the output is a part of the input, through the input) so that hazards are seen, and drops copies onto themselves:
+//
+//   all_reduce, scan, exscan; reduce and broadcast at the root    input chunk i  is  output chunk i
+//   all_gather; gather at the root                                input chunk i  is  output chunk me*C + i
+//   reduce_scatter; scatter at the root                           output chunk i is  input chunk me*C + i
+//   all_to_all                                                    input chunk i  is  output chunk i; the builder first saves the
+//                                                                 input in scratch, and input() names the saved copy
+// Being in place is a rank's own affair: it must not change what is sent or received.
 class Builder {
  public:
+  // `shape` is read during construction only.
   Builder(Collective collective, std::string algorithm, Rank me, const Shape& shape, std::uint32_t chunks_per_block);
 
   [[nodiscard]] Rank me() const noexcept { return schedule_.rank; }
@@ -143,7 +150,8 @@ class Builder {
 
   [[nodiscard]] Slice input(std::uint32_t chunk, std::uint32_t count = 1) const;
   [[nodiscard]] Slice output(std::uint32_t chunk, std::uint32_t count = 1) const;
-  // New scratch chunks, each the size of the data chunk in `like` (input or output) it stands for.
+  // New scratch chunks, each the size of the data chunk in `like` it stands for. `like` may name chunks of a buffer that
+  // this rank does not have (the root's output in a gather): only their sizes matter.
   [[nodiscard]] Slice scratch_like(Slice like);
 
   void send(Slice from, Rank peer, std::uint16_t channel = 0);
@@ -157,8 +165,29 @@ class Builder {
   [[nodiscard]] Schedule finish() &&;
 
  private:
-  void add(Step step);
+  bool shares_input_ = false;   // input() names a part of the output, starting at chunk shared_at_
+  bool shares_output_ = false;  // output() names a part of the input
+  std::uint32_t shared_at_ = 0;
+  Slice saved_input_;           // all_to_all in place
+  bool saves_input_ = false;
   Schedule schedule_;
 };
+
+// Where an inner schedule's buffer lies in the outer one: one slice per inner block, or a single slice that holds all of
+// them in order.
+using Place = std::vector<Slice>;
+
+// Composition: writes the steps of `inner` (built for rank i of members.size() ranks, where members[i] is the outer
+// builder's rank) into `outer`, with inner ranks renamed by `members`, inner buffers by their places, and channels shifted.
+// Both sides of every message must embed with places of the same form (one slice, or one per block).
+void embed(Builder& outer, const Schedule& inner, std::span<const Rank> members, const Place& input, const Place& output,
+           std::uint16_t first_channel = 0);
+
+// Fills in the dependencies from slice overlap in program order: what Builder::finish does; for schedules changed or loaded.
+void derive_dependencies(Schedule& schedule);
+
+// Text form, one line per step; parse(print(s)) == s. A text may hold the schedules of several ranks.
+[[nodiscard]] std::string print(const Schedule& schedule);
+[[nodiscard]] Result<std::vector<Schedule>> parse_schedules(std::string_view text);
 
 }  // namespace tutti

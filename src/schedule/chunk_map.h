@@ -32,10 +32,10 @@ class ChunkMap {
   ChunkMap(Collective collective, Rank rank, Rank ranks, std::uint32_t chunks_per_block, const Blocks& input,
            const Blocks& output, std::size_t element_size, std::span<const std::uint32_t> scratch);
 
-  // Offset and count of one chunk. Scratch chunks lie one after the other, each rounded up to 64 bytes.
+  // Offset and count of one chunk. Scratch chunks lie one after the other.
   [[nodiscard]] Extent chunk(Buffer buffer, std::uint32_t index) const;
-  // A slice as the fewest contiguous extents. Where `split_blocks` (v-variants), cut at every block boundary, so that both
-  // sides of a message cut alike whatever their displacements.
+  // A slice as contiguous extents, one message each. With equal blocks that is always a single one; with v-variants it is cut
+  // at every chunk, so that both sides of a message cut alike whatever their displacements are.
   [[nodiscard]] std::vector<Extent> extents(const Slice& slice) const;
   [[nodiscard]] std::uint64_t scratch_elements() const noexcept { return scratch_begin_.empty() ? 0 : scratch_begin_.back(); }
 

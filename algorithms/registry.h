@@ -1,0 +1,54 @@
+// The one table of algorithms. Dispatch, selection, documentation and the test matrix follow from it.
+#pragma once
+
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "tutti/schedule.h"
+
+namespace tutti {
+
+// What a call must offer before an algorithm may be built for it. Facts only, so that a refusal can say why.
+struct Requirements {
+  bool power_of_two = false;  // ranks
+  bool even = false;          // ranks
+  bool commutative = false;   // the op may be applied in any order of ranks
+  bool levels = false;        // a machine with at least one level that groups ranks
+  bool equal_blocks = false;  // no v-variant
+  Rank min_ranks = 1;
+};
+
+// Cost of one level of the machine, in messages and in chunks of the schedule (see Schedule::chunks_per_block).
+// A flat algorithm has one entry with level -1: whatever the widest link is.
+struct LevelCost {
+  int level = -1;             // index into Shape::levels; levels->size() means "between the groups of the outermost level"
+  std::uint32_t rounds = 0;   // longest chain of messages, each waiting for the one before
+  std::uint64_t path = 0;     // chunks along the heaviest such chain
+  std::uint64_t sent = 0;     // chunks sent by the rank that sends most
+  std::uint64_t reduced = 0;  // chunks combined by the rank that combines most (one per operand beyond the first)
+};
+
+struct Cost {
+  std::uint32_t chunks_per_block = 1;  // the schedule's
+  std::vector<LevelCost> levels;
+  bool exact = true;                   // false: an upper bound (groups of unequal size)
+};
+
+struct Algorithm {
+  Collective collective;
+  std::string_view name;
+  std::string_view summary;  // one line for people
+  std::string_view source;   // paper or specification
+  Requirements needs;
+  bool pipelines;            // Chunking::pieces > 1 has an effect
+  // One rank's schedule, in time and memory proportional to that rank's own steps.
+  Schedule (*build)(Rank me, const Shape& shape, const Chunking& chunking);
+  // Closed form; equal to what the verifier measures on the schedules (before passes).
+  Cost (*cost)(const Shape& shape, const Chunking& chunking);
+};
+
+[[nodiscard]] std::span<const Algorithm> algorithms() noexcept;
+[[nodiscard]] const Algorithm* find_algorithm(Collective collective, std::string_view name) noexcept;
+
+}  // namespace tutti

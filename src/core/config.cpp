@@ -1,0 +1,214 @@
+#include "core/config.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <cmath>
+#include <cstdlib>
+
+extern char** environ;
+
+namespace tutti {
+namespace {
+
+constexpr std::array kTable{
+    ConfigRow{Var::rank, "TUTTI_RANK", Kind::integer, "", "", "This process's rank, from 0, when no launcher says it."},
+    ConfigRow{Var::size, "TUTTI_SIZE", Kind::integer, "", "", "Number of ranks, when no launcher says it."},
+    ConfigRow{Var::rendezvous, "TUTTI_RENDEZVOUS", Kind::text, "", "",
+              "host:port where rank 0 waits for the others to register ([address]:port for IPv6)."},
+    ConfigRow{Var::secret, "TUTTI_SECRET", Kind::text, "", "",
+              "Any text known to this job's ranks only; connections prove that they know it. Launchers with a key-value store make a "
+              "random one by themselves."},
+    ConfigRow{Var::interface, "TUTTI_INTERFACE", Kind::text, "", "",
+              "Network interfaces to use: names or prefixes separated by commas, =name exact, ^name excluded, or an address or subnet "
+              "(10.0.0.0/8)."},
+    ConfigRow{Var::transport, "TUTTI_TRANSPORT", Kind::text, "", "",
+              "Transports that may be used, separated by commas (shm,tcp); ^name excludes one."},
+    ConfigRow{Var::algorithm, "TUTTI_ALGORITHM", Kind::text, "", "",
+              "Forces algorithms: name, or collective:name, separated by commas (all_reduce:ring,broadcast:binomial)."},
+    ConfigRow{Var::timeout, "TUTTI_TIMEOUT", Kind::seconds, "300", "",
+              "Seconds that a call, or the start, may wait for other ranks before it fails with the name of the rank waited for."},
+    ConfigRow{Var::log, "TUTTI_LOG", Kind::choice, "warn", "error|warn|info|debug", "What is logged."},
+    ConfigRow{Var::log_file, "TUTTI_LOG_FILE", Kind::text, "", "",
+              "File to log to instead of stderr; %r is the rank, %h the host, %p the process id."},
+    ConfigRow{Var::topology, "TUTTI_TOPOLOGY", Kind::text, "", "",
+              "Machine description to use instead of this machine: an hwloc XML file, a tutti JSON file, or a short description "
+              "(node:2 numa:2 core:8)."},
+    ConfigRow{Var::memory_limit, "TUTTI_MEMORY_LIMIT", Kind::bytes, "", "",
+              "Most memory one communicator may hold for scratch and transport buffers (64M); a call that needs more fails and says so."},
+    ConfigRow{Var::shm_bytes, "TUTTI_SHM_BYTES", Kind::bytes, "8M", "", "Size of each rank's shared-memory arena."},
+    ConfigRow{Var::tcp_sockets, "TUTTI_TCP_SOCKETS", Kind::integer, "2", "", "Sockets per TCP peer; large messages use all of them."},
+    ConfigRow{Var::cma, "TUTTI_CMA", Kind::flag, "1", "",
+              "Whether large messages between processes may be copied directly (process_vm_readv) where the system permits it."},
+    ConfigRow{Var::spin_us, "TUTTI_SPIN_US", Kind::integer, "1000", "",
+              "Microseconds a waiting rank polls before it sleeps; with more ranks than cores it yields from the start."},
+    ConfigRow{Var::calibrate, "TUTTI_CALIBRATE", Kind::flag, "1", "",
+              "Whether a communicator measures latency and bandwidth at its start (a few milliseconds); 0 uses the topology's estimates."},
+};
+
+constexpr bool rows_in_order() {
+  for (std::size_t i = 0; i < kTable.size(); ++i)
+    if (kTable[i].var != static_cast<Var>(i)) return false;
+  return true;
+}
+static_assert(rows_in_order());
+
+const ConfigRow& row(Var var) { return kTable[static_cast<std::size_t>(var)]; }
+std::size_t index(Var var) { return static_cast<std::size_t>(var); }
+
+template <class T>
+bool parse_number(std::string_view text, T& value) {
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  return error == std::errc{} && end == text.data() + text.size();
+}
+
+Error bad_value(const ConfigRow& row, std::string_view value, std::string_view expected) {
+  return {Code::environment, fmt::format("{}=\"{}\" is not {}; {}", row.name, value, expected, row.help)};
+}
+
+Status check_value(const ConfigRow& row, std::string_view value) {
+  switch (row.kind) {
+    case Kind::text: return {};
+    case Kind::integer: {
+      long long number = 0;
+      if (!parse_number(value, number) || number < 0) return bad_value(row, value, "a whole number");
+      return {};
+    }
+    case Kind::bytes:
+      if (!parse_bytes(value)) return bad_value(row, value, "a size such as 4096, 64K or 8M");
+      return {};
+    case Kind::seconds: {
+      double number = 0;
+      if (!parse_number(value, number) || !(number > 0) || number > 1e9) return bad_value(row, value, "a positive number of seconds");
+      return {};
+    }
+    case Kind::flag:
+      if (value != "0" && value != "1") return bad_value(row, value, "0 or 1");
+      return {};
+    case Kind::choice:
+      for (std::string_view rest = row.choices;;) {
+        const auto bar = rest.find('|');
+        if (rest.substr(0, bar) == value) return {};
+        if (bar == std::string_view::npos) return bad_value(row, value, fmt::format("one of {}", row.choices));
+        rest.remove_prefix(bar + 1);
+      }
+  }
+  return {};
+}
+
+std::size_t edit_distance(std::string_view a, std::string_view b) {
+  std::vector<std::size_t> line(b.size() + 1);
+  for (std::size_t j = 0; j <= b.size(); ++j) line[j] = j;
+  for (std::size_t i = 1; i <= a.size(); ++i) {
+    std::size_t diagonal = line[0];
+    line[0] = i;
+    for (std::size_t j = 1; j <= b.size(); ++j) {
+      const std::size_t above = line[j];
+      line[j] = std::min({above + 1, line[j - 1] + 1, diagonal + (a[i - 1] == b[j - 1] ? 0 : 1)});
+      diagonal = above;
+    }
+  }
+  return line[b.size()];
+}
+
+// A misspelt variable would be silently without effect.
+Status check_spelling() {
+  for (char** entry = environ; *entry != nullptr; ++entry) {
+    std::string_view name(*entry);
+    name = name.substr(0, name.find('='));
+    if (!name.starts_with("TUTTI_")) continue;
+    if (std::any_of(kTable.begin(), kTable.end(), [&](const ConfigRow& r) { return r.name == name; })) continue;
+    for (const auto& r : kTable)
+      if (edit_distance(name, r.name) <= 2)
+        return Error(Code::environment, fmt::format("unknown variable {}: is {} meant?", name, r.name));
+  }
+  return {};
+}
+
+}  // namespace
+
+std::span<const ConfigRow> config_table() noexcept { return kTable; }
+
+std::optional<std::string> environment(const char* name) {
+  const char* value = std::getenv(name);
+  if (value == nullptr) return std::nullopt;
+  return std::string(value);
+}
+
+Result<Config> Config::from_environment() {
+  Config config;
+  for (const auto& r : kTable) {
+    config.values_.emplace_back(r.default_value);
+    config.set_.push_back(false);
+  }
+  for (const auto& r : kTable) {
+    auto value = environment(std::string(r.name).c_str());
+    if (!value || value->empty()) continue;
+    if (auto s = config.set(r.var, std::move(*value)); !s) return std::move(s.error());
+  }
+  if (auto s = check_spelling(); !s) return std::move(s.error());
+  return config;
+}
+
+Status Config::set(Var var, std::string value) {
+  if (auto s = check_value(row(var), value); !s) return s;
+  values_[index(var)] = std::move(value);
+  set_[index(var)] = true;
+  return {};
+}
+
+bool Config::is_set(Var var) const { return set_[index(var)]; }
+const std::string& Config::text(Var var) const { return values_[index(var)]; }
+
+long long Config::integer(Var var) const {
+  if (row(var).kind == Kind::bytes) {
+    auto bytes = parse_bytes(text(var));
+    return bytes ? static_cast<long long>(*bytes) : 0;
+  }
+  long long number = 0;
+  parse_number(std::string_view(text(var)), number);
+  return number;
+}
+
+double Config::seconds(Var var) const {
+  double number = 0;
+  parse_number(std::string_view(text(var)), number);
+  return number;
+}
+
+bool Config::flag(Var var) const { return text(var) == "1"; }
+
+Result<std::uint64_t> parse_bytes(std::string_view text) {
+  const auto digits = text.find_first_not_of("0123456789");
+  std::uint64_t number = 0;
+  std::string_view unit = digits == std::string_view::npos ? "" : text.substr(digits);
+  if (!parse_number(text.substr(0, digits), number))
+    return Error(Code::invalid_argument, fmt::format("\"{}\" is not a size such as 4096, 64K or 8M", text));
+  if (unit.ends_with("iB")) unit.remove_suffix(2);
+  else if (unit.ends_with("B")) unit.remove_suffix(1);
+  constexpr std::string_view kUnits = "KMGT";
+  int shift = 0;
+  if (!unit.empty()) {
+    const auto at = unit.size() == 1 ? kUnits.find(static_cast<char>(unit[0] & ~0x20)) : std::string_view::npos;
+    if (at == std::string_view::npos)
+      return Error(Code::invalid_argument, fmt::format("\"{}\": unknown unit \"{}\" (K, M, G or T)", text, unit));
+    shift = static_cast<int>(at + 1) * 10;
+  }
+  if (shift > 0 && number > (UINT64_MAX >> shift))
+    return Error(Code::invalid_argument, fmt::format("\"{}\" is more than 64 bits hold", text));
+  return number << shift;
+}
+
+std::string format_bytes(std::uint64_t bytes) {
+  constexpr std::string_view kUnits = "BKMGT";
+  std::size_t unit = 0;
+  while (unit + 1 < kUnits.size() && bytes >= 1024 && bytes % 1024 == 0) {
+    bytes /= 1024;
+    ++unit;
+  }
+  return unit == 0 ? std::to_string(bytes) : fmt::format("{}{}", bytes, kUnits[unit]);
+}
+
+}  // namespace tutti

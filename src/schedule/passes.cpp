@@ -1,0 +1,154 @@
+#include "schedule/passes.h"
+
+#include <algorithm>
+#include <optional>
+
+#include "schedule/access.h"
+
+namespace tutti {
+namespace {
+
+// Steps in program order with their dependencies turned round as well; steps can be dropped or replaced in place.
+class Graph {
+ public:
+  explicit Graph(const Schedule& schedule) : schedule_(schedule), successors_(schedule.steps.size()), dropped_(schedule.steps.size()) {
+    for (std::uint32_t i = 0; i < size(); ++i)
+      for (const auto d : schedule_.dependencies(i)) successors_[d].push_back(i);
+  }
+  [[nodiscard]] std::uint32_t size() const { return static_cast<std::uint32_t>(schedule_.steps.size()); }
+  [[nodiscard]] Step& step(std::uint32_t i) { return schedule_.steps[i]; }
+  [[nodiscard]] Schedule& schedule() { return schedule_; }
+  [[nodiscard]] std::span<const std::uint32_t> before(std::uint32_t i) const { return schedule_.dependencies(i); }
+  [[nodiscard]] const std::vector<std::uint32_t>& after(std::uint32_t i) const { return successors_[i]; }
+  [[nodiscard]] bool dropped(std::uint32_t i) const { return dropped_[i]; }
+  void drop(std::uint32_t i) { dropped_[i] = true; }
+
+  // What `first` leaves behind is used by `then` and by nothing else up to step `until`.
+  [[nodiscard]] bool only_for(std::uint32_t first, std::uint32_t then, std::uint32_t until) const {
+    return std::all_of(after(first).begin(), after(first).end(), [&](std::uint32_t s) { return s == then || s > until; });
+  }
+
+  [[nodiscard]] Schedule finish() && {
+    std::vector<Step> kept;
+    for (std::uint32_t i = 0; i < size(); ++i)
+      if (!dropped_[i]) kept.push_back(schedule_.steps[i]);
+    schedule_.steps = std::move(kept);
+    derive_dependencies(schedule_);
+    return std::move(schedule_);
+  }
+
+ private:
+  Schedule schedule_;
+  std::vector<std::vector<std::uint32_t>> successors_;
+  std::vector<bool> dropped_;
+};
+
+bool same_stream(const Step& a, const Step& b) { return a.peer == b.peer && a.channel == b.channel; }
+
+// The next link of a chain of reductions into `to` that starts at step i.
+std::optional<std::uint32_t> next_in_chain(Graph& g, std::uint32_t i, const Slice& to) {
+  for (const auto s : g.after(i))
+    if (g.step(s).kind == StepKind::reduce && g.step(s).to == to) return s;
+  return std::nullopt;
+}
+
+void fold_chain_at(Graph& g, std::uint32_t start) {
+  if (g.dropped(start)) return;
+  const Step first = g.step(start);
+  if (first.kind != StepKind::copy && first.kind != StepKind::reduce) return;
+  std::vector<std::uint32_t> chain{start};
+  for (auto next = next_in_chain(g, start, first.to); next; next = next_in_chain(g, *next, first.to)) chain.push_back(*next);
+  const std::size_t reductions = chain.size() - (first.kind == StepKind::copy ? 1 : 0);
+  if (reductions < 2) return;
+  const std::uint32_t last = chain.back();
+  for (std::size_t c = 0; c + 1 < chain.size(); ++c)
+    if (!g.only_for(chain[c], chain[c + 1], last)) return;
+
+  std::vector<Slice> operands{first.kind == StepKind::copy ? first.from : first.to};
+  for (const auto c : chain) {
+    const Step& s = g.step(c);
+    if (s.kind == StepKind::reduce) operands.insert(s.from_is_left ? operands.begin() : operands.end(), s.from);
+  }
+  auto& pool = g.schedule().operands;
+  const auto begin = static_cast<std::uint32_t>(pool.size());
+  pool.insert(pool.end(), operands.begin(), operands.end());
+  for (std::size_t c = 0; c + 1 < chain.size(); ++c) g.drop(chain[c]);
+  g.step(last) = {.kind = StepKind::fold, .to = first.to, .operand_begin = begin,
+                  .operand_end = begin + static_cast<std::uint32_t>(operands.size())};
+}
+
+Schedule fold_chains(const Schedule& schedule) {
+  Graph g(schedule);
+  for (std::uint32_t i = 0; i < g.size(); ++i) fold_chain_at(g, i);
+  return std::move(g).finish();
+}
+
+// Reducing on arrival posts the receive only once the other operand is there. That is safe after local steps and after
+// receives, but not after a send: a peer doing the same would wait for us as we for it.
+bool waits_for_a_send(Graph& g, std::uint32_t reduction) {
+  return std::any_of(g.before(reduction).begin(), g.before(reduction).end(),
+                     [&](std::uint32_t d) { return g.step(d).kind == StepKind::send; });
+}
+
+class ArrivalFuser {
+ public:
+  explicit ArrivalFuser(const Schedule& schedule) : g_(schedule), touches_(schedule.scratch.size()) {
+    for (std::uint32_t i = 0; i < g_.size(); ++i) {
+      const auto count = [&](const Slice& s) {
+        if (s.buffer == Buffer::scratch)
+          for (std::uint32_t c = 0; c < s.count; ++c) ++touches_[s.chunk + c];
+      };
+      for_each_read(g_.schedule(), g_.step(i), count);
+      for_each_write(g_.step(i), count);
+    }
+  }
+
+  [[nodiscard]] Schedule run() && {
+    for (std::uint32_t i = 0; i < g_.size(); ++i)
+      if (g_.step(i).kind == StepKind::recv) fuse_recv(i);
+    return std::move(g_).finish();
+  }
+
+ private:
+  void fuse_recv(std::uint32_t r) {
+    const Step recv = g_.step(r);
+    if (recv.to.buffer != Buffer::scratch || g_.after(r).size() != 1) return;
+    const std::uint32_t q = g_.after(r).front();
+    const Step reduction = g_.step(q);
+    if (reduction.kind != StepKind::reduce || reduction.from != recv.to || waits_for_a_send(g_, q)) return;
+    for (std::uint32_t c = 0; c < recv.to.count; ++c)
+      if (touches_[recv.to.chunk + c] != 2) return;  // the receive and the reduction alone
+    for (std::uint32_t i = r + 1; i < q; ++i)        // receives of one stream keep their order
+      if (g_.step(i).kind == StepKind::recv && same_stream(g_.step(i), recv) && !g_.dropped(i)) return;
+
+    Step fused{.kind = StepKind::recv_reduce, .from_is_left = !reduction.from_is_left, .channel = recv.channel, .peer = recv.peer,
+               .from = reduction.to, .to = reduction.to};
+    if (const auto copy = initial_copy(q, r)) {
+      fused.from = g_.step(*copy).from;
+      g_.drop(*copy);
+    }
+    g_.step(q) = fused;
+    g_.drop(r);
+  }
+
+  // The copy that only brings the other operand of reduction q into place.
+  std::optional<std::uint32_t> initial_copy(std::uint32_t q, std::uint32_t r) {
+    std::optional<std::uint32_t> copy;
+    for (const auto d : g_.before(q)) {
+      if (d == r) continue;
+      const Step& s = g_.step(d);
+      if (copy || s.kind != StepKind::copy || s.to != g_.step(q).to || !g_.only_for(d, q, q)) return std::nullopt;
+      copy = d;
+    }
+    return copy;
+  }
+
+  Graph g_;
+  std::vector<std::uint32_t> touches_;
+};
+
+}  // namespace
+
+Schedule fuse(const Schedule& schedule) { return ArrivalFuser(fold_chains(schedule)).run(); }
+
+}  // namespace tutti
