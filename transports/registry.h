@@ -1,0 +1,22 @@
+// All transports of the library, in order of preference.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string_view>
+
+#include "tutti/transport.h"
+
+namespace tutti {
+
+struct TransportRow {
+  std::string_view name;
+  std::unique_ptr<Transport> (*make)(const TransportOptions& options);
+  std::string_view help;
+};
+
+[[nodiscard]] std::span<const TransportRow> transport_table() noexcept;
+// The row of this name, or null.
+[[nodiscard]] const TransportRow* find_transport(std::string_view name) noexcept;
+
+}  // namespace tutti
