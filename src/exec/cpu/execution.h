@@ -1,0 +1,66 @@
+// One run of a plan. The state is kept between runs, so that a repeated call allocates nothing.
+#pragma once
+
+#include <vector>
+
+#include "exec/cpu/plan.h"
+
+namespace tutti {
+
+struct CallBuffers {
+  const std::byte* input = nullptr;
+  std::byte* output = nullptr;
+  std::byte* scratch = nullptr;
+};
+
+class Execution {
+ public:
+  explicit Execution(const Plan& plan);
+
+  // Starts every step that can start.
+  Status start(const CallBuffers& buffers, std::uint32_t sequence);
+  // Starts what has become ready since. Steps become ready when links are polled.
+  Status advance();
+  [[nodiscard]] bool done() const noexcept { return finished_; }
+  [[nodiscard]] const Plan& plan() const noexcept { return *plan_; }
+  [[nodiscard]] const Signature& signature() const noexcept { return signature_; }
+
+  // Link's side: a step posted earlier has finished.
+  void complete(std::uint32_t step) {
+    const PlanStep& s = plan_->steps[step];
+    --left_;
+    for (auto i = s.successors_begin; i < s.successors_end; ++i) release(plan_->successors[i]);
+  }
+
+ private:
+  // Reduces a message as it arrives.
+  class Arrival final : public Consumer {
+   public:
+    void consume(std::size_t offset, ConstBytes piece) override;
+    const Plan* plan = nullptr;
+    const std::byte* from = nullptr;
+    std::byte* to = nullptr;
+    bool from_is_left = false;
+  };
+
+  void release(std::uint32_t step) {
+    if (--remaining_[step] == 0) ready_.push_back(step);
+  }
+  Result<bool> run(std::uint32_t step);
+  void fold(const PlanStep& s);
+  [[nodiscard]] std::byte* at(const PlanRange& r) const noexcept { return base_[static_cast<std::size_t>(r.buffer)] + r.offset; }
+
+  const Plan* plan_;
+  Signature signature_;
+  std::byte* base_[3]{};
+  std::size_t left_ = 0;
+  bool finished_ = false;
+  std::size_t element_bytes_;
+  std::vector<std::uint32_t> remaining_;
+  std::vector<std::uint32_t> ready_;  // in the order they became ready
+  std::size_t ready_at_ = 0;
+  std::vector<Arrival> arrivals_;
+  std::vector<const void*> operands_;
+};
+
+}  // namespace tutti

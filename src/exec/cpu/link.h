@@ -1,0 +1,68 @@
+// One endpoint with the steps that are waiting for it, oldest first: completions are matched to steps by order alone.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "tutti/transport.h"
+
+namespace tutti {
+
+class Execution;
+
+class Link {
+ public:
+  Link(std::unique_ptr<Endpoint> endpoint, Rank peer) : endpoint_(std::move(endpoint)), peer_(peer) {}
+  Link(const Link&) = delete;
+  Link& operator=(const Link&) = delete;
+  ~Link() { endpoint_->close(); }
+
+  [[nodiscard]] Rank peer() const noexcept { return peer_; }
+  [[nodiscard]] Endpoint& endpoint() noexcept { return *endpoint_; }
+  [[nodiscard]] bool pending() const noexcept { return !sends_.empty() || !recvs_.empty(); }
+  [[nodiscard]] bool receiving() const noexcept { return !recvs_.empty(); }
+
+  // true: done at once. false: `step` of `execution` is told when it is.
+  Result<bool> send(const Signature& signature, ConstBytes data, Execution& execution, std::uint32_t step) {
+    auto done = endpoint_->post_send(signature, data);
+    if (done && !*done) sends_.push({&execution, step});
+    return done;
+  }
+  Result<bool> recv(const Signature& signature, const Sink& sink, Execution& execution, std::uint32_t step) {
+    auto done = endpoint_->post_recv(signature, sink);
+    if (done && !*done) recvs_.push({&execution, step});
+    return done;
+  }
+  // Moves bytes and tells the executions whose steps have finished. true: something moved.
+  Result<bool> poll();
+
+ private:
+  struct Posted {
+    Execution* execution;
+    std::uint32_t step;
+  };
+  // A queue whose memory is reused: it starts over whenever it runs empty.
+  class Queue {
+   public:
+    [[nodiscard]] bool empty() const noexcept { return head_ == items_.size(); }
+    void push(Posted p) { items_.push_back(p); }
+    Posted pop() {
+      const Posted p = items_[head_++];
+      if (empty()) {
+        items_.clear();
+        head_ = 0;
+      }
+      return p;
+    }
+
+   private:
+    std::vector<Posted> items_;
+    std::size_t head_ = 0;
+  };
+
+  std::unique_ptr<Endpoint> endpoint_;
+  Rank peer_;
+  Queue sends_, recvs_;
+};
+
+}  // namespace tutti

@@ -1,0 +1,139 @@
+#include "exec/cpu/plan.h"
+
+#include <map>
+
+#include "schedule/access.h"
+
+namespace tutti {
+namespace {
+
+class Lowering {
+ public:
+  Lowering(const Schedule& schedule, const ChunkMap& map, Plan& plan, LinkSource& links)
+      : schedule_(schedule), map_(map), plan_(plan), links_(links), size_(size_of(plan.type)) {}
+
+  Status run() {
+    first_.reserve(schedule_.steps.size() + 1);
+    for (const Step& step : schedule_.steps) {
+      first_.push_back(next_step());
+      if (auto s = lower_step(step); !s) return s;
+    }
+    first_.push_back(next_step());
+    connect_steps();
+    plan_.scratch_bytes = map_.scratch_elements() * size_;
+    return {};
+  }
+
+ private:
+  [[nodiscard]] std::uint32_t next_step() const { return static_cast<std::uint32_t>(plan_.steps.size()); }
+  [[nodiscard]] PlanRange range(const Slice& slice, const Extent& extent) const { return {slice.buffer, extent.offset * size_}; }
+
+  // A slice becomes one plan step per contiguous extent.
+  Status lower_step(const Step& step) {
+    const bool sends = step.kind == StepKind::send;
+    const auto main = map_.extents(sends ? step.from : step.to);
+    const bool has_from = step.kind == StepKind::copy || step.kind == StepKind::reduce || step.kind == StepKind::recv_reduce;
+    const auto other = has_from ? map_.extents(step.from) : std::vector<Extent>{};
+    std::vector<std::vector<Extent>> operands;
+    for (auto o = step.operand_begin; o < step.operand_end; ++o) operands.push_back(map_.extents(schedule_.operands[o]));
+
+    for (std::size_t e = 0; e < main.size(); ++e) {
+      PlanStep p{.kind = step.kind, .from_is_left = step.from_is_left};
+      p.count = main[e].count;
+      (sends ? p.from : p.to) = range(sends ? step.from : step.to, main[e]);
+      if (has_from) p.from = range(step.from, other[e]);
+      p.operands_begin = static_cast<std::uint32_t>(plan_.operands.size());
+      for (std::size_t o = 0; o < operands.size(); ++o)
+        plan_.operands.push_back(range(schedule_.operands[step.operand_begin + o], operands[o][e]));
+      p.operands_end = static_cast<std::uint32_t>(plan_.operands.size());
+      // Nothing is sent for an empty chunk: both sides know that it is empty. A barrier consists of such messages.
+      const bool skip = p.count == 0 && schedule_.collective != Collective::barrier;
+      if (skip) p.kind = StepKind::copy;
+      if (communicates(step) && !skip)
+        if (auto s = join_stream(step, p); !s) return s;
+      plan_.steps.push_back(p);
+    }
+    return {};
+  }
+
+  Status join_stream(const Step& step, PlanStep& p) {
+    const auto [known, fresh] = link_index_.try_emplace({step.peer, step.channel}, static_cast<std::uint32_t>(plan_.links.size()));
+    if (fresh) {
+      auto link = links_.link(step.peer, step.channel);
+      if (!link) return std::move(link.error());
+      plan_.links.push_back(*link);
+      last_post_.push_back({kNoStep, kNoStep});
+    }
+    p.link = known->second;
+    if (step.kind == StepKind::recv_reduce) p.arrival = plan_.arrivals++;
+    std::uint32_t& last = last_post_[p.link][step.kind == StepKind::send ? 0 : 1];
+    if (last != kNoStep) {
+      plan_.steps[last].next_in_stream = next_step();
+      ++p.remaining;
+    }
+    last = next_step();
+    return {};
+  }
+
+  void connect_steps() {
+    std::vector<std::vector<std::uint32_t>> after(plan_.steps.size());
+    for (std::uint32_t i = 0; i + 1 < first_.size(); ++i)
+      for (const auto d : schedule_.dependencies(i))
+        for (auto from = first_[d]; from < first_[d + 1]; ++from)
+          for (auto to = first_[i]; to < first_[i + 1]; ++to) {
+            after[from].push_back(to);
+            ++plan_.steps[to].remaining;
+          }
+    for (std::uint32_t i = 0; i < after.size(); ++i) {
+      plan_.steps[i].successors_begin = static_cast<std::uint32_t>(plan_.successors.size());
+      plan_.successors.insert(plan_.successors.end(), after[i].begin(), after[i].end());
+      plan_.steps[i].successors_end = static_cast<std::uint32_t>(plan_.successors.size());
+      if (plan_.steps[i].remaining == 0) plan_.ready.push_back(i);
+    }
+  }
+
+  const Schedule& schedule_;
+  const ChunkMap& map_;
+  Plan& plan_;
+  LinkSource& links_;
+  std::size_t size_;
+  std::vector<std::uint32_t> first_;  // first plan step of each schedule step
+  std::map<std::pair<Rank, std::uint16_t>, std::uint32_t> link_index_;
+  std::vector<std::array<std::uint32_t, 2>> last_post_;  // per link: last send, last receive
+};
+
+// Where this rank's result of a reduction lies when the schedule is done.
+Slice result_slice(const Schedule& schedule) {
+  const std::uint32_t chunks = schedule.chunks_per_block;
+  const bool has_output = schedule.collective != Collective::reduce || schedule.rank == schedule.root;
+  const bool untouched = schedule.collective == Collective::exscan && schedule.rank == 0;
+  if (!has_output || untouched) return {Buffer::output, 0, 0};
+  if (schedule.in_place && schedule.collective == Collective::reduce_scatter)
+    return {Buffer::input, static_cast<std::uint32_t>(schedule.rank) * chunks, chunks};
+  return {Buffer::output, 0, chunks};
+}
+
+}  // namespace
+
+std::size_t Plan::memory_bytes() const noexcept {
+  return sizeof(*this) + steps.capacity() * sizeof(PlanStep) + (successors.capacity() + ready.capacity()) * sizeof(std::uint32_t) +
+         operands.capacity() * sizeof(PlanRange) + links.capacity() * sizeof(Link*);
+}
+
+Result<Plan> lower(const Schedule& schedule, const ChunkMap& map, const Signature& signature, DataType type, const ReduceOp& op,
+                   LinkSource& links) {
+  Plan plan;
+  plan.signature = signature;
+  plan.type = type;
+  plan.op = op;
+  plan.ranks = schedule.ranks;
+  if (auto s = Lowering(schedule, map, plan, links).run(); !s) return std::move(s.error());
+  if (op.kind == ReduceKind::avg && reduces(schedule.collective)) {
+    const Slice result = result_slice(schedule);
+    plan.average_in = result.buffer;
+    if (result.count > 0) plan.average = map.extents(result);
+  }
+  return plan;
+}
+
+}  // namespace tutti

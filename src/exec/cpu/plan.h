@@ -1,0 +1,66 @@
+// A plan: one rank's schedule made concrete for a count, a type and an operator. Chunks have become byte ranges, peers have
+// become links; what is left to fill in at each call are three base addresses and a sequence number.
+#pragma once
+
+#include <vector>
+
+#include "exec/cpu/link.h"
+#include "schedule/chunk_map.h"
+#include "tutti/schedule.h"
+
+namespace tutti {
+
+inline constexpr std::uint32_t kNoStep = UINT32_MAX;
+
+struct PlanRange {
+  Buffer buffer = Buffer::input;
+  std::uint64_t offset = 0;  // bytes
+};
+
+struct PlanStep {
+  StepKind kind = StepKind::copy;
+  bool from_is_left = false;
+  std::uint32_t link = 0;               // send, recv, recv_reduce: index into Plan::links
+  std::uint32_t remaining = 0;          // steps to wait for, plus one where an earlier post on the same stream must go first
+  std::uint32_t successors_begin = 0;   // in Plan::successors
+  std::uint32_t successors_end = 0;
+  std::uint32_t next_in_stream = kNoStep;
+  std::uint32_t operands_begin = 0;     // fold: in Plan::operands
+  std::uint32_t operands_end = 0;
+  std::uint32_t arrival = 0;            // recv_reduce: which of the execution's consumers
+  PlanRange from, to;
+  std::uint64_t count = 0;              // elements
+};
+
+struct Plan {
+  Signature signature;  // the sequence number is filled in at each call
+  DataType type = DataType::u8;
+  ReduceOp op;
+  Rank ranks = 1;
+  std::vector<PlanStep> steps;
+  std::vector<std::uint32_t> successors;
+  std::vector<std::uint32_t> ready;  // steps with nothing to wait for, in program order
+  std::vector<PlanRange> operands;
+  std::vector<Link*> links;
+  std::uint32_t arrivals = 0;
+  std::uint64_t scratch_bytes = 0;
+  // avg divides what the schedule has summed up: where the result lies.
+  Buffer average_in = Buffer::output;
+  std::vector<Extent> average;
+  [[nodiscard]] std::size_t memory_bytes() const noexcept;
+};
+
+// Finds or opens the link to a peer on a channel of the schedule.
+class LinkSource {
+ public:
+  virtual Result<Link*> link(Rank peer, std::uint16_t channel) = 0;
+
+ protected:
+  ~LinkSource() = default;
+};
+
+// Lowers a schedule. `map` must have been built for the same schedule.
+Result<Plan> lower(const Schedule& schedule, const ChunkMap& map, const Signature& signature, DataType type, const ReduceOp& op,
+                   LinkSource& links);
+
+}  // namespace tutti

@@ -1,0 +1,42 @@
+// The only place where anything waits: spin briefly, then yield, then sleep; look out for failures and the deadline.
+#pragma once
+
+#include <span>
+
+#include "core/clock.h"
+#include "exec/cpu/execution.h"
+
+namespace tutti {
+
+// Who to ask whether waiting still makes sense.
+class FailureWatch {
+ public:
+  // Cheap and without waiting: an error when a peer died or somebody aborted. Called about once a millisecond.
+  virtual Status check() = 0;
+  // What would wake a sleeper for the sake of check().
+  virtual void add_fds(std::vector<pollfd>& fds) = 0;
+
+ protected:
+  ~FailureWatch() = default;
+};
+
+struct WaitPolicy {
+  bool oversubscribed = false;  // more ranks than cores: give the core away early
+  Duration spin = std::chrono::microseconds(1000);
+  Duration timeout = std::chrono::seconds(300);
+};
+
+// Executions of one communicator that run one after the other; lanes run side by side.
+struct Lane {
+  std::vector<Execution*> queue;
+  std::vector<CallBuffers> buffers;
+  std::vector<std::uint32_t> sequences;
+};
+
+// Runs one started execution to its end.
+Status drive(Execution& execution, const WaitPolicy& policy, FailureWatch& watch);
+
+// Starts and runs all lanes to their end.
+Status drive(std::span<Lane> lanes, const WaitPolicy& policy, FailureWatch& watch);
+
+}  // namespace tutti
