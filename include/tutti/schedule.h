@@ -19,6 +19,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -174,7 +175,7 @@ class Builder {
 };
 
 // Where an inner schedule's buffer lies in the outer one: one slice per inner block, or a single slice that holds all of
-// them in order.
+// them in order. A single slice may hold a multiple of the inner chunks; each inner chunk then stands for as many outer ones.
 using Place = std::vector<Slice>;
 
 // Composition: writes the steps of `inner` (built for rank i of members.size() ranks, where members[i] is the outer
@@ -182,6 +183,10 @@ using Place = std::vector<Slice>;
 // Both sides of every message must embed with places of the same form (one slice, or one per block).
 void embed(Builder& outer, const Schedule& inner, std::span<const Rank> members, const Place& input, const Place& output,
            std::uint16_t first_channel = 0);
+// The same with members given by a function, for members that need no list.
+void embed(Builder& outer, const Schedule& inner, const std::function<Rank(Rank)>& member, const Place& input, const Place& output,
+           std::uint16_t first_channel = 0);
+inline Rank same_rank(Rank rank) noexcept { return rank; }  // members: all ranks
 
 // Fills in the dependencies from slice overlap in program order: what Builder::finish does; for schedules changed or loaded.
 void derive_dependencies(Schedule& schedule);

@@ -11,9 +11,10 @@ class Renaming {
  public:
   Renaming(Builder& outer, const Schedule& inner, const Place& input, const Place& output)
       : inner_(inner), input_(input), output_(output) {
+    whole_ = input.size() <= 1 && output.size() <= 1;
+    if (whole_) width_ = width();
     scratch_.reserve(inner.scratch.size());
     for (const std::uint32_t like : inner.scratch) scratch_.push_back(outer.scratch_like(data_chunk(like)).chunk);
-    whole_ = input.size() <= 1 && output.size() <= 1;
   }
 
   // With places of one slice a message stays one message; otherwise it is cut at every inner chunk, on both sides alike.
@@ -26,17 +27,24 @@ class Renaming {
  private:
   [[nodiscard]] Slice range(const Slice& s) const {
     Slice first = chunk(s.buffer, s.chunk);
-    first.count = s.count;
+    first.count = s.count * width_;
     return first;
   }
   [[nodiscard]] Slice chunk(Buffer buffer, std::uint32_t index) const {
-    if (buffer == Buffer::scratch) return {Buffer::scratch, scratch_[index], 1};
+    if (buffer == Buffer::scratch) return {Buffer::scratch, scratch_[index], width_};
     const Place& place = buffer == Buffer::input ? input_ : output_;
-    if (place.size() == 1) return {place[0].buffer, place[0].chunk + index, 1};
+    if (place.size() == 1) return {place[0].buffer, place[0].chunk + index * width_, width_};
     const Slice& block = place[index / inner_.chunks_per_block];
     return {block.buffer, block.chunk + index % inner_.chunks_per_block, 1};
   }
-  // The outer chunk behind an inner scratch chunk's size.
+  // Outer chunks per inner chunk: a single slice may be wider than what the inner schedule needs.
+  [[nodiscard]] std::uint32_t width() const {
+    const bool by_input = !input_.empty();
+    const std::uint32_t chunks = by_input ? input_chunks(inner_.collective, inner_.ranks, inner_.chunks_per_block)
+                                          : output_chunks(inner_.collective, inner_.ranks, inner_.chunks_per_block);
+    return std::max(1U, (by_input ? input_ : output_).front().count / chunks);
+  }
+  // The outer chunks behind an inner scratch chunk's size.
   [[nodiscard]] Slice data_chunk(std::uint32_t like) const {
     const std::uint32_t inputs = input_chunks(inner_.collective, inner_.ranks, inner_.chunks_per_block);
     const std::uint32_t outputs = output_chunks(inner_.collective, inner_.ranks, inner_.chunks_per_block);
@@ -50,16 +58,23 @@ class Renaming {
   const Place &input_, &output_;
   std::vector<std::uint32_t> scratch_;
   bool whole_ = true;
+  std::uint32_t width_ = 1;
 };
 
 }  // namespace
 
 void embed(Builder& outer, const Schedule& inner, std::span<const Rank> members, const Place& input, const Place& output,
            std::uint16_t first_channel) {
+  embed(
+      outer, inner, [members](Rank r) { return members[static_cast<std::size_t>(r)]; }, input, output, first_channel);
+}
+
+void embed(Builder& outer, const Schedule& inner, const std::function<Rank(Rank)>& member, const Place& input, const Place& output,
+           std::uint16_t first_channel) {
   const Renaming names(outer, inner, input, output);
   for (const Step& step : inner.steps) {
     const auto channel = static_cast<std::uint16_t>(first_channel + step.channel);
-    const Rank peer = communicates(step) ? members[static_cast<std::size_t>(step.peer)] : kNoRank;
+    const Rank peer = communicates(step) ? member(step.peer) : kNoRank;
     switch (step.kind) {
       case StepKind::send:
         names.for_each_pair(step.from, step.from, [&](Slice from, Slice) { outer.send(from, peer, channel); });
