@@ -6,7 +6,7 @@
 
 namespace tutti {
 
-Result<bool> Link::poll() {
+Result<bool> Stream::poll() {
   auto progress = endpoint_->poll();
   if (!progress) return std::move(progress.error());
   for (std::uint32_t i = 0; i < progress->sends; ++i) {
@@ -60,12 +60,12 @@ Result<bool> Execution::run(std::uint32_t step) {
   const std::size_t bytes = s.count * element_bytes_;
   switch (s.kind) {
     case StepKind::send: {
-      auto done = plan_->links[s.link]->send(signature_, {at(s.from), bytes}, *this, step);
+      auto done = plan_->streams[s.stream]->send(signature_, {at(s.from), bytes}, *this, step);
       if (s.next_in_stream != kNoStep) release(s.next_in_stream);
       return done;
     }
     case StepKind::recv: {
-      auto done = plan_->links[s.link]->recv(signature_, {.data = at(s.to), .size = bytes}, *this, step);
+      auto done = plan_->streams[s.stream]->recv(signature_, {.data = at(s.to), .size = bytes}, *this, step);
       if (s.next_in_stream != kNoStep) release(s.next_in_stream);
       return done;
     }
@@ -75,7 +75,7 @@ Result<bool> Execution::run(std::uint32_t step) {
       arrival.from = at(s.from);
       arrival.to = at(s.to);
       arrival.from_is_left = s.from_is_left;
-      auto done = plan_->links[s.link]->recv(signature_, {.size = bytes, .consumer = &arrival}, *this, step);
+      auto done = plan_->streams[s.stream]->recv(signature_, {.size = bytes, .consumer = &arrival}, *this, step);
       if (s.next_in_stream != kNoStep) release(s.next_in_stream);
       return done;
     }

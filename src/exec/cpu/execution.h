@@ -19,13 +19,13 @@ class Execution {
 
   // Starts every step that can start.
   Status start(const CallBuffers& buffers, std::uint32_t sequence);
-  // Starts what has become ready since. Steps become ready when links are polled.
+  // Starts what has become ready since. Steps become ready when streams are polled.
   Status advance();
   [[nodiscard]] bool done() const noexcept { return finished_; }
   [[nodiscard]] const Plan& plan() const noexcept { return *plan_; }
   [[nodiscard]] const Signature& signature() const noexcept { return signature_; }
 
-  // Link's side: a step posted earlier has finished.
+  // Stream's side: a step posted earlier has finished.
   void complete(std::uint32_t step) {
     const PlanStep& s = plan_->steps[step];
     --left_;

@@ -9,8 +9,8 @@ namespace {
 
 class Lowering {
  public:
-  Lowering(const Schedule& schedule, const ChunkMap& map, Plan& plan, LinkSource& links)
-      : schedule_(schedule), map_(map), plan_(plan), links_(links), size_(size_of(plan.type)) {}
+  Lowering(const Schedule& schedule, const ChunkMap& map, Plan& plan, StreamSource& streams)
+      : schedule_(schedule), map_(map), plan_(plan), streams_(streams), size_(size_of(plan.type)) {}
 
   Status run() {
     first_.reserve(schedule_.steps.size() + 1);
@@ -57,16 +57,16 @@ class Lowering {
   }
 
   Status join_stream(const Step& step, PlanStep& p) {
-    const auto [known, fresh] = link_index_.try_emplace({step.peer, step.channel}, static_cast<std::uint32_t>(plan_.links.size()));
+    const auto [known, fresh] = stream_index_.try_emplace({step.peer, step.channel}, static_cast<std::uint32_t>(plan_.streams.size()));
     if (fresh) {
-      auto link = links_.link(step.peer, step.channel);
-      if (!link) return std::move(link.error());
-      plan_.links.push_back(*link);
+      auto stream = streams_.stream(step.peer, step.channel);
+      if (!stream) return std::move(stream.error());
+      plan_.streams.push_back(*stream);
       last_post_.push_back({kNoStep, kNoStep});
     }
-    p.link = known->second;
+    p.stream = known->second;
     if (step.kind == StepKind::recv_reduce) p.arrival = plan_.arrivals++;
-    std::uint32_t& last = last_post_[p.link][step.kind == StepKind::send ? 0 : 1];
+    std::uint32_t& last = last_post_[p.stream][step.kind == StepKind::send ? 0 : 1];
     if (last != kNoStep) {
       plan_.steps[last].next_in_stream = next_step();
       ++p.remaining;
@@ -95,11 +95,11 @@ class Lowering {
   const Schedule& schedule_;
   const ChunkMap& map_;
   Plan& plan_;
-  LinkSource& links_;
+  StreamSource& streams_;
   std::size_t size_;
   std::vector<std::uint32_t> first_;  // first plan step of each schedule step
-  std::map<std::pair<Rank, std::uint16_t>, std::uint32_t> link_index_;
-  std::vector<std::array<std::uint32_t, 2>> last_post_;  // per link: last send, last receive
+  std::map<std::pair<Rank, std::uint16_t>, std::uint32_t> stream_index_;
+  std::vector<std::array<std::uint32_t, 2>> last_post_;  // per stream: last send, last receive
 };
 
 // Where this rank's result of a reduction lies when the schedule is done.
@@ -117,17 +117,17 @@ Slice result_slice(const Schedule& schedule) {
 
 std::size_t Plan::memory_bytes() const noexcept {
   return sizeof(*this) + steps.capacity() * sizeof(PlanStep) + (successors.capacity() + ready.capacity()) * sizeof(std::uint32_t) +
-         operands.capacity() * sizeof(PlanRange) + links.capacity() * sizeof(Link*);
+         operands.capacity() * sizeof(PlanRange) + streams.capacity() * sizeof(Stream*);
 }
 
 Result<Plan> lower(const Schedule& schedule, const ChunkMap& map, const Signature& signature, DataType type, const ReduceOp& op,
-                   LinkSource& links) {
+                   StreamSource& streams) {
   Plan plan;
   plan.signature = signature;
   plan.type = type;
   plan.op = op;
   plan.ranks = schedule.ranks;
-  if (auto s = Lowering(schedule, map, plan, links).run(); !s) return std::move(s.error());
+  if (auto s = Lowering(schedule, map, plan, streams).run(); !s) return std::move(s.error());
   if (op.kind == ReduceKind::avg && reduces(schedule.collective)) {
     const Slice result = result_slice(schedule);
     plan.average_in = result.buffer;

@@ -1,10 +1,10 @@
 // A plan: one rank's schedule made concrete for a count, a type and an operator. Chunks have become byte ranges, peers have
-// become links; what is left to fill in at each call are three base addresses and a sequence number.
+// become streams; what is left to fill in at each call are three base addresses and a sequence number.
 #pragma once
 
 #include <vector>
 
-#include "exec/cpu/link.h"
+#include "exec/cpu/stream.h"
 #include "schedule/chunk_map.h"
 #include "tutti/schedule.h"
 
@@ -20,7 +20,7 @@ struct PlanRange {
 struct PlanStep {
   StepKind kind = StepKind::copy;
   bool from_is_left = false;
-  std::uint32_t link = 0;               // send, recv, recv_reduce: index into Plan::links
+  std::uint32_t stream = 0;               // send, recv, recv_reduce: index into Plan::streams
   std::uint32_t remaining = 0;          // steps to wait for, plus one where an earlier post on the same stream must go first
   std::uint32_t successors_begin = 0;   // in Plan::successors
   std::uint32_t successors_end = 0;
@@ -41,7 +41,7 @@ struct Plan {
   std::vector<std::uint32_t> successors;
   std::vector<std::uint32_t> ready;  // steps with nothing to wait for, in program order
   std::vector<PlanRange> operands;
-  std::vector<Link*> links;
+  std::vector<Stream*> streams;
   std::uint32_t arrivals = 0;
   std::uint64_t scratch_bytes = 0;
   // avg divides what the schedule has summed up: where the result lies.
@@ -50,17 +50,17 @@ struct Plan {
   [[nodiscard]] std::size_t memory_bytes() const noexcept;
 };
 
-// Finds or opens the link to a peer on a channel of the schedule.
-class LinkSource {
+// Finds or opens the stream to a peer on a channel of the schedule.
+class StreamSource {
  public:
-  virtual Result<Link*> link(Rank peer, std::uint16_t channel) = 0;
+  virtual Result<Stream*> stream(Rank peer, std::uint16_t channel) = 0;
 
  protected:
-  ~LinkSource() = default;
+  ~StreamSource() = default;
 };
 
 // Lowers a schedule. `map` must have been built for the same schedule.
 Result<Plan> lower(const Schedule& schedule, const ChunkMap& map, const Signature& signature, DataType type, const ReduceOp& op,
-                   LinkSource& links);
+                   StreamSource& streams);
 
 }  // namespace tutti

@@ -1,14 +1,13 @@
 #include "exec/cpu/wait.h"
 
 #include <fmt/format.h>
-#include <linux/futex.h>
 #include <poll.h>
 #include <sched.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <set>
+
+#include "core/futex.h"
 
 namespace tutti {
 namespace {
@@ -26,8 +25,7 @@ timespec to_timespec(Duration d) {
 
 void sleep_on(WaitSet& set, FailureWatch& watch) {
   if (set.futex != nullptr && set.fds.empty()) {
-    const timespec limit = to_timespec(kLongestSleep);
-    syscall(SYS_futex, set.futex, FUTEX_WAIT, set.futex_value, &limit, nullptr, 0);
+    futex_wait(*set.futex, set.futex_value, kLongestSleep);
     return;
   }
   const timespec limit = to_timespec(set.futex != nullptr ? kMixedSleep : kLongestSleep);
@@ -35,15 +33,15 @@ void sleep_on(WaitSet& set, FailureWatch& watch) {
   ppoll(set.fds.data(), set.fds.size(), &limit, nullptr);
 }
 
-// Patience with a set of links: what to do each time a round over them moved nothing.
+// Patience with a set of streams: what to do each time a round over them moved nothing.
 class Patience {
  public:
   Patience(const WaitPolicy& policy, FailureWatch& watch) : policy_(policy), watch_(watch) {}
 
   void moved() noexcept { idle_rounds_ = 0; }
 
-  template <class PollAll, class Links>
-  Status idle(Links&& links, PollAll&& poll_all) {
+  template <class PollAll, class Streams>
+  Status idle(Streams&& streams, PollAll&& poll_all) {
     ++idle_rounds_;
     if (idle_rounds_ == 1) {
       cpu_relax();
@@ -53,12 +51,12 @@ class Patience {
       cpu_relax();
       return {};
     }
-    return long_idle(links, poll_all);
+    return long_idle(streams, poll_all);
   }
 
  private:
-  template <class PollAll, class Links>
-  Status long_idle(Links&& links, PollAll&& poll_all) {
+  template <class PollAll, class Streams>
+  Status long_idle(Streams&& streams, PollAll&& poll_all) {
     const TimePoint now = Clock::now();
     if (idle_rounds_ <= 64) since_ = now;
     if (now - checked_ >= kCheckEvery) {
@@ -67,18 +65,18 @@ class Patience {
       if (now - since_ >= policy_.timeout) return Error(Code::timeout, "deadline");
     }
     const Duration waited = now - since_;
-    if (waited >= policy_.spin) return sleep(links, poll_all);
+    if (waited >= policy_.spin) return sleep(streams, poll_all);
     if (policy_.oversubscribed || waited >= kSpinAlone) sched_yield();
     return {};
   }
 
-  template <class PollAll, class Links>
-  Status sleep(Links&& links, PollAll&& poll_all) {
+  template <class PollAll, class Streams>
+  Status sleep(Streams&& streams, PollAll&& poll_all) {
     WaitSet set;
-    links([&](Link& link) { link.endpoint().begin_wait(set); });
+    streams([&](Stream& stream) { stream.endpoint().begin_wait(set); });
     auto moved = poll_all();  // what came between the last look and begin_wait
     if (moved && !*moved) sleep_on(set, watch_);
-    links([&](Link& link) { link.endpoint().end_wait(); });
+    streams([&](Stream& stream) { stream.endpoint().end_wait(); });
     if (!moved) return std::move(moved.error());
     return {};
   }
@@ -97,8 +95,8 @@ Error name_the_late(Error error, std::span<Execution* const> executions, const W
   for (const Execution* e : executions) {
     if (e->done()) continue;
     calls += (calls.empty() ? "" : ", ") + e->signature().to_string();
-    for (Link* link : e->plan().links)
-      if (link->pending()) late.insert(link->peer());
+    for (Stream* stream : e->plan().streams)
+      if (stream->pending()) late.insert(stream->peer());
   }
   return {Code::timeout,
           fmt::format("{} made no progress within {:.6g} s (TUTTI_TIMEOUT): waiting for rank{} {}; every rank must make the same calls "
@@ -108,11 +106,11 @@ Error name_the_late(Error error, std::span<Execution* const> executions, const W
           late.empty() ? kNoRank : *late.begin()};
 }
 
-Result<bool> poll_links(const Plan& plan) {
+Result<bool> poll_streams(const Plan& plan) {
   bool moved = false;
-  for (Link* link : plan.links) {
-    if (!link->pending()) continue;
-    auto m = link->poll();
+  for (Stream* stream : plan.streams) {
+    if (!stream->pending()) continue;
+    auto m = stream->poll();
     if (!m) return std::move(m.error());
     moved |= *m;
   }
@@ -127,16 +125,16 @@ Status run_all(std::span<Execution*> active, const WaitPolicy& policy, FailureWa
   const auto poll_all = [&]() -> Result<bool> {
     bool moved = false;
     for (const Execution* e : active) {
-      auto m = poll_links(e->plan());
+      auto m = poll_streams(e->plan());
       if (!m) return std::move(m.error());
       moved |= *m;
     }
     return moved;
   };
-  const auto pending_links = [&](auto&& visit) {
+  const auto pending_streams = [&](auto&& visit) {
     for (const Execution* e : active)
-      for (Link* link : e->plan().links)
-        if (link->pending()) visit(*link);
+      for (Stream* stream : e->plan().streams)
+        if (stream->pending()) visit(*stream);
   };
   for (;;) {
     for (std::size_t i = 0; i < active.size();) {
@@ -158,7 +156,7 @@ Status run_all(std::span<Execution*> active, const WaitPolicy& policy, FailureWa
       patience.moved();
       continue;
     }
-    if (auto s = patience.idle(pending_links, poll_all); !s) return name_the_late(std::move(s.error()), active, policy);
+    if (auto s = patience.idle(pending_streams, poll_all); !s) return name_the_late(std::move(s.error()), active, policy);
   }
 }
 

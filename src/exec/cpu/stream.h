@@ -10,12 +10,12 @@ namespace tutti {
 
 class Execution;
 
-class Link {
+class Stream {
  public:
-  Link(std::unique_ptr<Endpoint> endpoint, Rank peer) : endpoint_(std::move(endpoint)), peer_(peer) {}
-  Link(const Link&) = delete;
-  Link& operator=(const Link&) = delete;
-  ~Link() { endpoint_->close(); }
+  Stream(std::unique_ptr<Endpoint> endpoint, Rank peer) : endpoint_(std::move(endpoint)), peer_(peer) {}
+  Stream(const Stream&) = delete;
+  Stream& operator=(const Stream&) = delete;
+  ~Stream() { endpoint_->close(); }
 
   [[nodiscard]] Rank peer() const noexcept { return peer_; }
   [[nodiscard]] Endpoint& endpoint() noexcept { return *endpoint_; }

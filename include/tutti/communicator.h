@@ -1,0 +1,305 @@
+// Collective calls.
+//
+//   auto comm = tutti::Communicator::from_environment().value_or_throw();
+//   std::vector<float> gradients = ...;
+//   comm.all_reduce(std::span(gradients)).value_or_throw();   // in place, sum
+//
+// Rules. Every rank of a communicator makes the same calls in the same order; ranks that disagree get an error that shows both
+// sides. A communicator is used by one thread at a time; different communicators may be used by different threads at once.
+// Buffers must not overlap, except that input and output may be the same memory ("in place") as each call says.
+// Counts are in elements. All calls return Status; after an error other than Code::invalid_argument the communicator is dead,
+// and every later call repeats the reason. Nothing is written to stdout.
+#pragma once
+
+#include <concepts>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "tutti/result.h"
+#include "tutti/types.h"
+#include "tutti/unique_id.h"
+
+namespace tutti {
+
+// One collective call as data: what every named function below fills in. For generated code, drop-ins and benchmarks.
+//
+//   collective       input                          output                          in place when
+//   all_reduce       count                          count                           output == input
+//   reduce           count                          count, at the root              output == input, at the root
+//   broadcast        count, at the root             count                           output == input, at the root
+//   all_gather       count                          ranks * count                   input == output + rank * count
+//   reduce_scatter   ranks * count                  count                           output == input + rank * count
+//   gather           count                          ranks * count, at the root      input == output + rank * count, at the root
+//   scatter          ranks * count, at the root     count                           output == input + rank * count, at the root
+//   all_to_all       ranks * count                  ranks * count                   output == input
+//   barrier          -                              -
+//   scan, exscan     count                          count                           output == input
+//   send_recv        count to `destination`         receive_count from `source`     never
+//
+// v-variants: input_counts/output_counts hold one count per rank instead of `count` (for the side that has one block per rank;
+// all_to_all: both), with optional displacements in elements. All ranks pass the same counts, except all_to_all, where rank
+// r's input_counts[d] equals rank d's output_counts[r].
+struct Call {
+  Collective collective = Collective::barrier;
+  const void* input = nullptr;
+  void* output = nullptr;
+  std::uint64_t count = 0;
+  DataType type = DataType::u8;
+  ReduceOp op = {};
+  Rank root = 0;
+  std::span<const std::uint64_t> input_counts = {}, input_displacements = {};
+  std::span<const std::uint64_t> output_counts = {}, output_displacements = {};
+  Rank destination = kNoRank, source = kNoRank;
+  std::uint64_t receive_count = 0;
+  std::string_view algorithm = {};  // forces one by name; equal on all ranks
+};
+
+// An asynchronous call under way. Its buffers belong to tutti until it is done. Dropping a Work does not cancel the call.
+class Work {
+ public:
+  // Waits until the call is done and gives its result; further waits give it again. From any thread.
+  Status wait();
+  // Code::timeout when it is not done within the time; the call goes on.
+  Status wait_for(double seconds);
+  // Whether the call is done (then wait() returns at once).
+  [[nodiscard]] bool test() const;
+
+ private:
+  friend class Communicator;
+  struct State;
+  explicit Work(std::shared_ptr<State> state) : state_(std::move(state)) {}
+  std::shared_ptr<State> state_;
+};
+
+struct Options {
+  double timeout_s = 0;                // 0: TUTTI_TIMEOUT
+  std::uint64_t memory_limit = 0;      // bytes one communicator may hold for scratch and transport buffers; 0: TUTTI_MEMORY_LIMIT
+  std::string transports;              // empty: TUTTI_TRANSPORT
+  std::string algorithm;               // empty: TUTTI_ALGORITHM
+};
+
+struct MemoryUse {
+  std::uint64_t scratch_bytes = 0;    // for intermediate results
+  std::uint64_t transport_bytes = 0;  // rings and staging of this communicator's connections
+  std::uint64_t plan_bytes = 0;       // cached plans
+  [[nodiscard]] std::uint64_t total() const noexcept { return scratch_bytes + transport_bytes + plan_bytes; }
+};
+
+// C++ types that have a DataType.
+template <class T>
+struct DataTypeOf;
+template <class T>
+  requires std::integral<T> && (!std::same_as<T, bool>)
+struct DataTypeOf<T> {
+  static constexpr DataType value = [] {
+    constexpr int row = sizeof(T) == 1 ? 0 : sizeof(T) == 2 ? 2 : sizeof(T) == 4 ? 4 : 6;
+    return static_cast<DataType>(row + (std::is_unsigned_v<T> ? 1 : 0));
+  }();
+};
+template <>
+struct DataTypeOf<bool> { static constexpr DataType value = DataType::boolean; };
+template <>
+struct DataTypeOf<float> { static constexpr DataType value = DataType::f32; };
+template <>
+struct DataTypeOf<double> { static constexpr DataType value = DataType::f64; };
+template <>
+struct DataTypeOf<std::byte> { static constexpr DataType value = DataType::u8; };
+
+class Communicator {
+ public:
+  // All ranks of the job this process was started in: mpirun (PMIx), Hydra (PMI), srun, torchrun, or TUTTI_RANK, TUTTI_SIZE and
+  // TUTTI_RENDEZVOUS. Without a launcher, a communicator of one rank.
+  static Result<Communicator> from_environment(const Options& options = {});
+  // Ranks that share an id made by create_unique_id() on one of them; they may be threads of one process.
+  static Result<Communicator> create(const UniqueId& id, Rank rank, Rank size, const Options& options = {});
+
+  Communicator(Communicator&&) noexcept;
+  Communicator& operator=(Communicator&&) noexcept;
+  ~Communicator();
+
+  [[nodiscard]] Rank rank() const noexcept;
+  [[nodiscard]] Rank size() const noexcept;
+
+  // Runs a call to its end.
+  Status run(const Call& call);
+  // Starts a call and returns at once; calls on one communicator run in the order they were started. The spans inside the call
+  // are copied; its buffers are not.
+  Result<Work> start(const Call& call);
+
+  // --- the collectives; T is any type with a DataType ---
+  template <class T>
+  Status all_reduce(std::span<const T> input, std::span<T> output, const ReduceOp& op = {}) {
+    if (input.size() != output.size()) return sizes_differ("all_reduce", input.size(), output.size());
+    return run(reduction(Collective::all_reduce, input.data(), output.data(), input.size(), DataTypeOf<T>::value, op));
+  }
+  template <class T>
+  Status all_reduce(std::span<T> in_place, const ReduceOp& op = {}) {
+    return all_reduce(std::span<const T>(in_place), in_place, op);
+  }
+  // `output` is used at the root only.
+  template <class T>
+  Status reduce(std::span<const T> input, std::span<T> output, Rank root, const ReduceOp& op = {}) {
+    if (rank() == root && input.size() != output.size()) return sizes_differ("reduce", input.size(), output.size());
+    return run(reduction(Collective::reduce, input.data(), output.data(), input.size(), DataTypeOf<T>::value, op, root));
+  }
+  template <class T>
+  Status broadcast(std::span<T> data, Rank root) {
+    return run({.collective = Collective::broadcast, .input = data.data(), .output = data.data(), .count = data.size(),
+                .type = DataTypeOf<T>::value, .root = root});
+  }
+  // output holds size() blocks of input.size() elements.
+  template <class T>
+  Status all_gather(std::span<const T> input, std::span<T> output) {
+    if (output.size() != input.size() * ranks()) return sizes_differ("all_gather", input.size() * ranks(), output.size());
+    return run({.collective = Collective::all_gather, .input = input.data(), .output = output.data(), .count = input.size(),
+                .type = DataTypeOf<T>::value});
+  }
+  // counts[r] elements of rank r, one after the other in output.
+  template <class T>
+  Status all_gatherv(std::span<const T> input, std::span<T> output, std::span<const std::uint64_t> counts) {
+    if (auto s = check_v("all_gatherv", input.size(), output.size(), counts); !s) return s;
+    return run({.collective = Collective::all_gather, .input = input.data(), .output = output.data(), .count = input.size(),
+                .type = DataTypeOf<T>::value, .output_counts = counts});
+  }
+  template <class T>
+  Status reduce_scatter(std::span<const T> input, std::span<T> output, const ReduceOp& op = {}) {
+    if (input.size() != output.size() * ranks()) return sizes_differ("reduce_scatter", output.size() * ranks(), input.size());
+    return run(reduction(Collective::reduce_scatter, input.data(), output.data(), output.size(), DataTypeOf<T>::value, op));
+  }
+  template <class T>
+  Status reduce_scatterv(std::span<const T> input, std::span<T> output, std::span<const std::uint64_t> counts,
+                         const ReduceOp& op = {}) {
+    if (auto s = check_v("reduce_scatterv", output.size(), input.size(), counts); !s) return s;
+    Call call = reduction(Collective::reduce_scatter, input.data(), output.data(), output.size(), DataTypeOf<T>::value, op);
+    call.input_counts = counts;
+    return run(call);
+  }
+  template <class T>
+  Status gather(std::span<const T> input, std::span<T> output, Rank root) {
+    if (rank() == root && output.size() != input.size() * ranks())
+      return sizes_differ("gather", input.size() * ranks(), output.size());
+    return run({.collective = Collective::gather, .input = input.data(), .output = output.data(), .count = input.size(),
+                .type = DataTypeOf<T>::value, .root = root});
+  }
+  template <class T>
+  Status gatherv(std::span<const T> input, std::span<T> output, std::span<const std::uint64_t> counts, Rank root) {
+    if (auto s = check_v("gatherv", input.size(), rank() == root ? output.size() : total(counts), counts); !s) return s;
+    return run({.collective = Collective::gather, .input = input.data(), .output = output.data(), .count = input.size(),
+                .type = DataTypeOf<T>::value, .root = root, .output_counts = counts});
+  }
+  template <class T>
+  Status scatter(std::span<const T> input, std::span<T> output, Rank root) {
+    if (rank() == root && input.size() != output.size() * ranks())
+      return sizes_differ("scatter", output.size() * ranks(), input.size());
+    return run({.collective = Collective::scatter, .input = input.data(), .output = output.data(), .count = output.size(),
+                .type = DataTypeOf<T>::value, .root = root});
+  }
+  template <class T>
+  Status scatterv(std::span<const T> input, std::span<T> output, std::span<const std::uint64_t> counts, Rank root) {
+    if (auto s = check_v("scatterv", output.size(), rank() == root ? input.size() : total(counts), counts); !s) return s;
+    return run({.collective = Collective::scatter, .input = input.data(), .output = output.data(), .count = output.size(),
+                .type = DataTypeOf<T>::value, .root = root, .input_counts = counts});
+  }
+  template <class T>
+  Status all_to_all(std::span<const T> input, std::span<T> output) {
+    if (input.size() != output.size() || input.size() % ranks() != 0)
+      return sizes_differ("all_to_all (equal, multiples of the number of ranks)", input.size(), output.size());
+    return run({.collective = Collective::all_to_all, .input = input.data(), .output = output.data(),
+                .count = input.size() / ranks(), .type = DataTypeOf<T>::value});
+  }
+  template <class T>
+  Status all_to_allv(std::span<const T> input, std::span<const std::uint64_t> input_counts, std::span<T> output,
+                     std::span<const std::uint64_t> output_counts) {
+    if (total(input_counts) != input.size()) return sizes_differ("all_to_allv input", total(input_counts), input.size());
+    if (total(output_counts) != output.size()) return sizes_differ("all_to_allv output", total(output_counts), output.size());
+    return run({.collective = Collective::all_to_all, .input = input.data(), .output = output.data(), .type = DataTypeOf<T>::value,
+                .input_counts = input_counts, .output_counts = output_counts});
+  }
+  template <class T>
+  Status scan(std::span<const T> input, std::span<T> output, const ReduceOp& op = {}) {
+    if (input.size() != output.size()) return sizes_differ("scan", input.size(), output.size());
+    return run(reduction(Collective::scan, input.data(), output.data(), input.size(), DataTypeOf<T>::value, op));
+  }
+  // Rank 0's output is left as it is.
+  template <class T>
+  Status exscan(std::span<const T> input, std::span<T> output, const ReduceOp& op = {}) {
+    if (input.size() != output.size()) return sizes_differ("exscan", input.size(), output.size());
+    return run(reduction(Collective::exscan, input.data(), output.data(), input.size(), DataTypeOf<T>::value, op));
+  }
+  Status barrier() { return run({}); }
+  // Point to point: counts and types of the two sides must be equal. May complete before or after the peer has received.
+  template <class T>
+  Status send(std::span<const T> data, Rank destination) {
+    return run({.collective = Collective::send_recv, .input = data.data(), .count = data.size(), .type = DataTypeOf<T>::value,
+                .destination = destination});
+  }
+  template <class T>
+  Status recv(std::span<T> data, Rank source) {
+    return run({.collective = Collective::send_recv, .output = data.data(), .type = DataTypeOf<T>::value, .source = source,
+                .receive_count = data.size()});
+  }
+  template <class T>
+  Status sendrecv(std::span<const T> data, Rank destination, std::span<T> received, Rank source) {
+    return run({.collective = Collective::send_recv, .input = data.data(), .output = received.data(), .count = data.size(),
+                .type = DataTypeOf<T>::value, .destination = destination, .source = source, .receive_count = received.size()});
+  }
+
+  // --- more communicators; collective over this one ---
+  // Ranks with equal colors form a communicator, ordered by key, then by rank. A negative color takes part and gets none:
+  // the result is then a communicator of size 0.
+  Result<Communicator> split(int color, int key = 0);
+  Result<Communicator> duplicate();
+
+  // Ends all waiting on this communicator, on every rank, with Code::aborted and this reason. From any thread.
+  void abort(const std::string& reason);
+
+  // --- what it does and why ---
+  [[nodiscard]] MemoryUse memory() const;
+  // The algorithm a call would use, with all candidates, their predicted times and the reasons of refusals.
+  [[nodiscard]] std::string explain(const Call& call) const;
+  // Algorithm and transports of the last completed call: "ring", "shm" or "shm+tcp".
+  [[nodiscard]] std::string last_algorithm() const;
+  [[nodiscard]] std::string transports() const;
+  [[nodiscard]] std::string launcher() const;
+
+ private:
+  friend class Group;
+  struct Impl;
+  explicit Communicator(std::unique_ptr<Impl> impl);
+  [[nodiscard]] std::uint64_t ranks() const noexcept { return static_cast<std::uint64_t>(size()); }
+  static Call reduction(Collective collective, const void* input, void* output, std::uint64_t count, DataType type,
+                        const ReduceOp& op, Rank root = 0) {
+    return {.collective = collective, .input = input, .output = output, .count = count, .type = type, .op = op, .root = root};
+  }
+  static Status sizes_differ(std::string_view call, std::uint64_t expected, std::uint64_t actual);
+  static std::uint64_t total(std::span<const std::uint64_t> counts);
+  Status check_v(std::string_view call, std::uint64_t own, std::uint64_t all, std::span<const std::uint64_t> counts) const;
+  std::unique_ptr<Impl> impl_;
+};
+
+// Several calls run together: point-to-point calls all at once, calls on different communicators side by side (so that one
+// thread may own several ranks), collectives on one communicator one after the other.
+//
+//   tutti::Group group;
+//   group.add(comm, {.collective = Collective::send_recv, ...});
+//   group.add(comm, ...);
+//   group.run().value_or_throw();
+class Group {
+ public:
+  // Checked at once; run at run(). The communicator and what the call points to must stay until then.
+  Status add(Communicator& communicator, const Call& call);
+  Status run();
+
+ private:
+  struct Entry {
+    Communicator* communicator;
+    Call call;
+  };
+  std::vector<Entry> entries_;
+};
+
+}  // namespace tutti

@@ -1,0 +1,44 @@
+// What one vector kernel is asked to do, and where the kernels are found.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "tutti/types.h"
+
+namespace tutti::kernels {
+
+// The operators that have a kernel. A ReduceKind is routed to one of these (see kernels.cpp).
+enum class Operation : std::uint8_t {
+  sum, prod, min, max, band, bor, bxor, land, lor, lxor,
+  mean,   // the sum divided by Job::factor (floats)
+  scale,  // one input multiplied by Job::factor or Job::integer_factor
+};
+
+struct Job {
+  const void* const* inputs;
+  std::size_t streams;  // number of inputs, at least 1
+  std::size_t first;    // where in the inputs the job begins, in elements
+  void* out;            // where its results begin
+  std::size_t count;
+  double factor = 1.0;
+  std::uint64_t integer_factor = 1;
+};
+
+using Kernel = void (*)(const Job&);
+
+// The kernel for the machine at hand, or null where the operation is none of this type.
+// Signed integers share the unsigned kernels but for min and max; c64 and c128 have only a product of their own.
+[[nodiscard]] Kernel find_narrow_integer(Operation operation, DataType type);
+[[nodiscard]] Kernel find_wide_integer(Operation operation, DataType type);
+[[nodiscard]] Kernel find_float(Operation operation, DataType type);
+[[nodiscard]] Kernel find_small_float(Operation operation, DataType type);
+
+// Copies past the caches; others see the bytes for certain only after the fence.
+void stream_copy(void* to, const void* from, std::size_t bytes);
+void stream_fence();
+
+// The bit of the target that the kernels run on now, in Highway's numbering.
+[[nodiscard]] std::int64_t instruction_set_bit();
+
+}  // namespace tutti::kernels

@@ -1,0 +1,252 @@
+#include "kernels/kernels.h"
+
+#include <fmt/format.h>
+#include <hwy/targets.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstring>
+#include <limits>
+
+#include "kernels/job.h"
+
+namespace tutti::kernels {
+namespace {
+
+constexpr std::size_t kTileBytes = 8192;  // two tiles and their sources stay in any first-level cache
+
+std::byte* advance(void* p, std::size_t bytes) { return static_cast<std::byte*>(p) + bytes; }
+const std::byte* advance(const void* p, std::size_t bytes) { return static_cast<const std::byte*>(p) + bytes; }
+
+// Which kernel serves an operator on a type, and on how many of its elements per element of the type.
+struct Route {
+  Operation operation;
+  DataType lanes;
+  std::size_t lanes_per_element = 1;
+};
+
+Operation operation_of(ReduceKind kind) {
+  switch (kind) {
+    case ReduceKind::sum:
+    case ReduceKind::avg:
+    case ReduceKind::premul_sum:
+    case ReduceKind::user: return Operation::sum;
+    case ReduceKind::prod: return Operation::prod;
+    case ReduceKind::min: return Operation::min;
+    case ReduceKind::max: return Operation::max;
+    case ReduceKind::band: return Operation::band;
+    case ReduceKind::bor: return Operation::bor;
+    case ReduceKind::bxor: return Operation::bxor;
+    case ReduceKind::land: return Operation::land;
+    case ReduceKind::lor: return Operation::lor;
+    case ReduceKind::lxor: return Operation::lxor;
+  }
+  return Operation::sum;
+}
+
+// On truth values every operator is a logical one.
+Operation logical(Operation operation) {
+  switch (operation) {
+    case Operation::prod:
+    case Operation::min:
+    case Operation::band: return Operation::land;
+    case Operation::sum:
+    case Operation::max:
+    case Operation::bor: return Operation::lor;
+    case Operation::bxor: return Operation::lxor;
+    case Operation::land:
+    case Operation::lor:
+    case Operation::lxor:
+    case Operation::mean:
+    case Operation::scale: return operation;
+  }
+  return operation;
+}
+
+Route route(Operation operation, DataType type) {
+  const bool product = operation == Operation::prod;
+  if (type == DataType::boolean) return {logical(operation), DataType::u8};
+  if (type == DataType::c64 && !product) return {operation, DataType::f32, 2};
+  if (type == DataType::c128 && !product) return {operation, DataType::f64, 2};
+  return {operation, type};
+}
+
+Kernel find(Operation operation, DataType type) {
+  switch (type) {
+    case DataType::i8:
+    case DataType::u8:
+    case DataType::i16:
+    case DataType::u16: return find_narrow_integer(operation, type);
+    case DataType::i32:
+    case DataType::u32:
+    case DataType::i64:
+    case DataType::u64: return find_wide_integer(operation, type);
+    case DataType::f32:
+    case DataType::f64:
+    case DataType::c64:
+    case DataType::c128: return find_float(operation, type);
+    case DataType::f16:
+    case DataType::bf16:
+    case DataType::f8e4m3:
+    case DataType::f8e5m2: return find_small_float(operation, type);
+    case DataType::boolean: return nullptr;
+  }
+  return nullptr;
+}
+
+bool is_integer(DataType type) { return type <= DataType::u64; }
+
+template <class T>
+void divide(void* data, std::size_t count, std::int64_t divisor) {
+  using Wide = std::conditional_t<std::is_signed_v<T>, std::int64_t, std::uint64_t>;
+  for (std::size_t i = 0; i < count; ++i) {
+    T value;
+    std::memcpy(&value, advance(data, i * sizeof(T)), sizeof(T));
+    value = static_cast<T>(static_cast<Wide>(value) / static_cast<Wide>(divisor));
+    std::memcpy(advance(data, i * sizeof(T)), &value, sizeof(T));
+  }
+}
+
+void divide_integers(DataType type, void* data, std::size_t count, std::int64_t divisor) {
+  switch (type) {
+    case DataType::i8: return divide<std::int8_t>(data, count, divisor);
+    case DataType::u8: return divide<std::uint8_t>(data, count, divisor);
+    case DataType::i16: return divide<std::int16_t>(data, count, divisor);
+    case DataType::u16: return divide<std::uint16_t>(data, count, divisor);
+    case DataType::i32: return divide<std::int32_t>(data, count, divisor);
+    case DataType::u32: return divide<std::uint32_t>(data, count, divisor);
+    case DataType::i64: return divide<std::int64_t>(data, count, divisor);
+    case DataType::u64: return divide<std::uint64_t>(data, count, divisor);
+    default: return;
+  }
+}
+
+std::uint64_t truncated(double factor) {
+  constexpr double kLimit = 9223372036854775808.0;  // 2^63
+  if (std::isnan(factor)) return 0;
+  if (factor >= kLimit) return static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max());
+  if (factor <= -kLimit) return static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::min());
+  return static_cast<std::uint64_t>(static_cast<std::int64_t>(factor));
+}
+
+void run(Operation operation, DataType type, const Job& job) {
+  const Route way = route(operation, type);
+  const Kernel kernel = find(way.operation, way.lanes);
+  if (kernel == nullptr) return;
+  Job lanes = job;
+  lanes.first *= way.lanes_per_element;
+  lanes.count *= way.lanes_per_element;
+  kernel(lanes);
+}
+
+// Calls visit(first element, elements) for one cache-sized piece after the other.
+template <class Visit>
+void for_each_tile(std::size_t count, std::size_t element_bytes, Visit visit) {
+  const std::size_t tile = kTileBytes / element_bytes;
+  for (std::size_t at = 0; at < count; at += tile) visit(at, std::min(tile, count - at));
+}
+
+// The piece [at, at + count) of a whole reduction, into `out`, where the piece begins.
+Job piece_of(const Job& whole, std::size_t at, std::size_t count, void* out) {
+  Job piece = whole;
+  piece.first = at;
+  piece.count = count;
+  piece.out = out;
+  return piece;
+}
+
+// Vectors do not divide integers: each piece is divided while it is still in the cache.
+void fold_integer_mean(DataType type, const Job& job, int ranks) {
+  const std::size_t size = size_of(type);
+  for_each_tile(job.count, size, [&](std::size_t at, std::size_t count) {
+    void* out = advance(job.out, at * size);
+    run(Operation::sum, type, piece_of(job, at, count, out));
+    divide_integers(type, out, count, ranks);
+  });
+}
+
+void fold_into(Operation operation, DataType type, const Job& job, int ranks) {
+  if (operation == Operation::mean && is_integer(type)) return fold_integer_mean(type, job, ranks);
+  run(operation, type, job);
+}
+
+// Reduces into a tile and streams that out: vector kernels need not know about alignment or stores past the cache.
+void fold_streaming(Operation operation, DataType type, const Job& job, int ranks) {
+  alignas(64) std::byte tile[kTileBytes];
+  const std::size_t size = size_of(type);
+  for_each_tile(job.count, size, [&](std::size_t at, std::size_t count) {
+    fold_into(operation, type, piece_of(job, at, count, tile), ranks);
+    stream_copy(advance(job.out, at * size), tile, count * size);
+  });
+  stream_fence();
+}
+
+// The function accumulates into its second argument, so the last input is where accumulation starts; in a tile, because `out`
+// may be any of the inputs.
+void fold_user(const UserFunction& user, DataType type, std::span<const void* const> inputs, void* out, std::size_t count) {
+  alignas(64) std::byte tile[kTileBytes];
+  const std::size_t size = size_of(type);
+  for_each_tile(count, size, [&](std::size_t at, std::size_t elements) {
+    const std::size_t offset = at * size;
+    std::memcpy(tile, advance(inputs.back(), offset), elements * size);
+    for (std::size_t k = inputs.size() - 1; k-- > 0;) user.apply(advance(inputs[k], offset), tile, elements, type, user.context);
+    std::memcpy(advance(out, offset), tile, elements * size);
+  });
+}
+
+}  // namespace
+
+Status check(ReduceKind kind, DataType type) {
+  if (supports(kind, type)) return {};
+  return Error(Code::unsupported, fmt::format("{} is not defined on {}: choose another operator or type", name(kind), name(type)));
+}
+
+void fold(const ReduceOp& op, DataType type, std::span<const void* const> inputs, void* out, std::size_t count,
+          const Options& options) {
+  if (count == 0 || inputs.empty() || !supports(op.kind, type)) return;
+  const std::size_t bytes = count * size_of(type);
+  const bool mean = op.kind == ReduceKind::avg && options.average_over > 0;
+  if (inputs.size() == 1 && !mean) return copy(out, inputs[0], bytes, options.stream_from_bytes);
+  if (op.kind == ReduceKind::user) return fold_user(op.user, type, inputs, out, count);
+
+  const Operation operation = mean ? Operation::mean : operation_of(op.kind);
+  const Job job{inputs.data(), inputs.size(), 0, out, count, static_cast<double>(options.average_over)};
+  const bool in_place = std::find(inputs.begin(), inputs.end(), out) != inputs.end();
+  const bool streams = bytes >= options.stream_from_bytes && !in_place;
+  (streams ? fold_streaming : fold_into)(operation, type, job, options.average_over);
+}
+
+void reduce2(const ReduceOp& op, DataType type, const void* left, const void* right, void* out, std::size_t count,
+             const Options& options) {
+  const std::array<const void*, 2> inputs{left, right};
+  fold(op, type, inputs, out, count, options);
+}
+
+void prepare(const ReduceOp& op, DataType type, const void* in, void* out, std::size_t count) {
+  if (count == 0) return;
+  if (op.kind != ReduceKind::premul_sum || !supports(op.kind, type)) return copy(out, in, count * size_of(type));
+  // Of all NaNs only the canonical one is sure to stay NaN when rounded to bf16.
+  const double factor = std::isnan(op.scalar) ? std::numeric_limits<double>::quiet_NaN() : op.scalar;
+  run(Operation::scale, type, {&in, 1, 0, out, count, factor, truncated(factor)});
+}
+
+void finish(const ReduceOp& op, DataType type, void* data, std::size_t count, int ranks) {
+  if (op.kind != ReduceKind::avg) return;
+  const void* in = data;
+  fold(op, type, {&in, 1}, data, count, {.average_over = ranks});
+}
+
+void copy(void* to, const void* from, std::size_t bytes, std::size_t stream_from_bytes) {
+  if (bytes == 0 || to == from) return;
+  if (bytes < stream_from_bytes) {
+    std::memcpy(to, from, bytes);
+    return;
+  }
+  stream_copy(to, from, bytes);
+  stream_fence();
+}
+
+std::string_view instruction_set() { return hwy::TargetName(instruction_set_bit()); }
+
+}  // namespace tutti::kernels

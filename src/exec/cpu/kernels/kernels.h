@@ -1,0 +1,64 @@
+// Reductions and copies of host memory, by the best vector instructions this machine has.
+//
+// Semantics shared by all functions:
+//  - Results do not depend on the machine: every instruction set gives the same bits (but for the payload of a NaN).
+//  - Integers wrap around. f16, bf16 and the 8-bit floats are computed in f32 and rounded once, to nearest even, when stored.
+//  - min and max return NaN when any input is NaN, and order -0 before +0.
+//  - f8e4m3 has no infinity: what is rounded beyond 448 becomes NaN. f8e5m2 overflows to infinity. (OCP 8-bit floating point
+//    specification, the conversion without saturation.)
+//  - Logical operators take any value but zero (NaN, too) as true and give 0 or 1 of the type. A boolean may hold any byte;
+//    a reduction of two or more stores 0 or 1.
+//  - A complex product is the textbook one: (ac - bd) + (ad + bc)i, each operation rounded, infinities not repaired.
+//  - avg and premul_sum add; `prepare` multiplies before, `finish` or Options::average_over divides after.
+//
+// Pointers need no alignment (a user's function sees them as the caller gave them). `out` may be exactly one of the inputs;
+// otherwise nothing overlaps. All functions are thread safe and allocate nothing. The pair of operator and type must have
+// passed `check`; a pair that has not leaves `out` untouched.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+#include "tutti/result.h"
+#include "tutti/types.h"
+
+namespace tutti::kernels {
+
+inline constexpr std::size_t kNeverStream = SIZE_MAX;
+
+struct Options {
+  // Results of at least this many bytes are stored past the caches (non-temporal stores). Worth it where the result is larger
+  // than the last-level cache and not read soon. Ignored where `out` is one of the inputs.
+  std::size_t stream_from_bytes = kNeverStream;
+  // avg only: when positive, divide by this many ranks before the one rounding; the caller then does not call `finish`.
+  int average_over = 0;
+};
+
+// Whether the operator can reduce the type; the error names both.
+[[nodiscard]] Status check(ReduceKind kind, DataType type);
+
+// out[i] = left[i] (+) right[i].
+void reduce2(const ReduceOp& op, DataType type, const void* left, const void* right, void* out, std::size_t count,
+             const Options& options = {});
+
+// out = inputs[0] (+) inputs[1] (+) ... in one pass over memory. One input is copied; none leaves `out` untouched.
+// Built-in operators associate to the left, a user's operator to the right (it accumulates into its second argument).
+void fold(const ReduceOp& op, DataType type, std::span<const void* const> inputs, void* out, std::size_t count,
+          const Options& options = {});
+
+// premul_sum: out[i] = scalar * in[i], before anything is reduced; other operators copy. The factor is rounded to the type the
+// product is computed in; for integers it is truncated toward zero to 64 bits (NaN counts as 0) and the product wraps.
+void prepare(const ReduceOp& op, DataType type, const void* in, void* out, std::size_t count);
+
+// avg: data[i] /= ranks, integers truncating toward zero as NCCL does; nothing for other operators.
+void finish(const ReduceOp& op, DataType type, void* data, std::size_t count, int ranks);
+
+// Copies bytes between buffers that do not overlap (or are the same); from stream_from_bytes on past the caches.
+void copy(void* to, const void* from, std::size_t bytes, std::size_t stream_from_bytes = kNeverStream);
+
+// The instruction set in use, as Highway names it: "AVX3", "NEON", ...
+[[nodiscard]] std::string_view instruction_set();
+
+}  // namespace tutti::kernels

@@ -1,0 +1,150 @@
+// How 16- and 8-bit floats become f32 and back. Included once per instruction set.
+
+#if defined(TUTTI_KERNELS_SMALL_FLOATS_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef TUTTI_KERNELS_SMALL_FLOATS_INL_H_
+#undef TUTTI_KERNELS_SMALL_FLOATS_INL_H_
+#else
+#define TUTTI_KERNELS_SMALL_FLOATS_INL_H_
+#endif
+
+#include <bit>
+#include <cstdint>
+#include <type_traits>
+
+#include "hwy/highway.h"
+#include "kernels/fold-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace tutti::kernels {
+namespace HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+// Any float of at most 16 bits with fewer exponent bits than f32, by integer arithmetic on 32-bit lanes. The f32 operations on
+// subnormal codes touch only normal f32 numbers, so flush-to-zero modes of the host program change nothing.
+// kFinite: no infinity, only the code with all bits set is NaN.
+template <int kExponentBits, int kMantissaBits, bool kFinite>
+struct Code {
+  using D = hn::ScalableTag<float>;
+  using DI = hn::RebindToSigned<D>;
+  using V = hn::Vec<D>;
+  using VI = hn::Vec<DI>;
+
+  static constexpr int kBias = (1 << (kExponentBits - 1)) - 1;
+  static constexpr int kShift = 23 - kMantissaBits;
+  static constexpr int kSignShift = 31 - kExponentBits - kMantissaBits;
+  static constexpr std::int32_t kMagnitude = (1 << (kExponentBits + kMantissaBits)) - 1;
+  static constexpr std::int32_t kInfinity = kMagnitude & ~((1 << kMantissaBits) - 1);
+  static constexpr std::int32_t kNan = kFinite ? kMagnitude : kInfinity | (1 << (kMantissaBits - 1));
+  static constexpr std::int32_t kOverflow = kFinite ? kNan : kInfinity;
+  static constexpr std::int32_t kRebias = (127 - kBias) << 23;
+  static constexpr std::int32_t kMinNormal = kRebias + (1 << 23);  // of the code, as the bits of an f32
+  // The f32 whose unit in the last place is the code's smallest subnormal.
+  static constexpr std::int32_t kMagic = (127 + 23 + 1 - kBias - kMantissaBits) << 23;
+
+  static HWY_INLINE V decode(VI code) {
+    const D d;
+    const DI di;
+    const VI magnitude = hn::ShiftLeft<kShift>(hn::And(code, hn::Set(di, kMagnitude)));
+    const VI sign = hn::ShiftLeft<31>(hn::ShiftRight<kExponentBits + kMantissaBits>(code));
+    const VI normal = hn::Add(magnitude, hn::Set(di, kRebias));
+    const VI min_normal = hn::Set(di, kMinNormal);
+    const VI subnormal =
+        hn::BitCast(di, hn::Sub(hn::BitCast(d, hn::Add(magnitude, min_normal)), hn::BitCast(d, min_normal)));
+    const VI finite = hn::IfThenElse(hn::Lt(normal, min_normal), subnormal, normal);
+    return hn::BitCast(d, hn::Or(sign, hn::IfThenElse(is_special(magnitude), special(magnitude), finite)));
+  }
+
+  static HWY_INLINE VI encode(V v) {
+    const D d;
+    const DI di;
+    const VI bits = hn::BitCast(di, v);
+    const VI magnitude = hn::And(bits, hn::Set(di, 0x7fffffff));
+    // Round to nearest even: add just less than half a unit, and one more where the last kept bit is odd.
+    const VI odd = hn::And(hn::ShiftRight<kShift>(magnitude), hn::Set(di, 1));
+    const VI rounding = hn::Add(odd, hn::Set(di, (1 << (kShift - 1)) - 1 - kRebias));
+    const VI normal = hn::Min(hn::ShiftRight<kShift>(hn::Add(magnitude, rounding)), hn::Set(di, kOverflow));
+    const VI magic = hn::Set(di, kMagic);
+    const VI subnormal = hn::Sub(hn::BitCast(di, hn::Add(hn::BitCast(d, magnitude), hn::BitCast(d, magic))), magic);
+    const VI number = hn::IfThenElse(hn::Lt(magnitude, hn::Set(di, kMinNormal)), subnormal, normal);
+    const VI code = hn::IfThenElse(hn::Gt(magnitude, hn::Set(di, 0x7f800000)), hn::Set(di, kNan), number);
+    const VI sign = hn::And(hn::ShiftRight<kSignShift>(bits), hn::Set(di, kMagnitude + 1));
+    return hn::Or(sign, code);
+  }
+
+ private:
+  static HWY_INLINE hn::Mask<DI> is_special(VI magnitude) {
+    constexpr std::int32_t first = (kFinite ? kNan : kInfinity) << kShift;
+    return hn::Gt(magnitude, hn::Set(DI(), first - 1));
+  }
+  // NaN and infinity keep their mantissa; f32's exponent is all ones.
+  static HWY_INLINE VI special(VI magnitude) { return hn::Or(magnitude, hn::Set(DI(), 0x7f800000)); }
+};
+
+// A float stored as T and converted by Code.
+template <class T, class Format>
+struct Coded : Direct<float> {
+  using Element = T;
+  using DI = typename Format::DI;
+  static constexpr std::size_t kUnroll = 2;
+
+  static HWY_INLINE Value load(const Element* from) {
+    return Format::decode(hn::PromoteTo(DI(), hn::LoadU(hn::Rebind<T, DI>(), from)));
+  }
+  static HWY_INLINE void store(Value v, Element* to) {
+    const hn::Rebind<T, DI> narrow;
+    hn::StoreU(hn::DemoteTo(narrow, Format::encode(v)), narrow, to);
+  }
+};
+
+// f16 by the machine's own conversion instructions, which round to nearest even and know every special value.
+struct NativeHalf : Direct<float> {
+  using Element = std::uint16_t;
+  using Narrow = hn::Rebind<hwy::float16_t, D>;
+
+  static HWY_INLINE Value load(const Element* from) {
+    return hn::PromoteTo(D(), hn::LoadU(Narrow(), reinterpret_cast<const hwy::float16_t*>(from)));
+  }
+  static HWY_INLINE void store(Value v, Element* to) {
+    hn::StoreU(hn::DemoteTo(Narrow(), v), Narrow(), reinterpret_cast<hwy::float16_t*>(to));
+  }
+};
+
+// Highway's software conversion truncates, so only targets with the instructions take the native way.
+inline constexpr bool kHasHalf = HWY_TARGET == HWY_AVX2 || HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_AVX3_DL;
+using Half = std::conditional_t<kHasHalf, NativeHalf, Coded<std::uint16_t, Code<5, 10, false>>>;
+
+// bf16 is the upper half of an f32: a vector of bf16 is two of f32, the even and the odd elements, without any shuffling.
+struct Bfloat : Paired<float> {
+  using Element = std::uint16_t;
+  using DU = hn::RebindToUnsigned<D>;
+  using Narrow = hn::Repartition<std::uint16_t, DU>;
+  static constexpr std::size_t kElements = hn::MaxLanes(Narrow());
+
+  static HWY_INLINE Value load(const Element* from) {
+    const DU du;
+    const auto both = hn::BitCast(du, hn::LoadU(Narrow(), from));
+    const auto odd = hn::And(both, hn::Set(du, 0xffff0000u));
+    return {hn::BitCast(D(), hn::ShiftLeft<16>(both)), hn::BitCast(D(), odd)};
+  }
+
+  // To the nearest, ties to even: one more where lower + 0x7fff + (upper's last bit) carries, computed for all elements at
+  // once in 16 bits by the rounding average. NaNs need no care: every operand came from a bf16 (or is a canonical NaN), so
+  // arithmetic leaves their lower halves zero and nothing carries.
+  static HWY_INLINE void store(Value v, Element* to) {
+    const DU du;
+    const Narrow narrow;
+    const auto even = hn::BitCast(du, v.first);
+    const auto odd = hn::BitCast(du, v.second);
+    const auto upper = hn::OddEven(hn::BitCast(narrow, odd), hn::BitCast(narrow, hn::ShiftRight<16>(even)));
+    const auto lower = hn::OddEven(hn::BitCast(narrow, hn::ShiftLeft<16>(odd)), hn::BitCast(narrow, even));
+    const auto last = hn::And(upper, hn::Set(narrow, 1));
+    const auto carry = hn::ShiftRight<15>(hn::AverageRound(lower, hn::Or(last, hn::Set(narrow, 0x7ffe))));
+    hn::StoreU(hn::Add(upper, carry), narrow, to);
+  }
+};
+
+}  // namespace HWY_NAMESPACE
+}  // namespace tutti::kernels
+HWY_AFTER_NAMESPACE();
+
+#endif

@@ -1,0 +1,184 @@
+#include "runtime/request.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <limits>
+
+namespace tutti {
+namespace {
+
+// Which buffers a collective has on a rank, and whether they hold one block per rank.
+struct Sides {
+  bool has_input = true, has_output = true;
+  bool many_in = false, many_out = false;
+};
+
+Sides sides_of(const Call& call, Rank me) {
+  const bool root = me == call.root;
+  switch (call.collective) {
+    case Collective::all_reduce:
+    case Collective::scan:
+    case Collective::exscan: return {};
+    case Collective::reduce: return {.has_output = root};
+    case Collective::broadcast: return {.has_input = root};
+    case Collective::all_gather: return {.many_out = true};
+    case Collective::reduce_scatter: return {.many_in = true};
+    case Collective::gather: return {.has_output = root, .many_out = true};
+    case Collective::scatter: return {.has_input = root, .many_in = true};
+    case Collective::all_to_all: return {.many_in = true, .many_out = true};
+    case Collective::barrier: return {.has_input = false, .has_output = false};
+    case Collective::send_recv: return {.has_input = call.destination != kNoRank, .has_output = call.source != kNoRank};
+  }
+  return {};
+}
+
+class Checker {
+ public:
+  Checker(const Call& call, Rank me, Rank ranks) : call_(call), me_(me), ranks_(ranks), sides_(sides_of(call, me)) {}
+
+  Result<Request> run() {
+    if (auto s = check_enums(); !s) return std::move(s.error());
+    if (auto s = check_ranks(); !s) return std::move(s.error());
+    if (auto s = check_counts(); !s) return std::move(s.error());
+    Request r{.collective = call_.collective, .type = call_.type, .root = has_root(call_.collective) ? call_.root : 0,
+              .count = call_.count, .op = call_.op, .input = static_cast<const std::byte*>(call_.input),
+              .output = static_cast<std::byte*>(call_.output),
+              .input_blocks = {call_.count, call_.input_counts, call_.input_displacements},
+              .output_blocks = {call_.count, call_.output_counts, call_.output_displacements},
+              .destination = call_.destination, .source = call_.source, .receive_count = call_.receive_count,
+              .algorithm = call_.algorithm};
+    if (call_.collective == Collective::barrier) r.count = r.input_blocks.uniform = r.output_blocks.uniform = 0;
+    if (auto s = check_buffers(r); !s) return std::move(s.error());
+    return r;
+  }
+
+ private:
+  template <class... Args>
+  [[nodiscard]] Error bad(fmt::format_string<Args...> format, Args&&... args) const {
+    return {Code::invalid_argument,
+            fmt::format("{} on rank {}: {}", name(call_.collective), me_, fmt::format(format, std::forward<Args>(args)...))};
+  }
+
+  Status check_enums() const {
+    if (static_cast<unsigned>(call_.collective) >= kCollectives)
+      return Error(Code::invalid_argument, fmt::format("rank {}: collective {} does not exist", me_, static_cast<unsigned>(call_.collective)));
+    if (static_cast<unsigned>(call_.type) >= kDataTypes) return bad("data type {} does not exist", static_cast<unsigned>(call_.type));
+    if (!reduces(call_.collective)) return {};
+    if (static_cast<unsigned>(call_.op.kind) >= kReduceKinds) return bad("operator {} does not exist", static_cast<unsigned>(call_.op.kind));
+    if (!supports(call_.op.kind, call_.type)) return bad("{} is not defined for {}", name(call_.op.kind), name(call_.type));
+    if (call_.op.kind == ReduceKind::user && call_.op.user.apply == nullptr) return bad("the user's operator has no function");
+    if (call_.op.kind != ReduceKind::user && !call_.op.commutative) return bad("only a user's operator may be non-commutative");
+    return {};
+  }
+
+  Status check_rank(std::string_view what, Rank r) const {
+    if (r < 0 || r >= ranks_) return bad("{} {} is not a rank; there are ranks 0 to {}", what, r, ranks_ - 1);
+    return {};
+  }
+
+  Status check_ranks() const {
+    if (has_root(call_.collective)) return check_rank("root", call_.root);
+    if (call_.collective != Collective::send_recv) return {};
+    if (call_.destination != kNoRank)
+      if (auto s = check_rank("destination", call_.destination); !s) return s;
+    if (call_.source != kNoRank) return check_rank("source", call_.source);
+    return {};
+  }
+
+  Status check_side(std::string_view side, bool many, std::span<const std::uint64_t> counts,
+                    std::span<const std::uint64_t> displacements) const {
+    const auto p = static_cast<std::size_t>(ranks_);
+    if (!counts.empty() && !many) return bad("{} counts were given, but the {} has one block only", side, side);
+    if (!counts.empty() && counts.size() != p) return bad("{} {} counts were given for {} ranks", counts.size(), side, p);
+    if (!displacements.empty() && counts.empty()) return bad("{} displacements were given without counts", side);
+    if (!displacements.empty() && displacements.size() != p)
+      return bad("{} {} displacements were given for {} ranks", displacements.size(), side, p);
+    std::uint64_t sum = 0;
+    for (const auto c : counts)
+      if (__builtin_add_overflow(sum, c, &sum)) return bad("the {} counts add up to more than 64 bits hold", side);
+    return check_size(side, counts.empty() ? call_.count : sum, counts.empty() && many ? static_cast<std::uint64_t>(ranks_) : 1);
+  }
+
+  Status check_size(std::string_view side, std::uint64_t count, std::uint64_t blocks) const {
+    std::uint64_t bytes = 0;
+    if (__builtin_mul_overflow(count, blocks * size_of(call_.type), &bytes) || bytes > std::numeric_limits<std::int64_t>::max())
+      return bad("{} count {} of {} is more than memory can hold", side, count, name(call_.type));
+    return {};
+  }
+
+  Status check_counts() const {
+    if (auto s = check_side("input", sides_.many_in, call_.input_counts, call_.input_displacements); !s) return s;
+    if (auto s = check_side("output", sides_.many_out, call_.output_counts, call_.output_displacements); !s) return s;
+    if (call_.collective == Collective::send_recv) return check_size("receive", call_.receive_count, 1);
+    if (call_.collective == Collective::all_to_all && call_.input_counts.empty() != call_.output_counts.empty())
+      return bad("counts must be given for both sides or for none");
+    return {};
+  }
+
+  struct Area {
+    std::uintptr_t begin = 0;
+    std::uint64_t bytes = 0;
+    [[nodiscard]] bool overlaps(const Area& o) const { return bytes > 0 && o.bytes > 0 && begin < o.begin + o.bytes && o.begin < begin + bytes; }
+  };
+
+  [[nodiscard]] Area area(const std::byte* base, bool many, const Blocks& own, const Blocks& other, std::uint64_t single) const {
+    const std::uint64_t size = size_of(call_.type);
+    const auto begin = reinterpret_cast<std::uintptr_t>(base);
+    if (!many) {
+      const std::uint64_t n = other.counts.empty() ? single : other.counts[static_cast<std::size_t>(me_)];
+      return {begin, n * size};
+    }
+    if (own.counts.empty()) return {begin, own.uniform * static_cast<std::uint64_t>(ranks_) * size};
+    std::uint64_t end = 0, at = 0;
+    for (std::size_t b = 0; b < own.counts.size(); ++b) {
+      const std::uint64_t offset = own.displacements.empty() ? at : own.displacements[b];
+      end = std::max(end, offset + own.counts[b]);
+      at += own.counts[b];
+    }
+    return {begin, end * size};
+  }
+
+  [[nodiscard]] std::uint64_t own_offset(const Blocks& blocks) const {
+    const auto me = static_cast<std::size_t>(me_);
+    std::uint64_t at = 0;
+    if (!blocks.displacements.empty()) at = blocks.displacements[me];
+    else if (blocks.counts.empty()) at = blocks.uniform * me;
+    else
+      for (std::size_t b = 0; b < me; ++b) at += blocks.counts[b];
+    return at * size_of(call_.type);
+  }
+
+  Status check_buffers(Request& r) const {
+    const bool p2p = call_.collective == Collective::send_recv;
+    const Area in = sides_.has_input ? area(r.input, sides_.many_in, r.input_blocks, r.output_blocks, call_.count) : Area{};
+    const Area out = sides_.has_output
+                         ? area(r.output, sides_.many_out, r.output_blocks, r.input_blocks, p2p ? call_.receive_count : call_.count)
+                         : Area{};
+    if (in.bytes > 0 && r.input == nullptr) return bad("input is null, but {} bytes are to be read", in.bytes);
+    if (out.bytes > 0 && r.output == nullptr) return bad("output is null, but {} bytes are to be written", out.bytes);
+    if (!in.overlaps(out)) return {};
+
+    std::uintptr_t expected_in = out.begin, expected_out = in.begin;
+    if (sides_.many_out && !sides_.many_in) expected_in = out.begin + own_offset(r.output_blocks);
+    if (sides_.many_in && !sides_.many_out) expected_out = in.begin + own_offset(r.input_blocks);
+    const bool fits = sides_.many_in && !sides_.many_out ? out.begin == expected_out : in.begin == expected_in;
+    if (!fits || p2p)
+      return bad("input and output overlap in a way that is not \"in place\": the smaller one must be {}",
+                 sides_.many_in == sides_.many_out ? "the larger one" : "this rank's own block of the larger one");
+    if (call_.collective == Collective::all_to_all && !std::ranges::equal(call_.input_counts, call_.output_counts))
+      return bad("in place needs equal input and output counts");
+    r.in_place = true;
+    return {};
+  }
+
+  const Call& call_;
+  Rank me_, ranks_;
+  Sides sides_;
+};
+
+}  // namespace
+
+Result<Request> check_call(const Call& call, Rank me, Rank ranks) { return Checker(call, me, ranks).run(); }
+
+}  // namespace tutti
