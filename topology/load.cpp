@@ -1,0 +1,87 @@
+#include <fmt/format.h>
+#include <sys/stat.h>
+
+#include <cerrno>
+#include <fstream>
+#include <string>
+
+#include "topology/sources/hwloc_xml.h"
+#include "topology/sources/synthetic.h"
+#include "tutti/topology.h"
+
+namespace tutti {
+namespace {
+
+std::string_view without_leading_space(std::string_view text) {
+  if (text.starts_with("\xef\xbb\xbf")) text.remove_prefix(3);  // byte order mark
+  text.remove_prefix(std::min(text.find_first_not_of(" \t\r\n"), text.size()));
+  return text;
+}
+
+Result<Topology> from_xml(std::string_view text) {
+  auto document = parse_xml(text);
+  if (!document) return document.because("XML");
+  const std::string& root = document->root().name;
+  if (root == "topology" || root == "root") return topology_from_hwloc(*document, Origin::file);  // hwloc 0.9 said "root"
+  if (root == "system") {
+    return Error(Code::unsupported,
+                 "NCCL topology files are not read yet; hwloc XML (lstopo machine.xml) and synthetic descriptions are");
+  }
+  return Error(Code::protocol, fmt::format("XML with the root <{}>, which is no hwloc topology (<topology>)", root));
+}
+
+Result<Topology> from_content(std::string_view content) {
+  const std::string_view text = without_leading_space(content);
+  if (text.empty()) return Error(Code::protocol, "is empty");
+  if (text.starts_with('<')) return from_xml(text);
+  if (text.starts_with('{')) return topology_from_json(text);
+  return topology_from_synthetic(text);
+}
+
+// Only regular files: a pipe could keep us waiting for ever.
+Result<std::string> read_file(const std::string& path, const struct stat& status) {
+  if (!S_ISREG(status.st_mode)) return Error(Code::invalid_argument, "is not a regular file");
+  if (static_cast<std::uint64_t>(status.st_size) > kMaxTopologyBytes) {
+    return Error(Code::invalid_argument,
+                 fmt::format("has {} bytes, more than the {} allowed", status.st_size, kMaxTopologyBytes));
+  }
+  std::ifstream in(path, std::ios::binary);
+  if (!in) return system_error(errno, "open");
+  std::string content(static_cast<std::size_t>(status.st_size), '\0');
+  in.read(content.data(), static_cast<std::streamsize>(content.size()));
+  content.resize(static_cast<std::size_t>(in.gcount()));
+  return content;
+}
+
+Result<Topology> from_file(const std::string& path, const struct stat& status) {
+  const std::string context = fmt::format("topology file '{}'", path);
+  auto content = read_file(path, status);
+  if (!content) return content.because(context);
+  auto topology = from_content(*content);
+  if (!topology) return topology.because(context);
+  return topology;
+}
+
+}  // namespace
+
+Result<Topology> load_topology(std::string_view file_or_spec) {
+  const std::string_view text = without_leading_space(file_or_spec);
+  if (text.empty())
+    return Error(Code::invalid_argument, "topology: an empty name; give a file or a description like \"node:4 numa:2 core:8\"");
+  if (file_or_spec.size() > kMaxTopologyBytes) return Error(Code::invalid_argument, "topology: the description is too long");
+  if (text.starts_with('<') || text.starts_with('{')) return from_content(text);
+
+  const std::string path(file_or_spec);
+  struct stat status {};
+  if (path.find('\0') == std::string::npos && ::stat(path.c_str(), &status) == 0) return from_file(path, status);
+  const int why = errno;
+  // No blank and no count: it was meant as a file.
+  const bool like_file = text.find(':') == std::string_view::npos || text.find('/') < text.find(':');
+  if (like_file && text.find('=') == std::string_view::npos) {
+    auto error = system_error(why, fmt::format("topology file '{}'", path.substr(0, 200)));
+    return std::move(error).because("neither a file nor a description like \"node:4 numa:2 core:8\"");
+  }
+  return topology_from_synthetic(text);
+}
+
+}  // namespace tutti
