@@ -28,7 +28,7 @@ struct PlanStep {
   std::uint32_t operands_begin = 0;     // fold: in Plan::operands
   std::uint32_t operands_end = 0;
   std::uint32_t arrival = 0;            // recv_reduce: which of the execution's consumers
-  PlanRange from, to;
+  PlanRange from = {}, to = {};
   std::uint64_t count = 0;              // elements
 };
 

@@ -1,0 +1,77 @@
+// Which algorithm serves a call best on this machine, and why.
+//
+// Everything here is a pure function of values that are equal on all ranks, so all ranks choose alike; they prove it by
+// comparing hash(JobMachine) when a communicator is made.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "algorithms/registry.h"
+#include "tutti/topology.h"
+
+namespace tutti {
+
+// What the choice depends on besides the call.
+struct JobMachine {
+  Rank ranks = 1;
+  std::vector<Grouping> levels;          // innermost first; empty: flat
+  std::vector<Level> level_names;        // one per entry of levels
+  // links[i]: between ranks that share a group of levels[i] but none of levels[i-1]; one more than levels: between groups of the
+  // outermost level (the whole communicator when there are no levels).
+  std::vector<LinkParameters> links;
+  double reduce_gbps = 10;               // bytes of one operand combined per second, one core
+  double copy_gbps = 10;
+  double step_us = 0.05;                 // what one step of a schedule costs the executor
+  int ranks_per_host = 1;                // the most on any host
+  int cores_per_host = 1;                // the fewest on any host
+  double turn_us = 2;                    // where ranks share cores: one turn of one rank on a core
+  [[nodiscard]] bool oversubscribed() const noexcept { return ranks_per_host > cores_per_host; }
+};
+[[nodiscard]] std::uint64_t hash(const JobMachine& machine);
+
+struct SelectRequest {
+  Collective collective = Collective::all_reduce;
+  Rank root = 0;
+  std::uint64_t block_bytes = 0;   // bytes of one block (all_reduce: of the vector; v-variants: the mean)
+  bool commutative = true;
+  bool equal_blocks = true;
+  std::string_view forced;         // only this algorithm, where not empty
+};
+
+struct Candidate {
+  const Algorithm* algorithm = nullptr;
+  Chunking chunking;
+  double total_us = 0, latency_us = 0, bandwidth_us = 0, reduction_us = 0;
+  std::uint32_t rounds = 0;
+  std::string refused;             // empty: may be used
+};
+
+struct Selection {
+  std::vector<Candidate> candidates;  // usable ones first, fastest first; then the refused ones
+  [[nodiscard]] const Candidate& winner() const { return candidates.front(); }
+};
+
+// Code::invalid_argument when a forced algorithm does not exist (names those that do) or cannot serve the call (says why).
+Result<Selection> select(const SelectRequest& request, const JobMachine& machine);
+
+// For a person, and as JSON for a program.
+[[nodiscard]] std::string render(const Selection& selection, const SelectRequest& request, const JobMachine& machine);
+[[nodiscard]] std::string to_json(const Selection& selection, const SelectRequest& request, const JobMachine& machine);
+
+// The machine of a job that is only described: estimates instead of measurements.
+Result<JobMachine> describe_job(const Topology& topology, Rank ranks);
+
+// Algorithm overrides: "ring" or "all_reduce:ring,broadcast:binomial". Empty result for a collective: not forced.
+class AlgorithmOverrides {
+ public:
+  static Result<AlgorithmOverrides> parse(std::string_view text);  // unknown names are errors that list the known ones
+  [[nodiscard]] std::string_view forced(Collective collective) const;
+
+ private:
+  std::vector<std::string> by_collective_;
+};
+
+}  // namespace tutti
