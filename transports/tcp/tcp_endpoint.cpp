@@ -1,0 +1,96 @@
+#include "transports/tcp/tcp_endpoint.h"
+
+#include <fmt/format.h>
+
+namespace tutti {
+
+Error TcpEndpoint::fail(Error error) {
+  failure_ = error.clone();
+  return error;
+}
+
+Result<bool> TcpEndpoint::post_send(const Signature& signature, ConstBytes data) {
+  if (failure_) return failure_->clone();
+  const bool at_once = up() && sender_.idle();
+  sender_.post(signature, data);
+  if (!at_once) return false;
+  auto pumped = sender_.pump();
+  if (pumped) return pumped->finished == 1;
+  // What the peer said before it went away, a mismatch for example, explains more than the failed send.
+  send_failure_ = std::move(pumped.error());
+  return false;
+}
+
+Result<bool> TcpEndpoint::post_recv(const Signature& expected, const Sink& sink) {
+  if (failure_) return failure_->clone();
+  const bool at_once = up() && receiver_.idle();
+  receiver_.post(expected, sink);
+  if (!at_once) return false;
+  auto pumped = receiver_.pump();
+  if (!pumped) return fail(std::move(pumped.error()));
+  return pumped->finished == 1;
+}
+
+Result<bool> TcpEndpoint::come_up() {
+  auto opened = opening_->advance();
+  if (!opened) return std::move(opened.error());
+  if (opened->empty()) return false;
+  sockets_ = *std::move(opened);
+  opening_.reset();
+  std::vector<int> fds;
+  for (const Fd& fd : sockets_) fds.push_back(fd.get());
+  sender_.start(fds);
+  receiver_.start(fds);
+  return true;
+}
+
+Result<Endpoint::Progress> TcpEndpoint::poll() {
+  if (failure_) return failure_->clone();
+  Progress progress;
+  if (opening_) {
+    auto came_up = come_up();
+    if (!came_up) return fail(std::move(came_up.error()));
+    if (!*came_up) return progress;
+    progress.moved = true;
+  }
+  if (!receiver_.idle()) {
+    auto pumped = receiver_.pump();
+    if (!pumped) return fail(std::move(pumped.error()));
+    progress.recvs = pumped->finished;
+    progress.moved |= pumped->moved;
+  }
+  if (!sender_.idle() && !send_failure_) {
+    auto pumped = sender_.pump();
+    if (pumped) {
+      progress.sends = pumped->finished;
+      progress.moved |= pumped->moved;
+    } else {
+      send_failure_ = std::move(pumped.error());
+      progress.moved = true;  // look once more at what can be received
+    }
+  }
+  if (send_failure_ && !progress.moved) return fail(*std::move(send_failure_));
+  return progress;
+}
+
+void TcpEndpoint::begin_wait(WaitSet& set) {
+  if (opening_) return opening_->begin_wait(set);
+  for (std::size_t socket = 0; socket < sockets_.size(); ++socket) {
+    const int events = (receiver_.wants(socket) ? POLLIN : 0) | (sender_.wants(socket) ? POLLOUT : 0);
+    if (events != 0) set.fds.push_back({sockets_[socket].get(), static_cast<short>(events), 0});
+  }
+}
+
+void TcpEndpoint::end_wait() {
+  if (opening_) opening_->end_wait();
+}
+
+void TcpEndpoint::close() {
+  if (!failure_) failure_.emplace(Code::aborted, fmt::format("the connection to rank {} was closed by this rank", peer_), peer_);
+  opening_.reset();
+  sockets_.clear();
+}
+
+std::size_t TcpEndpoint::memory_bytes() const { return sizeof *this + sender_.memory_bytes() + receiver_.memory_bytes(); }
+
+}  // namespace tutti
