@@ -150,7 +150,7 @@ void for_each_tile(std::size_t count, std::size_t element_bytes, Visit visit) {
 // The piece [at, at + count) of a whole reduction, into `out`, where the piece begins.
 Job piece_of(const Job& whole, std::size_t at, std::size_t count, void* out) {
   Job piece = whole;
-  piece.first = at;
+  piece.first += at;
   piece.count = count;
   piece.out = out;
   return piece;

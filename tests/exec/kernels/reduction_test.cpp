@@ -1,0 +1,183 @@
+// Every operator on every type, on every instruction set, against a reference of its own.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "instruction_sets.h"
+#include "kernels/kernels.h"
+#include "reference.h"
+
+namespace tutti::test {
+namespace {
+
+class Reduction : public EveryInstructionSet {};
+INSTANTIATE_TEST_SUITE_P(On, Reduction, testing::ValuesIn(instruction_sets()), instruction_set_name);
+
+std::string label(ReduceKind kind, DataType type) { return std::string(name(kind)) + " of " + std::string(name(type)); }
+
+TEST_P(Reduction, FoldsAnyNumberOfInputsRoundingOnce) {
+  constexpr std::size_t kCount = 301;
+  for (const DataType type : all_types()) {
+    const std::vector<Buffer> all = make_inputs(type, 33, kCount);
+    const std::vector<const void*> pointers = addresses(all);
+    for (const ReduceKind kind : built_in_kinds()) {
+      if (!supports(kind, type)) continue;
+      for (const std::size_t inputs : {2, 3, 8, 9, 33}) {
+        Buffer out(kCount * size_of(type));
+        kernels::fold({.kind = kind}, type, std::span(pointers).first(inputs), out.data(), kCount);
+        const Buffer expected = reference_fold(kind, type, std::span(all).first(inputs));
+        ASSERT_EQ(first_difference(type, out.data(), expected.data(), kCount), -1) << label(kind, type) << ", " << inputs << " inputs";
+      }
+    }
+  }
+}
+
+TEST_P(Reduction, ReducesTwo) {
+  constexpr std::size_t kCount = 1000;
+  for (const DataType type : all_types()) {
+    const std::vector<Buffer> in = make_inputs(type, 2, kCount);
+    for (const ReduceKind kind : built_in_kinds()) {
+      if (!supports(kind, type)) continue;
+      Buffer out(kCount * size_of(type));
+      kernels::reduce2({.kind = kind}, type, in[0].data(), in[1].data(), out.data(), kCount);
+      const Buffer expected = reference_fold(kind, type, in);
+      ASSERT_EQ(first_difference(type, out.data(), expected.data(), kCount), -1) << label(kind, type);
+    }
+  }
+}
+
+TEST_P(Reduction, EveryPairOfBytes) {
+  for (const DataType type : {DataType::i8, DataType::u8, DataType::f8e4m3, DataType::f8e5m2, DataType::boolean}) {
+    std::vector<Buffer> in(2);
+    for (int i = 0; i < 65536; ++i) {
+      in[0].push_back(static_cast<std::byte>(i));
+      in[1].push_back(static_cast<std::byte>(i >> 8));
+    }
+    for (const ReduceKind kind : built_in_kinds()) {
+      if (!supports(kind, type)) continue;
+      Buffer out(65536);
+      kernels::reduce2({.kind = kind}, type, in[0].data(), in[1].data(), out.data(), 65536);
+      ASSERT_EQ(first_difference(type, out.data(), reference_fold(kind, type, in).data(), 65536), -1) << label(kind, type);
+    }
+  }
+}
+
+TEST_P(Reduction, MinAndMaxPropagateNanAndOrderZeros) {
+  constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+  const std::vector<float> left{kNan, 1, 0.0F, -0.0F, -0.0F, 2};
+  const std::vector<float> right{1, kNan, -0.0F, 0.0F, -0.0F, -3};
+  std::vector<float> low(6), high(6);
+  kernels::reduce2({.kind = ReduceKind::min}, DataType::f32, left.data(), right.data(), low.data(), 6);
+  kernels::reduce2({.kind = ReduceKind::max}, DataType::f32, left.data(), right.data(), high.data(), 6);
+  for (const auto& result : {low, high}) {
+    EXPECT_TRUE(std::isnan(result[0]));
+    EXPECT_TRUE(std::isnan(result[1]));
+  }
+  for (const int i : {2, 3, 4}) EXPECT_TRUE(std::signbit(low[i])) << i;
+  for (const int i : {2, 3}) EXPECT_FALSE(std::signbit(high[i])) << i;
+  EXPECT_TRUE(std::signbit(high[4]));
+  EXPECT_EQ(low[5], -3);
+  EXPECT_EQ(high[5], 2);
+}
+
+TEST_P(Reduction, AverageDividesOnceBeforeRounding) {
+  constexpr std::size_t kCount = 77;
+  for (const DataType type : all_types()) {
+    if (!supports(ReduceKind::avg, type)) continue;
+    const std::vector<Buffer> in = make_inputs(type, 5, kCount);
+    for (const int ranks : {1, 3, 5, 128, 1000}) {
+      Buffer out(kCount * size_of(type));
+      kernels::fold({.kind = ReduceKind::avg}, type, addresses(in), out.data(), kCount, {.average_over = ranks});
+      const Buffer expected = reference_fold(ReduceKind::avg, type, in, ranks);
+      ASSERT_EQ(first_difference(type, out.data(), expected.data(), kCount), -1) << name(type) << " over " << ranks;
+
+      Buffer data = in[0];
+      kernels::finish({.kind = ReduceKind::avg}, type, data.data(), kCount, ranks);
+      const Buffer divided = reference_fold(ReduceKind::avg, type, std::span(in).first(1), ranks);
+      ASSERT_EQ(first_difference(type, data.data(), divided.data(), kCount), -1) << name(type) << " finished over " << ranks;
+    }
+  }
+}
+
+TEST_P(Reduction, FinishTruncatesTowardZeroAndLeavesOtherOperatorsAlone) {
+  std::vector<std::int32_t> data{-7, 7, -1, 0, std::numeric_limits<std::int32_t>::min()};
+  kernels::finish({.kind = ReduceKind::sum}, DataType::i32, data.data(), data.size(), 2);
+  EXPECT_EQ(data[0], -7);
+  kernels::finish({.kind = ReduceKind::avg}, DataType::i32, data.data(), data.size(), 2);
+  EXPECT_THAT(data, testing::ElementsAre(-3, 3, 0, 0, -1073741824));
+  std::vector<std::uint64_t> large{~0ULL};
+  kernels::finish({.kind = ReduceKind::avg}, DataType::u64, large.data(), 1, 2);
+  EXPECT_EQ(large[0], ~0ULL / 2);
+}
+
+template <class T>
+T multiplied(T value, double factor) {
+  if constexpr (std::is_integral_v<T>) {
+    return static_cast<T>(static_cast<unsigned __int128>(value) * static_cast<unsigned __int128>(static_cast<std::int64_t>(factor)));
+  } else if constexpr (std::is_floating_point_v<T>) {
+    return value * static_cast<T>(factor);
+  } else {
+    const auto part = static_cast<typename T::value_type>(factor);
+    return {value.real() * part, value.imag() * part};
+  }
+}
+
+TEST_P(Reduction, PrepareMultipliesByThisRanksScalar) {
+  constexpr std::size_t kCount = 150;
+  for (const DataType type : all_types()) {
+    if (!supports(ReduceKind::premul_sum, type)) continue;
+    const Buffer in = make_input(type, kCount, 7);
+    for (const double factor : {2.75, -3.0, 0.1, 1e6, 1e18}) {
+      Buffer out(in.size());
+      Buffer expected(in.size());
+      kernels::prepare({.kind = ReduceKind::premul_sum, .scalar = factor}, type, in.data(), out.data(), kCount);
+      as_type(type, [&]<class T>(T) {
+        for (std::size_t at = 0; at < in.size(); at += size_of(type)) {
+          if constexpr (!std::is_same_v<T, bool>) store(type, multiplied(load<T>(type, &in[at]), factor), &expected[at]);
+        }
+      });
+      ASSERT_EQ(first_difference(type, out.data(), expected.data(), kCount), -1) << name(type) << " times " << factor;
+    }
+  }
+}
+
+TEST_P(Reduction, PrepareSaturatesFactorsNoIntegerHolds) {
+  const std::vector<std::int64_t> in{1, -1};
+  std::vector<std::int64_t> out(2);
+  const auto prepare = [&](double factor) {
+    kernels::prepare({.kind = ReduceKind::premul_sum, .scalar = factor}, DataType::i64, in.data(), out.data(), 2);
+    return out[0];
+  };
+  EXPECT_EQ(prepare(1e300), std::numeric_limits<std::int64_t>::max());
+  EXPECT_EQ(prepare(-1e300), std::numeric_limits<std::int64_t>::min());
+  EXPECT_EQ(prepare(std::numeric_limits<double>::quiet_NaN()), 0);
+  kernels::prepare({.kind = ReduceKind::sum, .scalar = 9}, DataType::i64, in.data(), out.data(), 2);
+  EXPECT_EQ(out, in) << "other operators only copy";
+}
+
+TEST(Check, NamesThePairItRefuses) {
+  EXPECT_TRUE(kernels::check(ReduceKind::sum, DataType::c64));
+  const Status refused = kernels::check(ReduceKind::band, DataType::f32);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code(), Code::unsupported);
+  EXPECT_THAT(refused.error().to_string(), testing::AllOf(testing::HasSubstr("band"), testing::HasSubstr("f32")));
+}
+
+TEST(Check, RefusedPairsLeaveTheResultUntouched) {
+  const std::vector<float> in{1, 2};
+  std::vector<float> out{5, 6};
+  kernels::reduce2({.kind = ReduceKind::band}, DataType::f32, in.data(), in.data(), out.data(), 2);
+  EXPECT_THAT(out, testing::ElementsAre(5, 6));
+}
+
+// The portable fallback and at least the baseline of this machine are really different code.
+TEST(InstructionSets, ThereIsMoreThanOne) {
+  EXPECT_GE(instruction_sets().size(), 2U);
+  EXPECT_FALSE(kernels::instruction_set().empty());
+}
+
+}  // namespace
+}  // namespace tutti::test
