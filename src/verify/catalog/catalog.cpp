@@ -1,0 +1,176 @@
+#include "catalog/catalog.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <bit>
+#include <optional>
+#include <set>
+
+#include "catalog/machines.h"
+#include "schedule/passes.h"
+#include "verify/verify.h"
+
+namespace tutti {
+namespace {
+
+enum class Place : std::uint8_t { out_of_place, in_place, every_second };
+
+std::string_view name(Place place) {
+  switch (place) {
+    case Place::out_of_place:
+      return "out of place";
+    case Place::in_place:
+      return "in place";
+    case Place::every_second:
+      return "every second rank in place";
+  }
+  return "?";
+}
+
+struct Case {
+  Shape shape;
+  Chunking chunking;
+  Place place = Place::out_of_place;
+  const Machine* machine = nullptr;
+
+  [[nodiscard]] std::string text() const {
+    auto text = fmt::format("{} ranks, root {}, {} piece(s), {}", shape.ranks, shape.root, chunking.pieces, name(place));
+    if (machine != nullptr) text += fmt::format(", {}", machine->name);
+    return text;
+  }
+};
+
+std::vector<Schedule> build(const Algorithm& algorithm, const Case& c) {
+  std::vector<Schedule> ranks;
+  for (Rank r = 0; r < c.shape.ranks; ++r) {
+    Shape shape = c.shape;
+    shape.in_place = c.place == Place::in_place || (c.place == Place::every_second && r % 2 == 1);
+    ranks.push_back(algorithm.build(r, shape, c.chunking));
+  }
+  return ranks;
+}
+
+template <class T>
+void compare(std::vector<std::string>& wrong, std::string_view what, T declared, T measured, bool exact) {
+  if (exact ? declared != measured : declared < measured)
+    wrong.push_back(fmt::format("{}: declared {}, measured {}", what, declared, measured));
+}
+
+void compare_levels(std::vector<std::string>& wrong, const Cost& cost, const Proof& proof) {
+  std::uint64_t reduced = 0;
+  for (std::size_t l = 0; l < proof.levels.size(); ++l) {
+    LevelCost declared;
+    for (const LevelCost& level : cost.levels)
+      if (level.level == static_cast<int>(l)) declared = level;
+    reduced += declared.reduced;
+    const Traffic& measured = proof.levels[l];
+    compare(wrong, fmt::format("rounds at level {}", l), declared.rounds, measured.rounds, cost.exact);
+    compare(wrong, fmt::format("path at level {}", l), declared.path, measured.path, cost.exact);
+    compare(wrong, fmt::format("sent at level {}", l), declared.sent, measured.sent, cost.exact);
+  }
+  compare(wrong, "reduced", reduced, proof.reduced, cost.exact);
+}
+
+Status check_cost(const Cost& cost, const std::vector<Schedule>& ranks, const Proof& proof) {
+  std::vector<std::string> wrong;
+  compare(wrong, "chunks per block", cost.chunks_per_block, ranks.front().chunks_per_block, true);
+  if (cost.levels.size() == 1 && cost.levels.front().level == -1) {
+    const LevelCost& flat = cost.levels.front();
+    compare(wrong, "rounds", flat.rounds, proof.rounds, cost.exact);
+    compare(wrong, "path", flat.path, proof.path, cost.exact);
+    compare(wrong, "sent", flat.sent, proof.sent, cost.exact);
+    compare(wrong, "reduced", flat.reduced, proof.reduced, cost.exact);
+  } else {
+    compare_levels(wrong, cost, proof);
+  }
+  if (wrong.empty()) return {};
+  return Error(Code::invalid_argument, fmt::format("wrong cost: {}", fmt::join(wrong, "; ")));
+}
+
+class Check {
+ public:
+  Check(const Algorithm& algorithm, Rank ranks, const CatalogOptions& options) : algorithm_(algorithm), options_(options) {
+    if (algorithm.needs.levels) machines_ = made_up_machines(ranks);
+    add_cases(ranks);
+  }
+
+  Result<CatalogSummary> run() {
+    for (const Case& c : cases_)
+      if (auto status = check(c); !status)
+        return status.because(fmt::format("{} {}, {}", tutti::name(algorithm_.collective), algorithm_.name, c.text()));
+    return summary_;
+  }
+
+ private:
+  void add_cases(Rank p) {
+    std::set<Rank> roots{0};
+    if (has_root(algorithm_.collective)) {
+      roots = {0, 1 % p, p / 2, p - 1};
+      if (p <= options_.all_roots_up_to)
+        for (Rank r = 0; r < p; ++r) roots.insert(r);
+    }
+    summary_.roots = roots.size();
+    std::vector<Place> places;
+    if (options_.places != Places::in_place) places.push_back(Place::out_of_place);
+    if (options_.places != Places::out_of_place) places.push_back(Place::in_place);
+    if (options_.places == Places::both && p <= options_.all_roots_up_to) places.push_back(Place::every_second);
+    std::vector<const Machine*> machines{nullptr};
+    if (!machines_.empty()) {
+      machines.clear();
+      for (const Machine& m : machines_) machines.push_back(&m);
+    }
+    for (const Machine* machine : machines)
+      for (const Rank root : roots)
+        for (const auto pieces : options_.pieces)
+          for (const Place place : places) {
+            if (pieces > 1 && !algorithm_.pipelines) continue;
+            const auto* levels = machine == nullptr ? nullptr : &machine->levels;
+            cases_.push_back(
+                {{.ranks = p, .root = root, .in_place = place == Place::in_place, .levels = levels}, {pieces}, place, machine});
+          }
+  }
+
+  Status check(const Case& c) {
+    auto ranks = build(algorithm_, c);
+    const VerifyOptions options{.ordered = reduces(algorithm_.collective) && !algorithm_.needs.commutative,
+                                .equal_blocks = algorithm_.needs.equal_blocks,
+                                .levels = c.shape.levels};
+    const auto proof = verify(ranks, options);
+    if (!proof) return proof.error().clone();
+    ++summary_.sets;
+    summary_.schedules += ranks.size();
+    summary_.steps += proof->steps;
+    if (auto status = check_cost(algorithm_.cost(c.shape, c.chunking), ranks, *proof); !status) return status;
+    if (!options_.fused) return {};
+    for (Schedule& s : ranks) s = fuse(s);
+    auto fused = verify(ranks, {.ordered = options.ordered, .equal_blocks = options.equal_blocks});
+    if (!fused) return fused.because("after fusing");
+    ++summary_.sets;
+    summary_.schedules += ranks.size();
+    return {};
+  }
+
+  const Algorithm& algorithm_;
+  const CatalogOptions& options_;
+  std::vector<Machine> machines_;
+  std::vector<Case> cases_;
+  CatalogSummary summary_;
+};
+
+}  // namespace
+
+bool applies(const Algorithm& algorithm, Rank ranks) noexcept {
+  const Requirements& needs = algorithm.needs;
+  return ranks >= std::max<Rank>(1, needs.min_ranks) && (!needs.even || ranks % 2 == 0) &&
+         (!needs.power_of_two || std::has_single_bit(static_cast<std::uint32_t>(ranks)));
+}
+
+Result<CatalogSummary> verify_algorithm(const Algorithm& algorithm, Rank ranks, const CatalogOptions& options) {
+  if (!applies(algorithm, ranks))
+    return Error(Code::invalid_argument,
+                 fmt::format("{} {} is not made for {} ranks", name(algorithm.collective), algorithm.name, ranks));
+  return Check(algorithm, ranks, options).run();
+}
+
+}  // namespace tutti

@@ -1,0 +1,37 @@
+// Verifies rows of the table of algorithms: every shape that matters, the declared cost, and what the passes make of them.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "algorithms/registry.h"
+#include "tutti/result.h"
+
+namespace tutti {
+
+enum class Places : std::uint8_t { out_of_place, in_place, both };
+
+struct CatalogOptions {
+  std::vector<std::uint32_t> pieces = {1, 2};  // only 1 where the row does not pipeline
+  Places places = Places::both;                // both: and every second rank in place, too
+  Rank all_roots_up_to = 16;                   // ranks; beyond, a few roots
+  bool fused = true;                           // the fusing pass's results as well
+};
+
+struct CatalogSummary {
+  std::size_t roots = 0;  // tried per shape
+  std::size_t sets = 0;   // schedules of all ranks, verified together
+  std::size_t schedules = 0;
+  std::size_t steps = 0;
+};
+
+// Whether the row may be used with so many ranks at all.
+[[nodiscard]] bool applies(const Algorithm& algorithm, Rank ranks) noexcept;
+
+// Proves the row right for `ranks` ranks, which must satisfy applies(): in and out of place, with several roots where there is
+// one, on several made-up machines where the row needs levels, in the order of ranks unless the row needs a commutative
+// operator, with unequal blocks unless it needs equal ones; and that its cost is what it declares (or less, where the cost says
+// it is a bound). The error says in which of these cases and why.
+[[nodiscard]] Result<CatalogSummary> verify_algorithm(const Algorithm& algorithm, Rank ranks, const CatalogOptions& options = {});
+
+}  // namespace tutti
