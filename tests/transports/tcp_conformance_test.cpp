@@ -33,7 +33,7 @@ std::vector<Case> over(std::string name, std::string interface, int sockets, int
 
 INSTANTIATE_TEST_SUITE_P(Tcp4, TransportConformance, testing::ValuesIn(over("tcp4", "127.0.0.1", 2, 0)), case_name);
 INSTANTIATE_TEST_SUITE_P(Tcp6, TransportConformance, testing::ValuesIn(over("tcp6", "::1", 1, 0)), case_name);
-INSTANTIATE_TEST_SUITE_P(TcpTiny, TransportConformance, testing::ValuesIn(over("tcp_tiny", "127.0.0.1", 5, 2048)), case_name);
+INSTANTIATE_TEST_SUITE_P(TcpTiny, TransportConformance, testing::ValuesIn(over("tcp_tiny", "127.0.0.1", 5, 32768)), case_name);
 
 }  // namespace
 }  // namespace tutti::conformance
