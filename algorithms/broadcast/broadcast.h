@@ -1,0 +1,26 @@
+// Broadcast algorithms: every rank ends up with what the root has.
+#pragma once
+
+#include "algorithms/registry.h"
+
+namespace tutti::broadcast_algorithms {
+
+[[nodiscard]] Schedule direct(Rank me, const Shape& shape, const Chunking& chunking);
+[[nodiscard]] Cost direct_cost(const Shape& shape, const Chunking& chunking);
+
+[[nodiscard]] Schedule binomial(Rank me, const Shape& shape, const Chunking& chunking);
+[[nodiscard]] Cost binomial_cost(const Shape& shape, const Chunking& chunking);
+
+[[nodiscard]] Schedule chain(Rank me, const Shape& shape, const Chunking& chunking);
+[[nodiscard]] Cost chain_cost(const Shape& shape, const Chunking& chunking);
+
+[[nodiscard]] Schedule scatter_all_gather(Rank me, const Shape& shape, const Chunking& chunking);
+[[nodiscard]] Cost scatter_all_gather_cost(const Shape& shape, const Chunking& chunking);
+
+[[nodiscard]] Schedule double_binary_tree(Rank me, const Shape& shape, const Chunking& chunking);
+[[nodiscard]] Cost double_binary_tree_cost(const Shape& shape, const Chunking& chunking);
+
+[[nodiscard]] Schedule hierarchical(Rank me, const Shape& shape, const Chunking& chunking);
+[[nodiscard]] Cost hierarchical_cost(const Shape& shape, const Chunking& chunking);
+
+}  // namespace tutti::broadcast_algorithms

@@ -1,0 +1,14 @@
+// Gather algorithms: the root ends up with the blocks of all ranks. Blocks may have any sizes (gatherv).
+#pragma once
+
+#include "algorithms/registry.h"
+
+namespace tutti::gather_algorithms {
+
+[[nodiscard]] Schedule binomial(Rank me, const Shape& shape, const Chunking& chunking);
+[[nodiscard]] Cost binomial_cost(const Shape& shape, const Chunking& chunking);
+
+[[nodiscard]] Schedule direct(Rank me, const Shape& shape, const Chunking& chunking);
+[[nodiscard]] Cost direct_cost(const Shape& shape, const Chunking& chunking);
+
+}  // namespace tutti::gather_algorithms

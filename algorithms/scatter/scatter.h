@@ -1,0 +1,14 @@
+// Scatter algorithms: every rank ends up with its block of what the root has. Blocks may have any sizes (scatterv).
+#pragma once
+
+#include "algorithms/registry.h"
+
+namespace tutti::scatter_algorithms {
+
+[[nodiscard]] Schedule binomial(Rank me, const Shape& shape, const Chunking& chunking);
+[[nodiscard]] Cost binomial_cost(const Shape& shape, const Chunking& chunking);
+
+[[nodiscard]] Schedule direct(Rank me, const Shape& shape, const Chunking& chunking);
+[[nodiscard]] Cost direct_cost(const Shape& shape, const Chunking& chunking);
+
+}  // namespace tutti::scatter_algorithms
