@@ -1,0 +1,178 @@
+#include "cli/verify.h"
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <charconv>
+#include <fstream>
+#include <memory>
+#include <set>
+
+#include "catalog/catalog.h"
+#include "core/clock.h"
+#include "verify/verify.h"
+
+namespace tutti {
+namespace {
+
+constexpr int kRefused = 1;
+constexpr int kBadInput = 2;
+constexpr int kMaxRanks = 1 << 16;
+constexpr int kMaxPieces = 1 << 10;
+
+struct Options {
+  std::string collective, algorithm, file;
+  std::string ranks = "1..64";
+  std::string pieces = "1,2";
+  bool in_place = false;
+  bool ordered = false;
+  bool equal_blocks = false;
+};
+
+int bad_input(std::string_view why) {
+  fmt::print(stderr, "tutti verify: {}\n", why);
+  return kBadInput;
+}
+
+// "1..64", "8", "1,2,4..6"
+Result<std::vector<int>> parse_numbers(std::string_view option, std::string_view text, int most) {
+  const auto bad = [&] {
+    return Error(Code::invalid_argument,
+                 fmt::format("{} is '{}'; expected numbers from 1 to {} such as 4, 1..8 or 1,2,4..6", option, text, most));
+  };
+  const auto number = [&](std::string_view digits) {
+    int value = 0;
+    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
+    return error == std::errc{} && end == digits.data() + digits.size() && value <= most ? value : 0;
+  };
+  std::set<int> numbers;
+  for (std::size_t at = 0; at <= text.size();) {
+    const auto comma = std::min(text.size(), text.find(',', at));
+    const auto part = text.substr(at, comma - at);
+    const auto dots = part.find("..");
+    const int first = number(part.substr(0, dots));
+    const int last = dots == std::string_view::npos ? first : number(part.substr(dots + 2));
+    if (first < 1 || last < first) return bad();
+    for (int n = first; n <= last; ++n) numbers.insert(n);
+    at = comma + 1;
+  }
+  return std::vector<int>(numbers.begin(), numbers.end());
+}
+
+Result<std::string> read_text(const std::string& path) {
+  constexpr std::size_t kMaxBytes = std::size_t{256} << 20;
+  std::ifstream file(path, std::ios::binary);
+  std::string text, block(std::size_t{1} << 16, '\0');
+  if (!file) return Error(Code::invalid_argument, fmt::format("cannot open '{}'", path));
+  while (file.read(block.data(), static_cast<std::streamsize>(block.size())), file.gcount() > 0) {
+    text.append(block, 0, static_cast<std::size_t>(file.gcount()));
+    if (text.size() > kMaxBytes)
+      return Error(Code::invalid_argument, fmt::format("'{}' is longer than {} bytes, too long for a schedule", path, kMaxBytes));
+  }
+  if (!file.eof()) return Error(Code::invalid_argument, fmt::format("cannot read '{}'", path));
+  return text;
+}
+
+int verify_file(const Options& options) {
+  auto text = read_text(options.file);
+  if (!text) return bad_input(text.error().to_string());
+  auto schedules = parse_schedules(*text);
+  if (!schedules) return bad_input(schedules.because(options.file).to_string());
+  std::stable_sort(schedules->begin(), schedules->end(), [](const auto& a, const auto& b) { return a.rank < b.rank; });
+  const auto proof = verify(*schedules, {.ordered = options.ordered, .equal_blocks = options.equal_blocks});
+  if (!proof) {
+    fmt::print(stderr, "tutti verify: refused: {}\n", proof.error().to_string());
+    return kRefused;
+  }
+  const Schedule& first = schedules->front();
+  fmt::print("{} {} of {} ranks is right: {} steps, {} messages, {} rounds, {} chunks on the heaviest chain, ",
+             name(first.collective), first.algorithm, first.ranks, proof->steps, proof->messages, proof->rounds, proof->path);
+  fmt::print("at most {} sent and {} combined by a rank\n", proof->sent, proof->reduced);
+  return 0;
+}
+
+std::vector<const Algorithm*> rows(const Options& options) {
+  std::vector<const Algorithm*> found;
+  for (const Algorithm& a : algorithms())
+    if ((options.collective.empty() || name(a.collective) == options.collective) &&
+        (options.algorithm.empty() || a.name == options.algorithm))
+      found.push_back(&a);
+  return found;
+}
+
+// One line of the table; true when every rank count was proved.
+bool verify_row(const Algorithm& row, const std::vector<int>& ranks, const CatalogOptions& options) {
+  CatalogSummary sum;
+  std::vector<int> done;
+  const auto start = Clock::now();
+  Status status;
+  for (const int p : ranks) {
+    if (!applies(row, p)) continue;
+    auto summary = verify_algorithm(row, p, options);
+    if (!summary) {
+      status = std::move(summary.error());
+      break;
+    }
+    done.push_back(p);
+    sum.roots = std::max(sum.roots, summary->roots);
+    sum.sets += summary->sets;
+    sum.schedules += summary->schedules;
+    sum.steps += summary->steps;
+  }
+  const auto counts = done.empty()       ? "none"
+                      : done.size() == 1 ? fmt::format("{}", done[0])
+                                         : fmt::format("{}..{} ({})", done.front(), done.back(), done.size());
+  fmt::print("{:<15} {:<26} {:>14} {:>6} {:>9} {:>10} {:>8.2f}  {}\n", name(row.collective), row.name, counts, sum.roots,
+             sum.sets, sum.schedules, seconds_since(start), status ? "proved" : "refused");
+  std::fflush(stdout);
+  if (!status) fmt::print(stderr, "tutti verify: refused: {}\n", status.error().to_string());
+  return static_cast<bool>(status);
+}
+
+int verify_catalog(const Options& options) {
+  if (!options.collective.empty() && !parse_collective(options.collective))
+    return bad_input(fmt::format("there is no collective '{}'; see `tutti algorithms`", options.collective));
+  const auto ranks = parse_numbers("--ranks", options.ranks, kMaxRanks);
+  if (!ranks) return bad_input(ranks.error().message());
+  const auto pieces = parse_numbers("--pieces", options.pieces, kMaxPieces);
+  if (!pieces) return bad_input(pieces.error().message());
+  const auto found = rows(options);
+  if (found.empty())
+    return bad_input(fmt::format("there is no algorithm '{}'{}; see `tutti algorithms`", options.algorithm,
+                                 options.collective.empty() ? "" : " for " + options.collective));
+
+  CatalogOptions checks{.pieces = {pieces->begin(), pieces->end()}, .places = options.in_place ? Places::in_place : Places::both};
+  fmt::print("{:<15} {:<26} {:>14} {:>6} {:>9} {:>10} {:>8}\n", "collective", "algorithm", "ranks", "roots", "sets", "schedules",
+             "seconds");
+  std::size_t proved = 0, at = 0;
+  for (const Algorithm* row : found) {
+    fmt::print(stderr, "[{}/{}] {} {}\n", ++at, found.size(), name(row->collective), row->name);
+    proved += verify_row(*row, *ranks, checks) ? 1 : 0;
+  }
+  fmt::print("{} of {} algorithms proved\n", proved, found.size());
+  return proved == found.size() ? 0 : kRefused;
+}
+
+}  // namespace
+
+void add_verify_command(CLI::App& app) {
+  auto options = std::make_shared<Options>();
+  CLI::App* command = app.add_subcommand("verify", "Prove the algorithms, or the schedules in a file, right");
+  command->add_option("--collective", options->collective, "Only the algorithms of this collective");
+  command->add_option("--algorithm", options->algorithm, "Only algorithms of this name");
+  command->add_option("--ranks", options->ranks, "Numbers of ranks: 4, 1..64 or 1,2,4..6")->capture_default_str();
+  command->add_option("--pieces", options->pieces, "Into how many pieces algorithms that pipeline cut")->capture_default_str();
+  command->add_flag("--in-place", options->in_place, "In place only, instead of in and out of place");
+  auto* file = command->add_option("FILE", options->file, "Schedules of all ranks as text, instead of the library's algorithms");
+  command->add_flag("--ordered", options->ordered, "FILE: contributions must be combined in the order of ranks")->needs(file);
+  command->add_flag("--equal-blocks", options->equal_blocks, "FILE: all blocks have one size")->needs(file);
+  for (const char* name : {"--collective", "--algorithm", "--ranks", "--pieces", "--in-place"})
+    command->get_option(name)->excludes(file);
+  command->callback([options] {
+    const int status = options->file.empty() ? verify_catalog(*options) : verify_file(*options);
+    if (status != 0) throw CLI::RuntimeError(status);
+  });
+}
+
+}  // namespace tutti
