@@ -1,0 +1,35 @@
+// How ranks that no launcher knows find each other: one process makes an id, hands it to all ranks by whatever way it has (a
+// file, a pipe, another library), and every rank makes its communicator with it.
+//
+//   tutti::UniqueId id = tutti::create_unique_id().value_or_throw();   // in one process, usually rank 0's
+//   std::string text = id.to_text();                                   // to be passed on
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <string>
+#include <string_view>
+
+#include "tutti/result.h"
+
+namespace tutti {
+
+// Where ranks meet, and a secret that lets them in: treat it like a password of the job. Serves one communicator.
+struct UniqueId {
+  static constexpr std::size_t kSize = 128;
+  std::array<std::byte, kSize> bytes{};
+
+  // 256 hexadecimal digits.
+  [[nodiscard]] std::string to_text() const;
+  // Code::invalid_argument for anything that to_text() did not make; white space around it is ignored.
+  [[nodiscard]] static Result<UniqueId> from_text(std::string_view text);
+
+  friend bool operator==(const UniqueId&, const UniqueId&) = default;
+};
+static_assert(sizeof(UniqueId) == UniqueId::kSize);
+
+// Opens the meeting place in this process, on the interface that TUTTI_INTERFACE says. It is served in the background until all
+// ranks have come, `lifetime_s` seconds have passed without any, or the process ends. Thread safe.
+[[nodiscard]] Result<UniqueId> create_unique_id(double lifetime_s = 3600);
+
+}  // namespace tutti

@@ -1,0 +1,138 @@
+#include "bootstrap/unique_id.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <mutex>
+
+#include "core/handshake.h"
+#include "core/hash.h"
+#include "transports/tcp/interfaces.h"
+
+namespace tutti {
+namespace {
+
+// Magic 4, version 1, address 19, secret 32, zeros, checksum 8.
+constexpr std::string_view kMagic = "ttid";
+constexpr std::uint8_t kVersion = 1;
+constexpr std::size_t kChecked = UniqueId::kSize - sizeof(std::uint64_t);
+
+int digit(char c) {
+  if (c >= '0' && c <= '9') return c - '0';
+  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+  return -1;
+}
+
+// An id is a plain value that nobody has to close, so somebody must keep what serves it: the process does, until it is finished.
+class Keeper {
+ public:
+  void keep(std::unique_ptr<Rendezvous> rendezvous) {
+    const std::lock_guard lock(mutex_);
+    std::erase_if(serving_, [](const auto& r) { return r->finished(); });
+    serving_.push_back(std::move(rendezvous));
+  }
+  static Keeper& of_this_process() {
+    static Keeper keeper;
+    return keeper;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::vector<std::unique_ptr<Rendezvous>> serving_;
+};
+
+}  // namespace
+
+std::string UniqueId::to_text() const {
+  constexpr std::string_view kDigits = "0123456789abcdef";
+  std::string text;
+  text.reserve(2 * kSize);
+  for (const std::byte b : bytes) {
+    text += kDigits[std::to_integer<std::size_t>(b >> 4)];
+    text += kDigits[std::to_integer<std::size_t>(b & std::byte{15})];
+  }
+  return text;
+}
+
+Result<UniqueId> UniqueId::from_text(std::string_view text) {
+  constexpr std::string_view kBlank = " \t\r\n";
+  const auto first = std::min(text.find_first_not_of(kBlank), text.size());
+  text.remove_prefix(first);
+  text = text.substr(0, text.find_last_not_of(kBlank) + 1);
+  if (text.size() != 2 * kSize)
+    return Error(Code::invalid_argument,
+                 fmt::format("a unique id has {} hexadecimal digits, this text has {} characters", 2 * kSize, text.size()));
+  UniqueId id;
+  for (std::size_t i = 0; i < kSize; ++i) {
+    const int high = digit(text[2 * i]);
+    const int low = digit(text[2 * i + 1]);
+    if (high < 0 || low < 0)
+      return Error(Code::invalid_argument, fmt::format("a unique id has hexadecimal digits only (near digit {})", 2 * i));
+    id.bytes[i] = static_cast<std::byte>(high << 4 | low);
+  }
+  if (auto place = MeetingPlace::from_id(id); !place) return std::move(place.error());
+  return id;
+}
+
+UniqueId MeetingPlace::to_id() const {
+  Writer out;
+  out.raw(std::as_bytes(std::span(kMagic))).value(kVersion);
+  encode(address, out);
+  auto body = out.raw(secret.bytes).take();
+  body.resize(kChecked);
+  const std::uint64_t sum = Hasher().bytes(body.data(), body.size()).result();
+  UniqueId id;
+  std::copy_n(body.begin(), kChecked, id.bytes.begin());
+  for (std::size_t i = 0; i < sizeof sum; ++i) id.bytes[kChecked + i] = static_cast<std::byte>(sum >> (8 * i));
+  return id;
+}
+
+Result<MeetingPlace> MeetingPlace::from_id(const UniqueId& id) {
+  const ConstBytes all(id.bytes);
+  const ConstBytes body = all.first(kChecked);
+  const auto sum = Reader(all.subspan(kChecked)).value<std::uint64_t>();
+  Reader in(body);
+  if (!std::ranges::equal(in.raw(kMagic.size()), std::as_bytes(std::span(kMagic))))
+    return Error(Code::invalid_argument, "these bytes are no unique id (did create_unique_id make them?)");
+  if (const auto version = in.value<std::uint8_t>(); version != kVersion)
+    return Error(
+        Code::invalid_argument,
+        fmt::format("a unique id of version {}, this is version {}: all ranks must run the same tutti", version, kVersion));
+  if (sum != Hasher().bytes(body.data(), body.size()).result())
+    return Error(Code::invalid_argument, "a unique id was damaged on its way: its checksum is wrong");
+  MeetingPlace place;
+  auto address = decode_address(in, 0);
+  if (!address) return Error(Code::invalid_argument, "a unique id: " + address.error().message());
+  place.address = *address;
+  std::ranges::copy(in.raw(place.secret.bytes.size()), place.secret.bytes.begin());
+  return place;
+}
+
+std::uint64_t job_of(const UniqueId& id) { return Hasher().bytes(id.bytes.data(), id.bytes.size()).result(); }
+
+Result<UniqueId> create_unique_id(const Config& config, double lifetime_s) {
+  auto interface = choose_interface(config.text(Var::interface));
+  if (!interface) return interface.because("TUTTI_INTERFACE");
+  auto listener = listen_at(interface->address);
+  if (!listener) return std::move(listener.error());
+  auto address = SocketAddress::of_socket(listener->get());
+  if (!address) return std::move(address.error());
+  const MeetingPlace place{*address, random_secret()};
+  const UniqueId id = place.to_id();
+  std::vector<Fd> listeners;
+  listeners.push_back(std::move(*listener));
+  auto rendezvous = Rendezvous::start(std::move(listeners), place.secret, job_of(id),
+                                      {from_seconds(lifetime_s), from_seconds(config.seconds(Var::timeout))});
+  if (!rendezvous) return std::move(rendezvous.error());
+  Keeper::of_this_process().keep(std::move(*rendezvous));
+  return id;
+}
+
+Result<UniqueId> create_unique_id(double lifetime_s) {
+  auto config = Config::from_environment();
+  if (!config) return std::move(config.error());
+  return create_unique_id(*config, lifetime_s);
+}
+
+}  // namespace tutti

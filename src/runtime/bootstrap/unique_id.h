@@ -1,0 +1,23 @@
+// What is inside a unique id.
+#pragma once
+
+#include "bootstrap/rendezvous.h"
+#include "core/config.h"
+#include "tutti/transport.h"
+#include "tutti/unique_id.h"
+
+namespace tutti {
+
+struct MeetingPlace {
+  SocketAddress address;
+  Secret secret;
+
+  [[nodiscard]] UniqueId to_id() const;
+  // Code::invalid_argument when the bytes are no id of this version or were damaged.
+  static Result<MeetingPlace> from_id(const UniqueId& id);
+};
+[[nodiscard]] std::uint64_t job_of(const UniqueId& id);
+
+[[nodiscard]] Result<UniqueId> create_unique_id(const Config& config, double lifetime_s);
+
+}  // namespace tutti
