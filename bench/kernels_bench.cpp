@@ -3,8 +3,8 @@
 // "bytes_per_second" counts n for every row, so that rows of equal size compare directly.
 #include <benchmark/benchmark.h>
 
-#include <cstdint>
 #include <cstddef>
+#include <cstdint>
 #include <cstdlib>
 #include <cstring>
 #include <utility>

@@ -21,8 +21,7 @@ struct Case {
   DataType type;
   Format format;
 };
-constexpr Case kCases[] = {
-    {DataType::f16, kF16}, {DataType::bf16, kBf16}, {DataType::f8e4m3, kE4m3}, {DataType::f8e5m2, kE5m2}};
+constexpr Case kCases[] = {{DataType::f16, kF16}, {DataType::bf16, kBf16}, {DataType::f8e4m3, kE4m3}, {DataType::f8e5m2, kE5m2}};
 
 std::vector<std::byte> pack(const std::vector<std::uint32_t>& codes, std::size_t size) {
   std::vector<std::byte> bytes(codes.size() * size);
@@ -73,8 +72,8 @@ TEST_P(Conversion, EveryCodeSurvives) {
 
 TEST_P(Conversion, RoundsToNearestEvenTiesSubnormalsAndOverflow) {
   // Halves and quarters of the smallest subnormals, ties by 1.5, overflow by large factors, plain odd factors, signs.
-  for (const double factor : {0.5, 0.25, 0.75, 1.5, -1.5, 1.0009765625, 1.03125, 3.0, 1.0 / 3, 1e-3, 257.0, -1e4, 65536.0, 1e30, 1e-30,
-                              0.0, std::numeric_limits<double>::infinity(), std::numeric_limits<double>::quiet_NaN()})
+  for (const double factor : {0.5, 0.25, 0.75, 1.5, -1.5, 1.0009765625, 1.03125, 3.0, 1.0 / 3, 1e-3, 257.0, -1e4, 65536.0, 1e30,
+                              1e-30, 0.0, std::numeric_limits<double>::infinity(), std::numeric_limits<double>::quiet_NaN()})
     for (const Case& c : kCases) expect_scaled(c, factor);
 }
 

@@ -47,7 +47,8 @@ TEST_P(Placement, EveryTailLengthAtOddAddressesTouchesNothingElse) {
       }
       const auto kept = [](std::byte byte) { return byte == kCanary; };
       ASSERT_TRUE(std::all_of(out.begin(), out.begin() + 7, kept)) << name(type) << " x " << count;
-      ASSERT_TRUE(std::all_of(out.begin() + 7 + static_cast<std::ptrdiff_t>(count * size), out.end(), kept)) << name(type) << " x " << count;
+      ASSERT_TRUE(std::all_of(out.begin() + 7 + static_cast<std::ptrdiff_t>(count * size), out.end(), kept))
+          << name(type) << " x " << count;
     }
   }
 }

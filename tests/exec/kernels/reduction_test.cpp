@@ -29,7 +29,8 @@ TEST_P(Reduction, FoldsAnyNumberOfInputsRoundingOnce) {
         Buffer out(kCount * size_of(type));
         kernels::fold({.kind = kind}, type, std::span(pointers).first(inputs), out.data(), kCount);
         const Buffer expected = reference_fold(kind, type, std::span(all).first(inputs));
-        ASSERT_EQ(first_difference(type, out.data(), expected.data(), kCount), -1) << label(kind, type) << ", " << inputs << " inputs";
+        ASSERT_EQ(first_difference(type, out.data(), expected.data(), kCount), -1)
+            << label(kind, type) << ", " << inputs << " inputs";
       }
     }
   }
@@ -116,7 +117,8 @@ TEST_P(Reduction, FinishTruncatesTowardZeroAndLeavesOtherOperatorsAlone) {
 template <class T>
 T multiplied(T value, double factor) {
   if constexpr (std::is_integral_v<T>) {
-    return static_cast<T>(static_cast<unsigned __int128>(value) * static_cast<unsigned __int128>(static_cast<std::int64_t>(factor)));
+    return static_cast<T>(static_cast<unsigned __int128>(value) *
+                          static_cast<unsigned __int128>(static_cast<std::int64_t>(factor)));
   } else if constexpr (std::is_floating_point_v<T>) {
     return value * static_cast<T>(factor);
   } else {

@@ -32,23 +32,36 @@ inline bool is_small_float(DataType type) {
 template <class With>
 auto as_type(DataType type, With with) {
   switch (type) {
-    case DataType::i8: return with(std::int8_t{});
-    case DataType::u8: return with(std::uint8_t{});
-    case DataType::i16: return with(std::int16_t{});
-    case DataType::u16: return with(std::uint16_t{});
-    case DataType::i32: return with(std::int32_t{});
-    case DataType::u32: return with(std::uint32_t{});
-    case DataType::i64: return with(std::int64_t{});
-    case DataType::u64: return with(std::uint64_t{});
-    case DataType::f64: return with(double{});
-    case DataType::boolean: return with(bool{});
-    case DataType::c64: return with(std::complex<float>{});
-    case DataType::c128: return with(std::complex<double>{});
+    case DataType::i8:
+      return with(std::int8_t{});
+    case DataType::u8:
+      return with(std::uint8_t{});
+    case DataType::i16:
+      return with(std::int16_t{});
+    case DataType::u16:
+      return with(std::uint16_t{});
+    case DataType::i32:
+      return with(std::int32_t{});
+    case DataType::u32:
+      return with(std::uint32_t{});
+    case DataType::i64:
+      return with(std::int64_t{});
+    case DataType::u64:
+      return with(std::uint64_t{});
+    case DataType::f64:
+      return with(double{});
+    case DataType::boolean:
+      return with(bool{});
+    case DataType::c64:
+      return with(std::complex<float>{});
+    case DataType::c128:
+      return with(std::complex<double>{});
     case DataType::f16:
     case DataType::bf16:
     case DataType::f32:
     case DataType::f8e4m3:
-    case DataType::f8e5m2: return with(float{});
+    case DataType::f8e5m2:
+      return with(float{});
   }
   return with(float{});
 }
@@ -81,7 +94,9 @@ void store(DataType type, T value, std::byte* at) {
 }
 
 template <class T>
-bool truth(T v) { return v != T{}; }
+bool truth(T v) {
+  return v != T{};
+}
 
 template <class T>
 T combine_integer(ReduceKind kind, T a, T b) {
@@ -89,18 +104,29 @@ T combine_integer(ReduceKind kind, T a, T b) {
   switch (kind) {
     case ReduceKind::sum:
     case ReduceKind::avg:
-    case ReduceKind::premul_sum: return static_cast<T>(static_cast<Wide>(a) + b);
+    case ReduceKind::premul_sum:
+      return static_cast<T>(static_cast<Wide>(a) + b);
     // Unsigned: the lowest bits of a product do not depend on signs.
-    case ReduceKind::prod: return static_cast<T>(static_cast<unsigned __int128>(a) * static_cast<unsigned __int128>(b));
-    case ReduceKind::min: return a < b ? a : b;
-    case ReduceKind::max: return a > b ? a : b;
-    case ReduceKind::band: return static_cast<T>(a & b);
-    case ReduceKind::bor: return static_cast<T>(a | b);
-    case ReduceKind::bxor: return static_cast<T>(a ^ b);
-    case ReduceKind::land: return static_cast<T>(truth(a) && truth(b));
-    case ReduceKind::lor: return static_cast<T>(truth(a) || truth(b));
-    case ReduceKind::lxor: return static_cast<T>(truth(a) != truth(b));
-    case ReduceKind::user: break;
+    case ReduceKind::prod:
+      return static_cast<T>(static_cast<unsigned __int128>(a) * static_cast<unsigned __int128>(b));
+    case ReduceKind::min:
+      return a < b ? a : b;
+    case ReduceKind::max:
+      return a > b ? a : b;
+    case ReduceKind::band:
+      return static_cast<T>(a & b);
+    case ReduceKind::bor:
+      return static_cast<T>(a | b);
+    case ReduceKind::bxor:
+      return static_cast<T>(a ^ b);
+    case ReduceKind::land:
+      return static_cast<T>(truth(a) && truth(b));
+    case ReduceKind::lor:
+      return static_cast<T>(truth(a) || truth(b));
+    case ReduceKind::lxor:
+      return static_cast<T>(truth(a) != truth(b));
+    case ReduceKind::user:
+      break;
   }
   return T{};
 }
@@ -110,27 +136,35 @@ inline bool combine_bool(ReduceKind kind, bool a, bool b) {
     case ReduceKind::prod:
     case ReduceKind::min:
     case ReduceKind::band:
-    case ReduceKind::land: return a && b;
+    case ReduceKind::land:
+      return a && b;
     case ReduceKind::bxor:
-    case ReduceKind::lxor: return a != b;
-    default: return a || b;
+    case ReduceKind::lxor:
+      return a != b;
+    default:
+      return a || b;
   }
 }
 
 template <class T>
 T combine_float(ReduceKind kind, T a, T b) {
   switch (kind) {
-    case ReduceKind::prod: return a * b;
+    case ReduceKind::prod:
+      return a * b;
     case ReduceKind::min:
     case ReduceKind::max: {
       if (std::isnan(a) || std::isnan(b)) return std::numeric_limits<T>::quiet_NaN();
       const bool b_is_lower = b < a || (a == b && std::signbit(b));
       return b_is_lower == (kind == ReduceKind::min) ? b : a;
     }
-    case ReduceKind::land: return truth(a) && truth(b);
-    case ReduceKind::lor: return truth(a) || truth(b);
-    case ReduceKind::lxor: return truth(a) != truth(b);
-    default: return a + b;
+    case ReduceKind::land:
+      return truth(a) && truth(b);
+    case ReduceKind::lor:
+      return truth(a) || truth(b);
+    case ReduceKind::lxor:
+      return truth(a) != truth(b);
+    default:
+      return a + b;
   }
 }
 
@@ -146,9 +180,13 @@ inline bool combine(ReduceKind kind, bool a, bool b) { return combine_bool(kind,
 inline float combine(ReduceKind kind, float a, float b) { return combine_float(kind, a, b); }
 inline double combine(ReduceKind kind, double a, double b) { return combine_float(kind, a, b); }
 template <class T>
-std::complex<T> combine(ReduceKind kind, std::complex<T> a, std::complex<T> b) { return combine_complex(kind, a, b); }
+std::complex<T> combine(ReduceKind kind, std::complex<T> a, std::complex<T> b) {
+  return combine_complex(kind, a, b);
+}
 template <class T>
-T combine(ReduceKind kind, T a, T b) { return combine_integer(kind, a, b); }
+T combine(ReduceKind kind, T a, T b) {
+  return combine_integer(kind, a, b);
+}
 
 template <class T>
 T divided(T value, int ranks) {

@@ -1,14 +1,13 @@
 // Copies past the caches.
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/copy.cpp"
-#include "hwy/foreach_target.h"
-#include "hwy/highway.h"
-
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
 
 #include "hwy/cache_control.h"
+#include "hwy/foreach_target.h"
+#include "hwy/highway.h"
 #include "kernels/job.h"
 
 HWY_BEFORE_NAMESPACE();

@@ -24,9 +24,7 @@ struct Complex : Paired<T> {
     hn::LoadInterleaved2(D(), reinterpret_cast<const T*>(from), v.first, v.second);
     return v;
   }
-  static HWY_INLINE void store(Value v, Element* to) {
-    hn::StoreInterleaved2(v.first, v.second, D(), reinterpret_cast<T*>(to));
-  }
+  static HWY_INLINE void store(Value v, Element* to) { hn::StoreInterleaved2(v.first, v.second, D(), reinterpret_cast<T*>(to)); }
   template <class Op>
   static HWY_INLINE Value combine(Value a, Value b) {
     return {hn::Sub(hn::Mul(a.first, b.first), hn::Mul(a.second, b.second)),
@@ -41,11 +39,16 @@ Kernel find_complex(Operation operation) {
 
 Kernel find_float_here(Operation operation, DataType type) {
   switch (type) {
-    case DataType::f32: return find_real<Direct<float>>(operation);
-    case DataType::f64: return find_real<Direct<double>>(operation);
-    case DataType::c64: return find_complex<float>(operation);
-    case DataType::c128: return find_complex<double>(operation);
-    default: return nullptr;
+    case DataType::f32:
+      return find_real<Direct<float>>(operation);
+    case DataType::f64:
+      return find_real<Direct<double>>(operation);
+    case DataType::c64:
+      return find_complex<float>(operation);
+    case DataType::c128:
+      return find_complex<double>(operation);
+    default:
+      return nullptr;
   }
 }
 

@@ -1,8 +1,8 @@
 // The one reduction loop, for any lanes and operator, and the tables built from it. Included once per instruction set.
 //
-// Lanes say how a type is loaded into registers and stored: kElements per step, kUnroll steps at a time, load, store, and how the operator's three
-// functions reach the vectors inside a Value. Accumulators stay in registers over all inputs, so however many inputs there are,
-// memory is passed once and small floats are rounded once.
+// Lanes say how a type is loaded into registers and stored: kElements per step, kUnroll steps at a time, load, store, and how the
+// operator's three functions reach the vectors inside a Value. Accumulators stay in registers over all inputs, so however many
+// inputs there are, memory is passed once and small floats are rounded once.
 
 #if defined(TUTTI_KERNELS_FOLD_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef TUTTI_KERNELS_FOLD_INL_H_
@@ -23,6 +23,9 @@ namespace tutti::kernels {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
+// Whether this is the fallback for machines without any vectors we know.
+inline constexpr bool kPortable = HWY_TARGET == HWY_EMU128;
+
 // Integers, f32 and f64: computed in the type itself.
 template <class T>
 struct Direct {
@@ -37,11 +40,17 @@ struct Direct {
   static HWY_INLINE void store(Value v, Element* to) { hn::StoreU(v, D(), to); }
 
   template <class Op>
-  static HWY_INLINE Value enter(Value v, const Job& job) { return Op::enter(D(), v, job); }
+  static HWY_INLINE Value enter(Value v, const Job& job) {
+    return Op::enter(D(), v, job);
+  }
   template <class Op>
-  static HWY_INLINE Value combine(Value a, Value b) { return Op::combine(D(), a, b); }
+  static HWY_INLINE Value combine(Value a, Value b) {
+    return Op::combine(D(), a, b);
+  }
   template <class Op>
-  static HWY_INLINE Value leave(Value v, const Job& job) { return Op::leave(D(), v, job); }
+  static HWY_INLINE Value leave(Value v, const Job& job) {
+    return Op::leave(D(), v, job);
+  }
 };
 
 // Two vectors that travel together.
@@ -73,8 +82,7 @@ HWY_INLINE void fold_steps(const Job& job, std::size_t at) {
   using Element = typename Lanes::Element;
   typename Lanes::Value acc[kSteps];
   const Element* first = static_cast<const Element*>(job.inputs[0]) + job.first + at;
-  for (std::size_t k = 0; k < kSteps; ++k)
-    acc[k] = Lanes::template enter<Op>(Lanes::load(first + k * Lanes::kElements), job);
+  for (std::size_t k = 0; k < kSteps; ++k) acc[k] = Lanes::template enter<Op>(Lanes::load(first + k * Lanes::kElements), job);
   for (std::size_t s = 1; s < job.streams; ++s) {
     const Element* next = static_cast<const Element*>(job.inputs[s]) + job.first + at;
     for (std::size_t k = 0; k < kSteps; ++k)
@@ -101,34 +109,43 @@ HWY_NOINLINE void fold_tail(const Job& job, std::size_t at) {
 }
 
 template <class Lanes, class Op>
-void fold(const Job& caller) {
-  constexpr std::size_t kUnroll = HWY_TARGET == HWY_EMU128 ? 1 : Lanes::kUnroll;
-  const Job job = caller;  // a local: stores through `out` cannot change it
+void fold(const Job& job) {
+  constexpr std::size_t kStep = Lanes::kElements;
+  constexpr std::size_t kUnroll = kPortable ? 1 : Lanes::kUnroll;
+  const std::size_t count = job.count;
   std::size_t at = 0;
   if constexpr (kUnroll > 1) {
-    for (; at + kUnroll * Lanes::kElements <= job.count; at += kUnroll * Lanes::kElements)
-      fold_steps<Lanes, Op, kUnroll>(job, at);
+    for (; at + kUnroll * kStep <= count; at += kUnroll * kStep) fold_steps<Lanes, Op, kUnroll>(job, at);
   }
-  for (; at + Lanes::kElements <= job.count; at += Lanes::kElements) fold_steps<Lanes, Op, 1>(job, at);
-  if (at < job.count) fold_tail<Lanes, Op>(job, at);
+  for (; at + kStep <= count; at += kStep) fold_steps<Lanes, Op, 1>(job, at);
+  if (at < count) fold_tail<Lanes, Op>(job, at);
 }
 
 // The operators every real type has.
 template <class Lanes>
 Kernel find_common(Operation operation) {
   switch (operation) {
-    case Operation::sum: return &fold<Lanes, Sum>;
-    case Operation::prod: return &fold<Lanes, Prod>;
-    case Operation::min: return &fold<Lanes, Min>;
-    case Operation::max: return &fold<Lanes, Max>;
-    case Operation::land: return &fold<Lanes, Logical<And>>;
-    case Operation::lor: return &fold<Lanes, Logical<Or>>;
-    case Operation::lxor: return &fold<Lanes, Logical<Xor>>;
-    case Operation::scale: return &fold<Lanes, Scale>;
+    case Operation::sum:
+      return &fold<Lanes, Sum>;
+    case Operation::prod:
+      return &fold<Lanes, Prod>;
+    case Operation::min:
+      return &fold<Lanes, Min>;
+    case Operation::max:
+      return &fold<Lanes, Max>;
+    case Operation::land:
+      return &fold<Lanes, Logical<And>>;
+    case Operation::lor:
+      return &fold<Lanes, Logical<Or>>;
+    case Operation::lxor:
+      return &fold<Lanes, Logical<Xor>>;
+    case Operation::scale:
+      return &fold<Lanes, Scale>;
     case Operation::band:
     case Operation::bor:
     case Operation::bxor:
-    case Operation::mean: return nullptr;
+    case Operation::mean:
+      return nullptr;
   }
   return nullptr;
 }
@@ -141,10 +158,14 @@ Kernel find_real(Operation operation) {
 template <class T>
 Kernel find_unsigned(Operation operation) {
   switch (operation) {
-    case Operation::band: return &fold<Direct<T>, And>;
-    case Operation::bor: return &fold<Direct<T>, Or>;
-    case Operation::bxor: return &fold<Direct<T>, Xor>;
-    default: return find_common<Direct<T>>(operation);
+    case Operation::band:
+      return &fold<Direct<T>, And>;
+    case Operation::bor:
+      return &fold<Direct<T>, Or>;
+    case Operation::bxor:
+      return &fold<Direct<T>, Xor>;
+    default:
+      return find_common<Direct<T>>(operation);
   }
 }
 
@@ -152,9 +173,12 @@ Kernel find_unsigned(Operation operation) {
 template <class T>
 Kernel find_signed(Operation operation) {
   switch (operation) {
-    case Operation::min: return &fold<Direct<T>, Min>;
-    case Operation::max: return &fold<Direct<T>, Max>;
-    default: return find_unsigned<hwy::MakeUnsigned<T>>(operation);
+    case Operation::min:
+      return &fold<Direct<T>, Min>;
+    case Operation::max:
+      return &fold<Direct<T>, Max>;
+    default:
+      return find_unsigned<hwy::MakeUnsigned<T>>(operation);
   }
 }
 

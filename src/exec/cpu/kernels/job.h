@@ -10,7 +10,16 @@ namespace tutti::kernels {
 
 // The operators that have a kernel. A ReduceKind is routed to one of these (see kernels.cpp).
 enum class Operation : std::uint8_t {
-  sum, prod, min, max, band, bor, bxor, land, lor, lxor,
+  sum,
+  prod,
+  min,
+  max,
+  band,
+  bor,
+  bxor,
+  land,
+  lor,
+  lxor,
   mean,   // the sum divided by Job::factor (floats)
   scale,  // one input multiplied by Job::factor or Job::integer_factor
 };

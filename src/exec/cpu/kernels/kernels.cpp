@@ -31,16 +31,26 @@ Operation operation_of(ReduceKind kind) {
     case ReduceKind::sum:
     case ReduceKind::avg:
     case ReduceKind::premul_sum:
-    case ReduceKind::user: return Operation::sum;
-    case ReduceKind::prod: return Operation::prod;
-    case ReduceKind::min: return Operation::min;
-    case ReduceKind::max: return Operation::max;
-    case ReduceKind::band: return Operation::band;
-    case ReduceKind::bor: return Operation::bor;
-    case ReduceKind::bxor: return Operation::bxor;
-    case ReduceKind::land: return Operation::land;
-    case ReduceKind::lor: return Operation::lor;
-    case ReduceKind::lxor: return Operation::lxor;
+    case ReduceKind::user:
+      return Operation::sum;
+    case ReduceKind::prod:
+      return Operation::prod;
+    case ReduceKind::min:
+      return Operation::min;
+    case ReduceKind::max:
+      return Operation::max;
+    case ReduceKind::band:
+      return Operation::band;
+    case ReduceKind::bor:
+      return Operation::bor;
+    case ReduceKind::bxor:
+      return Operation::bxor;
+    case ReduceKind::land:
+      return Operation::land;
+    case ReduceKind::lor:
+      return Operation::lor;
+    case ReduceKind::lxor:
+      return Operation::lxor;
   }
   return Operation::sum;
 }
@@ -50,16 +60,20 @@ Operation logical(Operation operation) {
   switch (operation) {
     case Operation::prod:
     case Operation::min:
-    case Operation::band: return Operation::land;
+    case Operation::band:
+      return Operation::land;
     case Operation::sum:
     case Operation::max:
-    case Operation::bor: return Operation::lor;
-    case Operation::bxor: return Operation::lxor;
+    case Operation::bor:
+      return Operation::lor;
+    case Operation::bxor:
+      return Operation::lxor;
     case Operation::land:
     case Operation::lor:
     case Operation::lxor:
     case Operation::mean:
-    case Operation::scale: return operation;
+    case Operation::scale:
+      return operation;
   }
   return operation;
 }
@@ -77,20 +91,25 @@ Kernel find(Operation operation, DataType type) {
     case DataType::i8:
     case DataType::u8:
     case DataType::i16:
-    case DataType::u16: return find_narrow_integer(operation, type);
+    case DataType::u16:
+      return find_narrow_integer(operation, type);
     case DataType::i32:
     case DataType::u32:
     case DataType::i64:
-    case DataType::u64: return find_wide_integer(operation, type);
+    case DataType::u64:
+      return find_wide_integer(operation, type);
     case DataType::f32:
     case DataType::f64:
     case DataType::c64:
-    case DataType::c128: return find_float(operation, type);
+    case DataType::c128:
+      return find_float(operation, type);
     case DataType::f16:
     case DataType::bf16:
     case DataType::f8e4m3:
-    case DataType::f8e5m2: return find_small_float(operation, type);
-    case DataType::boolean: return nullptr;
+    case DataType::f8e5m2:
+      return find_small_float(operation, type);
+    case DataType::boolean:
+      return nullptr;
   }
   return nullptr;
 }
@@ -110,15 +129,24 @@ void divide(void* data, std::size_t count, std::int64_t divisor) {
 
 void divide_integers(DataType type, void* data, std::size_t count, std::int64_t divisor) {
   switch (type) {
-    case DataType::i8: return divide<std::int8_t>(data, count, divisor);
-    case DataType::u8: return divide<std::uint8_t>(data, count, divisor);
-    case DataType::i16: return divide<std::int16_t>(data, count, divisor);
-    case DataType::u16: return divide<std::uint16_t>(data, count, divisor);
-    case DataType::i32: return divide<std::int32_t>(data, count, divisor);
-    case DataType::u32: return divide<std::uint32_t>(data, count, divisor);
-    case DataType::i64: return divide<std::int64_t>(data, count, divisor);
-    case DataType::u64: return divide<std::uint64_t>(data, count, divisor);
-    default: return;
+    case DataType::i8:
+      return divide<std::int8_t>(data, count, divisor);
+    case DataType::u8:
+      return divide<std::uint8_t>(data, count, divisor);
+    case DataType::i16:
+      return divide<std::int16_t>(data, count, divisor);
+    case DataType::u16:
+      return divide<std::uint16_t>(data, count, divisor);
+    case DataType::i32:
+      return divide<std::int32_t>(data, count, divisor);
+    case DataType::u32:
+      return divide<std::uint32_t>(data, count, divisor);
+    case DataType::i64:
+      return divide<std::int64_t>(data, count, divisor);
+    case DataType::u64:
+      return divide<std::uint64_t>(data, count, divisor);
+    default:
+      return;
   }
 }
 
@@ -130,14 +158,14 @@ std::uint64_t truncated(double factor) {
   return static_cast<std::uint64_t>(static_cast<std::int64_t>(factor));
 }
 
-void run(Operation operation, DataType type, const Job& job) {
+// Translates the job to lanes in place: copying what was just written would cost a small reduction more than its sums.
+void run(Operation operation, DataType type, Job& job) {
   const Route way = route(operation, type);
   const Kernel kernel = find(way.operation, way.lanes);
   if (kernel == nullptr) return;
-  Job lanes = job;
-  lanes.first *= way.lanes_per_element;
-  lanes.count *= way.lanes_per_element;
-  kernel(lanes);
+  job.first *= way.lanes_per_element;
+  job.count *= way.lanes_per_element;
+  kernel(job);
 }
 
 // Calls visit(first element, elements) for one cache-sized piece after the other.
@@ -161,12 +189,13 @@ void fold_integer_mean(DataType type, const Job& job, int ranks) {
   const std::size_t size = size_of(type);
   for_each_tile(job.count, size, [&](std::size_t at, std::size_t count) {
     void* out = advance(job.out, at * size);
-    run(Operation::sum, type, piece_of(job, at, count, out));
+    Job piece = piece_of(job, at, count, out);
+    run(Operation::sum, type, piece);
     divide_integers(type, out, count, ranks);
   });
 }
 
-void fold_into(Operation operation, DataType type, const Job& job, int ranks) {
+void fold_into(Operation operation, DataType type, Job& job, int ranks) {
   if (operation == Operation::mean && is_integer(type)) return fold_integer_mean(type, job, ranks);
   run(operation, type, job);
 }
@@ -176,7 +205,8 @@ void fold_streaming(Operation operation, DataType type, const Job& job, int rank
   alignas(64) std::byte tile[kTileBytes];
   const std::size_t size = size_of(type);
   for_each_tile(job.count, size, [&](std::size_t at, std::size_t count) {
-    fold_into(operation, type, piece_of(job, at, count, tile), ranks);
+    Job piece = piece_of(job, at, count, tile);
+    fold_into(operation, type, piece, ranks);
     stream_copy(advance(job.out, at * size), tile, count * size);
   });
   stream_fence();
@@ -199,7 +229,8 @@ void fold_user(const UserFunction& user, DataType type, std::span<const void* co
 
 Status check(ReduceKind kind, DataType type) {
   if (supports(kind, type)) return {};
-  return Error(Code::unsupported, fmt::format("{} is not defined on {}: choose another operator or type", name(kind), name(type)));
+  return Error(Code::unsupported,
+               fmt::format("{} is not defined on {}: choose another operator or type", name(kind), name(type)));
 }
 
 void fold(const ReduceOp& op, DataType type, std::span<const void* const> inputs, void* out, std::size_t count,
@@ -211,10 +242,11 @@ void fold(const ReduceOp& op, DataType type, std::span<const void* const> inputs
   if (op.kind == ReduceKind::user) return fold_user(op.user, type, inputs, out, count);
 
   const Operation operation = mean ? Operation::mean : operation_of(op.kind);
-  const Job job{inputs.data(), inputs.size(), 0, out, count, static_cast<double>(options.average_over)};
+  Job job{inputs.data(), inputs.size(), 0, out, count, static_cast<double>(options.average_over)};
   const bool in_place = std::find(inputs.begin(), inputs.end(), out) != inputs.end();
   const bool streams = bytes >= options.stream_from_bytes && !in_place;
-  (streams ? fold_streaming : fold_into)(operation, type, job, options.average_over);
+  if (streams) return fold_streaming(operation, type, job, options.average_over);
+  fold_into(operation, type, job, options.average_over);
 }
 
 void reduce2(const ReduceOp& op, DataType type, const void* left, const void* right, void* out, std::size_t count,
@@ -228,7 +260,8 @@ void prepare(const ReduceOp& op, DataType type, const void* in, void* out, std::
   if (op.kind != ReduceKind::premul_sum || !supports(op.kind, type)) return copy(out, in, count * size_of(type));
   // Of all NaNs only the canonical one is sure to stay NaN when rounded to bf16.
   const double factor = std::isnan(op.scalar) ? std::numeric_limits<double>::quiet_NaN() : op.scalar;
-  run(Operation::scale, type, {&in, 1, 0, out, count, factor, truncated(factor)});
+  Job job{&in, 1, 0, out, count, factor, truncated(factor)};
+  run(Operation::scale, type, job);
 }
 
 void finish(const ReduceOp& op, DataType type, void* data, std::size_t count, int ranks) {

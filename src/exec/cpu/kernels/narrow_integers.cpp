@@ -11,11 +11,16 @@ namespace HWY_NAMESPACE {
 
 Kernel find_narrow_integer_here(Operation operation, DataType type) {
   switch (type) {
-    case DataType::u8: return find_unsigned<std::uint8_t>(operation);
-    case DataType::i8: return find_signed<std::int8_t>(operation);
-    case DataType::u16: return find_unsigned<std::uint16_t>(operation);
-    case DataType::i16: return find_signed<std::int16_t>(operation);
-    default: return nullptr;
+    case DataType::u8:
+      return find_unsigned<std::uint8_t>(operation);
+    case DataType::i8:
+      return find_signed<std::int8_t>(operation);
+    case DataType::u16:
+      return find_unsigned<std::uint16_t>(operation);
+    case DataType::i16:
+      return find_signed<std::int16_t>(operation);
+    default:
+      return nullptr;
   }
 }
 }  // namespace HWY_NAMESPACE
@@ -27,7 +32,9 @@ namespace tutti::kernels {
 
 HWY_EXPORT(find_narrow_integer_here);
 
-Kernel find_narrow_integer(Operation operation, DataType type) { return HWY_DYNAMIC_DISPATCH(find_narrow_integer_here)(operation, type); }
+Kernel find_narrow_integer(Operation operation, DataType type) {
+  return HWY_DYNAMIC_DISPATCH(find_narrow_integer_here)(operation, type);
+}
 
 }  // namespace tutti::kernels
 #endif

@@ -20,14 +20,20 @@ namespace hn = hwy::HWY_NAMESPACE;
 
 struct Plain {
   template <class D, class V>
-  static HWY_INLINE V enter(D, V v, const Job&) { return v; }
+  static HWY_INLINE V enter(D, V v, const Job&) {
+    return v;
+  }
   template <class D, class V>
-  static HWY_INLINE V leave(D, V v, const Job&) { return v; }
+  static HWY_INLINE V leave(D, V v, const Job&) {
+    return v;
+  }
 };
 
 struct Sum : Plain {
   template <class D, class V>
-  static HWY_INLINE V combine(D, V a, V b) { return hn::Add(a, b); }
+  static HWY_INLINE V combine(D, V a, V b) {
+    return hn::Add(a, b);
+  }
 };
 
 // No machine multiplies bytes: the even ones and the odd ones as 16-bit numbers, of which the lower halves count.
@@ -47,22 +53,30 @@ HWY_INLINE V multiply(D d, V a, V b) {
 
 struct Prod : Plain {
   template <class D, class V>
-  static HWY_INLINE V combine(D d, V a, V b) { return multiply(d, a, b); }
+  static HWY_INLINE V combine(D d, V a, V b) {
+    return multiply(d, a, b);
+  }
 };
 
 struct And : Plain {
   template <class D, class V>
-  static HWY_INLINE V combine(D, V a, V b) { return hn::And(a, b); }
+  static HWY_INLINE V combine(D, V a, V b) {
+    return hn::And(a, b);
+  }
 };
 
 struct Or : Plain {
   template <class D, class V>
-  static HWY_INLINE V combine(D, V a, V b) { return hn::Or(a, b); }
+  static HWY_INLINE V combine(D, V a, V b) {
+    return hn::Or(a, b);
+  }
 };
 
 struct Xor : Plain {
   template <class D, class V>
-  static HWY_INLINE V combine(D, V a, V b) { return hn::Xor(a, b); }
+  static HWY_INLINE V combine(D, V a, V b) {
+    return hn::Xor(a, b);
+  }
 };
 
 // Machines disagree about the minimum of NaN and of zeros, so floats choose by comparisons. Equal numbers differ at most in
@@ -120,7 +134,9 @@ struct Scale : Plain {
   }
   // A scaled input is never combined with another in the same pass.
   template <class D, class V>
-  static HWY_INLINE V combine(D, V, V b) { return b; }
+  static HWY_INLINE V combine(D, V, V b) {
+    return b;
+  }
 };
 
 }  // namespace HWY_NAMESPACE

@@ -11,11 +11,16 @@ namespace HWY_NAMESPACE {
 
 Kernel find_small_float_here(Operation operation, DataType type) {
   switch (type) {
-    case DataType::f16: return find_real<Half>(operation);
-    case DataType::bf16: return find_real<Bfloat>(operation);
-    case DataType::f8e4m3: return find_real<Coded<std::uint8_t, Code<4, 3, true>>>(operation);
-    case DataType::f8e5m2: return find_real<Coded<std::uint8_t, Code<5, 2, false>>>(operation);
-    default: return nullptr;
+    case DataType::f16:
+      return find_real<Half>(operation);
+    case DataType::bf16:
+      return find_real<Bfloat>(operation);
+    case DataType::f8e4m3:
+      return find_real<Coded<std::uint8_t, Code<4, 3, true>>>(operation);
+    case DataType::f8e5m2:
+      return find_real<Coded<std::uint8_t, Code<5, 2, false>>>(operation);
+    default:
+      return nullptr;
   }
 }
 
@@ -28,7 +33,9 @@ namespace tutti::kernels {
 
 HWY_EXPORT(find_small_float_here);
 
-Kernel find_small_float(Operation operation, DataType type) { return HWY_DYNAMIC_DISPATCH(find_small_float_here)(operation, type); }
+Kernel find_small_float(Operation operation, DataType type) {
+  return HWY_DYNAMIC_DISPATCH(find_small_float_here)(operation, type);
+}
 
 }  // namespace tutti::kernels
 #endif
