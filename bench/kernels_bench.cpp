@@ -94,7 +94,7 @@ void fold(benchmark::State& state, DataType type, std::size_t inputs) {
   count_bytes(state);
 }
 
-void sizes(benchmark::internal::Benchmark* benchmark) { benchmark->RangeMultiplier(4)->Range(kSmallest, kLargest); }
+void sizes(benchmark::internal::Benchmark* benchmark) { benchmark->RangeMultiplier(2)->Range(kSmallest, kLargest); }
 void tiny(benchmark::internal::Benchmark* benchmark) { benchmark->Arg(8)->Arg(64)->Arg(1024); }
 void large(benchmark::internal::Benchmark* benchmark) { benchmark->RangeMultiplier(4)->Range(1 << 20, kLargest); }
 
