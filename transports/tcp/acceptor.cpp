@@ -141,8 +141,8 @@ void Acceptor::advance(std::uint64_t id) {
     end = welcome(visitor);
   }
   if (!end) {
-    // A peer that asks whether we can be reached hangs up without a word.
-    const LogLevel level = end.error().code() == Code::peer_lost ? LogLevel::debug : LogLevel::warn;
+    // Peers that ask whether we can be reached hang up without a word, and port scanners are no concern of the user.
+    const LogLevel level = end.error().code() == Code::unauthenticated ? LogLevel::warn : LogLevel::debug;
     if (log_enabled(level)) log(level, "dropped an incoming connection: " + end.error().to_string());
   }
   dismiss(it);
@@ -221,9 +221,10 @@ void Acceptor::unwatch(const Key& key) {
   watchers_.erase(key);
 }
 
-Result<std::vector<Fd>> Accepting::advance() {
+Result<Opening::Progress> Accepting::advance() {
   if (Status pumped = acceptor_->pump(); !pumped) return std::move(pumped.error());
-  return acceptor_->take(key_);
+  // Its events are named once and for all: the epoll instance follows the visitors.
+  return Progress{acceptor_->take(key_), false};
 }
 
 void Accepting::begin_wait(WaitSet& set) {

@@ -76,7 +76,7 @@ class Accepting final : public Opening {
  public:
   Accepting(std::shared_ptr<Acceptor> acceptor, Acceptor::Key key) : acceptor_(std::move(acceptor)), key_(key) {}
   ~Accepting() override { end_wait(); }
-  Result<std::vector<Fd>> advance() override;
+  Result<Progress> advance() override;
   void begin_wait(WaitSet& set) override;
   void end_wait() override;
 

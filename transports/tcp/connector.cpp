@@ -29,12 +29,15 @@ Status Connector::start(std::uint16_t socket) {
   return {};
 }
 
-Status Connector::advance(std::uint16_t socket) {
+Result<bool> Connector::advance(std::uint16_t socket) {
   Attempt& attempt = attempts_[socket];
+  bool moved = false;
   while (true) {
     if (!attempt.handshake) {
-      if (Status started = start(socket); !started) return started;
+      if (Status started = start(socket); !started) return std::move(started.error());
+      moved = true;
     }
+    const short events = attempt.handshake->wanted_events();
     auto done = attempt.handshake->advance();
     if (!done && done.error().code() == Code::peer_lost && attempt.retries-- > 0) {
       // The other side drops who has not authenticated in time, and this side may have been away from poll() for long.
@@ -42,11 +45,11 @@ Status Connector::advance(std::uint16_t socket) {
       continue;
     }
     if (!done) return failed(done.error());
-    if (!*done) return {};
+    if (!*done) return moved || events != attempt.handshake->wanted_events();
     Status greeted = greet(attempt.handshake->peer_hello());
     if (!greeted) return failed(greeted.error());
     attempt.up = true;
-    return {};
+    return true;
   }
 }
 
@@ -58,17 +61,19 @@ Status Connector::greet(ConstBytes bytes) {
   return {};
 }
 
-Result<std::vector<Fd>> Connector::advance() {
+Result<Opening::Progress> Connector::advance() {
+  Progress progress;
   bool all = true;
   for (std::uint16_t socket = 0; socket < attempts_.size(); ++socket) {
     if (attempts_[socket].up) continue;
-    if (Status moved = advance(socket); !moved) return std::move(moved.error());
+    auto moved = advance(socket);
+    if (!moved) return std::move(moved.error());
+    progress.moved |= *moved;
     all &= attempts_[socket].up;
   }
-  std::vector<Fd> sockets;
-  if (!all) return sockets;
-  for (Attempt& attempt : attempts_) sockets.push_back(std::move(attempt.fd));
-  return sockets;
+  if (all)
+    for (Attempt& attempt : attempts_) progress.sockets.push_back(std::move(attempt.fd));
+  return progress;
 }
 
 void Connector::begin_wait(WaitSet& set) {

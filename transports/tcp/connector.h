@@ -16,7 +16,7 @@ class Connector final : public Opening {
  public:
   Connector(const InterfaceAddress& local, const TcpAddress& remote, const Secret& secret, const TcpTuning& tuning,
             const ConnectorHello& hello);
-  Result<std::vector<Fd>> advance() override;
+  Result<Progress> advance() override;
   void begin_wait(WaitSet& set) override;
   void end_wait() override {}
 
@@ -28,7 +28,7 @@ class Connector final : public Opening {
     int retries = 3;
   };
   Status start(std::uint16_t socket);
-  Status advance(std::uint16_t socket);
+  Result<bool> advance(std::uint16_t socket);  // whether it moved
   Status greet(ConstBytes hello);
   [[nodiscard]] Error failed(const Error& cause) const;
 

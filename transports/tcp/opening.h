@@ -12,8 +12,11 @@ namespace tutti {
 class Opening {
  public:
   virtual ~Opening() = default;
-  // The sockets of the connection, in order and authenticated, once all of them are up; empty before. Never waits.
-  virtual Result<std::vector<Fd>> advance() = 0;
+  struct Progress {
+    std::vector<Fd> sockets;  // of the connection, in order and authenticated, once all of them are up; empty before
+    bool moved = false;       // what begin_wait() named may no longer be what would wake us
+  };
+  virtual Result<Progress> advance() = 0;
   virtual void begin_wait(WaitSet& set) = 0;
   virtual void end_wait() = 0;
 };

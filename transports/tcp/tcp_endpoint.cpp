@@ -31,11 +31,12 @@ Result<bool> TcpEndpoint::post_recv(const Signature& expected, const Sink& sink)
   return pumped->finished == 1;
 }
 
+// Whether the opening moved.
 Result<bool> TcpEndpoint::come_up() {
-  auto opened = opening_->advance();
-  if (!opened) return std::move(opened.error());
-  if (opened->empty()) return false;
-  sockets_ = *std::move(opened);
+  auto progress = opening_->advance();
+  if (!progress) return std::move(progress.error());
+  if (progress->sockets.empty()) return progress->moved;
+  sockets_ = std::move(progress->sockets);
   opening_.reset();
   std::vector<int> fds;
   for (const Fd& fd : sockets_) fds.push_back(fd.get());
@@ -48,10 +49,10 @@ Result<Endpoint::Progress> TcpEndpoint::poll() {
   if (failure_) return failure_->clone();
   Progress progress;
   if (opening_) {
-    auto came_up = come_up();
-    if (!came_up) return fail(std::move(came_up.error()));
-    if (!*came_up) return progress;
-    progress.moved = true;
+    auto moved = come_up();
+    if (!moved) return fail(std::move(moved.error()));
+    progress.moved = *moved;
+    if (!up()) return progress;
   }
   if (!receiver_.idle()) {
     auto pumped = receiver_.pump();
@@ -89,8 +90,13 @@ void TcpEndpoint::close() {
   if (!failure_) failure_.emplace(Code::aborted, fmt::format("the connection to rank {} was closed by this rank", peer_), peer_);
   opening_.reset();
   sockets_.clear();
+  sender_ = Sender(peer_);
+  receiver_ = Receiver(peer_);
 }
 
-std::size_t TcpEndpoint::memory_bytes() const { return sizeof *this + sender_.memory_bytes() + receiver_.memory_bytes(); }
+std::size_t TcpEndpoint::memory_bytes() const {
+  const bool closed = !opening_ && !up();
+  return closed ? 0 : sizeof *this + sender_.memory_bytes() + receiver_.memory_bytes();
+}
 
 }  // namespace tutti
