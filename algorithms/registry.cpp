@@ -4,6 +4,7 @@
 
 #include "algorithms/all_gather/all_gather.h"
 #include "algorithms/all_reduce/all_reduce.h"
+#include "algorithms/all_to_all/all_to_all.h"
 #include "algorithms/barrier/barrier.h"
 #include "algorithms/broadcast/broadcast.h"
 #include "algorithms/exscan/exscan.h"
@@ -224,6 +225,14 @@ constexpr Algorithm kAlgorithms[] = {
      .pipelines = false,
      .build = all_gather_algorithms::neighbour_exchange,
      .cost = all_gather_algorithms::neighbour_exchange_cost},
+    {.collective = Collective::all_gather,
+     .name = "hierarchical",
+     .summary = "gather to leaders level by level, leaders exchange, broadcast back down",
+     .source = "Traff 2006: Efficient Allgather for Regular SMP-Clusters",
+     .needs = {.levels = true},
+     .pipelines = false,
+     .build = all_gather_algorithms::hierarchical,
+     .cost = all_gather_algorithms::hierarchical_cost},
     // ---- broadcast
     {.collective = Collective::broadcast,
      .name = "direct",
@@ -265,6 +274,14 @@ constexpr Algorithm kAlgorithms[] = {
      .pipelines = true,
      .build = broadcast_algorithms::double_binary_tree,
      .cost = broadcast_algorithms::double_binary_tree_cost},
+    {.collective = Collective::broadcast,
+     .name = "hierarchical",
+     .summary = "down the levels of the machine, each crossed once per group",
+     .source = "Karonis et al. 2000: Exploiting Hierarchy in Parallel Computer Networks",
+     .needs = {.levels = true},
+     .pipelines = true,
+     .build = broadcast_algorithms::hierarchical,
+     .cost = broadcast_algorithms::hierarchical_cost},
     // ---- gather
     {.collective = Collective::gather,
      .name = "binomial",
@@ -300,6 +317,30 @@ constexpr Algorithm kAlgorithms[] = {
      .build = scatter_algorithms::direct,
      .cost = scatter_algorithms::direct_cost},
     // ---- all_to_all
+    {.collective = Collective::all_to_all,
+     .name = "pairwise",
+     .summary = "one partner at a time, a different one in each of p-1 rounds",
+     .source = "Thakur, Rabenseifner, Gropp 2005: Optimization of Collective Communication Operations in MPICH",
+     .needs = {},
+     .pipelines = false,
+     .build = all_to_all_algorithms::pairwise,
+     .cost = all_to_all_algorithms::pairwise_cost},
+    {.collective = Collective::all_to_all,
+     .name = "bruck",
+     .summary = "blocks travel by powers of two, packed; log2(p) rounds",
+     .source = "Bruck, Ho, Kipnis, Upfal, Weathersby 1997: Efficient Algorithms for All-to-All Communications",
+     .needs = {.equal_blocks = true},
+     .pipelines = false,
+     .build = all_to_all_algorithms::bruck,
+     .cost = all_to_all_algorithms::bruck_cost},
+    {.collective = Collective::all_to_all,
+     .name = "direct",
+     .summary = "every rank sends every other its block at once; one round",
+     .source = "folklore; Thakur, Rabenseifner, Gropp 2005",
+     .needs = {},
+     .pipelines = false,
+     .build = all_to_all_algorithms::direct,
+     .cost = all_to_all_algorithms::direct_cost},
     // ---- send_recv
 };
 

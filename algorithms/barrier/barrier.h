@@ -8,4 +8,7 @@ namespace tutti::barrier_algorithms {
 [[nodiscard]] Schedule dissemination(Rank me, const Shape& shape, const Chunking& chunking);
 [[nodiscard]] Cost dissemination_cost(const Shape& shape, const Chunking& chunking);
 
+[[nodiscard]] Schedule tree(Rank me, const Shape& shape, const Chunking& chunking);
+[[nodiscard]] Cost tree_cost(const Shape& shape, const Chunking& chunking);
+
 }  // namespace tutti::barrier_algorithms

@@ -20,6 +20,11 @@ namespace tutti::stages {
 // One for each level, and the last; 1 on a flat machine.
 [[nodiscard]] inline std::size_t count(const Shape& shape) noexcept { return shape.levels ? shape.levels->size() + 1 : 1; }
 
+// How many meet in the last stage.
+[[nodiscard]] inline Rank outermost(const Shape& shape) noexcept {
+  return count(shape) == 1 ? shape.ranks : static_cast<Rank>(shape.levels->back().groups());
+}
+
 // Those who meet in one stage, in ascending order, and where `me` stands among them.
 struct Meeting {
   std::vector<Rank> members;
@@ -72,7 +77,7 @@ struct Sizes {
     result.most.push_back(*most);
     result.equal = result.equal && *least == *most;
   }
-  result.most.push_back(count(shape) == 1 ? shape.ranks : static_cast<Rank>(shape.levels->back().groups()));
+  result.most.push_back(outermost(shape));
   return result;
 }
 

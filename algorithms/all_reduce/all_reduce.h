@@ -1,0 +1,32 @@
+// All_reduce algorithms: every rank ends up with the combination of all inputs, and with the same bits.
+#pragma once
+
+#include "algorithms/registry.h"
+
+namespace tutti::all_reduce_algorithms {
+
+[[nodiscard]] Schedule direct(Rank me, const Shape& shape, const Chunking& chunking);
+[[nodiscard]] Cost direct_cost(const Shape& shape, const Chunking& chunking);
+
+[[nodiscard]] Schedule two_shot(Rank me, const Shape& shape, const Chunking& chunking);
+[[nodiscard]] Cost two_shot_cost(const Shape& shape, const Chunking& chunking);
+
+[[nodiscard]] Schedule recursive_doubling(Rank me, const Shape& shape, const Chunking& chunking);
+[[nodiscard]] Cost recursive_doubling_cost(const Shape& shape, const Chunking& chunking);
+
+[[nodiscard]] Schedule halving_doubling(Rank me, const Shape& shape, const Chunking& chunking);
+[[nodiscard]] Cost halving_doubling_cost(const Shape& shape, const Chunking& chunking);
+
+[[nodiscard]] Schedule ring(Rank me, const Shape& shape, const Chunking& chunking);
+[[nodiscard]] Cost ring_cost(const Shape& shape, const Chunking& chunking);
+
+[[nodiscard]] Schedule double_binary_tree(Rank me, const Shape& shape, const Chunking& chunking);
+[[nodiscard]] Cost double_binary_tree_cost(const Shape& shape, const Chunking& chunking);
+
+[[nodiscard]] Schedule reduce_broadcast(Rank me, const Shape& shape, const Chunking& chunking);
+[[nodiscard]] Cost reduce_broadcast_cost(const Shape& shape, const Chunking& chunking);
+
+[[nodiscard]] Schedule hierarchical(Rank me, const Shape& shape, const Chunking& chunking);
+[[nodiscard]] Cost hierarchical_cost(const Shape& shape, const Chunking& chunking);
+
+}  // namespace tutti::all_reduce_algorithms

@@ -1,0 +1,14 @@
+// Exscan algorithms: rank r ends up with the combination of the inputs of ranks 0 to r-1; rank 0's output is not touched.
+#pragma once
+
+#include "algorithms/registry.h"
+
+namespace tutti::exscan_algorithms {
+
+[[nodiscard]] Schedule recursive_doubling(Rank me, const Shape& shape, const Chunking& chunking);
+[[nodiscard]] Cost recursive_doubling_cost(const Shape& shape, const Chunking& chunking);
+
+[[nodiscard]] Schedule linear(Rank me, const Shape& shape, const Chunking& chunking);
+[[nodiscard]] Cost linear_cost(const Shape& shape, const Chunking& chunking);
+
+}  // namespace tutti::exscan_algorithms
