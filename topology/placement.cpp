@@ -96,7 +96,7 @@ Result<std::vector<RankLocation>> place(const Topology& topology, int ranks) {
   const int count = static_cast<int>(cores.size());
   for (int rank = 0; rank < ranks; ++rank) {
     RankLocation location = cores[static_cast<std::size_t>(rank % count)];
-    const int sharers = (ranks - rank % count + count - 1) / count;
+    const int sharers = (ranks - 1 - rank % count) / count + 1;
     const int pus = static_cast<int>(location.cpus.size());
     if (sharers > 1) location.cpus = {location.cpus[static_cast<std::size_t>(rank / count % pus)]};
     location.oversubscribed = sharers > pus;
@@ -137,30 +137,46 @@ std::vector<int> refine(const std::vector<int>& coarse, std::span<const RankLoca
   return fine;
 }
 
+struct Inward {
+  Level level;
+  int RankLocation::*place;
+  int groups;  // of this level alone, within hosts
+};
+
+// From the host inward. NUMA nodes lie in packages or packages in NUMA nodes, L3s in NUMA nodes or the other way round:
+// the coarser one is the one with fewer groups.
+std::vector<Inward> steps_inward(const std::vector<int>& hosts, std::span<const RankLocation> ranks) {
+  std::vector<Inward> steps = {
+      {Level::package, &RankLocation::package, 0}, {Level::numa, &RankLocation::numa, 0}, {Level::l3, &RankLocation::l3, 0}};
+  for (Inward& step : steps) refine(hosts, ranks, step.place, step.groups);
+  std::stable_sort(steps.begin(), steps.end(), [](const Inward& a, const Inward& b) { return a.groups < b.groups; });
+  steps.push_back({Level::core, &RankLocation::core, 0});
+  return steps;
+}
+
 }  // namespace
 
 std::vector<LevelGroups> levels(std::span<const RankLocation> ranks) {
-  static constexpr struct {
-    Level level;
-    int RankLocation::*place;
-  } kInward[] = {{Level::host, &RankLocation::host},
-                 {Level::package, &RankLocation::package},
-                 {Level::numa, &RankLocation::numa},
-                 {Level::l3, &RankLocation::l3},
-                 {Level::core, &RankLocation::core}};
   std::vector<LevelGroups> result;
   std::vector<int> coarse(ranks.size(), 0);
   int coarse_groups = 1;
-  for (const auto& step : kInward) {
-    int groups = 0;
-    std::vector<int> fine = refine(coarse, ranks, step.place, groups);
-    // A level nobody knows anything of must not split what lies further in.
-    if (groups == static_cast<int>(ranks.size())) continue;
+  const auto add = [&](Level level, std::vector<int> fine, int groups) {
+    // Every rank alone: nothing is known, or nothing is shared; what lies further in may still be.
+    if (groups == static_cast<int>(ranks.size())) return;
     // As many groups as the level around it, and nested in it: the same groups.
-    if (groups == coarse_groups) continue;
-    result.push_back({step.level, fine});
+    if (groups == coarse_groups) return;
+    result.push_back({level, fine});
     coarse = std::move(fine);
     coarse_groups = groups;
+  };
+  int host_groups = 0;
+  std::vector<int> hosts = refine(coarse, ranks, &RankLocation::host, host_groups);
+  const std::vector<Inward> inward = steps_inward(hosts, ranks);
+  add(Level::host, std::move(hosts), host_groups);
+  for (const Inward& step : inward) {
+    int groups = 0;
+    std::vector<int> fine = refine(coarse, ranks, step.place, groups);
+    add(step.level, std::move(fine), groups);
   }
   std::reverse(result.begin(), result.end());
   return result;

@@ -37,7 +37,8 @@ T number_of(const XmlElement& element, std::string_view attribute, T otherwise) 
 
 // For names that end up on people's terminals.
 std::string clean(std::string_view text) {
-  std::string result(text.substr(0, 128));
+  text = text.substr(0, std::min<std::size_t>(128, text.find_last_not_of(' ') + 1));
+  std::string result(text);
   for (char& c : result) {
     if (static_cast<unsigned char>(c) < 0x20 || static_cast<unsigned char>(c) >= 0x7f) c = '?';
   }
@@ -64,18 +65,12 @@ PciIdentity pci_identity(std::string_view text) {
 constexpr unsigned kNvidia = 0x10de;
 constexpr unsigned kAmd = 0x1002;
 
+// By class alone. Anything else counts as a GPU when a driver offers it for computing.
 bool is_gpu(const PciIdentity& pci) {
-  switch (pci.device_class) {
-    case 0x0302:
-      return true;  // 3D controller
-    case 0x0300:
-      return pci.vendor == kNvidia || pci.vendor == kAmd;  // VGA: others are consoles
-    case 0x0380:                                           // other display, processing accelerator: AMD Instinct
-    case 0x1200:
-      return pci.vendor == kAmd;
-    default:
-      return false;
-  }
+  constexpr unsigned kVga = 0x0300, k3d = 0x0302, kOtherDisplay = 0x0380, kAccelerator = 0x1200;
+  if (pci.device_class == k3d) return true;
+  if (pci.device_class == kVga) return pci.vendor == kNvidia;  // of other vendors mostly a server's console
+  return (pci.device_class == kOtherDisplay || pci.device_class == kAccelerator) && pci.vendor == kAmd;  // Instinct
 }
 
 bool is_network(const PciIdentity& pci) { return pci.device_class >> 8 == 0x02; }
@@ -130,8 +125,8 @@ class HwlocReader {
     root.name = machine_name(*machine);
     const NodeId id = add(std::move(root), *machine);
     children(*machine, {id, id, kNoNode, 0});
-    if (cores_ == 0) return Error(Code::protocol, "the machine has no cores");
     if (!error_.empty()) return Error(Code::protocol, error_);
+    if (cores_ == 0) return Error(Code::protocol, "the machine has no cores");
     links_between_numa_nodes_and_devices();
     drop_plain_bridges();
     device_links();

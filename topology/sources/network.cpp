@@ -77,7 +77,9 @@ void add_network(Topology& topology, const fs::path& sys_class) {
     const bool fabric =
         hardware_type(sys_class, node.name) == kInfiniband || fs::exists(sys_class / "infiniband" / node.name, ignored);
     const double latency_us = fabric ? kFabricLatencyUs : kEthernetLatencyUs;
-    topology.links.push_back({id, network_id, LinkKind::network, Origin::system, speed_gbps(sys_class, node.name), latency_us});
+    const double gbps = speed_gbps(sys_class, node.name);
+    const Origin origin = gbps > 0 ? Origin::system : Origin::estimate;
+    topology.links.push_back({id, network_id, LinkKind::network, origin, gbps, latency_us});
   }
 }
 

@@ -1,0 +1,52 @@
+#include "topology/sources/cgroup.h"
+
+#include <gtest/gtest.h>
+
+#include "fixtures.h"
+
+namespace tutti {
+namespace {
+
+CgroupLimits read(const test::TemporaryFolder& folder) {
+  return read_cgroup_limits(folder.path() / "self", folder.path() / "fs");
+}
+
+TEST(Cgroup, Version2TakesTheTightestOnTheWayUp) {
+  const test::TemporaryFolder folder;
+  folder.write("self", "0::/job/step\n");
+  folder.write("fs/job/step/cpu.max", "max 100000\n");
+  folder.write("fs/job/cpu.max", "150000 100000\n");
+  folder.write("fs/job/step/memory.max", "2147483648\n");
+  folder.write("fs/job/memory.max", "max\n");
+  const CgroupLimits limits = read(folder);
+  EXPECT_DOUBLE_EQ(limits.cpu_quota, 1.5);
+  EXPECT_EQ(limits.memory_bytes, 2147483648u);
+}
+
+TEST(Cgroup, Version1) {
+  const test::TemporaryFolder folder;
+  folder.write("self", "9:name=systemd:/\n4:memory:/pod\n3:cpu,cpuacct:/pod\n");
+  folder.write("fs/cpu,cpuacct/pod/cpu.cfs_quota_us", "50000\n");
+  folder.write("fs/cpu,cpuacct/pod/cpu.cfs_period_us", "100000\n");
+  folder.write("fs/memory/pod/memory.limit_in_bytes", "9223372036854771712\n");
+  folder.write("fs/memory/memory.limit_in_bytes", "1073741824\n");
+  const CgroupLimits limits = read(folder);
+  EXPECT_DOUBLE_EQ(limits.cpu_quota, 0.5);
+  EXPECT_EQ(limits.memory_bytes, 1073741824u);
+}
+
+TEST(Cgroup, NoLimitsAndOddFiles) {
+  const test::TemporaryFolder folder;
+  EXPECT_EQ(read(folder).cpu_quota, 0);  // nothing there at all
+  folder.write("self", "garbage\n::\n0::/../../elsewhere\n3:cpu:\n");
+  folder.write("fs/cpu.max", "-5 0\n");
+  folder.write("fs/memory.max", "lots\n");
+  folder.write("fs/cpu/cpu.cfs_quota_us", "-1\n");
+  folder.write("fs/cpu/cpu.cfs_period_us", "100000\n");
+  const CgroupLimits limits = read(folder);
+  EXPECT_EQ(limits.cpu_quota, 0);
+  EXPECT_EQ(limits.memory_bytes, 0u);
+}
+
+}  // namespace
+}  // namespace tutti
