@@ -58,6 +58,8 @@ struct Call {
   std::string_view algorithm = {};  // forces one by name; equal on all ranks
 };
 
+struct WorkState;
+
 // An asynchronous call under way. Its buffers belong to tutti until it is done. Dropping a Work does not cancel the call.
 class Work {
  public:
@@ -70,9 +72,8 @@ class Work {
 
  private:
   friend class Communicator;
-  struct State;
-  explicit Work(std::shared_ptr<State> state) : state_(std::move(state)) {}
-  std::shared_ptr<State> state_;
+  explicit Work(std::shared_ptr<WorkState> state) : state_(std::move(state)) {}
+  std::shared_ptr<WorkState> state_;
 };
 
 struct Options {

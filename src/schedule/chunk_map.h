@@ -21,8 +21,8 @@ struct Extent {
 // Element counts of a call's blocks: uniform, or one count per block with optional displacements (in elements).
 struct Blocks {
   std::uint64_t uniform = 0;
-  std::span<const std::uint64_t> counts;          // empty: uniform
-  std::span<const std::uint64_t> displacements;   // empty: blocks lie one after the other
+  std::span<const std::uint64_t> counts = {};         // empty: uniform
+  std::span<const std::uint64_t> displacements = {};  // empty: blocks lie one after the other
 };
 
 class ChunkMap {

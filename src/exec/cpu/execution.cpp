@@ -29,6 +29,7 @@ Status Execution::start(const CallBuffers& buffers, std::uint32_t sequence) {
   base_[static_cast<std::size_t>(Buffer::input)] = const_cast<std::byte*>(buffers.input);  // written only where it is the output, too
   base_[static_cast<std::size_t>(Buffer::output)] = buffers.output;
   base_[static_cast<std::size_t>(Buffer::scratch)] = buffers.scratch;
+  if (plan_->premultiply > 0) premultiply(buffers);
   signature_ = plan_->signature;
   signature_.sequence = sequence;
   left_ = plan_->steps.size();
@@ -37,6 +38,15 @@ Status Execution::start(const CallBuffers& buffers, std::uint32_t sequence) {
   ready_at_ = 0;
   finished_ = false;
   return advance();
+}
+
+void Execution::premultiply(const CallBuffers& buffers) {
+  ReduceOp op = plan_->op;
+  op.scalar = buffers.scalar;
+  std::byte*& from = base_[static_cast<std::size_t>(plan_->premultiply_in)];
+  std::byte* to = plan_->in_place ? from : buffers.scratch + plan_->scratch_bytes;
+  kernels::prepare(op, plan_->type, from, to, plan_->premultiply);
+  from = to;
 }
 
 Status Execution::advance() {

@@ -10,7 +10,8 @@ namespace tutti {
 struct CallBuffers {
   const std::byte* input = nullptr;
   std::byte* output = nullptr;
-  std::byte* scratch = nullptr;
+  std::byte* scratch = nullptr;  // Plan::scratch_needed() bytes
+  double scalar = 1;             // premul_sum: this rank's factor
 };
 
 class Execution {
@@ -47,6 +48,7 @@ class Execution {
     if (--remaining_[step] == 0) ready_.push_back(step);
   }
   Result<bool> run(std::uint32_t step);
+  void premultiply(const CallBuffers& buffers);
   void fold(const PlanStep& s);
   [[nodiscard]] std::byte* at(const PlanRange& r) const noexcept { return base_[static_cast<std::size_t>(r.buffer)] + r.offset; }
 

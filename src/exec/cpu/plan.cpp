@@ -1,5 +1,7 @@
 #include "exec/cpu/plan.h"
 
+#include <algorithm>
+#include <array>
 #include <map>
 
 #include "schedule/access.h"
@@ -59,7 +61,8 @@ class Lowering {
   Status join_stream(const Step& step, PlanStep& p) {
     const auto [known, fresh] = stream_index_.try_emplace({step.peer, step.channel}, static_cast<std::uint32_t>(plan_.streams.size()));
     if (fresh) {
-      auto stream = streams_.stream(step.peer, step.channel);
+      const auto own = schedule_.collective == Collective::send_recv ? kPointToPointChannel : std::uint16_t{0};
+      auto stream = streams_.stream(step.peer, static_cast<std::uint16_t>(step.channel | own));
       if (!stream) return std::move(stream.error());
       plan_.streams.push_back(*stream);
       last_post_.push_back({kNoStep, kNoStep});
@@ -127,11 +130,19 @@ Result<Plan> lower(const Schedule& schedule, const ChunkMap& map, const Signatur
   plan.type = type;
   plan.op = op;
   plan.ranks = schedule.ranks;
+  plan.in_place = schedule.in_place;
   if (auto s = Lowering(schedule, map, plan, streams).run(); !s) return std::move(s.error());
   if (op.kind == ReduceKind::avg && reduces(schedule.collective)) {
     const Slice result = result_slice(schedule);
     plan.average_in = result.buffer;
     if (result.count > 0) plan.average = map.extents(result);
+  }
+  if (op.kind == ReduceKind::premul_sum && reduces(schedule.collective)) {
+    // In place the input is part of the output, except where the output is part of the input.
+    const bool in_output = schedule.in_place && schedule.collective != Collective::reduce_scatter;
+    plan.premultiply_in = in_output ? Buffer::output : Buffer::input;
+    for (const Extent& e : map.extents({plan.premultiply_in, 0, input_chunks(schedule.collective, schedule.ranks, schedule.chunks_per_block)}))
+      plan.premultiply = std::max(plan.premultiply, e.offset + e.count);
   }
   return plan;
 }

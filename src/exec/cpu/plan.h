@@ -32,6 +32,9 @@ struct PlanStep {
   std::uint64_t count = 0;              // elements
 };
 
+// Point-to-point messages must not meet those of collectives.
+inline constexpr std::uint16_t kPointToPointChannel = 0x8000;
+
 struct Plan {
   Signature signature;  // the sequence number is filled in at each call
   DataType type = DataType::u8;
@@ -47,6 +50,13 @@ struct Plan {
   // avg divides what the schedule has summed up: where the result lies.
   Buffer average_in = Buffer::output;
   std::vector<Extent> average;
+  // premul_sum multiplies the input before the schedule runs: into scratch behind scratch_bytes, or in place.
+  std::uint64_t premultiply = 0;  // elements; 0: not at all
+  Buffer premultiply_in = Buffer::input;
+  bool in_place = false;
+  [[nodiscard]] std::uint64_t scratch_needed() const noexcept {
+    return scratch_bytes + (in_place ? 0 : premultiply * size_of(type));
+  }
   [[nodiscard]] std::size_t memory_bytes() const noexcept;
 };
 

@@ -61,7 +61,9 @@ class Patience {
     if (idle_rounds_ <= 64) since_ = now;
     if (now - checked_ >= kCheckEvery) {
       checked_ = now;
-      if (auto s = watch_.check(); !s) return s;
+      awaited_.clear();
+      streams([&](Stream& stream) { awaited_.push_back(stream.peer()); });
+      if (auto s = watch_.check(awaited_); !s) return s;
       if (now - since_ >= policy_.timeout) return Error(Code::timeout, "deadline");
     }
     const Duration waited = now - since_;
@@ -85,6 +87,7 @@ class Patience {
   FailureWatch& watch_;
   int idle_rounds_ = 0;
   TimePoint since_{}, checked_{};
+  std::vector<Rank> awaited_;
 };
 
 // A timeout says what it was waiting for.

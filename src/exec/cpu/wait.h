@@ -11,8 +11,9 @@ namespace tutti {
 // Who to ask whether waiting still makes sense.
 class FailureWatch {
  public:
-  // Cheap and without waiting: an error when a peer died or somebody aborted. Called about once a millisecond.
-  virtual Status check() = 0;
+  // Cheap and without waiting: an error when a peer died, somebody aborted, or one of the ranks that are waited for has left.
+  // Called about once a millisecond.
+  virtual Status check(std::span<const Rank> awaited) = 0;
   // What would wake a sleeper for the sake of check().
   virtual void add_fds(std::vector<pollfd>& fds) = 0;
 

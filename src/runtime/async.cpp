@@ -1,0 +1,85 @@
+#include "runtime/async.h"
+
+#include <fmt/format.h>
+
+#include "core/clock.h"
+
+namespace tutti {
+
+void WorkState::finish(Status status) {
+  const std::lock_guard lock(mutex);
+  done = true;
+  if (!status) error = std::move(status.error());
+  changed.notify_all();
+}
+
+Status WorkState::outcome() const {
+  if (error) return error->clone();
+  return {};
+}
+
+Status Work::wait() {
+  std::unique_lock lock(state_->mutex);
+  state_->changed.wait(lock, [&] { return state_->done; });
+  return state_->outcome();
+}
+
+Status Work::wait_for(double seconds) {
+  std::unique_lock lock(state_->mutex);
+  if (!state_->changed.wait_for(lock, from_seconds(seconds), [&] { return state_->done; }))
+    return Error(Code::timeout, fmt::format("the call is not done after {:.6g} s; it goes on", seconds));
+  return state_->outcome();
+}
+
+bool Work::test() const {
+  const std::lock_guard lock(state_->mutex);
+  return state_->done;
+}
+
+AsyncQueue::Item::Item(const Call& call, const Request& r) : request(r), algorithm(call.algorithm) {
+  const std::array<std::span<const std::uint64_t>*, 4> spans{&request.input_blocks.counts, &request.input_blocks.displacements,
+                                                              &request.output_blocks.counts, &request.output_blocks.displacements};
+  for (std::size_t i = 0; i < spans.size(); ++i) {
+    counts[i].assign(spans[i]->begin(), spans[i]->end());
+    *spans[i] = counts[i];
+  }
+  request.algorithm = algorithm;
+}
+
+AsyncQueue::~AsyncQueue() {
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+    changed_.notify_all();
+  }
+  if (thread_.joinable()) thread_.join();
+}
+
+std::shared_ptr<WorkState> AsyncQueue::push(const Call& call, const Request& request) {
+  auto item = std::make_unique<Item>(call, request);
+  auto state = item->state;
+  const std::lock_guard lock(mutex_);
+  unfinished_.fetch_add(1, std::memory_order_relaxed);
+  items_.push_back(std::move(item));
+  if (!thread_.joinable()) thread_ = std::thread([this] { loop(); });
+  changed_.notify_one();
+  return state;
+}
+
+void AsyncQueue::loop() {
+  for (;;) {
+    std::unique_ptr<Item> item;
+    {
+      std::unique_lock lock(mutex_);
+      changed_.wait(lock, [&] { return stopping_ || !items_.empty(); });
+      if (items_.empty()) return;
+      item = std::move(items_.front());
+      items_.pop_front();
+    }
+    Status status = runner_.run(item->request);
+    unfinished_.fetch_sub(1, std::memory_order_release);
+    item->state->finish(std::move(status));
+  }
+}
+
+}  // namespace tutti

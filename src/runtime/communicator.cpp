@@ -1,0 +1,143 @@
+#include "tutti/communicator.h"
+
+#include <fmt/format.h>
+
+#include <numeric>
+#include <set>
+
+#include "core/log.h"
+#include "runtime/communicator_impl.h"
+
+namespace tutti {
+namespace {
+
+Result<Config> configure(const Options& options) {
+  auto config = Config::from_environment();
+  if (!config) return config;
+  const auto override = [&](bool given, Var var, std::string value) { return given ? config->set(var, std::move(value)) : Status{}; };
+  if (auto s = override(options.timeout_s != 0, Var::timeout, fmt::format("{}", options.timeout_s)); !s) return std::move(s.error());
+  if (auto s = override(options.memory_limit != 0, Var::memory_limit, std::to_string(options.memory_limit)); !s) return std::move(s.error());
+  if (auto s = override(!options.transports.empty(), Var::transport, options.transports); !s) return std::move(s.error());
+  if (auto s = override(!options.algorithm.empty(), Var::algorithm, options.algorithm); !s) return std::move(s.error());
+  return config;
+}
+
+void configure_log_from(const Config& config, Rank rank) {
+  const std::string& level = config.text(Var::log);
+  configure_log(level == "error" ? LogLevel::error : level == "warn" ? LogLevel::warn : level == "info" ? LogLevel::info : LogLevel::debug,
+                config.text(Var::log_file), rank);
+}
+
+Error nobody() { return {Code::invalid_argument, "this communicator is empty: split() was called with a negative color, or it was moved from"}; }
+
+}  // namespace
+
+Result<Communicator> Communicator::Impl::make(Result<Session> session, const Config& config, const Job* parent) {
+  if (!session) return std::move(session.error());
+  configure_log_from(config, session->rank);
+  auto job = Job::start(std::move(*session), config, parent);
+  if (!job) return std::move(job.error());
+  auto runner = Runner::make(std::move(*job));
+  if (!runner) return std::move(runner.error());
+  return Communicator(std::make_unique<Impl>(std::move(*runner)));
+}
+
+Communicator::Communicator(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Communicator::Communicator(Communicator&&) noexcept = default;
+Communicator& Communicator::operator=(Communicator&&) noexcept = default;
+Communicator::~Communicator() = default;
+
+Result<Communicator> Communicator::from_environment(const Options& options) {
+  auto config = configure(options);
+  if (!config) return std::move(config.error());
+  return Impl::make(bootstrap(*config), *config);
+}
+
+Result<Communicator> Communicator::create(const UniqueId& id, Rank rank, Rank size, const Options& options) {
+  auto config = configure(options);
+  if (!config) return std::move(config.error());
+  return Impl::make(bootstrap(id, rank, size, *config), *config);
+}
+
+Rank Communicator::rank() const noexcept { return impl_ ? impl_->runner->job().rank() : kNoRank; }
+Rank Communicator::size() const noexcept { return impl_ ? impl_->runner->job().size() : 0; }
+
+Status Communicator::run(const Call& call) {
+  if (!impl_) return nobody();
+  auto request = impl_->check(call);
+  if (!request) return std::move(request.error());
+  if (impl_->async.busy()) return Work(impl_->async.push(call, *request)).wait();
+  return impl_->runner->run(*request);
+}
+
+Result<Work> Communicator::start(const Call& call) {
+  if (!impl_) return nobody();
+  auto request = impl_->check(call);
+  if (!request) return std::move(request.error());
+  return Work(impl_->async.push(call, *request));
+}
+
+Result<Communicator> Communicator::split(int color, int key) {
+  if (!impl_) return nobody();
+  while (impl_->async.busy()) std::this_thread::yield();
+  Runner& runner = *impl_->runner;
+  if (auto s = runner.alive(); !s) return std::move(s.error());
+  Job& job = runner.job();
+  if (job.size() == 1) {
+    if (color < 0) return Communicator(nullptr);
+    Session alone;
+    alone.launcher = job.session().launcher;
+    return Impl::make(std::move(alone), job.config());
+  }
+  auto session = tutti::split(job.session(), color, key, job.config());
+  if (!session) return runner.fail(session.because(fmt::format("splitting the communicator on rank {}", job.rank())));
+  if (!*session) return Communicator(nullptr);
+  return Impl::make(std::move(**session), job.config(), &job);
+}
+
+Result<Communicator> Communicator::duplicate() { return split(0, rank()); }
+
+void Communicator::abort(const std::string& reason) {
+  if (impl_ && impl_->runner->job().session().overlay)
+    impl_->runner->job().session().overlay->abort(Error(Code::aborted, fmt::format("aborted by rank {}: {}", rank(), reason), rank()));
+}
+
+MemoryUse Communicator::memory() const { return impl_ ? impl_->runner->memory() : MemoryUse{}; }
+
+std::string Communicator::explain(const Call& call) const {
+  if (!impl_) return nobody().to_string();
+  auto request = impl_->check(call);
+  if (!request) return request.error().to_string();
+  SelectRequest asked;
+  auto selection = impl_->runner->choose(*request, &asked);
+  return selection ? render(*selection, asked, impl_->runner->machine()) : selection.error().to_string();
+}
+
+std::string Communicator::last_algorithm() const { return impl_ ? impl_->runner->last_algorithm() : ""; }
+
+std::string Communicator::transports() const {
+  std::set<std::string_view> names;
+  for (Rank r = 0; r < size(); ++r)
+    if (r != rank()) names.insert(impl_->runner->job().transport_to(r));
+  return names.empty() ? "self" : fmt::format("{}", fmt::join(names, "+"));
+}
+
+std::string Communicator::launcher() const { return impl_ ? impl_->runner->job().session().launcher : ""; }
+
+Status Communicator::sizes_differ(std::string_view call, std::uint64_t expected, std::uint64_t actual) {
+  return Error(Code::invalid_argument, fmt::format("{}: the buffers do not fit: {} elements are needed, {} were given", call, expected, actual));
+}
+
+std::uint64_t Communicator::total(std::span<const std::uint64_t> counts) {
+  return std::accumulate(counts.begin(), counts.end(), std::uint64_t{0});
+}
+
+Status Communicator::check_v(std::string_view call, std::uint64_t own, std::uint64_t all, std::span<const std::uint64_t> counts) const {
+  if (counts.size() != ranks())
+    return Error(Code::invalid_argument, fmt::format("{}: {} counts were given for {} ranks", call, counts.size(), ranks()));
+  if (counts[static_cast<std::size_t>(rank())] != own) return sizes_differ(call, counts[static_cast<std::size_t>(rank())], own);
+  if (total(counts) != all) return sizes_differ(call, total(counts), all);
+  return {};
+}
+
+}  // namespace tutti

@@ -1,0 +1,85 @@
+#include <algorithm>
+#include <list>
+
+#include "runtime/communicator_impl.h"
+
+namespace tutti {
+namespace {
+
+// All communicators of a group are watched at once.
+class GroupWatch final : public FailureWatch {
+ public:
+  void add(OverlayWatch& watch) { watches_.push_back(&watch); }
+  Status check(std::span<const Rank> awaited) override {
+    // Ranks of different communicators are different numbers: only a single one can be asked who is still there.
+    const auto ask = watches_.size() == 1 ? awaited : std::span<const Rank>{};
+    for (OverlayWatch* w : watches_)
+      if (auto s = w->check(ask); !s) return s;
+    return {};
+  }
+  void add_fds(std::vector<pollfd>& fds) override {
+    for (OverlayWatch* w : watches_) w->add_fds(fds);
+  }
+
+ private:
+  std::vector<OverlayWatch*> watches_;
+};
+
+// The calls of one communicator.
+struct Share {
+  Runner* runner;
+  Lane collectives;
+  std::vector<Lane> point_to_point;
+};
+
+}  // namespace
+
+Status Group::add(Communicator& communicator, const Call& call) {
+  if (communicator.impl_ == nullptr) return Error(Code::invalid_argument, "a call on an empty communicator was added to a group");
+  auto request = communicator.impl_->check(call);
+  if (!request) return std::move(request.error());
+  entries_.push_back({&communicator, call});
+  return {};
+}
+
+Status Group::run() {
+  const std::vector<Entry> entries = std::exchange(entries_, {});
+  std::list<Share> shares;
+  std::vector<std::unique_ptr<Execution>> executions;
+  std::vector<Runner::Prepared> prepared;  // keeps the plans
+  for (const Entry& entry : entries) {
+    while (entry.communicator->impl_->async.busy()) std::this_thread::yield();
+    Runner& runner = *entry.communicator->impl_->runner;
+    auto request = entry.communicator->impl_->check(entry.call);
+    if (!request) return std::move(request.error());
+    auto p = runner.prepare(*request);
+    if (!p) return std::move(p.error());
+    auto share = std::ranges::find(shares, &runner, &Share::runner);
+    if (share == shares.end()) share = shares.insert(shares.end(), {.runner = &runner, .collectives = {}, .point_to_point = {}});
+    executions.push_back(std::make_unique<Execution>(p->plan->plan));
+    const bool p2p = entry.call.collective == Collective::send_recv;
+    Lane& lane = p2p ? share->point_to_point.emplace_back() : share->collectives;
+    lane.queue.push_back(executions.back().get());
+    lane.buffers.push_back(p->buffers);
+    lane.sequences.push_back(p->sequence);
+    prepared.push_back(std::move(*p));
+  }
+
+  GroupWatch watch;
+  std::vector<Lane> lanes;
+  WaitPolicy policy;
+  for (Share& share : shares) {
+    for (auto& b : share.collectives.buffers) b.scratch = share.runner->scratch();  // later calls may have moved it
+    std::ranges::move(share.point_to_point, std::back_inserter(lanes));
+    lanes.push_back(std::move(share.collectives));
+    if (share.runner->job().size() > 1) watch.add(share.runner->watch());
+    policy = share.runner->policy();
+  }
+  Status s = drive(lanes, policy, watch);
+  if (s) return {};
+  // Which of the communicators it was cannot be told apart: their calls were under way together.
+  for (Share& share : shares) (void)share.runner->fail(s.error().clone());
+  return s.because("running a group of calls");
+}
+
+}  // namespace tutti

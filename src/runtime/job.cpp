@@ -1,0 +1,300 @@
+#include "runtime/job.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+
+#include "bootstrap/wire.h"
+#include "core/hash.h"
+#include "core/log.h"
+#include "runtime/calibrate.h"
+#include "transports/registry.h"
+
+namespace tutti {
+namespace {
+
+using Blobs = std::vector<std::vector<std::byte>>;
+
+// TUTTI_TRANSPORT: "shm,tcp" or "^shm".
+Result<std::vector<const TransportRow*>> chosen_transports(std::string_view spec) {
+  std::vector<const TransportRow*> rows;
+  const bool exclude = spec.starts_with('^');
+  std::vector<std::string_view> names;
+  for (std::string_view rest = exclude ? spec.substr(1) : spec; !rest.empty();) {
+    const auto comma = rest.find(',');
+    names.push_back(rest.substr(0, comma));
+    rest = comma == std::string_view::npos ? "" : rest.substr(comma + 1);
+  }
+  for (const auto name : names)
+    if (find_transport(name) == nullptr) {
+      std::string known;
+      for (const auto& row : transport_table()) known += (known.empty() ? "" : ", ") + std::string(row.name);
+      return Error(Code::environment, fmt::format("TUTTI_TRANSPORT=\"{}\": there is no transport \"{}\"; there are {}", spec, name, known));
+    }
+  for (const auto& row : transport_table()) {
+    const bool named = std::ranges::find(names, row.name) != names.end();
+    if (row.name != "loopback" || named)  // a test's tool; it only joins threads of one process
+      if (names.empty() || named != exclude) rows.push_back(&row);
+  }
+  if (rows.empty()) return Error(Code::environment, fmt::format("TUTTI_TRANSPORT=\"{}\" leaves no transport", spec));
+  return rows;
+}
+
+// Ranks that reach each other through memory are on one host, whatever they are called.
+std::vector<int> hosts_from(const std::vector<std::vector<bool>>& reached) {
+  std::vector<int> host(reached.size(), -1);
+  for (std::size_t r = 0; r < reached.size(); ++r) {
+    if (host[r] >= 0) continue;
+    host[r] = static_cast<int>(r);
+    for (std::size_t q = r + 1; q < reached.size(); ++q)
+      if (host[q] < 0 && reached[r][q] && reached[q][r]) host[q] = static_cast<int>(r);
+  }
+  return host;
+}
+
+Error bad_blob(Rank rank) { return {Code::protocol, fmt::format("rank {} sent a start-up message that does not parse", rank), rank}; }
+
+}  // namespace
+
+Result<std::unique_ptr<Job>> Job::start(Session session, const Config& config, const Job* parent) {
+  std::unique_ptr<Job> job(new Job(std::move(session), config));
+  if (job->session_.size == 1) return job;
+  const auto begin = [&]() -> Status {
+    if (auto s = job->look_at_machine(parent); !s) return s;
+    if (auto s = job->open_transports(); !s) return s;
+    if (auto s = job->exchange_addresses(); !s) return s;
+    if (auto s = job->exchange_machines(); !s) return s;
+    if (auto s = job->calibrate(); !s) return s;
+    return job->agree();
+  };
+  if (auto s = begin(); !s) {
+    job->session_.overlay->abort(s.error());
+    return s.because(fmt::format("rank {} could not start", job->session_.rank));
+  }
+  return job;
+}
+
+Job::~Job() {
+  if (session_.overlay) session_.overlay->goodbye();
+}
+
+Status Job::open_transports() {
+  auto rows = chosen_transports(config_.text(Var::transport));
+  if (!rows) return std::move(rows.error());
+  const TransportOptions options{.secret = session_.secret,
+                                 .rank = session_.rank,
+                                 .local_ranks = size(),
+                                 .interface = config_.text(Var::interface),
+                                 .shm_bytes = static_cast<std::size_t>(config_.integer(Var::shm_bytes)),
+                                 .tcp_sockets = static_cast<int>(config_.integer(Var::tcp_sockets)),
+                                 .cma = config_.flag(Var::cma)};
+  for (const auto* row : *rows) {
+    auto transport = row->make(options);
+    if (auto can = transport->probe(); !can) {
+      log(LogLevel::info, fmt::format("transport {} cannot work here: {}", row->name, can.error().to_string()));
+      continue;
+    }
+    transports_.push_back(std::move(transport));
+  }
+  if (transports_.empty())
+    return Error(Code::unsupported, "no transport works on this machine; TUTTI_LOG=info says why each of them does not");
+  return {};
+}
+
+Status Job::exchange_addresses() {
+  Writer mine;
+  for (auto& t : transports_) {
+    auto address = t->listen();
+    if (!address) return address.because(fmt::format("transport {} could not open its listening side", t->name()));
+    mine.text(t->name()).text(t->domain()).bytes(*address);
+  }
+  auto blobs = session_.overlay->all_gather(mine.take());
+  if (!blobs) return std::move(blobs.error());
+
+  addresses_.resize(blobs->size());
+  for (std::size_t r = 0; r < blobs->size(); ++r) {
+    addresses_[r].resize(transports_.size());
+    for (Reader in((*blobs)[r]); !in.finished();) {
+      const std::string name = in.text(), domain = in.text();
+      const ConstBytes address = in.bytes();
+      if (!in.ok()) return bad_blob(static_cast<Rank>(r));
+      for (std::size_t t = 0; t < transports_.size(); ++t)
+        if (transports_[t]->name() == name && transports_[t]->domain() == domain) addresses_[r][t].assign(address.begin(), address.end());
+    }
+  }
+  return {};
+}
+
+Status Job::look_at_machine(const Job* parent) {
+  if (parent != nullptr && parent->size() > 1) {
+    topology_ = parent->topology_;
+    binding_ = parent->binding_;
+    links_ = parent->links_;
+    reduce_gbps_ = parent->reduce_gbps_;
+    copy_gbps_ = parent->copy_gbps_;
+    ranks_on_host_ = parent->ranks_on_host_;
+    measured_ = true;
+    return {};
+  }
+  auto topology = config_.is_set(Var::topology) ? load_topology(config_.text(Var::topology)) : discover();
+  if (!topology) return topology.because("looking at this machine");
+  topology_ = std::move(*topology);
+  auto binding = current_binding();
+  if (!binding) return binding.because("asking for this process's binding");
+  binding_ = std::move(*binding);
+  return {};
+}
+
+// One bit per rank that this one reaches through memory. The network needs no such proof: the control overlay runs over it.
+std::vector<std::byte> Job::probe_memory() const {
+  std::vector<std::byte> bits((static_cast<std::size_t>(size()) + 7) / 8);
+  for (std::size_t t = 0; t < transports_.size(); ++t) {
+    if (transports_[t]->name() == "tcp") continue;
+    for (Rank r = 0; r < size(); ++r) {
+      const auto i = static_cast<std::size_t>(r);
+      if (r == rank() || addresses_[i][t].empty()) continue;
+      if (auto s = transports_[t]->reaches(r, addresses_[i][t]); s)
+        bits[i / 8] |= std::byte{1} << (i % 8);
+      else
+        log(LogLevel::info, fmt::format("rank {} is not reached by {}: {}", r, transports_[t]->name(), s.error().to_string()));
+    }
+  }
+  return bits;
+}
+
+void Job::choose_transports(const std::vector<std::vector<bool>>& reached) {
+  const auto me = static_cast<std::size_t>(rank());
+  reach_.assign(reached.size(), -1);
+  for (std::size_t r = 0; r < reached.size(); ++r)
+    for (std::size_t t = 0; t < transports_.size() && reach_[r] < 0; ++t) {
+      const bool proved = transports_[t]->name() == "tcp" || (reached[me][r] && reached[r][me]);
+      if (r != me && !addresses_[r][t].empty() && proved) reach_[r] = static_cast<int>(t);
+    }
+}
+
+Status Job::exchange_machines() {
+  const auto ranks = static_cast<std::size_t>(size());
+  const auto bits = probe_memory();
+  Writer mine;
+  mine.value(fingerprint(topology_)).text(to_json(locate(topology_, binding_, 0))).bytes(bits);
+  auto blobs = session_.overlay->all_gather(mine.take());
+  if (!blobs) return std::move(blobs.error());
+
+  std::vector<std::uint64_t> fingerprints;
+  std::vector<RankLocation> locations;
+  std::vector<std::vector<bool>> reached(ranks, std::vector<bool>(ranks));
+  for (std::size_t r = 0; r < ranks; ++r) {
+    Reader in((*blobs)[r]);
+    fingerprints.push_back(in.value<std::uint64_t>());
+    auto location = location_from_json(in.text());
+    const ConstBytes row = in.bytes();
+    if (!location || !in.finished() || row.size() != bits.size()) return bad_blob(static_cast<Rank>(r));
+    locations.push_back(std::move(*location));
+    for (std::size_t q = 0; q < ranks; ++q) reached[r][q] = (row[q / 8] >> (q % 8) & std::byte{1}) != std::byte{0};
+  }
+  choose_transports(reached);
+  const auto hosts = hosts_from(reached);
+  for (std::size_t r = 0; r < ranks; ++r) locations[r].host = hosts[r];
+  return place(std::move(locations), fingerprints);
+}
+
+// Equal machines are described once.
+Status Job::place(std::vector<RankLocation> locations, std::span<const std::uint64_t> fingerprints) {
+  const auto describing = describing_ranks(fingerprints);
+  const bool describe = std::ranges::find(describing, rank()) != describing.end();
+  const std::string json = describe ? to_json(topology_) : "";
+  auto texts = session_.overlay->all_gather(std::as_bytes(std::span(json)));
+  if (!texts) return std::move(texts.error());
+  std::vector<std::string> machines;
+  for (const Rank r : describing) {
+    const auto& text = (*texts)[static_cast<std::size_t>(r)];
+    machines.emplace_back(reinterpret_cast<const char*>(text.data()), text.size());
+  }
+  auto placement = assemble(std::move(locations), fingerprints, machines);
+  if (!placement) return std::move(placement.error());
+  placement_ = std::move(*placement);
+  if (measured_) return {};
+  for (int l = 0; l < kLevels; ++l) links_[static_cast<std::size_t>(l)] = between(placement_, static_cast<Level>(l));
+  return {};
+}
+
+Result<std::unique_ptr<Endpoint>> Job::connect(Rank peer, ConnectRequest request) {
+  if (reach_[static_cast<std::size_t>(peer)] < 0)
+    return Error(Code::unsupported,
+                 fmt::format("no transport reaches {}; each side offers other ones (TUTTI_TRANSPORT, TUTTI_INTERFACE)",
+                             session_.overlay->describe(peer)),
+                 peer);
+  const std::size_t t = transport_index(peer);
+  request.peer_address = addresses_[static_cast<std::size_t>(peer)][t];
+  return transports_[t]->connect(request);
+}
+
+std::string_view Job::transport_to(Rank peer) const {
+  if (peer == session_.rank || reach_[static_cast<std::size_t>(peer)] < 0) return "self";
+  return transports_[transport_index(peer)]->name();
+}
+
+JobMachine Job::machine() const {
+  JobMachine machine;
+  machine.ranks = size();
+  if (placement_.ranks.empty()) return machine;
+  std::map<int, int> on_host;
+  for (const auto& place : placement_.ranks) ++on_host[place.host];
+  for (auto& level : tutti::levels(placement_.ranks)) {
+    machine.levels.emplace_back(level.group_of);
+    machine.level_names.push_back(level.level);
+    machine.links.push_back(links_[static_cast<std::size_t>(level.level)]);
+  }
+  machine.links.push_back(links_[static_cast<std::size_t>(on_host.size() > 1 ? Level::network : Level::host)]);
+  machine.reduce_gbps = reduce_gbps_;
+  machine.copy_gbps = copy_gbps_;
+  machine.ranks_per_host = ranks_on_host_;
+  for (const auto& [host, count] : on_host) machine.ranks_per_host = std::max(machine.ranks_per_host, count);
+  machine.cores_per_host = INT32_MAX;
+  for (const auto& m : placement_.machines) machine.cores_per_host = std::min(machine.cores_per_host, available_cores(m));
+  return machine;
+}
+
+WaitPolicy Job::wait_policy() const {
+  return {.oversubscribed = machine().oversubscribed(),
+          .spin = std::chrono::microseconds(config_.integer(Var::spin_us)),
+          .timeout = from_seconds(config_.seconds(Var::timeout))};
+}
+
+Status Job::calibrate() {
+  if (measured_ || !config_.flag(Var::calibrate)) return {};
+  auto measured = measure(*this, placement_);
+  if (!measured) return measured.because("measuring latency and bandwidth");
+  links_ = measured->links;
+  reduce_gbps_ = measured->reduce_gbps;
+  copy_gbps_ = measured->copy_gbps;
+  measured_ = true;
+  return {};
+}
+
+// Ranks that would choose differently must not begin.
+Status Job::agree() {
+  ranks_on_host_ = machine().ranks_per_host;
+  const std::string& forced = config_.text(Var::algorithm);
+  const std::uint64_t mine = Hasher().value(hash(machine())).text(forced).result();
+  Writer out;
+  out.value(mine).text(forced);
+  auto blobs = session_.overlay->all_gather(out.take());
+  if (!blobs) return std::move(blobs.error());
+  for (std::size_t r = 0; r < blobs->size(); ++r) {
+    Reader in((*blobs)[r]);
+    const auto theirs = in.value<std::uint64_t>();
+    const std::string algorithm = in.text();
+    if (!in.finished()) return bad_blob(static_cast<Rank>(r));
+    if (theirs == mine) continue;
+    return Error(Code::mismatch,
+                 fmt::format("rank {} would choose other algorithms than rank {} (TUTTI_ALGORITHM=\"{}\" there, \"{}\" here; or they see "
+                             "different machines): start all ranks with the same settings and the same version",
+                             r, rank(), algorithm, forced),
+                 static_cast<Rank>(r));
+  }
+  return {};
+}
+
+}  // namespace tutti

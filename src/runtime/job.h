@@ -1,0 +1,67 @@
+// The ground a communicator stands on: the control overlay, the transports, and what the ranks told each other about their
+// machines.
+#pragma once
+
+#include <array>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "bootstrap/bootstrap.h"
+#include "core/config.h"
+#include "exec/cpu/wait.h"
+#include "select/select.h"
+#include "tutti/transport.h"
+
+namespace tutti {
+
+class Job {
+ public:
+  // Discovers the machine, opens the transports, exchanges both with the other ranks, finds out who reaches whom how, and
+  // measures. A part of a `parent` takes the machine and the measurements from there. A job of one rank opens nothing.
+  static Result<std::unique_ptr<Job>> start(Session session, const Config& config, const Job* parent = nullptr);
+  ~Job();
+  Job(const Job&) = delete;
+  Job& operator=(const Job&) = delete;
+
+  [[nodiscard]] Rank rank() const noexcept { return session_.rank; }
+  [[nodiscard]] Rank size() const noexcept { return session_.size; }
+  [[nodiscard]] const Config& config() const noexcept { return config_; }
+
+  // An endpoint to a rank over the best transport that both sides can use; fills in the request's peer_address.
+  Result<std::unique_ptr<Endpoint>> connect(Rank peer, ConnectRequest request);
+  [[nodiscard]] std::string_view transport_to(Rank peer) const;
+
+  // As the selector sees it; equal on all ranks.
+  [[nodiscard]] JobMachine machine() const;
+  [[nodiscard]] WaitPolicy wait_policy() const;
+  [[nodiscard]] Session& session() noexcept { return session_; }
+
+ private:
+  Job(Session session, Config config) : session_(std::move(session)), config_(std::move(config)) {}
+  Status open_transports();
+  Status exchange_addresses();
+  Status look_at_machine(const Job* parent);
+  Status exchange_machines();
+  Status calibrate();
+  Status agree();
+  [[nodiscard]] std::vector<std::byte> probe_memory() const;
+  void choose_transports(const std::vector<std::vector<bool>>& reached);
+  Status place(std::vector<RankLocation> locations, std::span<const std::uint64_t> fingerprints);
+  [[nodiscard]] std::size_t transport_index(Rank peer) const { return static_cast<std::size_t>(reach_[static_cast<std::size_t>(peer)]); }
+
+  Session session_;
+  Config config_;
+  Topology topology_;
+  std::vector<int> binding_;
+  bool measured_ = false;
+  std::vector<std::unique_ptr<Transport>> transports_;               // best first
+  std::vector<std::vector<std::vector<std::byte>>> addresses_;       // [rank][transport]; empty: not offered there
+  std::vector<int> reach_;                                           // per rank: which transport, -1: none
+  Placement placement_;
+  std::array<LinkParameters, kLevels> links_{};
+  double reduce_gbps_ = 10, copy_gbps_ = 10;
+  int ranks_on_host_ = 1;  // of the whole job, where this is a part of one
+};
+
+}  // namespace tutti

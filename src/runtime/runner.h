@@ -1,0 +1,81 @@
+// Runs checked calls on one communicator: finds or makes the plan, and drives it.
+#pragma once
+
+#include <atomic>
+#include <optional>
+
+#include "runtime/failure.h"
+#include "runtime/job.h"
+#include "runtime/plan_cache.h"
+#include "runtime/streams.h"
+
+namespace tutti {
+
+// Grow-only memory for intermediate results, aligned for vectors.
+class Scratch {
+ public:
+  // nullptr when the system has no such memory.
+  [[nodiscard]] std::byte* reserve(std::uint64_t bytes);
+  [[nodiscard]] std::uint64_t size() const noexcept { return size_; }
+
+ private:
+  struct Free {
+    void operator()(std::byte* p) const noexcept { std::free(p); }
+  };
+  std::unique_ptr<std::byte, Free> memory_;
+  std::atomic<std::uint64_t> size_{0};
+};
+
+class Runner {
+ public:
+  static Result<std::unique_ptr<Runner>> make(std::unique_ptr<Job> job);
+  ~Runner();
+
+  [[nodiscard]] Job& job() noexcept { return *job_; }
+  [[nodiscard]] const JobMachine& machine() const noexcept { return machine_; }
+
+  Status run(const Request& request);
+
+  // What a group drives itself: a plan with its own execution state, and where its data is.
+  struct Prepared {
+    std::shared_ptr<CachedPlan> plan;
+    CallBuffers buffers;
+    std::uint32_t sequence = 0;
+  };
+  Result<Prepared> prepare(const Request& request);
+  // Where scratch memory is now: preparing another call may move it.
+  [[nodiscard]] std::byte* scratch() noexcept { return scratch_.reserve(0); }
+  // The reason why this communicator is dead, if it is.
+  [[nodiscard]] Status alive() const;
+  // Ends this communicator for everybody; returns what this rank should report.
+  Error fail(Error error);
+
+  [[nodiscard]] Result<Selection> choose(const Request& request, SelectRequest* asked = nullptr) const;
+  [[nodiscard]] MemoryUse memory() const;
+  [[nodiscard]] const std::string& last_algorithm() const noexcept { return last_algorithm_; }
+  [[nodiscard]] const WaitPolicy& policy() const noexcept { return policy_; }
+  [[nodiscard]] OverlayWatch& watch() noexcept { return *watch_; }
+
+ private:
+  explicit Runner(std::unique_ptr<Job> job);
+  Result<std::shared_ptr<CachedPlan>> make_plan(const Request& request);
+  Result<Schedule> schedule_for(const Request& request) const;
+  Status check_memory(const Plan& plan) const;
+  Result<std::byte*> scratch_for(const Plan& plan);
+
+  std::unique_ptr<Job> job_;
+  JobMachine machine_;
+  AlgorithmOverrides overrides_;
+  std::uint64_t memory_limit_;
+  Streams streams_;
+  std::optional<OverlayWatch> watch_;  // none where a rank is alone
+  WaitPolicy policy_;
+  PlanCache plans_;
+  std::atomic<std::size_t> plan_bytes_{0};
+  Scratch scratch_;
+  std::uint32_t sequence_ = 0;
+  std::string last_algorithm_;
+  std::optional<Error> failure_;
+};
+
+}  // namespace tutti

@@ -1,0 +1,33 @@
+#include "runtime/streams.h"
+
+#include <fmt/format.h>
+
+#include "core/hash.h"
+
+namespace tutti {
+
+Result<Stream*> Streams::stream(Rank peer, std::uint16_t channel) {
+  const std::lock_guard lock(mutex_);
+  auto& slot = streams_[{peer, channel}];
+  if (slot) return slot.get();
+  const std::uint64_t id = Hasher().value(job_.session().job).value(salt_).value(channel).result();
+  auto endpoint = job_.connect(peer, {.me = job_.rank(), .peer = peer, .stream = id, .peer_address = {}});
+  if (!endpoint) return endpoint.because(fmt::format("connecting rank {} to rank {}", job_.rank(), peer));
+  slot = std::make_unique<Stream>(std::move(*endpoint), peer);
+  return slot.get();
+}
+
+void Streams::close() {
+  const std::lock_guard lock(mutex_);
+  for (auto& [key, stream] : streams_) stream->endpoint().close();
+}
+
+std::size_t Streams::memory_bytes() const {
+  const std::lock_guard lock(mutex_);
+  std::size_t sum = 0;
+  for (const auto& [key, stream] : streams_)
+    if (stream) sum += stream->endpoint().memory_bytes();
+  return sum;
+}
+
+}  // namespace tutti

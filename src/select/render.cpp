@@ -1,0 +1,82 @@
+#include <fmt/format.h>
+
+#include <iterator>
+#include <nlohmann/json.hpp>
+
+#include "select/select.h"
+
+namespace tutti {
+namespace {
+
+std::string where(const JobMachine& m) {
+  std::string text = fmt::format("{} rank{}", m.ranks, m.ranks == 1 ? "" : "s");
+  for (std::size_t l = m.levels.size(); l-- > 0;) text += fmt::format(", {} {} groups", m.levels[l].groups(), name(m.level_names[l]));
+  text += fmt::format("; at most {} on a host of {} cores{}", m.ranks_per_host, m.cores_per_host,
+                      m.oversubscribed() ? " (oversubscribed: every round costs a turn over the cores)" : "");
+  return text;
+}
+
+std::string_view origin_of(const LinkParameters& link) { return link.origin == Origin::system ? "measured" : name(link.origin); }
+
+std::string scope_of(const JobMachine& m, std::size_t i) {
+  return i < m.level_names.size() ? fmt::format("inside a {}", name(m.level_names[i]))
+                                  : std::string(m.level_names.empty() ? "between ranks" : "between the outermost groups");
+}
+
+}  // namespace
+
+std::string render(const Selection& s, const SelectRequest& request, const JobMachine& m) {
+  std::string out;
+  auto to = std::back_inserter(out);
+  fmt::format_to(to, "{} of {} bytes{}, {}\n", name(request.collective), request.block_bytes,
+                 request.collective == Collective::all_reduce || request.collective == Collective::broadcast ? "" : " per block", where(m));
+  for (std::size_t i = 0; i < m.links.size(); ++i)
+    fmt::format_to(to, "  {:<30} latency {:>8.3f} us   bandwidth {:>8.2f} GB/s   ({})\n", scope_of(m, i), m.links[i].latency_us,
+                   m.links[i].bandwidth_gbps, origin_of(m.links[i]));
+  fmt::format_to(to, "  one core reduces {:.1f} GB/s\n", m.reduce_gbps);
+  fmt::format_to(to, "\n  {:<22} {:>6} {:>7} {:>12} {:>12} {:>12} {:>12}\n", "algorithm", "pieces", "rounds", "latency us", "bytes us",
+                 "reduce us", "total us");
+  for (const Candidate& c : s.candidates) {
+    if (!c.refused.empty()) {
+      fmt::format_to(to, "  {:<22} refused: {}\n", c.algorithm->name, c.refused);
+      continue;
+    }
+    fmt::format_to(to, "{} {:<22} {:>6} {:>7} {:>12.2f} {:>12.2f} {:>12.2f} {:>12.2f}\n", &c == &s.winner() ? ">" : " ", c.algorithm->name,
+                   c.chunking.pieces, c.rounds, c.latency_us, c.bandwidth_us, c.reduction_us, c.total_us);
+  }
+  fmt::format_to(to, "\n  chosen: {}, {}\n", s.winner().algorithm->name,
+                 request.forced.empty() ? "the least predicted time" : "because it was forced");
+  return out;
+}
+
+std::string to_json(const Selection& s, const SelectRequest& request, const JobMachine& m) {
+  using nlohmann::json;
+  json links = json::array(), candidates = json::array();
+  for (std::size_t i = 0; i < m.links.size(); ++i)
+    links.push_back({{"scope", scope_of(m, i)},
+                     {"latency_us", m.links[i].latency_us},
+                     {"bandwidth_gbps", m.links[i].bandwidth_gbps},
+                     {"origin", origin_of(m.links[i])}});
+  for (const Candidate& c : s.candidates) {
+    json row{{"algorithm", c.algorithm->name}, {"source", c.algorithm->source}};
+    if (c.refused.empty())
+      row.update({{"pieces", c.chunking.pieces}, {"rounds", c.rounds}, {"latency_us", c.latency_us}, {"bandwidth_us", c.bandwidth_us},
+                  {"reduction_us", c.reduction_us}, {"total_us", c.total_us}});
+    else
+      row["refused"] = c.refused;
+    candidates.push_back(std::move(row));
+  }
+  return json{{"collective", name(request.collective)},
+              {"block_bytes", request.block_bytes},
+              {"ranks", m.ranks},
+              {"ranks_per_host", m.ranks_per_host},
+              {"cores_per_host", m.cores_per_host},
+              {"reduce_gbps", m.reduce_gbps},
+              {"links", links},
+              {"chosen", s.winner().algorithm->name},
+              {"forced", !request.forced.empty()},
+              {"candidates", candidates}}
+      .dump(2);
+}
+
+}  // namespace tutti

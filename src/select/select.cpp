@@ -1,0 +1,81 @@
+#include "select/select.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <bit>
+
+#include "select/cost.h"
+
+namespace tutti {
+namespace {
+
+constexpr std::array<std::uint32_t, 6> kPieces{1, 2, 4, 8, 16, 32};
+constexpr std::uint64_t kSmallestPiece = 16u << 10;  // bytes; below this a message costs its latency, not its size
+
+// Empty when the row may serve the call.
+std::string refusal(const Algorithm& a, const SelectRequest& request, const JobMachine& machine) {
+  const Requirements& needs = a.needs;
+  const auto p = static_cast<std::uint32_t>(machine.ranks);
+  if (machine.ranks < needs.min_ranks) return fmt::format("needs at least {} ranks; there are {}", needs.min_ranks, p);
+  if (needs.power_of_two && !std::has_single_bit(p)) return fmt::format("needs a power of two of ranks; there are {}", p);
+  if (needs.even && p % 2 != 0) return fmt::format("needs an even number of ranks; there are {}", p);
+  if (needs.commutative && !request.commutative) return "changes the order of ranks; the operator is not commutative";
+  if (needs.equal_blocks && !request.equal_blocks) return "needs blocks of one size; this is a v-variant";
+  if (needs.levels && machine.levels.empty()) return "needs a machine with levels; these ranks are all alike";
+  return "";
+}
+
+Candidate cheapest_chunking(const Algorithm& a, const SelectRequest& request, const JobMachine& machine) {
+  Candidate best;
+  for (const std::uint32_t pieces : kPieces) {
+    if (pieces > 1 && (!a.pipelines || request.block_bytes / pieces < kSmallestPiece)) break;
+    Candidate c{.algorithm = &a, .chunking = {.pieces = pieces}, .refused = ""};
+    price(c, request, machine);
+    if (best.algorithm == nullptr || c.total_us < best.total_us) best = c;
+  }
+  return best;
+}
+
+std::string names_of(Collective collective) {
+  std::string names;
+  for (const Algorithm& a : algorithms())
+    if (a.collective == collective) names += (names.empty() ? "" : ", ") + std::string(a.name);
+  return names;
+}
+
+Status check_forced(const Selection& selection, const SelectRequest& request) {
+  if (selection.candidates.empty())
+    return Error(Code::invalid_argument, fmt::format("there is no algorithm \"{}\" for {}; there are {}", request.forced,
+                                                     name(request.collective), names_of(request.collective)));
+  const Candidate& c = selection.winner();
+  if (!c.refused.empty())
+    return Error(Code::invalid_argument,
+                 fmt::format("{} cannot be done by {}: {}", name(request.collective), request.forced, c.refused));
+  return {};
+}
+
+}  // namespace
+
+Result<Selection> select(const SelectRequest& request, const JobMachine& machine) {
+  Selection selection;
+  for (const Algorithm& a : algorithms()) {
+    if (a.collective != request.collective) continue;
+    if (!request.forced.empty() && a.name != request.forced) continue;
+    std::string why_not = refusal(a, request, machine);
+    selection.candidates.push_back(why_not.empty() ? cheapest_chunking(a, request, machine)
+                                                   : Candidate{.algorithm = &a, .chunking = {}, .refused = std::move(why_not)});
+  }
+  std::ranges::stable_sort(selection.candidates, [](const Candidate& a, const Candidate& b) {
+    if (a.refused.empty() != b.refused.empty()) return a.refused.empty();
+    return a.total_us < b.total_us;
+  });
+  if (!request.forced.empty())
+    if (auto s = check_forced(selection, request); !s) return std::move(s.error());
+  if (selection.candidates.empty() || !selection.winner().refused.empty())
+    return Error(Code::unsupported, fmt::format("no algorithm can serve {} on {} ranks", name(request.collective), machine.ranks));
+  return selection;
+}
+
+}  // namespace tutti
