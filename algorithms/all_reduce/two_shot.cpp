@@ -21,11 +21,19 @@ namespace tutti::all_reduce_algorithms {
 
 Schedule two_shot(Rank me, const Shape& shape, const Chunking& chunking) {
   const auto p = static_cast<std::uint32_t>(shape.ranks), pieces = chunking.pieces;
-  const Shape inner{.ranks = shape.ranks};
   Builder b(Collective::all_reduce, "two_shot", me, shape, p * pieces);
-  const Slice own = b.output(static_cast<std::uint32_t>(me) * pieces, pieces);
-  embed(b, reduce_scatter_algorithms::direct(me, inner, chunking), same_rank, {b.input(0, p * pieces)}, {own}, 0);
-  embed(b, all_gather_algorithms::direct(me, inner, chunking), same_rank, {own}, {b.output(0, p * pieces)}, 1);
+  const auto chunk = [&](std::uint32_t owner, std::uint32_t piece) { return b.output(owner * pieces + piece); };
+  const auto own = static_cast<std::uint32_t>(me);
+
+  const Shape scatter{.ranks = shape.ranks, .in_place = shape.in_place}, gather{.ranks = shape.ranks};
+  embed(b, reduce_scatter_algorithms::direct(me, scatter, chunking), same_rank, {b.input(0, p * pieces)},
+        {b.output(own * pieces, pieces)}, 0);
+  const Schedule gather_piece = all_gather_algorithms::direct(me, gather, {});
+  for (std::uint32_t piece = 0; piece < pieces; ++piece) {
+    Place everywhere;
+    for (std::uint32_t owner = 0; owner < p; ++owner) everywhere.push_back(chunk(owner, piece));
+    embed(b, gather_piece, same_rank, {chunk(own, piece)}, everywhere, 1);
+  }
   return std::move(b).finish();
 }
 
