@@ -44,8 +44,15 @@ Schedule bruck(Rank me, const Shape& shape, const Chunking&) {
 }
 
 Cost bruck_cost(const Shape& shape, const Chunking&) {
-  const auto others = static_cast<std::uint64_t>(shape.ranks - 1);
-  return flat_cost(1, {.rounds = static_cast<std::uint64_t>(ceil_log2(shape.ranks)), .path = others, .sent = others});
+  if (shape.ranks == 1) return flat_cost(1, {});
+  // The last round sends only blocks that came in rounds with a distance below their number, so it may not be the latest.
+  const int full_rounds = ceil_log2(shape.ranks) - 1;
+  const Rank last = shape.ranks - (Rank{1} << full_rounds);
+  const int before_last = ceil_log2(last);
+  const auto path = std::max((Rank{1} << full_rounds) - 1, (Rank{1} << before_last) - 1 + last);
+  return flat_cost(1, {.rounds = static_cast<std::uint64_t>(std::max(full_rounds, before_last + 1)),
+                       .path = static_cast<std::uint64_t>(path),
+                       .sent = static_cast<std::uint64_t>(shape.ranks - 1)});
 }
 
 }  // namespace tutti::all_gather_algorithms

@@ -68,13 +68,24 @@ constexpr void for_each_exchange(Rank me, Range group, Visit&& visit) {
   return sent;
 }
 
-// What the busiest rank sends: one of low's, or the one of high that serves two.
-[[nodiscard]] constexpr std::uint64_t sent_by_busiest(Rank ranks) noexcept {
-  if (ranks == 1) return 0;
-  const Rank low = (ranks + 1) / 2, high = ranks / 2;
-  const std::uint64_t in_low = sent_by_busiest(low) + static_cast<std::uint64_t>(low);
-  return low == high ? in_low : std::max(in_low, sent_by_first(high) + 2 * static_cast<std::uint64_t>(high));
+// What the busiest of `ranks` and of `ranks + 1` ranks sends. It is the busiest of a half, or the one of high that serves two.
+struct Busiest {
+  std::uint64_t of_ranks = 0, of_one_more = 0;
+};
+[[nodiscard]] constexpr Busiest busiest(Rank ranks) noexcept {
+  if (ranks == 1) return {.of_ranks = 0, .of_one_more = 1};
+  const Rank half = ranks / 2;  // halves are of this size or one more
+  const Busiest halves = busiest(half);
+  const auto merged = [&](Rank n) {
+    const Rank low = (n + 1) / 2, high = n / 2;
+    const auto in = [&](Rank size) {
+      return (size == half ? halves.of_ranks : halves.of_one_more) + static_cast<std::uint64_t>(size);
+    };
+    return low == high ? in(low) : std::max({in(low), in(high), sent_by_first(high) + 2 * static_cast<std::uint64_t>(high)});
+  };
+  return {.of_ranks = merged(ranks), .of_one_more = merged(ranks + 1)};
 }
+[[nodiscard]] constexpr std::uint64_t sent_by_busiest(Rank ranks) noexcept { return busiest(ranks).of_ranks; }
 
 static_assert(exchange(1, {0, 4}) == Exchange{.mine = {0, 2}, .other = {2, 2}, .partner = 3});
 static_assert(exchange(2, {0, 3}) == Exchange{.mine = {2, 1}, .other = {0, 2}, .partner = 1, .unpaired = 0});
