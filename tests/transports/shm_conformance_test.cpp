@@ -1,0 +1,31 @@
+#include <string>
+
+#include "tests/transports/conformance/conformance.h"
+#include "transports/shm/shm_transport.h"
+#include "transports/shm/unix_socket.h"
+
+namespace tutti::conformance {
+
+int dial_shm(ConstBytes address) {
+  const std::string text(reinterpret_cast<const char*>(address.data()), address.size());
+  auto socket = shm::connect_to(text.substr(text.find(' ') + 1), kNoRank);
+  return socket ? socket->release() : -1;
+}
+
+TransportFactory shm(std::string name, bool cma, std::size_t bytes) {
+  return {.name = std::move(name),
+          .make =
+              [=](TransportOptions options) {
+                options.cma = cma;
+                options.shm_bytes = bytes;
+                return make_shm(options);
+              },
+          .dial = dial_shm};
+}
+
+INSTANTIATE_TEST_SUITE_P(shm, TransportConformance, testing::ValuesIn(cases(shm("shm", true, std::size_t{8} << 20))), case_name);
+// Without CMA, and so little memory that the rings are small.
+INSTANTIATE_TEST_SUITE_P(small, TransportConformance, testing::ValuesIn(cases(shm("small", false, std::size_t{1} << 20))),
+                         case_name);
+
+}  // namespace tutti::conformance

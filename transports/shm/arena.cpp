@@ -1,0 +1,140 @@
+#include "transports/shm/arena.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <bit>
+#include <cerrno>
+#include <cstring>
+
+namespace tutti::shm {
+namespace {
+
+constexpr std::size_t kMaxArena = std::size_t{1} << 40;
+
+Result<Fd> make_memfd(const char* name, std::size_t bytes) {
+  Fd fd(memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING));
+  if (!fd) return system_error(errno, "memfd_create for shared memory");
+  if (ftruncate(fd.get(), static_cast<off_t>(bytes)) != 0)
+    return system_error(errno, fmt::format("sizing shared memory to {} bytes", bytes));
+  return fd;
+}
+
+Status seal(const Fd& fd, int seals) {
+  if (fcntl(fd.get(), F_ADD_SEALS, seals | F_SEAL_SHRINK | F_SEAL_GROW) != 0) return system_error(errno, "sealing shared memory");
+  return {};
+}
+
+Result<std::size_t> sealed_size(const Fd& fd, Rank peer) {
+  struct stat status {};
+  const int seals = fcntl(fd.get(), F_GET_SEALS);
+  if (fstat(fd.get(), &status) != 0) return system_error(errno, "looking at a peer's shared memory", peer);
+  const auto size = static_cast<std::size_t>(std::max<off_t>(status.st_size, 0));
+  if (seals < 0 || (seals & F_SEAL_SHRINK) == 0 || size < kPage || size > kMaxArena)
+    return Error(Code::protocol, fmt::format("rank {} sent something that is not sealed shared memory", peer), peer);
+  return size;
+}
+
+}  // namespace
+
+Mapping::~Mapping() {
+  if (data_ != nullptr) munmap(data_, size_);
+}
+
+Result<Mapping> Mapping::of(int fd, std::size_t size, int protection) {
+  void* data = mmap(nullptr, size, protection, MAP_SHARED | MAP_NORESERVE, fd, 0);
+  if (data == MAP_FAILED) return system_error(errno, fmt::format("mapping {} bytes of shared memory", size));
+  Mapping mapping;
+  mapping.data_ = static_cast<std::byte*>(data);
+  mapping.size_ = size;
+  return mapping;
+}
+
+Result<std::unique_ptr<Arena>> Arena::create(std::size_t bytes) {
+  const std::size_t size = std::clamp((bytes + kPage - 1) / kPage * kPage, 4 * kPage, kMaxArena);
+  auto arena = std::make_unique<Arena>();
+  auto memory_fd = make_memfd("tutti", size);
+  if (!memory_fd) return memory_fd.because("creating this rank's shared memory");
+  auto bell_fd = make_memfd("tutti-bell", kPage);
+  if (!bell_fd) return bell_fd.because("creating this rank's doorbell");
+  auto memory = Mapping::of(memory_fd->get(), size, PROT_READ | PROT_WRITE);
+  if (!memory) return std::move(memory.error());
+  auto bell = Mapping::of(bell_fd->get(), kPage, PROT_READ | PROT_WRITE);
+  if (!bell) return std::move(bell.error());
+  for (const auto& [fd, bytes_now] : {std::pair{memory_fd->get(), kPage}, {bell_fd->get(), kPage}}) {
+    if (fallocate(fd, 0, 0, static_cast<off_t>(bytes_now)) != 0)
+      return system_error(errno, "taking the first page of shared memory from the system");
+  }
+  // Linux 5.1 and later can forbid everybody else to write; before that peers are trusted not to.
+  if (!seal(*memory_fd, F_SEAL_FUTURE_WRITE)) {
+    if (Status sealed = seal(*memory_fd, 0); !sealed) return std::move(sealed.error());
+  }
+  if (Status sealed = seal(*bell_fd, 0); !sealed) return std::move(sealed.error());
+  arena->memory_fd_ = std::move(*memory_fd);
+  arena->bell_fd_ = std::move(*bell_fd);
+  arena->memory_ = std::move(*memory);
+  arena->bell_memory_ = std::move(*bell);
+  arena->free_[kPage] = size - kPage;
+  arena->free_bytes_ = size - kPage;
+  return arena;
+}
+
+Result<Region> Arena::allocate_lane(std::size_t ring_bytes) {
+  // Never more than a small part of what is left, so that late comers get something, too.
+  const std::size_t fair = std::bit_floor(std::max<std::size_t>(free_bytes_ / 32, 1));
+  for (std::size_t ring = std::max(std::min(ring_bytes, fair), kMinRing); ring >= kMinRing; ring /= 2) {
+    const std::size_t size = kLaneHeader + ring;
+    const auto hole = std::ranges::find_if(free_, [&](const auto& entry) { return entry.second >= size; });
+    if (hole == free_.end()) continue;
+    const auto [offset, hole_size] = *hole;
+    if (fallocate(memory_fd_.get(), 0, static_cast<off_t>(offset), static_cast<off_t>(size)) != 0)
+      return system_error(errno, fmt::format("taking {} bytes of shared memory from the system", size));
+    free_.erase(hole);
+    if (hole_size > size) free_[offset + size] = hole_size - size;
+    free_bytes_ -= size;
+    std::memset(memory_.data() + offset, 0, kLaneHeader);
+    return Region{offset, size};
+  }
+  return Error(Code::resource,
+               fmt::format("this rank's {} bytes of shared memory are used up by open connections; set TUTTI_SHM_BYTES higher or "
+                           "close communicators",
+                           size()));
+}
+
+void Arena::release(Region region) {
+  free_bytes_ += region.size;
+  auto next = free_.lower_bound(region.offset);
+  if (next != free_.end() && region.offset + region.size == next->first) {
+    region.size += next->second;
+    next = free_.erase(next);
+  }
+  if (next != free_.begin()) {
+    const auto before = std::prev(next);
+    if (before->first + before->second == region.offset) {
+      before->second += region.size;
+      return;
+    }
+  }
+  free_[region.offset] = region.size;
+}
+
+Result<std::shared_ptr<PeerArena>> PeerArena::map(const Fd& memory, const Fd& bell, Rank peer) {
+  const auto memory_size = sealed_size(memory, peer), bell_size = sealed_size(bell, peer);
+  if (!memory_size) return memory_size.error().clone();
+  if (!bell_size) return bell_size.error().clone();
+  auto arena = std::make_shared<PeerArena>();
+  auto mapped = Mapping::of(memory.get(), *memory_size, PROT_READ);
+  if (!mapped) return mapped.because(fmt::format("the shared memory of rank {}", peer));
+  auto mapped_bell = Mapping::of(bell.get(), kPage, PROT_READ | PROT_WRITE);
+  if (!mapped_bell) return mapped_bell.because(fmt::format("the doorbell of rank {}", peer));
+  arena->memory_ = std::move(*mapped);
+  arena->bell_memory_ = std::move(*mapped_bell);
+  arena->header_ = reinterpret_cast<const ArenaHeader*>(arena->memory_.data());
+  arena->bell_ = reinterpret_cast<Doorbell*>(arena->bell_memory_.data());
+  return arena;
+}
+
+}  // namespace tutti::shm

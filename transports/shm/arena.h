@@ -1,0 +1,95 @@
+// A rank's shared memory, and its view of a peer's.
+#pragma once
+
+#include <map>
+#include <memory>
+
+#include "core/fd.h"
+#include "core/futex.h"
+#include "transports/shm/layout.h"
+
+namespace tutti::shm {
+
+// A mapping that unmaps itself.
+class Mapping {
+ public:
+  Mapping() = default;
+  Mapping(Mapping&& other) noexcept : data_(std::exchange(other.data_, nullptr)), size_(other.size_) {}
+  Mapping& operator=(Mapping&& other) noexcept {
+    std::swap(data_, other.data_);
+    std::swap(size_, other.size_);
+    return *this;
+  }
+  Mapping(const Mapping&) = delete;
+  Mapping& operator=(const Mapping&) = delete;
+  ~Mapping();
+  static Result<Mapping> of(int fd, std::size_t size, int protection);
+
+  [[nodiscard]] std::byte* data() const noexcept { return data_; }
+  [[nodiscard]] std::size_t size() const noexcept { return size_; }
+
+ private:
+  std::byte* data_ = nullptr;
+  std::size_t size_ = 0;
+};
+
+struct Region {
+  std::size_t offset = 0;
+  std::size_t size = 0;
+};
+
+// Not thread safe; Hub locks.
+class Arena {
+ public:
+  // Sparse: memory is taken from the system lane by lane.
+  static Result<std::unique_ptr<Arena>> create(std::size_t bytes);
+
+  // A zeroed lane with a data ring of `ring_bytes` (a power of two), or less, down to kMinRing, as the arena fills up.
+  Result<Region> allocate_lane(std::size_t ring_bytes);
+  void release(Region region);
+
+  [[nodiscard]] LaneHeader* lane(std::size_t offset) const noexcept {
+    return reinterpret_cast<LaneHeader*>(memory_.data() + offset);
+  }
+  [[nodiscard]] ArenaHeader& header() const noexcept { return *reinterpret_cast<ArenaHeader*>(memory_.data()); }
+  [[nodiscard]] Doorbell& bell() const noexcept { return *reinterpret_cast<Doorbell*>(bell_memory_.data()); }
+  [[nodiscard]] int memory_fd() const noexcept { return memory_fd_.get(); }
+  [[nodiscard]] int bell_fd() const noexcept { return bell_fd_.get(); }
+  [[nodiscard]] std::size_t size() const noexcept { return memory_.size(); }
+
+ private:
+  static constexpr std::size_t kMinRing = kPage;
+
+  Fd memory_fd_, bell_fd_;
+  Mapping memory_, bell_memory_;
+  std::map<std::size_t, std::size_t> free_;  // offset -> size, neighbours merged
+  std::size_t free_bytes_ = 0;
+};
+
+// A peer's arena, mapped for reading, and its doorbell. Immutable, shared by all connections with that peer.
+class PeerArena {
+ public:
+  // Takes descriptors that a peer sent: checks that they are what they should be and cannot be made smaller behind our back.
+  static Result<std::shared_ptr<PeerArena>> map(const Fd& memory, const Fd& bell, Rank peer);
+
+  [[nodiscard]] const std::byte* data() const noexcept { return memory_.data(); }
+  [[nodiscard]] std::size_t size() const noexcept { return memory_.size(); }
+  // To be called after every store that the peer may be waiting for; that store must be sequentially consistent, as is the
+  // peer's look at it after it has said that it is going to sleep.
+  void wake_if_asleep() const noexcept {
+    if (header_->sleepers.load() != 0) [[unlikely]]
+      wake();
+  }
+
+ private:
+  void wake() const noexcept {
+    bell_->word.fetch_add(1);
+    futex_wake_all(bell_->word);
+  }
+
+  Mapping memory_, bell_memory_;
+  const ArenaHeader* header_ = nullptr;
+  Doorbell* bell_ = nullptr;
+};
+
+}  // namespace tutti::shm

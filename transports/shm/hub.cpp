@@ -1,0 +1,170 @@
+#include "transports/shm/hub.h"
+
+#include <fmt/format.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <bit>
+#include <cerrno>
+#include <cstring>
+
+#include "core/log.h"
+
+namespace tutti::shm {
+namespace {
+
+constexpr std::size_t kMinRing = std::size_t{8} << 10;
+constexpr std::size_t kMaxRing = std::size_t{256} << 10;
+// Connections per peer that get a ring of full size: a few channels of one communicator.
+constexpr std::size_t kUsualStreams = 4;
+// Strangers that connect and say nothing must not use up all descriptors.
+constexpr std::size_t kMaxKnocks = 2048;
+
+struct Hello {
+  std::array<char, 8> magic{'t', 'u', 't', 't', 'i', 's', 'h', '1'};
+  Rank me = kNoRank;
+  Rank peer = kNoRank;
+  std::uint64_t stream = 0;
+};
+static_assert(sizeof(Hello) == 24);
+
+std::optional<Key> parse_hello(ConstBytes bytes) {
+  Hello hello;
+  if (bytes.size() != sizeof hello) return std::nullopt;
+  std::memcpy(&hello, bytes.data(), sizeof hello);
+  if (hello.magic != Hello{}.magic) return std::nullopt;
+  return Key{.me = hello.peer, .peer = hello.me, .stream = hello.stream};
+}
+
+}  // namespace
+
+std::vector<std::byte> make_hello(const ConnectRequest& request) {
+  Hello hello;
+  hello.me = request.me;
+  hello.peer = request.peer;
+  hello.stream = request.stream;
+  const auto bytes = std::as_bytes(std::span(&hello, 1));
+  return {bytes.begin(), bytes.end()};
+}
+
+Status Hub::open() {
+  std::lock_guard lock(mutex_);
+  if (arena_) return {};
+  const Secret random = random_secret();
+  std::string name = "tutti-";
+  for (std::size_t i = 0; i < 16; ++i) name += fmt::format("{:02x}", std::to_integer<int>(random.bytes[i]));
+  std::memcpy(&probe_word_, random.bytes.data() + 16, sizeof probe_word_);
+  auto arena = Arena::create(options_.shm_bytes);
+  if (!arena) return std::move(arena.error());
+  auto listener = listen_at(name);
+  if (!listener) return std::move(listener.error());
+  listener_ = std::move(*listener);
+  socket_name_ = std::move(name);
+  arena_ = std::move(*arena);
+  return {};
+}
+
+Result<Region> Hub::allocate_lane() {
+  std::lock_guard lock(mutex_);
+  reap_lanes();
+  const std::size_t lanes = static_cast<std::size_t>(std::max<Rank>(options_.local_ranks, 1)) * kUsualStreams;
+  return arena_->allocate_lane(std::bit_floor(std::clamp(options_.shm_bytes / lanes, kMinRing, kMaxRing)));
+}
+
+void Hub::release_lane(Region region, Fd socket) {
+  std::lock_guard lock(mutex_);
+  if (socket) {
+    shutdown(socket.get(), SHUT_WR);
+    buried_.push_back({region, std::move(socket)});
+  } else {
+    arena_->release(region);
+  }
+  reap_lanes();
+}
+
+// A lane may be used again only when the peer can no longer take old messages from it: when it has hung up, too.
+void Hub::reap_lanes() {
+  std::erase_if(buried_, [this](const Buried& buried) {
+    const bool gone = has_hung_up(buried.socket);
+    if (gone) arena_->release(buried.region);
+    return gone;
+  });
+}
+
+Result<std::shared_ptr<PeerArena>> Hub::map_peer(const Descriptors& descriptors, Rank peer) {
+  struct stat status {};
+  if (fstat(descriptors.memory.get(), &status) != 0) return system_error(errno, "looking at a peer's shared memory", peer);
+  std::lock_guard lock(mutex_);
+  std::erase_if(peers_, [](const auto& entry) { return entry.second.expired(); });
+  std::weak_ptr<PeerArena>& known = peers_[{status.st_dev, status.st_ino}];
+  if (auto mapped = known.lock()) return mapped;
+  auto mapped = PeerArena::map(descriptors.memory, descriptors.bell, peer);
+  if (mapped) known = *mapped;
+  return mapped;
+}
+
+std::optional<Fd> Hub::accept(const Key& key) {
+  std::lock_guard lock(mutex_);
+  auto found = accepted_.find(key);
+  if (found == accepted_.end()) {
+    take_knocks();
+    advance_knocks();
+    found = accepted_.find(key);
+    if (found == accepted_.end()) return std::nullopt;
+  }
+  Fd socket = std::move(found->second);
+  accepted_.erase(found);
+  return socket;
+}
+
+void Hub::take_knocks() {
+  for (;;) {
+    Fd socket(accept4(listener_.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
+    if (!socket) return;
+    if (auto user = same_user(socket, kNoRank); !user) {
+      log(LogLevel::warn, fmt::format("shm: refused a connection: {}", user.error().to_string()));
+      continue;
+    }
+    if (knocks_.size() >= kMaxKnocks) knocks_.pop_front();
+    const int fd = socket.get();
+    // What this side has to say about itself follows with the descriptors, when it is known which stream is meant.
+    knocks_.push_back({std::move(socket), Handshake(fd, Handshake::Role::accepts, options_.secret, {})});
+  }
+}
+
+void Hub::advance_knocks() {
+  bool news = false;
+  for (auto knock = knocks_.begin(); knock != knocks_.end();) {
+    const Result<bool> proved = knock->handshake.advance();
+    if (proved && !*proved) {
+      ++knock;
+      continue;
+    }
+    // Probes of reaches() hang up at once, strangers say nonsense: neither concerns anybody here.
+    if (!proved && log_enabled(LogLevel::debug)) log(LogLevel::debug, "shm: dropped a connection: " + proved.error().to_string());
+    if (proved) {
+      if (const auto key = parse_hello(knock->handshake.peer_hello())) {
+        accepted_[*key] = std::move(knock->socket);
+        news = true;
+      }
+    }
+    knock = knocks_.erase(knock);
+  }
+  // It may be another thread's endpoint that waits for this one.
+  if (news) ring_own_bell();
+}
+
+void Hub::add_accept_fds(std::vector<pollfd>& fds) {
+  std::lock_guard lock(mutex_);
+  fds.push_back({listener_.get(), POLLIN, 0});
+  for (const Knock& knock : knocks_) fds.push_back({knock.socket.get(), knock.handshake.wanted_events(), 0});
+}
+
+void Hub::ring_own_bell() noexcept {
+  Doorbell& bell = arena_->bell();
+  bell.word.fetch_add(1);
+  if (arena_->header().sleepers.load() != 0) futex_wake_all(bell.word);
+}
+
+}  // namespace tutti::shm

@@ -1,0 +1,72 @@
+// What all connections of one rank share: its arena, its listening socket, the peers' arenas it has mapped.
+#pragma once
+
+#include <list>
+#include <mutex>
+#include <optional>
+
+#include "core/handshake.h"
+#include "transports/shm/arena.h"
+#include "transports/shm/unix_socket.h"
+
+namespace tutti::shm {
+
+// What the two ends of a connection must agree about, from the acceptor's point of view.
+struct Key {
+  Rank me = kNoRank;
+  Rank peer = kNoRank;
+  std::uint64_t stream = 0;
+  friend auto operator<=>(const Key&, const Key&) = default;
+};
+[[nodiscard]] std::vector<std::byte> make_hello(const ConnectRequest& request);
+
+class Hub {
+ public:
+  explicit Hub(TransportOptions options) : options_(std::move(options)) {}
+
+  // Arena and listening socket; does nothing when they exist already.
+  Status open();
+  [[nodiscard]] const TransportOptions& options() const noexcept { return options_; }
+  [[nodiscard]] const std::string& socket_name() const noexcept { return socket_name_; }
+  [[nodiscard]] Arena& arena() noexcept { return *arena_; }
+  // A word of this process's memory with a random value, by which peers find out whether they may read it.
+  [[nodiscard]] const std::uint64_t& probe_word() const noexcept { return probe_word_; }
+
+  Result<Region> allocate_lane();
+  // Gives a lane back: at once when nobody has seen it (no socket), else when the peer has let go of it, too.
+  void release_lane(Region region, Fd socket);
+  Result<std::shared_ptr<PeerArena>> map_peer(const Descriptors& descriptors, Rank peer);
+
+  // Accepts and authenticates whoever knocks; returns the connection that has this key, if it is there.
+  std::optional<Fd> accept(const Key& key);
+  // Descriptors whose events may bring a connection.
+  void add_accept_fds(std::vector<pollfd>& fds);
+  // Wakes this rank's own threads that sleep.
+  void ring_own_bell() noexcept;
+
+ private:
+  struct Knock {
+    Fd socket;
+    Handshake handshake;
+  };
+  struct Buried {
+    Region region;
+    Fd socket;
+  };
+  void take_knocks();
+  void advance_knocks();
+  void reap_lanes();
+
+  TransportOptions options_;
+  std::mutex mutex_;
+  std::unique_ptr<Arena> arena_;
+  Fd listener_;
+  std::string socket_name_;
+  std::uint64_t probe_word_ = 0;
+  std::list<Knock> knocks_;
+  std::map<Key, Fd> accepted_;  // authenticated, not asked for yet
+  std::vector<Buried> buried_;
+  std::map<std::pair<std::uint64_t, std::uint64_t>, std::weak_ptr<PeerArena>> peers_;  // by device and inode
+};
+
+}  // namespace tutti::shm

@@ -1,0 +1,67 @@
+// One connection over shared memory.
+#pragma once
+
+#include <optional>
+
+#include "transports/shm/fifo.h"
+#include "transports/shm/hub.h"
+#include "transports/shm/lane.h"
+
+namespace tutti::shm {
+
+class ShmEndpoint final : public Endpoint {
+ public:
+  // `socket_name`: where the peer listens; used when this side is the one that connects.
+  ShmEndpoint(std::shared_ptr<Hub> hub, ConnectRequest request, std::string socket_name, Region lane);
+  ~ShmEndpoint() override { close(); }
+  ShmEndpoint(const ShmEndpoint&) = delete;
+  ShmEndpoint& operator=(const ShmEndpoint&) = delete;
+
+  Status register_memory(Bytes, MemoryKind) override { return {}; }
+  Result<bool> post_send(const Signature& signature, ConstBytes data) override;
+  Result<bool> post_recv(const Signature& expected, const Sink& sink) override;
+  Result<Progress> poll() override;
+  void begin_wait(WaitSet& set) override;
+  void end_wait() override;
+  void close() override;
+  [[nodiscard]] std::size_t memory_bytes() const override;
+
+ private:
+  enum class Stage : std::uint8_t { dialing, authenticating, waiting_for_caller, handing_over, open, ended };
+
+  // Bringing the connection up: each returns whether it got to the next stage.
+  Result<bool> come_up();
+  Result<bool> next_stage();
+  Result<bool> dial();
+  Result<bool> authenticate();
+  Result<bool> wait_for_caller();
+  Status hand_over();
+  Result<bool> take_over();
+
+  Result<Progress> poll_slowly();
+  Status move(Progress& progress);
+  bool peer_has_gone();
+  Error fail(Error error);
+  Error ended() const;
+
+  Stage stage_;
+  bool gone_ = false;  // the peer has hung up
+  std::uint32_t idle_polls_ = 0;
+  Outbox outbox_;
+  Inbox inbox_;
+  Fifo<Outgoing> sends_;
+  Fifo<Incoming> recvs_;
+  std::uint32_t waits_ = 0;
+
+  std::shared_ptr<Hub> hub_;
+  std::shared_ptr<PeerArena> peer_arena_;
+  ConnectRequest request_;
+  std::string socket_name_;
+  Region lane_;
+  Lanes lanes_;
+  Fd socket_;
+  std::optional<Handshake> handshake_;
+  std::optional<Error> error_;
+};
+
+}  // namespace tutti::shm

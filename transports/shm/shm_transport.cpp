@@ -1,0 +1,94 @@
+#include "transports/shm/shm_transport.h"
+
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <fstream>
+
+#include "transports/shm/cma.h"
+#include "transports/shm/shm_endpoint.h"
+
+namespace tutti {
+namespace {
+
+using shm::Hub;
+
+constexpr std::string_view kPrefix = "shm ";
+constexpr std::size_t kMaxName = 64;
+
+Result<std::string> parse_address(Rank peer, ConstBytes address) {
+  const std::string_view text(reinterpret_cast<const char*>(address.data()), address.size());
+  const bool sound = text.starts_with(kPrefix) && text.size() > kPrefix.size() && text.size() <= kPrefix.size() + kMaxName;
+  if (!sound)
+    return Error(Code::protocol,
+                 fmt::format("the {} bytes given as the address of rank {} are not one of shm", text.size(), peer), peer);
+  return std::string(text.substr(kPrefix.size()));
+}
+
+class ShmTransport final : public Transport {
+ public:
+  explicit ShmTransport(const TransportOptions& options) : hub_(std::make_shared<Hub>(options)) {}
+
+  [[nodiscard]] std::string_view name() const override { return "shm"; }
+
+  Result<Capabilities> probe() override {
+    if (Status opened = hub_->open(); !opened) return opened.because("shared memory cannot be used here");
+    const bool cma =
+        hub_->options().cma && shm::can_read(getpid(), reinterpret_cast<std::uint64_t>(&hub_->probe_word()), hub_->probe_word());
+    return Capabilities{.latency_us = 0.1,
+                        .bandwidth_gbps = 8,
+                        .inline_bytes = 256,
+                        .detail = fmt::format("{} bytes of memfd per rank, CMA {}", hub_->arena().size(),
+                                              cma ? "where a peer permits it" : "off")};
+  }
+
+  // One kernel (boot id), one user, and one network namespace, in which the sockets' names live.
+  [[nodiscard]] std::string domain() const override {
+    std::ifstream file("/proc/sys/kernel/random/boot_id");
+    std::string boot;
+    std::getline(file, boot);
+    struct stat network {};
+    if (stat("/proc/self/ns/net", &network) != 0) network = {};
+    return fmt::format("shm boot {} user {} net {}:{}", boot, geteuid(), network.st_dev, network.st_ino);
+  }
+
+  Result<std::vector<std::byte>> listen() override {
+    if (Status opened = hub_->open(); !opened) return std::move(opened.error());
+    const std::string text = std::string(kPrefix) + hub_->socket_name();
+    const auto bytes = std::as_bytes(std::span(text));
+    return std::vector<std::byte>(bytes.begin(), bytes.end());
+  }
+
+  Status reaches(Rank peer, ConstBytes peer_address) override {
+    const auto socket_name = parse_address(peer, peer_address);
+    if (!socket_name) return socket_name.error().clone();
+    const auto socket = shm::connect_to(*socket_name, peer);
+    if (!socket) return socket.error().clone();
+    // A full queue is the queue of somebody who listens; who it is will be asked when connecting.
+    if (!*socket) return {};
+    if (const auto user = shm::same_user(*socket, peer); !user) return user.error().clone();
+    return {};
+  }
+
+  Result<std::unique_ptr<Endpoint>> connect(const ConnectRequest& request) override {
+    if (request.me == request.peer)
+      return Error(Code::invalid_argument, fmt::format("rank {} cannot connect to itself", request.me), request.peer);
+    if (Status opened = hub_->open(); !opened) return std::move(opened.error());
+    auto socket_name = parse_address(request.peer, request.peer_address);
+    if (!socket_name) return std::move(socket_name.error());
+    auto lane = hub_->allocate_lane();
+    if (!lane) return lane.because(fmt::format("connecting with rank {}", request.peer));
+    return std::unique_ptr<Endpoint>(std::make_unique<shm::ShmEndpoint>(hub_, request, std::move(*socket_name), *lane));
+  }
+
+ private:
+  std::shared_ptr<Hub> hub_;
+};
+
+}  // namespace
+
+std::unique_ptr<Transport> make_shm(const TransportOptions& options) { return std::make_unique<ShmTransport>(options); }
+
+}  // namespace tutti
