@@ -17,13 +17,17 @@ namespace tutti::barrier_algorithms {
 
 Schedule dissemination(Rank me, const Shape& shape, const Chunking&) {
   Builder b(Collective::barrier, "dissemination", me, shape, 1);
-  b.copy(b.input(0), b.output(0));
+  Slice heard = b.input(0);
   for (Rank distance = 1; distance < shape.ranks; distance *= 2) {
-    const Slice heard = b.scratch_like(b.output(0));
-    b.send(b.output(0), ring::shift(me, distance, shape.ranks));
-    b.recv(ring::shift(me, -distance, shape.ranks), heard);
-    b.reduce_left(heard, b.output(0));
+    const Slice arrival = b.scratch_like(b.output(0));
+    const Slice all = distance * 2 < shape.ranks ? b.scratch_like(b.output(0)) : b.output(0);
+    b.send(heard, ring::shift(me, distance, shape.ranks));
+    b.recv(ring::shift(me, -distance, shape.ranks), arrival);
+    b.copy(heard, all);
+    b.reduce_left(arrival, all);
+    heard = all;
   }
+  b.copy(heard, b.output(0));  // a single rank has heard of nobody else
   return std::move(b).finish();
 }
 

@@ -20,11 +20,12 @@ namespace tutti::exscan_algorithms {
 Schedule recursive_doubling(Rank me, const Shape& shape, const Chunking&) {
   Builder b(Collective::exscan, "recursive_doubling", me, shape, 1);
   Slice partial = b.input(0);
-  std::vector<Slice> arrivals;  // nearest ranks first
+  const bool keeps_own = shape.in_place && me + 1 < shape.ranks;  // the output is this rank's own contribution, to be sent
+  std::vector<Slice> arrivals;                                    // nearest ranks first
   for (Rank distance = 1; distance < shape.ranks; distance *= 2) {
     if (me + distance < shape.ranks) b.send(partial, me + distance);
     if (me < distance) continue;
-    const Slice arrival = b.scratch_like(b.output(0));
+    const Slice arrival = arrivals.empty() && !keeps_own ? b.output(0) : b.scratch_like(b.output(0));
     b.recv(me - distance, arrival);
     arrivals.push_back(arrival);
     if (me + 2 * distance >= shape.ranks) continue;  // nobody needs the longer partial
@@ -33,7 +34,6 @@ Schedule recursive_doubling(Rank me, const Shape& shape, const Chunking&) {
     b.reduce_left(arrival, sum);
     partial = sum;
   }
-  // Only now, because in place the output is this rank's own contribution.
   for (std::size_t i = 0; i < arrivals.size(); ++i)
     i == 0 ? b.copy(arrivals[i], b.output(0)) : b.reduce_left(arrivals[i], b.output(0));
   return std::move(b).finish();
