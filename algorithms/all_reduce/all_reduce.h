@@ -16,6 +16,8 @@ namespace tutti::all_reduce_algorithms {
 
 [[nodiscard]] Schedule halving_doubling(Rank me, const Shape& shape, const Chunking& chunking);
 [[nodiscard]] Cost halving_doubling_cost(const Shape& shape, const Chunking& chunking);
+// Of `pieces` vectors one after the other between the same ranks. An upper bound, exact for one piece or a power of two of ranks.
+[[nodiscard]] LevelCost repeated_halving_doubling_cost(Rank ranks, std::uint32_t pieces);
 
 [[nodiscard]] Schedule ring(Rank me, const Shape& shape, const Chunking& chunking);
 [[nodiscard]] Cost ring_cost(const Shape& shape, const Chunking& chunking);
@@ -28,5 +30,8 @@ namespace tutti::all_reduce_algorithms {
 
 [[nodiscard]] Schedule hierarchical(Rank me, const Shape& shape, const Chunking& chunking);
 [[nodiscard]] Cost hierarchical_cost(const Shape& shape, const Chunking& chunking);
+
+[[nodiscard]] Schedule hierarchical_scatter(Rank me, const Shape& shape, const Chunking& chunking);
+[[nodiscard]] Cost hierarchical_scatter_cost(const Shape& shape, const Chunking& chunking);
 
 }  // namespace tutti::all_reduce_algorithms

@@ -58,4 +58,16 @@ Cost halving_doubling_cost(const Shape& shape, const Chunking&) {
                                                         .reduced = chunks - 1 + fold * chunks});
 }
 
+LevelCost repeated_halving_doubling_cost(Rank ranks, std::uint32_t pieces) {
+  const Folding folding(ranks);
+  const LevelCost once = halving_doubling_cost({.ranks = ranks}, {}).levels.front();
+  // Between two cores messages go in turn; only folding the next vector need not wait for the one before.
+  const std::uint32_t folds = folding.extra() > 0 ? 2 : 0;
+  const auto fold_chunks = folds * static_cast<std::uint64_t>(folding.cores());
+  return {.rounds = (once.rounds - folds) * pieces + folds,
+          .path = (once.path - fold_chunks) * pieces + fold_chunks,
+          .sent = once.sent * pieces,
+          .reduced = once.reduced * pieces};
+}
+
 }  // namespace tutti::all_reduce_algorithms

@@ -84,16 +84,12 @@ Cost hierarchical_cost(const Shape& shape, const Chunking& chunking) {
                            .sent = messages.sent * chunks,
                            .reduced = messages.reduced * chunks});
   }
-  // The leaders take one piece after the other, but folding the next need not wait.
-  const Folding folding(sizes.most.back());
-  const LevelCost across = halving_doubling_cost({.ranks = sizes.most.back()}, {}).levels.front();
-  const std::uint32_t folds = folding.extra() > 0 ? 2 : 0;
-  cost.levels.push_back({.level = static_cast<int>(sizes.most.size()) - 1,
-                         .rounds = static_cast<std::uint32_t>((across.rounds - folds) * pieces + folds),
-                         .path = (across.path - folds * chunks) * pieces + folds * chunks,
-                         .sent = across.sent * pieces,
-                         .reduced = across.reduced * pieces});
-  if (folds > 0 && pieces > 1) cost.exact = false;  // the longest chain need not both begin and end in a folded pair
+  const Rank leaders = sizes.most.back();
+  LevelCost across = repeated_halving_doubling_cost(leaders, chunking.pieces);
+  across.level = static_cast<int>(sizes.most.size()) - 1;
+  cost.levels.push_back(across);
+  // With folded leaders the longest chain of messages need not both begin and end in a folded pair.
+  if (Folding(leaders).extra() > 0 && pieces > 1) cost.exact = false;
   return cost;
 }
 

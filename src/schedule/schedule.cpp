@@ -1,6 +1,7 @@
 #include "tutti/schedule.h"
 
 #include <algorithm>
+#include <functional>
 #include <map>
 #include <numeric>
 
@@ -72,11 +73,14 @@ Grouping::Grouping(const std::vector<int>& group_of) : group_of_(group_of.size()
     group_of_[r] = it->second;
     index_[r] = static_cast<int>(sizes[static_cast<std::size_t>(it->second)]++);
   }
+  equal_sizes_ = std::adjacent_find(sizes.begin(), sizes.end(), std::not_equal_to<>()) == sizes.end();
   begin_.assign(1, 0);
   std::partial_sum(sizes.begin(), sizes.end(), std::back_inserter(begin_));
   order_.resize(group_of.size());
   for (std::size_t r = 0; r < group_of.size(); ++r)
     order_[begin_[static_cast<std::size_t>(group_of_[r])] + static_cast<std::size_t>(index_[r])] = static_cast<Rank>(r);
+  for (int g = 0; g < groups(); ++g)
+    ranges_ = ranges_ && members(g).back() - members(g).front() + 1 == static_cast<Rank>(members(g).size());
 }
 
 std::span<const Rank> Grouping::members(int group) const noexcept {
