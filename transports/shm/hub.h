@@ -41,6 +41,9 @@ class Hub {
   std::optional<Fd> accept(const Key& key);
   // Descriptors whose events may bring a connection.
   void add_accept_fds(std::vector<pollfd>& fds);
+  // Counts a sleeper and names what wakes it.
+  void begin_wait(WaitSet& set);
+  void end_wait() noexcept { arena_->header().sleepers.fetch_sub(1); }
   // Wakes this rank's own threads that sleep.
   void ring_own_bell() noexcept;
 
@@ -63,6 +66,7 @@ class Hub {
   Fd listener_;
   std::string socket_name_;
   std::uint64_t probe_word_ = 0;
+  bool fenced_ = false;  // peers may leave the fences to this process's sleepers
   std::list<Knock> knocks_;
   std::map<Key, Fd> accepted_;  // authenticated, not asked for yet
   std::vector<Buried> buried_;

@@ -38,28 +38,31 @@ struct Incoming {
   Stage stage = Stage::awaited;
 };
 
+// The commonest size without a call.
+inline void copy_small(std::byte* to, const std::byte* from, std::size_t size) noexcept {
+  if (size == 8) {
+    std::memcpy(to, from, 8);
+  } else if (size != 0) {
+    std::memcpy(to, from, size);
+  }
+}
+
 class Outbox {
  public:
   void open(const Lanes& lanes) noexcept;
-  // Brings the oldest unfinished message forward. true: finished. `moved` is set when anything happened.
-  Result<bool> advance(Outgoing& message, bool& moved) {
-    if (message.data.size() <= kInline && next_ - slots_taken_ < kSlots) [[likely]] {
-      Slot& slot = lanes_.mine->slots[next_ % kSlots];
-      slot.signature = message.signature;
-      if (message.data.size() == 8) {  // the commonest size, without a call
-        std::memcpy(slot.payload.data(), message.data.data(), 8);
-      } else if (!message.data.empty()) {
-        std::memcpy(slot.payload.data(), message.data.data(), message.data.size());
-      }
-      publish(slot, Kind::in_slot, message.data.size());
-      moved = true;
-      return true;
-    }
-    return advance_slowly(message, moved);
+  // A message that fits a slot, if a slot is known to be free. Nothing unfinished may be before it.
+  bool send_small(const Signature& signature, ConstBytes data) noexcept {
+    if (data.size() > kInline || next_ - slots_taken_ >= kSlots) return false;
+    Slot& slot = lanes_.mine->slots[next_ % kSlots];
+    slot.signature = signature;
+    copy_small(slot.payload.data(), data.data(), data.size());
+    publish(slot, Kind::in_slot, data.size());
+    return true;
   }
+  // Brings the oldest unfinished message forward. true: finished. `moved` is set when anything happened.
+  Result<bool> advance(Outgoing& message, bool& moved);
 
  private:
-  Result<bool> advance_slowly(Outgoing& message, bool& moved);
   Result<bool> has_slot();
   Result<std::size_t> room();
   Result<bool> announce(Outgoing& message);
@@ -67,9 +70,8 @@ class Outbox {
   Result<bool> hear_answer(Outgoing& message, bool& moved);
   void copy_in(ConstBytes bytes) noexcept;
   void publish(Slot& slot, Kind kind, std::size_t size) noexcept {
-    slot.head.store(make_head(next_, kind, size));
-    ++next_;
-    lanes_.peer_arena->wake_if_asleep();
+    const std::uint64_t head = make_head(next_++, kind, size);
+    lanes_.peer_arena->tell(slot.head, head);
   }
 
   Lanes lanes_;
@@ -82,30 +84,25 @@ class Outbox {
 class Inbox {
  public:
   void open(const Lanes& lanes) noexcept;
-  // Brings the oldest unfinished receive forward. true: finished. `moved` is set when anything happened.
-  Result<bool> advance(Incoming& message, bool& moved) {
-    if (message.stage == Incoming::Stage::awaited) [[likely]] {
-      const Slot& slot = lanes_.theirs->slots[next_ % kSlots];
-      const std::uint64_t head = slot.head.load();
-      if (!is_message(head, next_)) return false;
-      const std::size_t size = shm::size_of(head);
-      if (kind_of(head) == Kind::in_slot && message.sink.consumer == nullptr && size == message.sink.size && size <= kInline &&
-          slot.signature == message.expected) [[likely]] {
-        if (size == 8) {
-          std::memcpy(message.sink.data, slot.payload.data(), 8);
-        } else if (size != 0) {
-          std::memcpy(message.sink.data, slot.payload.data(), size);
-        }
-        take_slot();
-        moved = true;
-        return true;
-      }
-    }
-    return advance_slowly(message, moved);
+  // Whether a message that nobody has received yet is there.
+  [[nodiscard]] bool has_next() const noexcept { return is_message(next_slot().head.load(), next_); }
+  // Finishes a receive whose message is there and small and just what was expected. false: advance() must look at it.
+  bool take_small(const Incoming& message) noexcept {
+    if (message.stage != Incoming::Stage::awaited || message.sink.consumer != nullptr) return false;
+    const Slot& slot = next_slot();
+    const std::uint64_t head = slot.head.load();
+    const std::size_t size = shm::size_of(head);
+    if (kind_of(head) != Kind::in_slot || size != message.sink.size || size > kInline || slot.signature != message.expected)
+      return false;
+    copy_small(message.sink.data, slot.payload.data(), size);
+    take_slot();
+    return true;
   }
+  // Brings a receive forward whose message is there. true: finished. `moved` is set when anything happened.
+  Result<bool> advance(Incoming& message, bool& moved);
 
  private:
-  Result<bool> advance_slowly(Incoming& message, bool& moved);
+  [[nodiscard]] const Slot& next_slot() const noexcept { return lanes_.theirs->slots[next_ % kSlots]; }
   Result<bool> meet(Incoming& message);
   Result<bool> stream(Incoming& message, bool& moved);
   Result<bool> read(Incoming& message, bool& moved);
@@ -116,8 +113,7 @@ class Inbox {
   void take_slot() noexcept {
     ++next_;
     if (next_ % (kSlots / 4) != 0) return;
-    lanes_.mine->slots_taken.store(next_);
-    lanes_.peer_arena->wake_if_asleep();
+    lanes_.peer_arena->tell(lanes_.mine->slots_taken, next_);
   }
 
   Lanes lanes_;

@@ -50,30 +50,32 @@ Error ShmEndpoint::fail(Error error) {
 }
 
 Result<bool> ShmEndpoint::post_send(const Signature& signature, ConstBytes data) {
-  Outgoing message{.signature = signature, .data = data};
   if (stage_ == Stage::open && sends_.empty() && !gone_) [[likely]] {
+    if (outbox_.send_small(signature, data)) return true;
+    Outgoing message{.signature = signature, .data = data};
     bool moved = false;
     Result<bool> finished = outbox_.advance(message, moved);
     if (!finished) return fail(std::move(finished.error()));
-    if (*finished) return true;
-  } else if (stage_ == Stage::ended) {
-    return ended();
-  } else if (gone_) {
-    return fail(Error(Code::peer_lost, fmt::format("rank {} has gone: nothing can be sent to it", request_.peer), request_.peer));
+    if (!*finished) sends_.push(message);
+    return finished;
   }
-  sends_.push(message);
+  if (stage_ == Stage::ended) return ended();
+  if (gone_)
+    return fail(Error(Code::peer_lost, fmt::format("rank {} has gone: nothing can be sent to it", request_.peer), request_.peer));
+  sends_.push({.signature = signature, .data = data});
   return false;
 }
 
 Result<bool> ShmEndpoint::post_recv(const Signature& expected, const Sink& sink) {
+  if (stage_ == Stage::ended) [[unlikely]]
+    return ended();
   Incoming message{.expected = expected, .sink = sink};
-  if (stage_ == Stage::open && recvs_.empty()) [[likely]] {
+  if (stage_ == Stage::open && recvs_.empty() && inbox_.has_next()) {
+    if (inbox_.take_small(message)) return true;
     bool moved = false;
     Result<bool> finished = inbox_.advance(message, moved);
     if (!finished) return fail(std::move(finished.error()));
     if (*finished) return true;
-  } else if (stage_ == Stage::ended) {
-    return ended();
   }
   recvs_.push(message);
   return false;
@@ -88,9 +90,15 @@ Status ShmEndpoint::move(Progress& progress) {
     ++progress.sends;
   }
   while (!recvs_.empty()) {
-    Result<bool> finished = inbox_.advance(recvs_.front(), progress.moved);
-    if (!finished) return fail(std::move(finished.error()));
-    if (!*finished) break;
+    Incoming& message = recvs_.front();
+    if (message.stage == Incoming::Stage::awaited && !inbox_.has_next()) break;
+    if (inbox_.take_small(message)) {
+      progress.moved = true;
+    } else {
+      Result<bool> finished = inbox_.advance(message, progress.moved);
+      if (!finished) return fail(std::move(finished.error()));
+      if (!*finished) break;
+    }
     recvs_.pop();
     ++progress.recvs;
   }
@@ -235,13 +243,8 @@ Result<bool> ShmEndpoint::take_over() {
 // While the connection comes up its news arrive on sockets. Afterwards they arrive in memory: a peer rings the bell. A peer
 // that is killed rings nothing, so that sleeps must be bounded; the poll before each sleep asks the system for the peer.
 void ShmEndpoint::begin_wait(WaitSet& set) {
-  Arena& arena = hub_->arena();
   ++waits_;
-  arena.header().sleepers.fetch_add(1);
-  if (set.futex != &arena.bell().word) {
-    set.futex = &arena.bell().word;
-    set.futex_value = arena.bell().word.load();
-  }
+  hub_->begin_wait(set);
   if (stage_ == Stage::waiting_for_caller) hub_->add_accept_fds(set.fds);
   if (stage_ == Stage::authenticating) set.fds.push_back({socket_.get(), handshake_->wanted_events(), 0});
   if (stage_ == Stage::handing_over) set.fds.push_back({socket_.get(), POLLIN, 0});
@@ -250,15 +253,14 @@ void ShmEndpoint::begin_wait(WaitSet& set) {
 void ShmEndpoint::end_wait() {
   if (waits_ == 0) return;
   --waits_;
-  hub_->arena().header().sleepers.fetch_sub(1);
+  hub_->end_wait();
 }
 
 void ShmEndpoint::close() {
   if (lane_.size == 0) return;
   while (waits_ > 0) end_wait();
   if (lanes_.mine != nullptr) {
-    lanes_.mine->closed.store(1);
-    peer_arena_->wake_if_asleep();
+    peer_arena_->tell(lanes_.mine->closed, 1U);
   }
   hub_->release_lane(lane_, std::move(socket_));
   lane_ = {};
