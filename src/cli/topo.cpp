@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <cerrno>
+#include <cstdio>
 #include <memory>
 
 #include "tutti/topology.h"
@@ -17,6 +19,23 @@ struct TopoOptions {
 };
 
 constexpr int kBadInput = 2;
+constexpr int kCannotWrite = 1;
+
+std::string render(const TopoOptions& options, const Topology& topology) {
+  if (options.json) return to_json(topology) + "\n";
+  if (options.dot) return to_dot(topology);
+  if (!options.from.empty()) return render_tree(topology);
+  const auto bound = current_binding();
+  return bound ? render_tree(topology, *bound) : render_tree(topology);
+}
+
+// A full disk or a closed pipe must not pass for success.
+int write_out(const std::string& text) {
+  const bool written = std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0;
+  if (written) return 0;
+  fmt::print(stderr, "tutti topo: {}\n", system_error(errno, "writing to the standard output").to_string());
+  return kCannotWrite;
+}
 
 int show(const TopoOptions& options) {
   auto topology = options.from.empty() ? discover() : load_topology(options.from);
@@ -24,15 +43,7 @@ int show(const TopoOptions& options) {
     fmt::print(stderr, "tutti topo: {}\n", topology.error().to_string());
     return kBadInput;
   }
-  if (options.json) {
-    fmt::print("{}\n", to_json(*topology));
-  } else if (options.dot) {
-    fmt::print("{}", to_dot(*topology));
-  } else {
-    const auto bound = options.from.empty() ? current_binding() : Result<std::vector<int>>(std::vector<int>{});
-    fmt::print("{}", render_tree(*topology, bound ? *bound : std::vector<int>{}));
-  }
-  return 0;
+  return write_out(render(options, *topology));
 }
 
 }  // namespace

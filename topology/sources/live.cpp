@@ -25,8 +25,9 @@ Result<Hwloc> load_hwloc() {
   // Every PU is kept, allowed or not: processes of one host in different containers must count its cores alike.
   hwloc_topology_set_flags(raw, HWLOC_TOPOLOGY_FLAG_INCLUDE_DISALLOWED);
   hwloc_topology_set_io_types_filter(raw, HWLOC_TYPE_FILTER_KEEP_IMPORTANT);
-  // These start whole device runtimes or talk to an X server; what they add is not used.
-  for (const char* component : {"cuda", "opencl", "gl", "levelzero"}) {
+  // These start whole device runtimes or talk to an X server; what they add is not used. "pci" goes through libpciaccess, which
+  // leaks: without it hwloc reads the same from sysfs.
+  for (const char* component : {"cuda", "opencl", "gl", "levelzero", "pci"}) {
     hwloc_topology_set_components(raw, HWLOC_TOPOLOGY_COMPONENTS_FLAG_BLACKLIST, component);
   }
   if (hwloc_topology_load(raw) != 0) return system_error(errno, "hwloc_topology_load");
