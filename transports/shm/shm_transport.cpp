@@ -76,7 +76,9 @@ class ShmTransport final : public Transport {
     if (request.me == request.peer)
       return Error(Code::invalid_argument, fmt::format("rank {} cannot connect to itself", request.me), request.peer);
     if (Status opened = hub_->open(); !opened) return std::move(opened.error());
-    auto socket_name = parse_address(request.peer, request.peer_address);
+    // Only the side that calls needs to know where.
+    Result<std::string> socket_name = std::string();
+    if (request.me > request.peer) socket_name = parse_address(request.peer, request.peer_address);
     if (!socket_name) return std::move(socket_name.error());
     auto lane = hub_->allocate_lane();
     if (!lane) return lane.because(fmt::format("connecting with rank {}", request.peer));
