@@ -11,7 +11,8 @@ namespace {
 // Steps in program order with their dependencies turned round as well; steps can be dropped or replaced in place.
 class Graph {
  public:
-  explicit Graph(const Schedule& schedule) : schedule_(schedule), successors_(schedule.steps.size()), dropped_(schedule.steps.size()) {
+  explicit Graph(const Schedule& schedule)
+      : schedule_(schedule), successors_(schedule.steps.size()), dropped_(schedule.steps.size()) {
     for (std::uint32_t i = 0; i < size(); ++i)
       for (const auto d : schedule_.dependencies(i)) successors_[d].push_back(i);
   }
@@ -30,9 +31,19 @@ class Graph {
 
   [[nodiscard]] Schedule finish() && {
     std::vector<Step> kept;
-    for (std::uint32_t i = 0; i < size(); ++i)
-      if (!dropped_[i]) kept.push_back(schedule_.steps[i]);
+    std::vector<Slice> operands;  // in the order of the steps that use them
+    for (std::uint32_t i = 0; i < size(); ++i) {
+      if (dropped_[i]) continue;
+      Step& step = kept.emplace_back(schedule_.steps[i]);
+      if (step.kind != StepKind::fold) continue;
+      const auto used = schedule_.operands.begin();
+      const auto begin = static_cast<std::uint32_t>(operands.size());
+      operands.insert(operands.end(), used + step.operand_begin, used + step.operand_end);
+      step.operand_begin = begin;
+      step.operand_end = static_cast<std::uint32_t>(operands.size());
+    }
     schedule_.steps = std::move(kept);
+    schedule_.operands = std::move(operands);
     derive_dependencies(schedule_);
     return std::move(schedule_);
   }
@@ -73,7 +84,9 @@ void fold_chain_at(Graph& g, std::uint32_t start) {
   const auto begin = static_cast<std::uint32_t>(pool.size());
   pool.insert(pool.end(), operands.begin(), operands.end());
   for (std::size_t c = 0; c + 1 < chain.size(); ++c) g.drop(chain[c]);
-  g.step(last) = {.kind = StepKind::fold, .to = first.to, .operand_begin = begin,
+  g.step(last) = {.kind = StepKind::fold,
+                  .to = first.to,
+                  .operand_begin = begin,
                   .operand_end = begin + static_cast<std::uint32_t>(operands.size())};
 }
 
@@ -121,8 +134,12 @@ class ArrivalFuser {
     for (std::uint32_t i = r + 1; i < q; ++i)        // receives of one stream keep their order
       if (g_.step(i).kind == StepKind::recv && same_stream(g_.step(i), recv) && !g_.dropped(i)) return;
 
-    Step fused{.kind = StepKind::recv_reduce, .from_is_left = !reduction.from_is_left, .channel = recv.channel, .peer = recv.peer,
-               .from = reduction.to, .to = reduction.to};
+    Step fused{.kind = StepKind::recv_reduce,
+               .from_is_left = !reduction.from_is_left,
+               .channel = recv.channel,
+               .peer = recv.peer,
+               .from = reduction.to,
+               .to = reduction.to};
     if (const auto copy = initial_copy(q, r)) {
       fused.from = g_.step(*copy).from;
       g_.drop(*copy);

@@ -1,0 +1,95 @@
+// That rows of the table are judged rightly; the rows themselves are verified with the algorithms.
+#include "catalog/catalog.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "catalog/machines.h"
+#include "samples.h"
+
+namespace tutti {
+namespace {
+
+using testing::HasSubstr;
+
+Schedule scan(Rank me, const Shape& shape, const Chunking&) { return samples::linear_scan(me, shape); }
+Cost scan_cost(const Shape& shape, const Chunking&) {
+  const auto links = static_cast<std::uint32_t>(shape.ranks - 1);
+  return {.chunks_per_block = 1,
+          .levels = {{.level = -1, .rounds = links, .path = links, .sent = links > 0, .reduced = links > 0}}};
+}
+Cost other_cost(const Shape& shape, const Chunking& chunking) {
+  Cost cost = scan_cost(shape, chunking);
+  cost.levels[0].rounds += 1;
+  return cost;
+}
+Cost bound(const Shape& shape, const Chunking& chunking) {
+  Cost cost = other_cost(shape, chunking);
+  cost.exact = false;
+  return cost;
+}
+// Right out of place; in place it forgets that its output is what others still read.
+Schedule hasty(Rank me, const Shape& shape, const Chunking& chunking) {
+  Schedule s = scan(me, {.ranks = shape.ranks}, chunking);
+  s.in_place = shape.in_place;
+  return s;
+}
+
+Algorithm row(Schedule (*build)(Rank, const Shape&, const Chunking&), Cost (*cost)(const Shape&, const Chunking&)) {
+  return {.collective = Collective::scan,
+          .name = "test",
+          .summary = "",
+          .source = "",
+          .needs = {},
+          .pipelines = false,
+          .build = build,
+          .cost = cost};
+}
+
+TEST(Catalog, proves_a_row_that_is_right) {
+  const auto summary = verify_algorithm(row(scan, scan_cost), 5);
+  ASSERT_TRUE(summary) << summary.error().to_string();
+  EXPECT_EQ(summary->sets, 6U);  // out of place, in place, every second; each fused as well
+  EXPECT_EQ(summary->schedules, 30U);
+  EXPECT_TRUE(verify_algorithm(row(scan, bound), 5));
+}
+
+TEST(Catalog, refuses_a_wrong_cost) {
+  const auto summary = verify_algorithm(row(scan, other_cost), 5);
+  ASSERT_FALSE(summary);
+  EXPECT_THAT(summary.error().to_string(),
+              HasSubstr("scan test, 5 ranks, root 0, 1 piece(s), out of place <- wrong cost: rounds: declared 5, measured 4"));
+}
+
+TEST(Catalog, refuses_what_is_wrong_in_place) {
+  EXPECT_TRUE(verify_algorithm(row(hasty, scan_cost), 3, {.places = Places::out_of_place}));
+  const auto summary = verify_algorithm(row(hasty, scan_cost), 3);
+  ASSERT_FALSE(summary);
+  EXPECT_THAT(summary.error().to_string(), HasSubstr("in place <- rank 0 step 0 (copy input[0] -> output[0])"));
+}
+
+TEST(Catalog, refuses_rank_counts_the_row_is_not_for) {
+  Algorithm a = row(scan, scan_cost);
+  a.needs.power_of_two = true;
+  EXPECT_TRUE(applies(a, 8));
+  EXPECT_FALSE(applies(a, 6));
+  EXPECT_FALSE(verify_algorithm(a, 6));
+  a.needs = {.even = true, .min_ranks = 4};
+  EXPECT_FALSE(applies(a, 2));
+  EXPECT_FALSE(applies(a, 5));
+  EXPECT_TRUE(applies(a, 6));
+}
+
+TEST(Machines, have_levels_that_nest) {
+  for (const Rank p : {1, 2, 7, 12, 24})
+    for (const Machine& m : made_up_machines(p))
+      for (std::size_t l = 0; l + 1 < m.levels.size(); ++l)
+        for (Rank a = 0; a < p; ++a)
+          for (Rank b = 0; b < p; ++b)
+            EXPECT_TRUE(m.levels[l].group_of(a) != m.levels[l].group_of(b) ||
+                        m.levels[l + 1].group_of(a) == m.levels[l + 1].group_of(b))
+                << m.name << " ranks " << p << ": " << a << " " << b;
+}
+
+}  // namespace
+}  // namespace tutti
