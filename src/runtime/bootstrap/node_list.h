@@ -9,7 +9,7 @@
 
 namespace tutti {
 
-inline constexpr std::size_t kMaxNodes = 1u << 20;
+inline constexpr std::size_t kMaxNodes = 1u << 17;
 
 // Several brackets in one name multiply, the last one running fastest. Code::environment says what does not parse.
 [[nodiscard]] Result<std::vector<std::string>> expand_node_list(std::string_view text);

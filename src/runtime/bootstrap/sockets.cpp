@@ -108,8 +108,11 @@ Result<Fd> listen_at(const SocketAddress& address) {
   if (!fd) return fd;
   set_option(fd->get(), SOL_SOCKET, SO_REUSEADDR, 1);
   if (address.family() == AF_INET6) set_option(fd->get(), IPPROTO_IPV6, IPV6_V6ONLY, 1);
-  if (bind(fd->get(), address.get(), address.size()) != 0 || listen(fd->get(), kBacklog) != 0)
-    return system_error(errno, fmt::format("listening at {}", address.to_string()));
+  if (bind(fd->get(), address.get(), address.size()) != 0 || listen(fd->get(), kBacklog) != 0) {
+    const bool foreign = errno == EADDRNOTAVAIL;
+    Error error = system_error(errno, fmt::format("listening at {}", address.to_string()));
+    return foreign ? Error(Code::environment, error.message()) : std::move(error);
+  }
   return fd;
 }
 

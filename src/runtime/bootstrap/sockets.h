@@ -31,7 +31,8 @@ inline constexpr std::size_t kEncodedAddressSize = 1 + 2 + 16;
 void encode(const SocketAddress& address, Writer& out);
 [[nodiscard]] Result<SocketAddress> decode_address(Reader& in, std::uint32_t scope);
 
-// Close-on-exec. Port 0 picks a free one; SocketAddress::of_socket tells which.
+// Close-on-exec. Code::environment when the address is not this host's. Port 0 picks a free one; SocketAddress::of_socket tells
+// which.
 [[nodiscard]] Result<Fd> listen_at(const SocketAddress& address);
 // Starts to connect; finished when the socket becomes writable and connect_error() says 0.
 [[nodiscard]] Result<Fd> start_connect(const SocketAddress& address);

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <mutex>
 
+#include "bootstrap/hex.h"
 #include "core/handshake.h"
 #include "core/hash.h"
 #include "transports/tcp/interfaces.h"
@@ -16,13 +17,6 @@ namespace {
 constexpr std::string_view kMagic = "ttid";
 constexpr std::uint8_t kVersion = 1;
 constexpr std::size_t kChecked = UniqueId::kSize - sizeof(std::uint64_t);
-
-int digit(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-  return -1;
-}
 
 // An id is a plain value that nobody has to close, so somebody must keep what serves it: the process does, until it is finished.
 class Keeper {
@@ -44,33 +38,19 @@ class Keeper {
 
 }  // namespace
 
-std::string UniqueId::to_text() const {
-  constexpr std::string_view kDigits = "0123456789abcdef";
-  std::string text;
-  text.reserve(2 * kSize);
-  for (const std::byte b : bytes) {
-    text += kDigits[std::to_integer<std::size_t>(b >> 4)];
-    text += kDigits[std::to_integer<std::size_t>(b & std::byte{15})];
-  }
-  return text;
-}
+std::string UniqueId::to_text() const { return to_hex(bytes); }
 
 Result<UniqueId> UniqueId::from_text(std::string_view text) {
   constexpr std::string_view kBlank = " \t\r\n";
-  const auto first = std::min(text.find_first_not_of(kBlank), text.size());
-  text.remove_prefix(first);
+  text.remove_prefix(std::min(text.find_first_not_of(kBlank), text.size()));
   text = text.substr(0, text.find_last_not_of(kBlank) + 1);
   if (text.size() != 2 * kSize)
     return Error(Code::invalid_argument,
                  fmt::format("a unique id has {} hexadecimal digits, this text has {} characters", 2 * kSize, text.size()));
+  auto raw = from_hex(text);
+  if (!raw) return raw.because("a unique id");
   UniqueId id;
-  for (std::size_t i = 0; i < kSize; ++i) {
-    const int high = digit(text[2 * i]);
-    const int low = digit(text[2 * i + 1]);
-    if (high < 0 || low < 0)
-      return Error(Code::invalid_argument, fmt::format("a unique id has hexadecimal digits only (near digit {})", 2 * i));
-    id.bytes[i] = static_cast<std::byte>(high << 4 | low);
-  }
+  std::copy_n(raw->begin(), kSize, id.bytes.begin());
   if (auto place = MeetingPlace::from_id(id); !place) return std::move(place.error());
   return id;
 }

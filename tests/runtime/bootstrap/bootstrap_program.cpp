@@ -1,5 +1,6 @@
-// Bootstraps from whatever started it, exchanges a few things and checks them. With an argument it does so that many times.
-// Exit status 0 and one line on stdout per rank when all was right.
+// Bootstraps from whatever started it.
+//   bootstrap_program [TIMES]   exchanges a few things and checks them, TIMES times; exit status 0 and a line "ok ..." when all
+//   was right bootstrap_program watch     says "ready", then waits for a failure, says who is at fault, and exits with 3
 #include <cstdlib>
 #include <cstring>
 #include <iostream>
@@ -43,9 +44,27 @@ Status run_once() {
   return {};
 }
 
+Status watch() {
+  auto config = Config::from_environment();
+  if (!config) return std::move(config.error());
+  auto session = bootstrap(*config);
+  if (!session) return std::move(session.error());
+  std::cout << "ready" << std::endl;
+  for (;;) {
+    if (auto s = session->overlay->poll_failures(); !s) {
+      std::cout << "peer " + std::to_string(s.error().peer()) + ": " + s.error().to_string() << std::endl;
+      return s;
+    }
+    std::vector<pollfd> fds;
+    session->overlay->append_fds(fds);
+    (void)::poll(fds.data(), fds.size(), 1000);
+  }
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
+  if (argc > 1 && std::string_view(argv[1]) == "watch") return watch() ? 0 : 3;
   const int times = argc > 1 ? std::atoi(argv[1]) : 1;
   for (int i = 0; i < times; ++i) {
     if (auto s = run_once(); !s) {
