@@ -118,8 +118,11 @@ class Measurement {
     const TimePoint start = Clock::now();
     for (int i = 0; i < options_.iterations; ++i)
       if (auto s = comm_.run(call); !s) return std::move(s.error());
-    return finish(seconds_since(start) / options_.iterations, call, in_place, input, output);
+    const double seconds = seconds_since(start) / options_.iterations;
+    algorithm_ = comm_.last_algorithm();
+    return finish(seconds, call, in_place, input, output);
   }
+  [[nodiscard]] const std::string& algorithm() const { return algorithm_; }
 
  private:
   // In place the two buffers are one; where the smaller lies in the larger is the collective's rule.
@@ -166,6 +169,7 @@ class Measurement {
   const PerfOptions& options_;
   const PerfCase& case_;
   std::uint64_t bytes_;
+  std::string algorithm_;
 };
 
 class Table {
@@ -246,7 +250,8 @@ Status measure_all(Communicator& comm, const PerfOptions& o, const PerfPlan& pla
       progress.step(collective, size);
       PerfCase c{.collective = collective, .type = plan.type, .op = plan.op, .root = has_root(collective) ? o.root : 0, .me = comm.rank(), .ranks = comm.size()};
       const auto blocks = has_blocks(collective) ? static_cast<std::uint64_t>(comm.size()) : 1;
-      c.count = collective == Collective::barrier ? 0 : size / size_of(plan.type) / blocks;
+      const auto elements = size / size_of(plan.type);
+      c.count = collective == Collective::barrier ? 0 : elements == 0 ? 0 : std::max<std::uint64_t>(1, elements / blocks);
       Row row{.collective = collective, .bytes = c.count * blocks * size_of(plan.type), .count = c.count, .out_of_place = {}, .in_place = {},
               .algorithm = "", .transport = comm.transports()};
       Measurement m(comm, o, c, row.bytes);
@@ -261,7 +266,7 @@ Status measure_all(Communicator& comm, const PerfOptions& o, const PerfPlan& pla
         if (!t) return std::move(t.error());
         row.in_place = *t;
       }
-      row.algorithm = comm.last_algorithm();
+      row.algorithm = m.algorithm();
       table.add(row, o);
       if (collective == Collective::barrier) break;
     }

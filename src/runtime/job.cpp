@@ -238,7 +238,10 @@ std::string_view Job::transport_to(Rank peer) const {
 JobMachine Job::machine() const {
   JobMachine machine;
   machine.ranks = size();
-  if (placement_.ranks.empty()) return machine;
+  if (placement_.ranks.empty()) {  // alone: nothing is ever sent
+    machine.links.push_back({});
+    return machine;
+  }
   std::map<int, int> on_host;
   for (const auto& place : placement_.ranks) ++on_host[place.host];
   for (auto& level : tutti::levels(placement_.ranks)) {

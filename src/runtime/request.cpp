@@ -18,8 +18,8 @@ Sides sides_of(const Call& call, Rank me) {
   const bool root = me == call.root;
   switch (call.collective) {
     case Collective::all_reduce:
-    case Collective::scan:
-    case Collective::exscan: return {};
+    case Collective::scan: return {};
+    case Collective::exscan: return {.has_output = me != 0};
     case Collective::reduce: return {.has_output = root};
     case Collective::broadcast: return {.has_input = root};
     case Collective::all_gather: return {.many_out = true};

@@ -40,7 +40,8 @@ void price(Candidate& candidate, const SelectRequest& request, const JobMachine&
     const double steps = level.path == 0 ? 0 : static_cast<double>(level.sent) / static_cast<double>(level.path);
     candidate.rounds += level.rounds;
     candidate.latency_us += level.rounds * (rates.latency_us + std::max(steps, 1.0) * machine.step_us * crowd);
-    candidate.bandwidth_us += static_cast<double>(std::max(level.path, level.sent)) * chunk_bytes / (rates.bandwidth_gbps * 1e3);
+    const double bytes = static_cast<double>(std::max(level.path, level.sent)) * chunk_bytes;
+    if (bytes > 0) candidate.bandwidth_us += bytes / (rates.bandwidth_gbps * 1e3);
     candidate.reduction_us += static_cast<double>(level.reduced) * chunk_bytes / (machine.reduce_gbps * 1e3) * crowd;
   }
   candidate.total_us = candidate.latency_us + candidate.bandwidth_us + candidate.reduction_us;
