@@ -16,7 +16,8 @@ namespace tutti {
 class GroupedOrder {
  public:
   explicit GroupedOrder(const Shape& shape) {
-    if (shape.levels == nullptr || neighbours(*shape.levels)) return;
+    if (shape.levels == nullptr) return;
+    if (std::all_of(shape.levels->begin(), shape.levels->end(), [](const Grouping& level) { return level.ranges(); })) return;
     order_.resize(static_cast<std::size_t>(shape.ranks));
     std::iota(order_.begin(), order_.end(), Rank{0});
     for (const Grouping& level : *shape.levels)  // innermost first, so that the outermost decides
@@ -33,16 +34,6 @@ class GroupedOrder {
   }
 
  private:
-  // Whether every group is a range of ranks.
-  static bool neighbours(const std::vector<Grouping>& levels) {
-    for (const Grouping& level : levels)
-      for (int g = 0; g < level.groups(); ++g) {
-        const auto members = level.members(g);
-        if (members.back() - members.front() + 1 != static_cast<Rank>(members.size())) return false;
-      }
-    return true;
-  }
-
   std::vector<Rank> order_, position_;
 };
 
