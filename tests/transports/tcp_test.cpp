@@ -308,6 +308,26 @@ void bring_up_and_talk(TcpTransport& low, TcpTransport& high, std::uint64_t stre
   EXPECT_EQ(received, sent);
 }
 
+// Peers do not send the scope of a link-local address along: each host has its own.
+TEST(TcpTransport, LinkLocalAddressesWork) {
+  const auto local = choose_interface("fe80::/10");
+  if (!local) GTEST_SKIP() << "this host has no link-local IPv6 address";
+  TcpTransport low(options(0, 2, "fe80::/10")), high(options(1, 2, "fe80::/10"));
+  EXPECT_EQ(decode_tcp_address(*low.listen())->address.scope(), 0u);
+  const Status reached = high.reaches(0, *low.listen());
+  EXPECT_TRUE(reached) << reached.error().to_string();
+  bring_up_and_talk(low, high, 1);
+}
+
+// Thousands of ranks probe while nobody polls an endpoint.
+TEST(TcpTransport, ProbesDoNotExhaustTheListener) {
+  TcpTransport low(options(0)), high(options(1));
+  const Blob low_address = *low.listen(), high_address = *high.listen();
+  for (int i = 0; i < 3000; ++i) ASSERT_TRUE(high.reaches(0, low_address)) << i;
+  for (int i = 0; i < 3000; ++i) ASSERT_TRUE(low.reaches(1, high_address)) << i;
+  bring_up_and_talk(low, high, 1);
+}
+
 Fd stranger(TcpTransport& transport) {
   auto fd = start_connect(*SocketAddress::parse("127.0.0.1"), decode_tcp_address(*transport.listen())->address, {});
   EXPECT_TRUE(fd);
