@@ -1,30 +1,23 @@
 // Every row of the table, for every number of ranks up to 64 and a sample up to 1,024: verified before and after the passes, in
 // and out of place, with its declared cost (see src/verify/catalog).
+#include "rows.h"
+
 #include <gtest/gtest.h>
 
 #include <string>
+#include <vector>
 
 #include "catalog/catalog.h"
 
 namespace tutti {
 namespace {
 
-class Row : public testing::TestWithParam<const Algorithm*> {};
-
-std::string row_name(const testing::TestParamInfo<const Algorithm*>& info) {
-  return std::string(name(info.param->collective)) + "_" + std::string(info.param->name);
-}
-
-std::vector<const Algorithm*> rows() {
-  std::vector<const Algorithm*> all;
-  for (const Algorithm& a : algorithms()) all.push_back(&a);
-  return all;
-}
-
 TEST_P(Row, IsRightForEveryNumberOfRanks) {
   for (Rank p = 1; p <= 64; ++p) {
     if (!applies(*GetParam(), p)) continue;
-    const CatalogOptions options{.pieces = {1, 3}, .all_roots_up_to = p <= 12 ? Rank{12} : Rank{0}};
+    const auto pieces =
+        p <= 24 ? std::vector<std::uint32_t>{1, 3} : std::vector<std::uint32_t>{GetParam()->pipelines ? 1U + p % 3 : 1U};
+    const CatalogOptions options{.pieces = pieces, .all_roots_up_to = p <= 12 ? Rank{12} : Rank{0}};
     const auto summary = verify_algorithm(*GetParam(), p, options);
     ASSERT_TRUE(summary) << summary.error().to_string();
     EXPECT_GT(summary->sets, 0U);
