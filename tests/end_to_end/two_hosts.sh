@@ -1,0 +1,62 @@
+#!/bin/bash
+# two_hosts.sh TUTTI LAUNCHER LAYOUT: all collectives over real hosts, checked; that hierarchical algorithms are chosen where ranks
+# share hosts; and that no more crosses the wire than the chosen algorithm sends.
+set -u
+tutti=$1 launcher=$2 layout=$3
+. "$(dirname "$0")/hosts.sh"
+case $launcher in openmpi) start=mpirun.openmpi ;; mpich) start=mpiexec.hydra ;; esac
+command -v $start > /dev/null || skip "$start is not installed"
+hosts_or_skip
+hosts=$(echo "$layout" | tr , '\n' | wc -l)
+make_hosts "$hosts"
+
+run() { launch "$launcher" "$layout" "$@" > "$work/out" 2> "$work/err" || { cat "$work/out" "$work/err"; fail "$*"; }; }
+
+echo "== every collective, $layout ranks on $hosts hosts, started by $launcher"
+run "$tutti" perf all --check --min-bytes 8 --max-bytes 512K --factor 256 --iterations 2 --warmup 1
+grep -q "transports" "$work/out" || { cat "$work/out"; fail "no table"; }
+rows=$(grep -c "^  [a-z]" "$work/out")
+[ "$rows" -ge 34 ] || { cat "$work/out"; fail "only $rows rows"; }
+grep -q "tcp" "$work/out" || fail "nothing went over tcp"
+case $layout in
+  1,1) if grep -q "shm" "$work/out"; then fail "hosts of their own share memory"; fi ;;
+  *) grep -q "shm" "$work/out" || fail "ranks of one host do not use memory"
+     for c in all_reduce broadcast; do
+       awk -v c=$c '$1 == c && $2 == 524288' "$work/out" | grep -q hierarchical || { cat "$work/out"; fail "$c of 512K is not hierarchical"; }
+     done ;;
+esac
+
+# In an all_reduce of n bytes each of H leaders sends n * 2(H-1)/H when H is a power of two; with three hosts one of them is folded
+# onto another, and the busiest sends 2n. Beside that: headers, acknowledgements, the start.
+bytes=4194304 calls=8
+case $layout in 1,1) algorithm=halving_doubling; most=1 ;; 2,2) algorithm=hierarchical; most=1 ;; *) algorithm=hierarchical; most=2 ;; esac
+echo "== bytes on the wire: $calls calls of $algorithm, $bytes bytes"
+before=(); for i in $(seq "$hosts"); do before[i]=$(sent "h$i"); done
+run env TUTTI_CALIBRATE=0 "$tutti" perf all_reduce --out-of-place --no-check --warmup 0 --iterations $calls --min-bytes $bytes --max-bytes $bytes \
+  --algorithm $algorithm
+for i in $(seq "$hosts"); do
+  used=$(($(sent "h$i") - before[i]))
+  payload=$((bytes * calls))
+  echo "   h$i sent $used bytes, $((used * 100 / payload)) % of the vectors"
+  [ "$used" -le $((payload * most * 110 / 100 + 1000000)) ] || fail "h$i sent more than $most vector(s) per call"
+  [ "$used" -ge $((payload * 90 / 100)) ] || fail "h$i sent less than it had to: the counter or the algorithm is not what it seems"
+done
+
+echo "== a rank killed in the middle of a call: every survivor names it"
+cat > "$work/victim" << 'END'
+#!/bin/bash
+# Rank 1 dies by SIGKILL while it computes; the others say what they learnt.
+rank=${OMPI_COMM_WORLD_RANK:-$PMI_RANK}
+"$@" & pid=$!
+[ "$rank" = 1 ] && { sleep 4; kill -9 $pid; }
+wait $pid; status=$?
+[ "$rank" = 1 ] || echo "SURVIVOR $rank $status"
+sleep 2
+exit 0
+END
+chmod +x "$work/victim"
+launch "$launcher" "$layout" "$work/victim" "$tutti" perf all_reduce --min-bytes 64K --max-bytes 64K --iterations 100000000 > "$work/out" 2>&1
+total=$(($(echo "$layout" | tr , +)))
+[ "$(grep -c "SURVIVOR [0-9]* 1" "$work/out")" = $((total - 1)) ] || { cat "$work/out"; fail "not every survivor ended with an error"; }
+[ "$(grep -c "tutti: .*rank 1 (host .*) died" "$work/out")" = $((total - 1)) ] || { cat "$work/out"; fail "not every survivor named rank 1"; }
+echo "PASSED"
