@@ -262,8 +262,9 @@ class Communicator {
   [[nodiscard]] MemoryUse memory() const;
   // The algorithm a call would use, with all candidates, their predicted times and the reasons of refusals.
   [[nodiscard]] std::string explain(const Call& call) const;
-  // Algorithm and transports of the last completed call: "ring", "shm" or "shm+tcp".
+  // Of the last completed call: "ring".
   [[nodiscard]] std::string last_algorithm() const;
+  // Those that any two ranks use: "shm", "shm+tcp"; "self" for one rank.
   [[nodiscard]] std::string transports() const;
   [[nodiscard]] std::string launcher() const;
 

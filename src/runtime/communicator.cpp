@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <numeric>
-#include <set>
 
 #include "core/log.h"
 #include "runtime/communicator_impl.h"
@@ -115,12 +114,7 @@ std::string Communicator::explain(const Call& call) const {
 
 std::string Communicator::last_algorithm() const { return impl_ ? impl_->runner->last_algorithm() : ""; }
 
-std::string Communicator::transports() const {
-  std::set<std::string_view> names;
-  for (Rank r = 0; r < size(); ++r)
-    if (r != rank()) names.insert(impl_->runner->job().transport_to(r));
-  return names.empty() ? "self" : fmt::format("{}", fmt::join(names, "+"));
-}
+std::string Communicator::transports() const { return impl_ ? impl_->runner->job().transports_in_use() : ""; }
 
 std::string Communicator::launcher() const { return impl_ ? impl_->runner->job().session().launcher : ""; }
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 
 #include "bootstrap/wire.h"
 #include "core/hash.h"
@@ -112,15 +113,15 @@ Status Job::exchange_addresses() {
   auto blobs = session_.overlay->all_gather(mine.take());
   if (!blobs) return std::move(blobs.error());
 
-  addresses_.resize(blobs->size());
+  offers_.resize(blobs->size());
   for (std::size_t r = 0; r < blobs->size(); ++r) {
-    addresses_[r].resize(transports_.size());
+    offers_[r].resize(transports_.size());
     for (Reader in((*blobs)[r]); !in.finished();) {
       const std::string name = in.text(), domain = in.text();
       const ConstBytes address = in.bytes();
       if (!in.ok()) return bad_blob(static_cast<Rank>(r));
       for (std::size_t t = 0; t < transports_.size(); ++t)
-        if (transports_[t]->name() == name && transports_[t]->domain() == domain) addresses_[r][t].assign(address.begin(), address.end());
+        if (transports_[t]->name() == name) offers_[r][t] = {domain, {address.begin(), address.end()}};
     }
   }
   return {};
@@ -153,8 +154,8 @@ std::vector<std::byte> Job::probe_memory() const {
     if (transports_[t]->name() == "tcp") continue;
     for (Rank r = 0; r < size(); ++r) {
       const auto i = static_cast<std::size_t>(r);
-      if (r == rank() || addresses_[i][t].empty()) continue;
-      if (auto s = transports_[t]->reaches(r, addresses_[i][t]); s)
+      if (r == rank() || offers_[i][t].domain != transports_[t]->domain()) continue;
+      if (auto s = transports_[t]->reaches(r, offers_[i][t].address); s)
         bits[i / 8] |= std::byte{1} << (i % 8);
       else
         log(LogLevel::info, fmt::format("rank {} is not reached by {}: {}", r, transports_[t]->name(), s.error().to_string()));
@@ -164,13 +165,24 @@ std::vector<std::byte> Job::probe_memory() const {
 }
 
 void Job::choose_transports(const std::vector<std::vector<bool>>& reached) {
-  const auto me = static_cast<std::size_t>(rank());
-  reach_.assign(reached.size(), -1);
-  for (std::size_t r = 0; r < reached.size(); ++r)
-    for (std::size_t t = 0; t < transports_.size() && reach_[r] < 0; ++t) {
-      const bool proved = transports_[t]->name() == "tcp" || (reached[me][r] && reached[r][me]);
-      if (r != me && !addresses_[r][t].empty() && proved) reach_[r] = static_cast<int>(t);
+  const auto best_between = [&](std::size_t a, std::size_t b) {
+    for (std::size_t t = 0; t < transports_.size(); ++t) {
+      const bool proved = transports_[t]->name() == "tcp" || (reached[a][b] && reached[b][a]);
+      const bool same_domain = offers_[a][t].domain == offers_[b][t].domain && !offers_[a][t].domain.empty();
+      if (a != b && proved && same_domain) return static_cast<int>(t);
     }
+    return -1;
+  };
+  reach_.clear();
+  std::set<int> used;
+  for (std::size_t a = 0; a < reached.size(); ++a) {
+    reach_.push_back(best_between(static_cast<std::size_t>(rank()), a));
+    for (std::size_t b = 0; b < a && used.size() < transports_.size(); ++b) used.insert(best_between(a, b));
+  }
+  used.erase(-1);
+  std::vector<std::string_view> names;
+  for (const int t : used) names.push_back(transports_[static_cast<std::size_t>(t)]->name());
+  transports_in_use_ = fmt::format("{}", fmt::join(names, "+"));
 }
 
 Status Job::exchange_machines() {
@@ -226,13 +238,8 @@ Result<std::unique_ptr<Endpoint>> Job::connect(Rank peer, ConnectRequest request
                              session_.overlay->describe(peer)),
                  peer);
   const std::size_t t = transport_index(peer);
-  request.peer_address = addresses_[static_cast<std::size_t>(peer)][t];
+  request.peer_address = offers_[static_cast<std::size_t>(peer)][t].address;
   return transports_[t]->connect(request);
-}
-
-std::string_view Job::transport_to(Rank peer) const {
-  if (peer == session_.rank || reach_[static_cast<std::size_t>(peer)] < 0) return "self";
-  return transports_[transport_index(peer)]->name();
 }
 
 JobMachine Job::machine() const {

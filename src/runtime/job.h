@@ -30,7 +30,8 @@ class Job {
 
   // An endpoint to a rank over the best transport that both sides can use; fills in the request's peer_address.
   Result<std::unique_ptr<Endpoint>> connect(Rank peer, ConnectRequest request);
-  [[nodiscard]] std::string_view transport_to(Rank peer) const;
+  // Those that any two ranks of this job use: "shm+tcp"; "self" for one rank.
+  [[nodiscard]] const std::string& transports_in_use() const noexcept { return transports_in_use_; }
 
   // As the selector sees it; equal on all ranks.
   [[nodiscard]] JobMachine machine() const;
@@ -56,8 +57,13 @@ class Job {
   std::vector<int> binding_;
   bool measured_ = false;
   std::vector<std::unique_ptr<Transport>> transports_;               // best first
-  std::vector<std::vector<std::vector<std::byte>>> addresses_;       // [rank][transport]; empty: not offered there
+  struct Offer {
+    std::string domain;                // empty: this rank does not have the transport
+    std::vector<std::byte> address;
+  };
+  std::vector<std::vector<Offer>> offers_;                           // [rank][transport]
   std::vector<int> reach_;                                           // per rank: which transport, -1: none
+  std::string transports_in_use_ = "self";
   Placement placement_;
   std::array<LinkParameters, kLevels> links_{};
   double reduce_gbps_ = 10, copy_gbps_ = 10;
