@@ -1,0 +1,26 @@
+#!/usr/bin/env bash
+# readme_test.sh TUTTI SOURCES [--update]: what the README quotes is what it quotes from: the table of variables is what
+# `tutti env --markdown` prints, and its first program is examples/hello.cpp below the opening comment.
+set -euo pipefail
+tutti=$1 sources=$2 update=${3:-}
+readme=$sources/README.md
+quoted=$(mktemp)
+trap 'rm -f "$quoted"' EXIT
+
+# check NAME TEXT: the part of the README between "<!-- NAME -->" and "<!-- end -->" is TEXT.
+check() {
+  local name=$1 text=$2
+  [[ -n $text ]] || { echo "$name: nothing to compare with"; exit 1; }
+  if [[ $update == --update ]]; then
+    NAME=$name TEXT=$text awk '$0 == "<!-- " ENVIRON["NAME"] " -->" {print; print ENVIRON["TEXT"]; skip = 1}
+                               $0 == "<!-- end -->" {skip = 0} !skip' "$readme" >"$quoted"
+    cat "$quoted" >"$readme"
+  fi
+  NAME=$name awk '$0 == "<!-- end -->" {on = 0} on {print} $0 == "<!-- " ENVIRON["NAME"] " -->" {on = 1}' "$readme" >"$quoted"
+  diff <(echo "$text") "$quoted" || { echo "README.md quotes another '$name'; correct it with: $0 $tutti $sources --update"; exit 1; }
+}
+
+check "tutti env --markdown" "$(env -i "$tutti" env --markdown)"
+check "examples/hello.cpp" '```cpp
+'"$(sed '1,/^#include/{/^#include/!d}' "$sources/examples/hello.cpp")"'
+```'
