@@ -25,7 +25,9 @@ struct Session {
   std::unique_ptr<Overlay> overlay;
 };
 
-// From the environment. A process may do so again and again, with all other ranks; in a launcher's job each process is one rank.
+// From the environment. The launcher's own store is used once and then given back; a program that also calls MPI should rather
+// pass a unique id around by MPI, because MPI libraries talk to the launcher over the same connection (Hydra: PMI_FD) and expect
+// to be the only ones. A process may do so again and again, with all other ranks; in a launcher's job each process is one rank.
 // Every rank gets one error that says what, which rank, and what to do; nothing waits longer than TUTTI_TIMEOUT (to find each
 // other, and again to connect).
 [[nodiscard]] Result<Session> bootstrap(const Config& config, const Lookup& lookup = environment);

@@ -1,6 +1,7 @@
 #include "bootstrap/unique_id.h"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <mutex>
@@ -21,6 +22,15 @@ constexpr std::size_t kChecked = UniqueId::kSize - sizeof(std::uint64_t);
 // An id is a plain value that nobody has to close, so somebody must keep what serves it: the process does, until it is finished.
 class Keeper {
  public:
+  Keeper() = default;
+  // A forked child has these objects but not their threads: it must not wait for them.
+  ~Keeper() {
+    if (getpid() != owner_)
+      for (auto& rendezvous : serving_) (void)rendezvous.release();
+  }
+  Keeper(const Keeper&) = delete;
+  Keeper& operator=(const Keeper&) = delete;
+
   void keep(std::unique_ptr<Rendezvous> rendezvous) {
     const std::lock_guard lock(mutex_);
     std::erase_if(serving_, [](const auto& r) { return r->finished(); });
@@ -33,6 +43,7 @@ class Keeper {
 
  private:
   std::mutex mutex_;
+  pid_t owner_ = getpid();
   std::vector<std::unique_ptr<Rendezvous>> serving_;
 };
 
