@@ -70,7 +70,7 @@ struct Code {
     return hn::Or(sign, code);
   }
 
-  // The portable fallback gains nothing from inlining these, and compiles ten times faster without.
+  // Without inlining, where that gains nothing and the compiler would take ten times as long.
   static HWY_NOINLINE V decode_called(VI code) { return decode(code); }
   static HWY_NOINLINE VI encode_called(V v) { return encode(v); }
 
@@ -83,6 +83,9 @@ struct Code {
   static HWY_INLINE VI special(VI magnitude) { return hn::Or(magnitude, hn::Set(DI(), 0x7f800000)); }
 };
 
+// Builds in which compile time counts more than speed: the fallback and the sanitizers.
+inline constexpr bool kCompact = kPortable || HWY_IS_ASAN || HWY_IS_TSAN || HWY_IS_MSAN;
+
 // A float stored as T and converted by Code.
 template <class T, class Format>
 struct Coded : Direct<float> {
@@ -92,7 +95,7 @@ struct Coded : Direct<float> {
 
   static HWY_INLINE Value load(const Element* from) {
     const auto code = hn::PromoteTo(DI(), hn::LoadU(hn::Rebind<T, DI>(), from));
-    if constexpr (kPortable) {
+    if constexpr (kCompact) {
       return Format::decode_called(code);
     } else {
       return Format::decode(code);
@@ -100,7 +103,7 @@ struct Coded : Direct<float> {
   }
   static HWY_INLINE void store(Value v, Element* to) {
     const hn::Rebind<T, DI> narrow;
-    if constexpr (kPortable) {
+    if constexpr (kCompact) {
       hn::StoreU(hn::DemoteTo(narrow, Format::encode_called(v)), narrow, to);
     } else {
       hn::StoreU(hn::DemoteTo(narrow, Format::encode(v)), narrow, to);
