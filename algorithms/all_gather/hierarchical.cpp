@@ -84,7 +84,7 @@ std::vector<Stage> inner_stages(Rank me, const Shape& shape) {
   return result;
 }
 
-// What a leader of ranks below sends at most, and the longest chain: see hierarchical_cost.
+// The most ranks that one member of a stage stands for.
 Rank largest_group(const Shape& shape, std::size_t stage) {
   if (stage == 0) return 1;
   const Grouping& below = (*shape.levels)[stage - 1];
