@@ -26,17 +26,17 @@ std::size_t CachedPlan::memory_bytes() const noexcept {
   return bytes;
 }
 
-const std::shared_ptr<CachedPlan>* PlanCache::find(const Request& request) {
+CachedPlan* PlanCache::find(const Request& request) {
   const PlanKey key(request);
   for (auto it = plans_.begin(); it != plans_.end(); ++it) {
     if (!(*it)->serves(key, request)) continue;
     if (it != plans_.begin()) plans_.splice(plans_.begin(), plans_, it);
-    return &*it;
+    return plans_.front().get();
   }
   return nullptr;
 }
 
-const std::shared_ptr<CachedPlan>& PlanCache::insert(std::shared_ptr<CachedPlan> plan) {
+CachedPlan* PlanCache::insert(std::shared_ptr<CachedPlan> plan) {
   if (plans_.size() == kMaxPlans) {
     memory_bytes_ -= plans_.back()->memory_bytes();
     plans_.pop_back();
@@ -44,7 +44,7 @@ const std::shared_ptr<CachedPlan>& PlanCache::insert(std::shared_ptr<CachedPlan>
   plan->execution = std::make_unique<Execution>(plan->plan);
   memory_bytes_ += plan->memory_bytes();
   plans_.push_front(std::move(plan));
-  return plans_.front();
+  return plans_.front().get();
 }
 
 }  // namespace tutti

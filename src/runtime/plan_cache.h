@@ -27,7 +27,8 @@ struct PlanKey {
   friend bool operator==(const PlanKey& a, const PlanKey& b) noexcept;
 };
 
-struct CachedPlan {
+struct CachedPlan : std::enable_shared_from_this<CachedPlan> {
+  explicit CachedPlan(const PlanKey& k) : key(k) {}
   PlanKey key;
   std::string forced_algorithm = {};
   std::array<std::vector<std::uint64_t>, 4> counts = {};  // of v-variants: input counts, displacements, output counts, displacements
@@ -43,9 +44,9 @@ struct CachedPlan {
 class PlanCache {
  public:
   static constexpr std::size_t kMaxPlans = 256;
-  // nullptr: none yet. A plan in use outlives its place in the cache.
-  [[nodiscard]] const std::shared_ptr<CachedPlan>* find(const Request& request);
-  const std::shared_ptr<CachedPlan>& insert(std::shared_ptr<CachedPlan> plan);
+  // nullptr: none yet. The plan stays until another one is inserted; who needs it longer shares it.
+  [[nodiscard]] CachedPlan* find(const Request& request);
+  CachedPlan* insert(std::shared_ptr<CachedPlan> plan);
   [[nodiscard]] std::size_t memory_bytes() const noexcept { return memory_bytes_; }
 
  private:

@@ -108,23 +108,23 @@ Result<Schedule> Runner::schedule_for(const Request& r) const {
   return fuse(winner.algorithm->build(job_->rank(), shape, winner.chunking));
 }
 
-Result<std::shared_ptr<CachedPlan>> Runner::make_plan(const Request& r) {
+Result<CachedPlan*> Runner::make_plan(const Request& r) {
   auto schedule = schedule_for(r);
   if (!schedule) return std::move(schedule.error());
   auto plan = lower(*schedule, chunk_map_for(r, *schedule), signature_of(r, *schedule), r.type, r.op, streams_);
   if (!plan) return std::move(plan.error());
   if (auto s = check_memory(*plan); !s) return std::move(s.error());
   const auto copy = [](std::span<const std::uint64_t> s) { return std::vector<std::uint64_t>(s.begin(), s.end()); };
-  auto cached = std::make_shared<CachedPlan>(
-      CachedPlan{.key = PlanKey(r),
-                 .forced_algorithm = std::string(r.algorithm),
-                 .counts = {copy(r.input_blocks.counts), copy(r.input_blocks.displacements), copy(r.output_blocks.counts),
-                            copy(r.output_blocks.displacements)},
-                 .algorithm = schedule->algorithm,
-                 .plan = std::move(*plan)});
-  plans_.insert(cached);
+  auto cached = std::make_shared<CachedPlan>(PlanKey(r));
+  cached->forced_algorithm = r.algorithm;
+  cached->counts = {copy(r.input_blocks.counts), copy(r.input_blocks.displacements), copy(r.output_blocks.counts),
+                    copy(r.output_blocks.displacements)};
+  cached->algorithm = schedule->algorithm;
+  cached->plan = std::move(*plan);
+  CachedPlan* made = plans_.insert(std::move(cached));
   plan_bytes_ = plans_.memory_bytes();
-  return cached;
+  last_plan_ = nullptr;  // its memory may have been used again
+  return made;
 }
 
 Status Runner::check_memory(const Plan& plan) const {
@@ -147,34 +147,36 @@ Result<std::byte*> Runner::scratch_for(const Plan& plan) {
   return memory;
 }
 
-Result<Runner::Prepared> Runner::prepare(const Request& r) {
+Result<CachedPlan*> Runner::plan_for(const Request& r) {
   if (auto s = alive(); !s) return std::move(s.error());
-  const std::shared_ptr<CachedPlan>* known = plans_.find(r);
-  Prepared p;
-  if (known != nullptr) {
-    p.plan = *known;
-  } else {
-    auto made = make_plan(r);
-    // What is wrong with the call itself is wrong on all ranks alike; anything else has happened here only, so the others must know.
-    if (!made && made.error().code() == Code::invalid_argument) return std::move(made.error());
-    if (!made) return fail(std::move(made.error()));
-    p.plan = std::move(*made);
-  }
-  auto scratch = scratch_for(p.plan->plan);
-  if (!scratch) return fail(std::move(scratch.error()));
-  p.buffers = {r.input, r.output, *scratch, r.op.scalar};
-  p.sequence = r.collective == Collective::send_recv ? 0 : ++sequence_;
-  return p;
+  if (CachedPlan* known = plans_.find(r)) return known;
+  auto made = make_plan(r);
+  // What is wrong with the call itself is wrong on all ranks alike; anything else has happened here only, so the others must know.
+  if (!made && made.error().code() != Code::invalid_argument) return fail(std::move(made.error()));
+  return made;
 }
 
-Status Runner::run(const Request& request) {
-  auto p = prepare(request);
-  if (!p) return std::move(p.error());
-  Execution& execution = *p->plan->execution;
-  Status s = execution.start(p->buffers, p->sequence);
+Result<Runner::Prepared> Runner::prepare(const Request& r) {
+  auto plan = plan_for(r);
+  if (!plan) return std::move(plan.error());
+  auto scratch = scratch_for((*plan)->plan);
+  if (!scratch) return fail(std::move(scratch.error()));
+  return Prepared{(*plan)->shared_from_this(), {r.input, r.output, *scratch, r.op.scalar}, next_sequence(r)};
+}
+
+Status Runner::run(const Request& r) {
+  auto plan = plan_for(r);
+  if (!plan) return std::move(plan.error());
+  auto scratch = scratch_for((*plan)->plan);
+  if (!scratch) return fail(std::move(scratch.error()));
+  Execution& execution = *(*plan)->execution;
+  Status s = execution.start({r.input, r.output, *scratch, r.op.scalar}, next_sequence(r));
   if (s && !execution.done()) s = drive(execution, policy_, *watch_);
   if (!s) return fail(s.because(fmt::format("{} on rank {}", execution.signature().to_string(), job_->rank())));
-  if (last_algorithm_ != p->plan->algorithm) last_algorithm_ = p->plan->algorithm;
+  if (last_plan_ != *plan) {
+    last_plan_ = *plan;
+    last_algorithm_ = last_plan_->algorithm;
+  }
   return {};
 }
 

@@ -58,7 +58,11 @@ class Runner {
 
  private:
   explicit Runner(std::unique_ptr<Job> job);
-  Result<std::shared_ptr<CachedPlan>> make_plan(const Request& request);
+  Result<CachedPlan*> plan_for(const Request& request);
+  Result<CachedPlan*> make_plan(const Request& request);
+  [[nodiscard]] std::uint32_t next_sequence(const Request& request) noexcept {
+    return request.collective == Collective::send_recv ? 0 : ++sequence_;
+  }
   Result<Schedule> schedule_for(const Request& request) const;
   Status check_memory(const Plan& plan) const;
   Result<std::byte*> scratch_for(const Plan& plan);
@@ -74,6 +78,7 @@ class Runner {
   std::atomic<std::size_t> plan_bytes_{0};
   Scratch scratch_;
   std::uint32_t sequence_ = 0;
+  const CachedPlan* last_plan_ = nullptr;  // only to be compared
   std::string last_algorithm_;
   std::optional<Error> failure_;
 };

@@ -54,6 +54,30 @@ class Graph {
   std::vector<bool> dropped_;
 };
 
+// Scratch chunks that no step names any more are given back; the others keep their order, so slices stay contiguous.
+void compact_scratch(Schedule& schedule) {
+  std::vector<bool> used(schedule.scratch.size());
+  const auto for_each_slice = [&](auto&& visit) {
+    for (Step& step : schedule.steps) {
+      visit(step.from);
+      visit(step.to);
+    }
+    for (Slice& operand : schedule.operands) visit(operand);
+  };
+  for_each_slice([&](const Slice& s) {
+    if (s.buffer == Buffer::scratch) std::fill_n(used.begin() + s.chunk, s.count, true);
+  });
+  std::vector<std::uint32_t> kept, renamed(used.size());
+  for (std::size_t i = 0; i < used.size(); ++i) {
+    renamed[i] = static_cast<std::uint32_t>(kept.size());
+    if (used[i]) kept.push_back(schedule.scratch[i]);
+  }
+  for_each_slice([&](Slice& s) {
+    if (s.buffer == Buffer::scratch) s.chunk = renamed[s.chunk];
+  });
+  schedule.scratch = std::move(kept);
+}
+
 bool same_stream(const Step& a, const Step& b) { return a.peer == b.peer && a.channel == b.channel; }
 
 // The next link of a chain of reductions into `to` that starts at step i.
@@ -166,6 +190,10 @@ class ArrivalFuser {
 
 }  // namespace
 
-Schedule fuse(const Schedule& schedule) { return ArrivalFuser(fold_chains(schedule)).run(); }
+Schedule fuse(const Schedule& schedule) {
+  Schedule fused = ArrivalFuser(fold_chains(schedule)).run();
+  compact_scratch(fused);
+  return fused;
+}
 
 }  // namespace tutti
