@@ -17,8 +17,20 @@ inline constexpr Rank kNoRank = -1;
 // Element types. The 16- and 8-bit floats are reduced in float32 and rounded once per reduction step.
 // f8e4m3 and f8e5m2 follow the OCP 8-bit floating point specification (e4m3 has no infinity).
 enum class DataType : std::uint8_t {
-  i8, u8, i16, u16, i32, u32, i64, u64,
-  f16, bf16, f32, f64, f8e4m3, f8e5m2,
+  i8,
+  u8,
+  i16,
+  u16,
+  i32,
+  u32,
+  i64,
+  u64,
+  f16,
+  bf16,
+  f32,
+  f64,
+  f8e4m3,
+  f8e5m2,
   boolean,  // one byte, 0 or 1; sum means "or", prod means "and"
   c64,      // complex of two f32
   c128,     // complex of two f64
@@ -26,16 +38,27 @@ enum class DataType : std::uint8_t {
 inline constexpr int kDataTypes = 17;
 
 // Size of one element in bytes.
-[[nodiscard]] std::size_t size_of(DataType type) noexcept;
+[[nodiscard]] constexpr std::size_t size_of(DataType type) noexcept {
+  constexpr unsigned char kSizes[kDataTypes] = {1, 1, 2, 2, 4, 4, 8, 8, 2, 2, 4, 8, 1, 1, 1, 8, 16};
+  return kSizes[static_cast<std::size_t>(type)];
+}
 // "f32", "bf16", ...; parse accepts these and the common aliases ("float", "half", "int", "uint8", ...).
 [[nodiscard]] std::string_view name(DataType type) noexcept;
 [[nodiscard]] std::optional<DataType> parse_data_type(std::string_view text) noexcept;
 
 enum class ReduceKind : std::uint8_t {
-  sum, prod, min, max, avg,
-  band, bor, bxor,  // integers and bool
-  land, lor, lxor,  // any real type; the result is 0 or 1
-  premul_sum,       // sum of scalar * input, the scalar of each rank being its own
+  sum,
+  prod,
+  min,
+  max,
+  avg,
+  band,
+  bor,
+  bxor,  // integers and bool
+  land,
+  lor,
+  lxor,        // any real type; the result is 0 or 1
+  premul_sum,  // sum of scalar * input, the scalar of each rank being its own
   user,
 };
 inline constexpr int kReduceKinds = 13;
@@ -49,13 +72,13 @@ struct UserFunction {
 
 struct ReduceOp {
   ReduceKind kind = ReduceKind::sum;
-  bool commutative = true;   // only a user's op may say false
-  double scalar = 1.0;       // premul_sum: this rank's factor
-  UserFunction user = {};    // kind == user
+  bool commutative = true;  // only a user's op may say false
+  double scalar = 1.0;      // premul_sum: this rank's factor
+  UserFunction user = {};   // kind == user
 
   friend bool operator==(const ReduceOp& a, const ReduceOp& b) noexcept {
-    return a.kind == b.kind && a.commutative == b.commutative && a.scalar == b.scalar &&
-           a.user.apply == b.user.apply && a.user.context == b.user.context;
+    return a.kind == b.kind && a.commutative == b.commutative && a.scalar == b.scalar && a.user.apply == b.user.apply &&
+           a.user.context == b.user.context;
   }
 };
 
@@ -65,17 +88,30 @@ struct ReduceOp {
 [[nodiscard]] bool supports(ReduceKind kind, DataType type) noexcept;
 
 enum class Collective : std::uint8_t {
-  all_reduce, reduce, broadcast,
-  all_gather, reduce_scatter, gather, scatter, all_to_all,
-  barrier, scan, exscan,
+  all_reduce,
+  reduce,
+  broadcast,
+  all_gather,
+  reduce_scatter,
+  gather,
+  scatter,
+  all_to_all,
+  barrier,
+  scan,
+  exscan,
   send_recv,  // send, recv and sendrecv: point to point between the named ranks only
 };
 inline constexpr int kCollectives = 12;
 
 [[nodiscard]] std::string_view name(Collective collective) noexcept;
 [[nodiscard]] std::optional<Collective> parse_collective(std::string_view text) noexcept;
-[[nodiscard]] bool has_root(Collective collective) noexcept;
-[[nodiscard]] bool reduces(Collective collective) noexcept;
+[[nodiscard]] constexpr bool has_root(Collective c) noexcept {
+  return c == Collective::reduce || c == Collective::broadcast || c == Collective::gather || c == Collective::scatter;
+}
+[[nodiscard]] constexpr bool reduces(Collective c) noexcept {
+  return c == Collective::all_reduce || c == Collective::reduce || c == Collective::reduce_scatter || c == Collective::scan ||
+         c == Collective::exscan;
+}
 
 enum class MemoryKind : std::uint8_t { host, pinned_host, cuda_device, symmetric };
 

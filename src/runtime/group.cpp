@@ -36,8 +36,8 @@ struct Share {
 
 Status Group::add(Communicator& communicator, const Call& call) {
   if (communicator.impl_ == nullptr) return Error(Code::invalid_argument, "a call on an empty communicator was added to a group");
-  auto request = communicator.impl_->check(call);
-  if (!request) return std::move(request.error());
+  Request request;
+  if (auto s = communicator.impl_->check(call, request); !s) return s;
   entries_.push_back({&communicator, call});
   return {};
 }
@@ -50,9 +50,9 @@ Status Group::run() {
   for (const Entry& entry : entries) {
     while (entry.communicator->impl_->async.busy()) std::this_thread::yield();
     Runner& runner = *entry.communicator->impl_->runner;
-    auto request = entry.communicator->impl_->check(entry.call);
-    if (!request) return std::move(request.error());
-    auto p = runner.prepare(*request);
+    Request request;
+    if (auto s = entry.communicator->impl_->check(entry.call, request); !s) return s;
+    auto p = runner.prepare(request);
     if (!p) return std::move(p.error());
     auto share = std::ranges::find(shares, &runner, &Share::runner);
     if (share == shares.end()) share = shares.insert(shares.end(), {.runner = &runner, .collectives = {}, .point_to_point = {}});

@@ -37,20 +37,24 @@ class Checker {
  public:
   Checker(const Call& call, Rank me, Rank ranks) : call_(call), me_(me), ranks_(ranks), sides_(sides_of(call, me)) {}
 
-  Result<Request> run() {
-    if (auto s = check_enums(); !s) return std::move(s.error());
-    if (auto s = check_ranks(); !s) return std::move(s.error());
-    if (auto s = check_counts(); !s) return std::move(s.error());
-    Request r{.collective = call_.collective, .type = call_.type, .root = has_root(call_.collective) ? call_.root : 0,
-              .count = call_.count, .op = call_.op, .input = static_cast<const std::byte*>(call_.input),
-              .output = static_cast<std::byte*>(call_.output),
-              .input_blocks = {call_.count, call_.input_counts, call_.input_displacements},
-              .output_blocks = {call_.count, call_.output_counts, call_.output_displacements},
-              .destination = call_.destination, .source = call_.source, .receive_count = call_.receive_count,
-              .algorithm = call_.algorithm};
-    if (call_.collective == Collective::barrier) r.count = r.input_blocks.uniform = r.output_blocks.uniform = 0;
-    if (auto s = check_buffers(r); !s) return std::move(s.error());
-    return r;
+  Status run(Request& r) const {
+    if (auto s = check_enums(); !s) return s;
+    if (auto s = check_ranks(); !s) return s;
+    if (auto s = check_counts(); !s) return s;
+    r.collective = call_.collective;
+    r.type = call_.type;
+    r.root = has_root(call_.collective) ? call_.root : 0;
+    r.count = call_.collective == Collective::barrier ? 0 : call_.count;
+    r.op = call_.op;
+    r.input = static_cast<const std::byte*>(call_.input);
+    r.output = static_cast<std::byte*>(call_.output);
+    r.input_blocks = {r.count, call_.input_counts, call_.input_displacements};
+    r.output_blocks = {r.count, call_.output_counts, call_.output_displacements};
+    r.destination = call_.destination;
+    r.source = call_.source;
+    r.receive_count = call_.receive_count;
+    r.algorithm = call_.algorithm;
+    return check_buffers(r);
   }
 
  private:
@@ -88,6 +92,7 @@ class Checker {
 
   Status check_side(std::string_view side, bool many, std::span<const std::uint64_t> counts,
                     std::span<const std::uint64_t> displacements) const {
+    if (counts.empty() && displacements.empty()) return check_size(side, call_.count, many ? static_cast<std::uint64_t>(ranks_) : 1);
     const auto p = static_cast<std::size_t>(ranks_);
     if (!counts.empty() && !many) return bad("{} counts were given, but the {} has one block only", side, side);
     if (!counts.empty() && counts.size() != p) return bad("{} {} counts were given for {} ranks", counts.size(), side, p);
@@ -97,7 +102,7 @@ class Checker {
     std::uint64_t sum = 0;
     for (const auto c : counts)
       if (__builtin_add_overflow(sum, c, &sum)) return bad("the {} counts add up to more than 64 bits hold", side);
-    return check_size(side, counts.empty() ? call_.count : sum, counts.empty() && many ? static_cast<std::uint64_t>(ranks_) : 1);
+    return check_size(side, sum, 1);
   }
 
   Status check_size(std::string_view side, std::uint64_t count, std::uint64_t blocks) const {
@@ -179,6 +184,6 @@ class Checker {
 
 }  // namespace
 
-Result<Request> check_call(const Call& call, Rank me, Rank ranks) { return Checker(call, me, ranks).run(); }
+Status check_call(const Call& call, Rank me, Rank ranks, Request& request) { return Checker(call, me, ranks).run(request); }
 
 }  // namespace tutti

@@ -23,7 +23,8 @@ struct Request {
   [[nodiscard]] bool equal_blocks() const noexcept { return input_blocks.counts.empty() && output_blocks.counts.empty(); }
 };
 
-// Code::invalid_argument says which argument, its value, and what is expected. The request refers to the call's spans.
-Result<Request> check_call(const Call& call, Rank me, Rank ranks);
+// Fills in the request, which refers to the call's spans. Code::invalid_argument says which argument, its value, and what is
+// expected.
+Status check_call(const Call& call, Rank me, Rank ranks, Request& request);
 
 }  // namespace tutti

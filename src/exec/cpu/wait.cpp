@@ -75,10 +75,14 @@ class Patience {
   template <class PollAll, class Streams>
   Status sleep(Streams&& streams, PollAll&& poll_all) {
     WaitSet set;
-    streams([&](Stream& stream) { stream.endpoint().begin_wait(set); });
+    sleeping_.clear();  // the last look may finish what a stream waits for; it is told to stop waiting all the same
+    streams([&](Stream& stream) {
+      stream.endpoint().begin_wait(set);
+      sleeping_.push_back(&stream);
+    });
     auto moved = poll_all();  // what came between the last look and begin_wait
     if (moved && !*moved) sleep_on(set, watch_);
-    streams([&](Stream& stream) { stream.endpoint().end_wait(); });
+    for (Stream* stream : sleeping_) stream->endpoint().end_wait();
     if (!moved) return std::move(moved.error());
     return {};
   }
@@ -88,6 +92,7 @@ class Patience {
   int idle_rounds_ = 0;
   TimePoint since_{}, checked_{};
   std::vector<Rank> awaited_;
+  std::vector<Stream*> sleeping_;
 };
 
 // A timeout says what it was waiting for.
