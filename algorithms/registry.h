@@ -32,7 +32,7 @@ struct LevelCost {
 struct Cost {
   std::uint32_t chunks_per_block = 1;  // the schedule's
   std::vector<LevelCost> levels;
-  bool exact = true;                   // false: an upper bound (groups of unequal size)
+  bool exact = true;  // false: an upper bound (groups of unequal size)
 };
 
 struct Algorithm {
@@ -41,7 +41,7 @@ struct Algorithm {
   std::string_view summary;  // one line for people
   std::string_view source;   // paper or specification
   Requirements needs;
-  bool pipelines;            // Chunking::pieces > 1 has an effect
+  bool pipelines;  // Chunking::pieces > 1 has an effect
   // One rank's schedule, in time and memory proportional to that rank's own steps.
   Schedule (*build)(Rank me, const Shape& shape, const Chunking& chunking);
   // Closed form; equal to what the verifier measures on the schedules (before passes).

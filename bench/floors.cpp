@@ -1,7 +1,8 @@
 // Two ranks on two cores: tutti's all_reduce beside the floors it stands on, in the same run and in turn.
 //
 //   flag exchange    each rank writes its cache line and waits for the other's: no call can be faster than that
-//   fused loop       both ranks' buffers mapped by both; each rank reads both inputs and writes its half of both outputs: one pass
+//   fused loop       both ranks' buffers mapped by both; each rank reads both inputs and writes its half of both outputs: one
+//   pass
 //                    over memory, which no exchange between private buffers can beat
 //
 // Inputs are rewritten by their owner before every timed call, so data really moves between the cores. Results are checked.
@@ -37,7 +38,7 @@ constexpr int kMostRounds = 200;
 
 // What both processes see.
 struct Shared {
-  Line flags[2][2];     // [rank][parity of the exchange]
+  Line flags[2][2];  // [rank][parity of the exchange]
   Line barrier[2];
   tutti::UniqueId id;
   double seconds[2];
@@ -162,17 +163,24 @@ void run(Shared& shared, float* buffers, int me, int rounds, const std::string& 
   if (me == 0) shared.id = tutti::create_unique_id().value_or_throw();
   rank.meet();
   auto comm = tutti::Communicator::create(shared.id, me, 2).value_or_throw();
-  if (me == 0) fmt::print("{:>10} {:>12} {:>12} {:>7}  {:<14} {}\n", "bytes", "tutti us", "floor us", "ratio", "floor", "algorithm");
+  if (me == 0)
+    fmt::print("{:>10} {:>12} {:>12} {:>7}  {:<14} {}\n", "bytes", "tutti us", "floor us", "ratio", "floor", "algorithm");
   nlohmann::json rows = nlohmann::json::array();
   for (const std::size_t bytes : {8u, 64u, 1024u, 4096u, 64u << 10, 1u << 20, 16u << 20, 64u << 20}) {
     const Result r = compare(rank, me, comm, bytes, rounds);
     if (me != 0) continue;
-    fmt::print("{:>10} {:>12.3f} {:>12.3f} {:>7.2f}  {:<14} {}\n", r.bytes, r.tutti_us, r.floor_us, r.tutti_us / r.floor_us, r.floor, r.algorithm);
+    fmt::print("{:>10} {:>12.3f} {:>12.3f} {:>7.2f}  {:<14} {}\n", r.bytes, r.tutti_us, r.floor_us, r.tutti_us / r.floor_us,
+               r.floor, r.algorithm);
     std::fflush(stdout);
-    rows.push_back({{"bytes", r.bytes}, {"tutti_us", r.tutti_us}, {"floor_us", r.floor_us}, {"ratio", r.tutti_us / r.floor_us},
-                    {"floor", r.floor}, {"algorithm", r.algorithm}});
+    rows.push_back({{"bytes", r.bytes},
+                    {"tutti_us", r.tutti_us},
+                    {"floor_us", r.floor_us},
+                    {"ratio", r.tutti_us / r.floor_us},
+                    {"floor", r.floor},
+                    {"algorithm", r.algorithm}});
   }
-  if (me == 0 && !json_path.empty()) std::ofstream(json_path) << nlohmann::json{{"floors", 1}, {"rounds", rounds}, {"rows", rows}}.dump(2) << "\n";
+  if (me == 0 && !json_path.empty())
+    std::ofstream(json_path) << nlohmann::json{{"floors", 1}, {"rounds", rounds}, {"rows", rows}}.dump(2) << "\n";
 }
 
 }  // namespace
@@ -185,7 +193,9 @@ int main(int argc, char** argv) {
   app.add_option("--json", json, "Write the table to this file, too");
   CLI11_PARSE(app, argc, argv);
 
-  const auto map = [](std::size_t bytes) { return mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0); };
+  const auto map = [](std::size_t bytes) {
+    return mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  };
   auto* shared = new (map(sizeof(Shared))) Shared;
   auto* buffers = static_cast<float*>(map(4 * kMostElements * sizeof(float)));
   const auto body = [&](int me) {

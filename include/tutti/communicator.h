@@ -77,10 +77,10 @@ class Work {
 };
 
 struct Options {
-  double timeout_s = 0;                // 0: TUTTI_TIMEOUT
-  std::uint64_t memory_limit = 0;      // bytes one communicator may hold for scratch and transport buffers; 0: TUTTI_MEMORY_LIMIT
-  std::string transports;              // empty: TUTTI_TRANSPORT
-  std::string algorithm;               // empty: TUTTI_ALGORITHM
+  double timeout_s = 0;            // 0: TUTTI_TIMEOUT
+  std::uint64_t memory_limit = 0;  // bytes one communicator may hold for scratch and transport buffers; 0: TUTTI_MEMORY_LIMIT
+  std::string transports = {};     // empty: TUTTI_TRANSPORT
+  std::string algorithm = {};      // empty: TUTTI_ALGORITHM
 };
 
 struct MemoryUse {
@@ -94,21 +94,28 @@ struct MemoryUse {
 template <class T>
 struct DataTypeOf;
 template <class T>
-  requires std::integral<T> && (!std::same_as<T, bool>)
-struct DataTypeOf<T> {
+requires std::integral<T> &&(!std::same_as<T, bool>)struct DataTypeOf<T> {
   static constexpr DataType value = [] {
     constexpr int row = sizeof(T) == 1 ? 0 : sizeof(T) == 2 ? 2 : sizeof(T) == 4 ? 4 : 6;
     return static_cast<DataType>(row + (std::is_unsigned_v<T> ? 1 : 0));
   }();
 };
 template <>
-struct DataTypeOf<bool> { static constexpr DataType value = DataType::boolean; };
+struct DataTypeOf<bool> {
+  static constexpr DataType value = DataType::boolean;
+};
 template <>
-struct DataTypeOf<float> { static constexpr DataType value = DataType::f32; };
+struct DataTypeOf<float> {
+  static constexpr DataType value = DataType::f32;
+};
 template <>
-struct DataTypeOf<double> { static constexpr DataType value = DataType::f64; };
+struct DataTypeOf<double> {
+  static constexpr DataType value = DataType::f64;
+};
 template <>
-struct DataTypeOf<std::byte> { static constexpr DataType value = DataType::u8; };
+struct DataTypeOf<std::byte> {
+  static constexpr DataType value = DataType::u8;
+};
 
 class Communicator {
  public:
@@ -149,22 +156,33 @@ class Communicator {
   }
   template <class T>
   Status broadcast(std::span<T> data, Rank root) {
-    return run({.collective = Collective::broadcast, .input = data.data(), .output = data.data(), .count = data.size(),
-                .type = DataTypeOf<T>::value, .root = root});
+    return run({.collective = Collective::broadcast,
+                .input = data.data(),
+                .output = data.data(),
+                .count = data.size(),
+                .type = DataTypeOf<T>::value,
+                .root = root});
   }
   // output holds size() blocks of input.size() elements.
   template <class T>
   Status all_gather(std::span<const T> input, std::span<T> output) {
     if (output.size() != input.size() * ranks()) return sizes_differ("all_gather", input.size() * ranks(), output.size());
-    return run({.collective = Collective::all_gather, .input = input.data(), .output = output.data(), .count = input.size(),
+    return run({.collective = Collective::all_gather,
+                .input = input.data(),
+                .output = output.data(),
+                .count = input.size(),
                 .type = DataTypeOf<T>::value});
   }
   // counts[r] elements of rank r, one after the other in output.
   template <class T>
   Status all_gatherv(std::span<const T> input, std::span<T> output, std::span<const std::uint64_t> counts) {
     if (auto s = check_v("all_gatherv", input.size(), output.size(), counts); !s) return s;
-    return run({.collective = Collective::all_gather, .input = input.data(), .output = output.data(), .count = input.size(),
-                .type = DataTypeOf<T>::value, .output_counts = counts});
+    return run({.collective = Collective::all_gather,
+                .input = input.data(),
+                .output = output.data(),
+                .count = input.size(),
+                .type = DataTypeOf<T>::value,
+                .output_counts = counts});
   }
   template <class T>
   Status reduce_scatter(std::span<const T> input, std::span<T> output, const ReduceOp& op = {}) {
@@ -183,42 +201,67 @@ class Communicator {
   Status gather(std::span<const T> input, std::span<T> output, Rank root) {
     if (rank() == root && output.size() != input.size() * ranks())
       return sizes_differ("gather", input.size() * ranks(), output.size());
-    return run({.collective = Collective::gather, .input = input.data(), .output = output.data(), .count = input.size(),
-                .type = DataTypeOf<T>::value, .root = root});
+    return run({.collective = Collective::gather,
+                .input = input.data(),
+                .output = output.data(),
+                .count = input.size(),
+                .type = DataTypeOf<T>::value,
+                .root = root});
   }
   template <class T>
   Status gatherv(std::span<const T> input, std::span<T> output, std::span<const std::uint64_t> counts, Rank root) {
     if (auto s = check_v("gatherv", input.size(), rank() == root ? output.size() : total(counts), counts); !s) return s;
-    return run({.collective = Collective::gather, .input = input.data(), .output = output.data(), .count = input.size(),
-                .type = DataTypeOf<T>::value, .root = root, .output_counts = counts});
+    return run({.collective = Collective::gather,
+                .input = input.data(),
+                .output = output.data(),
+                .count = input.size(),
+                .type = DataTypeOf<T>::value,
+                .root = root,
+                .output_counts = counts});
   }
   template <class T>
   Status scatter(std::span<const T> input, std::span<T> output, Rank root) {
     if (rank() == root && input.size() != output.size() * ranks())
       return sizes_differ("scatter", output.size() * ranks(), input.size());
-    return run({.collective = Collective::scatter, .input = input.data(), .output = output.data(), .count = output.size(),
-                .type = DataTypeOf<T>::value, .root = root});
+    return run({.collective = Collective::scatter,
+                .input = input.data(),
+                .output = output.data(),
+                .count = output.size(),
+                .type = DataTypeOf<T>::value,
+                .root = root});
   }
   template <class T>
   Status scatterv(std::span<const T> input, std::span<T> output, std::span<const std::uint64_t> counts, Rank root) {
     if (auto s = check_v("scatterv", output.size(), rank() == root ? input.size() : total(counts), counts); !s) return s;
-    return run({.collective = Collective::scatter, .input = input.data(), .output = output.data(), .count = output.size(),
-                .type = DataTypeOf<T>::value, .root = root, .input_counts = counts});
+    return run({.collective = Collective::scatter,
+                .input = input.data(),
+                .output = output.data(),
+                .count = output.size(),
+                .type = DataTypeOf<T>::value,
+                .root = root,
+                .input_counts = counts});
   }
   template <class T>
   Status all_to_all(std::span<const T> input, std::span<T> output) {
     if (input.size() != output.size() || input.size() % ranks() != 0)
       return sizes_differ("all_to_all (equal, multiples of the number of ranks)", input.size(), output.size());
-    return run({.collective = Collective::all_to_all, .input = input.data(), .output = output.data(),
-                .count = input.size() / ranks(), .type = DataTypeOf<T>::value});
+    return run({.collective = Collective::all_to_all,
+                .input = input.data(),
+                .output = output.data(),
+                .count = input.size() / ranks(),
+                .type = DataTypeOf<T>::value});
   }
   template <class T>
   Status all_to_allv(std::span<const T> input, std::span<const std::uint64_t> input_counts, std::span<T> output,
                      std::span<const std::uint64_t> output_counts) {
     if (total(input_counts) != input.size()) return sizes_differ("all_to_allv input", total(input_counts), input.size());
     if (total(output_counts) != output.size()) return sizes_differ("all_to_allv output", total(output_counts), output.size());
-    return run({.collective = Collective::all_to_all, .input = input.data(), .output = output.data(), .type = DataTypeOf<T>::value,
-                .input_counts = input_counts, .output_counts = output_counts});
+    return run({.collective = Collective::all_to_all,
+                .input = input.data(),
+                .output = output.data(),
+                .type = DataTypeOf<T>::value,
+                .input_counts = input_counts,
+                .output_counts = output_counts});
   }
   template <class T>
   Status scan(std::span<const T> input, std::span<T> output, const ReduceOp& op = {}) {
@@ -235,18 +278,30 @@ class Communicator {
   // Point to point: counts and types of the two sides must be equal. May complete before or after the peer has received.
   template <class T>
   Status send(std::span<const T> data, Rank destination) {
-    return run({.collective = Collective::send_recv, .input = data.data(), .count = data.size(), .type = DataTypeOf<T>::value,
+    return run({.collective = Collective::send_recv,
+                .input = data.data(),
+                .count = data.size(),
+                .type = DataTypeOf<T>::value,
                 .destination = destination});
   }
   template <class T>
   Status recv(std::span<T> data, Rank source) {
-    return run({.collective = Collective::send_recv, .output = data.data(), .type = DataTypeOf<T>::value, .source = source,
+    return run({.collective = Collective::send_recv,
+                .output = data.data(),
+                .type = DataTypeOf<T>::value,
+                .source = source,
                 .receive_count = data.size()});
   }
   template <class T>
   Status sendrecv(std::span<const T> data, Rank destination, std::span<T> received, Rank source) {
-    return run({.collective = Collective::send_recv, .input = data.data(), .output = received.data(), .count = data.size(),
-                .type = DataTypeOf<T>::value, .destination = destination, .source = source, .receive_count = received.size()});
+    return run({.collective = Collective::send_recv,
+                .input = data.data(),
+                .output = received.data(),
+                .count = data.size(),
+                .type = DataTypeOf<T>::value,
+                .destination = destination,
+                .source = source,
+                .receive_count = received.size()});
   }
 
   // --- more communicators; collective over this one ---

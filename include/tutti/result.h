@@ -23,25 +23,24 @@
 namespace tutti {
 
 enum class Code : std::uint8_t {
-  invalid_argument,   // the caller passed something that cannot be meant
-  mismatch,           // ranks disagree about the call they are in
-  unsupported,        // meant, but not offered here
-  timeout,            // a deadline passed
-  peer_lost,          // a peer died or closed its connection
-  aborted,            // this communicator was aborted, here or by a peer
-  unauthenticated,    // the other side does not know the secret
-  protocol,           // bytes that do not parse
-  resource,           // memory, files, sockets: the system said no
-  environment,        // launcher variables or configuration are missing or malformed
-  internal,           // a bug in tutti
+  invalid_argument,  // the caller passed something that cannot be meant
+  mismatch,          // ranks disagree about the call they are in
+  unsupported,       // meant, but not offered here
+  timeout,           // a deadline passed
+  peer_lost,         // a peer died or closed its connection
+  aborted,           // this communicator was aborted, here or by a peer
+  unauthenticated,   // the other side does not know the secret
+  protocol,          // bytes that do not parse
+  resource,          // memory, files, sockets: the system said no
+  environment,       // launcher variables or configuration are missing or malformed
+  internal,          // a bug in tutti
 };
 [[nodiscard]] std::string_view name(Code code) noexcept;
 
 // One link of the chain of causes. Cheap to move, allocated only when something failed.
 class Error {
  public:
-  Error(Code code, std::string message, Rank peer = kNoRank,
-        std::source_location where = std::source_location::current());
+  Error(Code code, std::string message, Rank peer = kNoRank, std::source_location where = std::source_location::current());
 
   [[nodiscard]] Code code() const noexcept { return node_->code; }
   // The rank at fault, or kNoRank where none is known.
@@ -50,8 +49,7 @@ class Error {
   // All messages, outermost first, joined by " <- ".
   [[nodiscard]] std::string to_string() const;
   // The same error seen from further out; code and peer are kept.
-  [[nodiscard]] Error because(std::string context,
-                              std::source_location where = std::source_location::current()) &&;
+  [[nodiscard]] Error because(std::string context, std::source_location where = std::source_location::current()) &&;
   [[nodiscard]] Error clone() const;
   [[nodiscard]] std::source_location where() const noexcept { return node_->where; }
 
@@ -86,8 +84,8 @@ class Failure : public std::runtime_error {
 template <class T>
 class [[nodiscard]] Result {
  public:
-  Result(T value) : value_(std::move(value)) {}          // NOLINT(google-explicit-constructor)
-  Result(Error error) : error_(std::move(error)) {}      // NOLINT(google-explicit-constructor)
+  Result(T value) : value_(std::move(value)) {}      // NOLINT(google-explicit-constructor)
+  Result(Error error) : error_(std::move(error)) {}  // NOLINT(google-explicit-constructor)
 
   [[nodiscard]] explicit operator bool() const noexcept { return value_.has_value(); }
   [[nodiscard]] T& operator*() & { return *value_; }

@@ -11,8 +11,8 @@
 //   all_gather, gather                   C              p*C            block r = what rank r contributes
 //   reduce_scatter, scatter              p*C            C              block r = what rank r ends up with
 //   all_to_all                           p*C            p*C            input block d goes to rank d, output block s came from s
-//   barrier                              1              1              one chunk of zero bytes: a barrier is an all_reduce of nothing
-//   send_recv                            C              C              (per peer: see algorithms/send_recv)
+//   barrier                              1              1              one chunk of zero bytes: a barrier is an all_reduce of
+//   nothing send_recv                            C              C              (per peer: see algorithms/send_recv)
 //
 // The input of `gather` exists everywhere, its output only at the root, and so on as in MPI; a schedule must not
 // touch what does not exist. In scatter the input, in broadcast the input exists at the root only.
@@ -57,11 +57,11 @@ enum class StepKind : std::uint8_t {
 
 struct Step {
   StepKind kind = StepKind::copy;
-  bool from_is_left = false;     // reduce: `from` comes before `to` in rank order; recv_reduce: `from` before the arrival
-  std::uint16_t channel = 0;     // send, recv: an independent FIFO stream between two ranks
-  Rank peer = kNoRank;           // send, recv
-  Slice from = {};               // send, reduce, copy
-  Slice to = {};                 // recv, reduce, copy, fold
+  bool from_is_left = false;        // reduce: `from` comes before `to` in rank order; recv_reduce: `from` before the arrival
+  std::uint16_t channel = 0;        // send, recv: an independent FIFO stream between two ranks
+  Rank peer = kNoRank;              // send, recv
+  Slice from = {};                  // send, reduce, copy
+  Slice to = {};                    // recv, reduce, copy, fold
   std::uint32_t operand_begin = 0;  // fold: operands in [operand_begin, operand_end) of Schedule::operands
   std::uint32_t operand_end = 0;
 
@@ -174,7 +174,7 @@ class Builder {
   bool shares_input_ = false;   // input() names a part of the output, starting at chunk shared_at_
   bool shares_output_ = false;  // output() names a part of the input
   std::uint32_t shared_at_ = 0;
-  Slice saved_input_;           // all_to_all in place
+  Slice saved_input_;  // all_to_all in place
   bool saves_input_ = false;
   Schedule schedule_;
 };
@@ -189,8 +189,8 @@ using Place = std::vector<Slice>;
 void embed(Builder& outer, const Schedule& inner, std::span<const Rank> members, const Place& input, const Place& output,
            std::uint16_t first_channel = 0);
 // The same with members given by a function, for members that need no list.
-void embed(Builder& outer, const Schedule& inner, const std::function<Rank(Rank)>& member, const Place& input, const Place& output,
-           std::uint16_t first_channel = 0);
+void embed(Builder& outer, const Schedule& inner, const std::function<Rank(Rank)>& member, const Place& input,
+           const Place& output, std::uint16_t first_channel = 0);
 inline Rank same_rank(Rank rank) noexcept { return rank; }  // members: all ranks
 
 // Fills in the dependencies from slice overlap in program order: what Builder::finish does; for schedules changed or loaded.

@@ -53,8 +53,8 @@ class Consumer {
 };
 
 struct Sink {
-  std::byte* data = nullptr;     // used when consumer is null
-  std::size_t size = 0;          // exact size of the expected message; may be 0
+  std::byte* data = nullptr;  // used when consumer is null
+  std::size_t size = 0;       // exact size of the expected message; may be 0
   Consumer* consumer = nullptr;
 };
 
@@ -84,7 +84,7 @@ class Endpoint {
   struct Progress {
     std::uint32_t sends = 0;  // posted sends finished by this call (oldest first), not counting those that post_* finished
     std::uint32_t recvs = 0;
-    bool moved = false;       // anything happened at all (bytes, handshake)
+    bool moved = false;  // anything happened at all (bytes, handshake)
   };
   // Moves whatever can move, without waiting. Errors are final for the endpoint; they carry the peer.
   virtual Result<Progress> poll() = 0;
@@ -102,16 +102,16 @@ class Endpoint {
 };
 
 struct Capabilities {
-  double latency_us = 0;          // one small message, one way, both sides polling: a first guess, calibration refines it
-  double bandwidth_gbps = 0;      // gigabytes per second, one direction, large messages
-  std::size_t inline_bytes = 0;   // up to this a message costs one latency
-  std::string detail;             // for people: "interface eth0 10.0.0.1", "CMA permitted"
+  double latency_us = 0;         // one small message, one way, both sides polling: a first guess, calibration refines it
+  double bandwidth_gbps = 0;     // gigabytes per second, one direction, large messages
+  std::size_t inline_bytes = 0;  // up to this a message costs one latency
+  std::string detail;            // for people: "interface eth0 10.0.0.1", "CMA permitted"
 };
 
 struct ConnectRequest {
-  Rank me = 0;                    // numbers in errors; the higher rank connects, the lower accepts
+  Rank me = 0;  // numbers in errors; the higher rank connects, the lower accepts
   Rank peer = 0;
-  std::uint64_t stream = 0;       // both sides pass the same number; unique per (communicator, channel)
+  std::uint64_t stream = 0;             // both sides pass the same number; unique per (communicator, channel)
   std::vector<std::byte> peer_address;  // what the peer's listen() returned
 };
 
@@ -142,8 +142,8 @@ struct Secret {
 struct TransportOptions {
   Secret secret;
   Rank rank = 0;
-  Rank local_ranks = 1;           // how many ranks share this host, for sizing
-  std::string interface;          // tcp: interface list as in TUTTI_INTERFACE
+  Rank local_ranks = 1;   // how many ranks share this host, for sizing
+  std::string interface;  // tcp: interface list as in TUTTI_INTERFACE
   std::size_t shm_bytes = 8u << 20;
   int tcp_sockets = 2;
   bool cma = true;

@@ -26,7 +26,9 @@ void run(bool markdown) {
       fmt::print("| `{}` | {} | {} |\n", row.name, shown(row), row.help);
     else
       fmt::print("{:<20} {:<28} {}{}\n", row.name, shown(row), row.help,
-                 config && config->is_set(row.var) ? fmt::format(" [now: {}]", row.var == Var::secret ? "set" : config->text(row.var)) : "");
+                 config && config->is_set(row.var)
+                     ? fmt::format(" [now: {}]", row.var == Var::secret ? "set" : config->text(row.var))
+                     : "");
   }
   if (!markdown && !config) leave(config.error());
 }

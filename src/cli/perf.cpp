@@ -83,7 +83,8 @@ Result<PerfPlan> parse(const PerfOptions& o) {
   const auto op = parse_reduce_kind(o.op);
   if (!op || *op == ReduceKind::user) {
     std::string known;
-    for (int k = 0; k < static_cast<int>(ReduceKind::user); ++k) known += fmt::format("{}{}", k > 0 ? ", " : "", name(static_cast<ReduceKind>(k)));
+    for (int k = 0; k < static_cast<int>(ReduceKind::user); ++k)
+      known += fmt::format("{}{}", k > 0 ? ", " : "", name(static_cast<ReduceKind>(k)));
     return bad(fmt::format("--op \"{}\" is not an operator; there are {}", o.op, known));
   }
   if (!supports(*op, *type)) return bad(fmt::format("--op {} is not defined for --type {}", o.op, o.type));
@@ -98,13 +99,18 @@ Result<PerfPlan> parse(const PerfOptions& o) {
 // Runs one collective at one size.
 class Measurement {
  public:
-  Measurement(Communicator& comm, const PerfOptions& o, const PerfCase& c, std::uint64_t bytes) : comm_(comm), options_(o), case_(c), bytes_(bytes) {}
+  Measurement(Communicator& comm, const PerfOptions& o, const PerfCase& c, std::uint64_t bytes)
+      : comm_(comm), options_(o), case_(c), bytes_(bytes) {}
 
   Result<Timing> run(bool in_place) {
     const std::size_t size = size_of(case_.type);
     std::vector<std::byte> input(case_.input_count() * size), output;
     fill_input(case_, input.data());
-    Call call{.collective = case_.collective, .count = case_.count, .type = case_.type, .op = case_.op, .root = case_.root,
+    Call call{.collective = case_.collective,
+              .count = case_.count,
+              .type = case_.type,
+              .op = case_.op,
+              .root = case_.root,
               .algorithm = case_.collective == Collective::send_recv ? "" : std::string_view(options_.algorithm)};
     if (case_.collective == Collective::send_recv) {
       call.destination = (case_.me + 1) % case_.ranks;
@@ -148,7 +154,8 @@ class Measurement {
     call.output = output.data();
   }
 
-  Result<Timing> finish(double seconds, Call& call, bool in_place, std::vector<std::byte>& input, std::vector<std::byte>& output) {
+  Result<Timing> finish(double seconds, Call& call, bool in_place, std::vector<std::byte>& input,
+                        std::vector<std::byte>& output) {
     Timing t;
     if (options_.check) {  // once more, on fresh data: in place the loop has reduced its own results
       fill_input(case_, input.data());
@@ -174,21 +181,16 @@ class Measurement {
 
 class Table {
  public:
-  Table(const Communicator& comm, const PerfOptions& o) : enabled_(comm.rank() == 0) {
-    if (!enabled_) return;
-    fmt::print("# tutti perf: {} ranks, launcher {}, transports {}, {} iterations after {} to warm up, times are the slowest rank's mean\n", comm.size(),
-               comm.launcher().empty() ? "none" : comm.launcher(), comm.transports(), o.iterations, o.warmup);
-    fmt::print("# {:<14} {:>11} {:>11} {:>6} {:>10} {:>4}   {:^39}   {:^39}\n", "", "", "", "", "", "", "out of place", "in place");
-    fmt::print("# {:<14} {:>11} {:>11} {:>6} {:>10} {:>4}  {:>11} {:>9} {:>9} {:>7}   {:>11} {:>9} {:>9} {:>7}  {}\n", "collective", "size B",
-               "count", "type", "op", "root", "time us", "algbw", "busbw", "wrong", "time us", "algbw", "busbw", "wrong", "algorithm, transport");
-  }
+  Table(const Communicator& comm, const PerfOptions& o) : comm_(comm), options_(o), enabled_(comm.rank() == 0) {}
 
-  void add(const Row& r, const PerfOptions& o) {
+  void add(const Row& r) {
+    if (enabled_ && rows_.empty()) head();
     rows_.push_back(r);
     if (!enabled_) return;
+    const PerfOptions& o = options_;
     fmt::print("  {:<14} {:>11} {:>11} {:>6} {:>10} {:>4}  {}   {}  {}, {}\n", name(r.collective), r.bytes, r.count, o.type,
-               reduces(r.collective) ? o.op : "-", has_root(r.collective) ? std::to_string(o.root) : "-", cells(r.out_of_place, o.check),
-               cells(r.in_place, o.check), r.algorithm, r.transport);
+               reduces(r.collective) ? o.op : "-", has_root(r.collective) ? std::to_string(o.root) : "-",
+               cells(r.out_of_place, o.check), cells(r.in_place, o.check), r.algorithm, r.transport);
     std::fflush(stdout);
   }
 
@@ -198,8 +200,9 @@ class Table {
     return sum;
   }
 
-  [[nodiscard]] std::string json(const Communicator& comm, const PerfOptions& o) const {
+  [[nodiscard]] std::string json() const {
     using nlohmann::json;
+    const PerfOptions& o = options_;
     const auto side = [&](const std::optional<Timing>& t) -> json {
       if (!t) return nullptr;
       json j{{"time_us", t->time_us}, {"algbw_gbps", t->algbw}, {"busbw_gbps", t->busbw}};
@@ -208,19 +211,44 @@ class Table {
     };
     json rows = json::array();
     for (const Row& r : rows_)
-      rows.push_back({{"collective", name(r.collective)}, {"bytes", r.bytes}, {"count", r.count}, {"type", o.type}, {"op", o.op},
-                      {"root", o.root}, {"out_of_place", side(r.out_of_place)}, {"in_place", side(r.in_place)},
-                      {"algorithm", r.algorithm}, {"transport", r.transport}});
-    return json{{"tutti_perf", 1}, {"ranks", comm.size()}, {"launcher", comm.launcher()}, {"iterations", o.iterations},
+      rows.push_back({{"collective", name(r.collective)},
+                      {"bytes", r.bytes},
+                      {"count", r.count},
+                      {"type", o.type},
+                      {"op", o.op},
+                      {"root", o.root},
+                      {"out_of_place", side(r.out_of_place)},
+                      {"in_place", side(r.in_place)},
+                      {"algorithm", r.algorithm},
+                      {"transport", r.transport}});
+    return json{{"tutti_perf", 1},    {"ranks", comm_.size()}, {"launcher", comm_.launcher()}, {"iterations", o.iterations},
                 {"warmup", o.warmup}, {"rows", rows}}
-               .dump(2) + "\n";
+               .dump(2) +
+           "\n";
   }
 
  private:
+  // Not before the first row: a call that is refused leaves no table.
+  void head() const {
+    fmt::print(
+        "# tutti perf: {} ranks, launcher {}, transports {}, {} iterations after {} to warm up, times are the slowest rank's "
+        "mean\n",
+        comm_.size(), comm_.launcher().empty() ? "none" : comm_.launcher(), comm_.transports(), options_.iterations,
+        options_.warmup);
+    fmt::print("# {:<14} {:>11} {:>11} {:>6} {:>10} {:>4}   {:^39}   {:^39}\n", "", "", "", "", "", "", "out of place",
+               "in place");
+    fmt::print("# {:<14} {:>11} {:>11} {:>6} {:>10} {:>4}  {:>11} {:>9} {:>9} {:>7}   {:>11} {:>9} {:>9} {:>7}  {}\n",
+               "collective", "size B", "count", "type", "op", "root", "time us", "algbw", "busbw", "wrong", "time us", "algbw",
+               "busbw", "wrong", "algorithm, transport");
+  }
+
   static std::string cells(const std::optional<Timing>& t, bool check) {
     if (!t) return fmt::format("{:>11} {:>9} {:>9} {:>7}", "-", "-", "-", "-");
-    return fmt::format("{:>11.2f} {:>9.3f} {:>9.3f} {:>7}", t->time_us, t->algbw, t->busbw, check ? std::to_string(t->wrong) : "-");
+    return fmt::format("{:>11.2f} {:>9.3f} {:>9.3f} {:>7}", t->time_us, t->algbw, t->busbw,
+                       check ? std::to_string(t->wrong) : "-");
   }
+  const Communicator& comm_;
+  const PerfOptions& options_;
   bool enabled_;
   std::vector<Row> rows_;
 };
@@ -248,12 +276,22 @@ Status measure_all(Communicator& comm, const PerfOptions& o, const PerfPlan& pla
     if (collective == Collective::send_recv && comm.size() == 1 && plan.collectives.size() > 1) continue;
     for (const std::uint64_t size : plan.sizes) {
       progress.step(collective, size);
-      PerfCase c{.collective = collective, .type = plan.type, .op = plan.op, .root = has_root(collective) ? o.root : 0, .me = comm.rank(), .ranks = comm.size()};
+      PerfCase c{.collective = collective,
+                 .type = plan.type,
+                 .op = plan.op,
+                 .root = has_root(collective) ? o.root : 0,
+                 .me = comm.rank(),
+                 .ranks = comm.size()};
       const auto blocks = has_blocks(collective) ? static_cast<std::uint64_t>(comm.size()) : 1;
       const auto elements = size / size_of(plan.type);
       c.count = collective == Collective::barrier ? 0 : elements == 0 ? 0 : std::max<std::uint64_t>(1, elements / blocks);
-      Row row{.collective = collective, .bytes = c.count * blocks * size_of(plan.type), .count = c.count, .out_of_place = {}, .in_place = {},
-              .algorithm = "", .transport = comm.transports()};
+      Row row{.collective = collective,
+              .bytes = c.count * blocks * size_of(plan.type),
+              .count = c.count,
+              .out_of_place = {},
+              .in_place = {},
+              .algorithm = "",
+              .transport = comm.transports()};
       Measurement m(comm, o, c, row.bytes);
       const bool never_in_place = collective == Collective::barrier || collective == Collective::send_recv;
       if (!o.in_place_only || never_in_place) {
@@ -267,7 +305,7 @@ Status measure_all(Communicator& comm, const PerfOptions& o, const PerfPlan& pla
         row.in_place = *t;
       }
       row.algorithm = m.algorithm();
-      table.add(row, o);
+      table.add(row);
       if (collective == Collective::barrier) break;
     }
   }
@@ -279,10 +317,11 @@ void run(const PerfOptions& o) {
   if (!plan) leave(plan.error());
   auto comm = Communicator::from_environment({.transports = o.transport, .algorithm = {}});
   if (!comm) leave(comm.error());
-  if (o.root < 0 || o.root >= comm->size()) leave(fmt::format("--root {}: there are ranks 0 to {}", o.root, comm->size() - 1), kExitUsage);
+  if (o.root < 0 || o.root >= comm->size())
+    leave(fmt::format("--root {}: there are ranks 0 to {}", o.root, comm->size() - 1), kExitUsage);
   Table table(*comm, o);
   if (auto s = measure_all(*comm, o, *plan, table); !s) leave(s.error());
-  if (!o.json.empty() && comm->rank() == 0) write_file(o.json, table.json(*comm, o));
+  if (!o.json.empty() && comm->rank() == 0) write_file(o.json, table.json());
   if (table.wrong() > 0) leave(fmt::format("{} wrong values", table.wrong()), kExitFailed);
 }
 
@@ -290,7 +329,8 @@ void run(const PerfOptions& o) {
 
 void add_perf_command(CLI::App& app) {
   auto o = std::make_shared<PerfOptions>();
-  auto* command = app.add_subcommand("perf", "Measures collectives and checks every result. Start it under mpirun, srun, torchrun, ...");
+  auto* command =
+      app.add_subcommand("perf", "Measures collectives and checks every result. Start it under mpirun, srun, torchrun, ...");
   command->add_option("collective", o->collective, "all_reduce, all_gather, ..., or all")->required();
   command->add_option("--min-bytes", o->min_bytes, "Smallest size of the larger side: 8, 64K, 1M (default 8)");
   command->add_option("--max-bytes", o->max_bytes, "Largest size (default 4M)");

@@ -27,24 +27,46 @@ struct FloatFormat {
 std::uint64_t encode(unsigned value, FloatFormat f) {
   if (value == 0) return 0;
   const int exponent = std::bit_width(value) - 1;
-  const std::uint64_t mantissa = (std::uint64_t{value} << f.mantissa_bits >> exponent) & ((std::uint64_t{1} << f.mantissa_bits) - 1);
+  const std::uint64_t mantissa =
+      (std::uint64_t{value} << f.mantissa_bits >> exponent) & ((std::uint64_t{1} << f.mantissa_bits) - 1);
   return static_cast<std::uint64_t>(exponent + f.bias) << f.mantissa_bits | mantissa;
 }
 
 void store(DataType type, unsigned value, std::byte* to) {
   std::uint64_t bits = value;
   switch (type) {
-    case DataType::i8: case DataType::u8: case DataType::i16: case DataType::u16:
-    case DataType::i32: case DataType::u32: case DataType::i64: case DataType::u64: break;
-    case DataType::boolean: bits = value != 0; break;
-    case DataType::f16: bits = encode(value, {10, 15}); break;
-    case DataType::bf16: bits = encode(value, {7, 127}); break;
+    case DataType::i8:
+    case DataType::u8:
+    case DataType::i16:
+    case DataType::u16:
+    case DataType::i32:
+    case DataType::u32:
+    case DataType::i64:
+    case DataType::u64:
+      break;
+    case DataType::boolean:
+      bits = value != 0;
+      break;
+    case DataType::f16:
+      bits = encode(value, {10, 15});
+      break;
+    case DataType::bf16:
+      bits = encode(value, {7, 127});
+      break;
     case DataType::c64:
-    case DataType::f32: bits = encode(value, {23, 127}); break;
+    case DataType::f32:
+      bits = encode(value, {23, 127});
+      break;
     case DataType::c128:
-    case DataType::f64: bits = encode(value, {52, 1023}); break;
-    case DataType::f8e4m3: bits = encode(value, {3, 7}); break;
-    case DataType::f8e5m2: bits = encode(value, {2, 15}); break;
+    case DataType::f64:
+      bits = encode(value, {52, 1023});
+      break;
+    case DataType::f8e4m3:
+      bits = encode(value, {3, 7});
+      break;
+    case DataType::f8e5m2:
+      bits = encode(value, {2, 15});
+      break;
   }
   std::memset(to, 0, size_of(type));  // imaginary parts are 0
   std::memcpy(to, &bits, std::min<std::size_t>(size_of(type), 8));
@@ -80,18 +102,25 @@ void expect(const PerfCase& c, std::uint64_t begin, std::uint64_t n, std::vector
   const std::uint64_t block = c.count == 0 ? 0 : begin / c.count, within = c.count == 0 ? 0 : begin % c.count;
   const auto mine = static_cast<std::uint64_t>(c.me);
   switch (c.collective) {
-    case Collective::broadcast: return generate(c, c.root, begin, n, tile.data());
-    case Collective::scatter: return generate(c, c.root, mine * c.count + begin, n, tile.data());
+    case Collective::broadcast:
+      return generate(c, c.root, begin, n, tile.data());
+    case Collective::scatter:
+      return generate(c, c.root, mine * c.count + begin, n, tile.data());
     case Collective::all_gather:
-    case Collective::gather: return generate(c, static_cast<Rank>(block), within, n, tile.data());
-    case Collective::all_to_all: return generate(c, static_cast<Rank>(block), mine * c.count + within, n, tile.data());
-    case Collective::send_recv: return generate(c, (c.me + c.ranks - 1) % c.ranks, begin, n, tile.data());
-    case Collective::barrier: return;
+    case Collective::gather:
+      return generate(c, static_cast<Rank>(block), within, n, tile.data());
+    case Collective::all_to_all:
+      return generate(c, static_cast<Rank>(block), mine * c.count + within, n, tile.data());
+    case Collective::send_recv:
+      return generate(c, (c.me + c.ranks - 1) % c.ranks, begin, n, tile.data());
+    case Collective::barrier:
+      return;
     case Collective::all_reduce:
     case Collective::reduce:
     case Collective::reduce_scatter:
     case Collective::scan:
-    case Collective::exscan: break;
+    case Collective::exscan:
+      break;
   }
   const Rank until = c.collective == Collective::scan ? c.me + 1 : c.collective == Collective::exscan ? c.me : c.ranks;
   const std::uint64_t from = c.collective == Collective::reduce_scatter ? mine * c.count + begin : begin;
@@ -110,13 +139,15 @@ void expect(const PerfCase& c, std::uint64_t begin, std::uint64_t n, std::vector
 }  // namespace
 
 std::uint64_t PerfCase::input_count() const {
-  const bool many = collective == Collective::reduce_scatter || collective == Collective::scatter || collective == Collective::all_to_all;
+  const bool many =
+      collective == Collective::reduce_scatter || collective == Collective::scatter || collective == Collective::all_to_all;
   const bool none = (collective == Collective::scatter || collective == Collective::broadcast) && me != root;
   return none ? 0 : many ? count * static_cast<std::uint64_t>(ranks) : count;
 }
 
 std::uint64_t PerfCase::output_count() const {
-  const bool many = collective == Collective::all_gather || collective == Collective::gather || collective == Collective::all_to_all;
+  const bool many =
+      collective == Collective::all_gather || collective == Collective::gather || collective == Collective::all_to_all;
   const bool none = ((collective == Collective::gather || collective == Collective::reduce) && me != root) ||
                     (collective == Collective::exscan && me == 0);
   return none ? 0 : many ? count * static_cast<std::uint64_t>(ranks) : count;

@@ -14,7 +14,7 @@ struct PerfCase {
   std::uint64_t count = 0;  // elements of a block
   Rank me = 0, ranks = 1;
 
-  [[nodiscard]] std::uint64_t input_count() const;   // 0 where this rank has none
+  [[nodiscard]] std::uint64_t input_count() const;  // 0 where this rank has none
   [[nodiscard]] std::uint64_t output_count() const;
 };
 

@@ -11,7 +11,8 @@ namespace tutti {
          c == Collective::all_to_all;
 }
 
-// busbw = algbw * this: the share of the bytes that must cross each rank's link, whatever the algorithm (nccl-tests, PERFORMANCE.md).
+// busbw = algbw * this: the share of the bytes that must cross each rank's link, whatever the algorithm (nccl-tests,
+// PERFORMANCE.md).
 [[nodiscard]] constexpr double bus_factor(Collective c, Rank ranks) noexcept {
   const double p = ranks;
   if (c == Collective::all_reduce) return 2 * (p - 1) / p;

@@ -18,18 +18,21 @@ constexpr std::array kTable{
     ConfigRow{Var::size, "TUTTI_SIZE", Kind::integer, "", "", "Number of ranks, when no launcher says it."},
     ConfigRow{Var::rendezvous, "TUTTI_RENDEZVOUS", Kind::text, "", "",
               "host:port where rank 0 waits for the others to register ([address]:port for IPv6)."},
-    ConfigRow{Var::secret, "TUTTI_SECRET", Kind::text, "", "",
-              "Any text known to this job's ranks only; connections prove that they know it. Launchers with a key-value store make a "
-              "random one by themselves."},
-    ConfigRow{Var::interface, "TUTTI_INTERFACE", Kind::text, "", "",
-              "Network interfaces to use: names or prefixes separated by commas, =name exact, ^name excluded, or an address or subnet "
-              "(10.0.0.0/8)."},
+    ConfigRow{
+        Var::secret, "TUTTI_SECRET", Kind::text, "", "",
+        "Any text known to this job's ranks only; connections prove that they know it. Launchers with a key-value store make a "
+        "random one by themselves."},
+    ConfigRow{
+        Var::interface, "TUTTI_INTERFACE", Kind::text, "", "",
+        "Network interfaces to use: names or prefixes separated by commas, =name exact, ^name excluded, or an address or subnet "
+        "(10.0.0.0/8)."},
     ConfigRow{Var::transport, "TUTTI_TRANSPORT", Kind::text, "", "",
               "Transports that may be used, separated by commas (shm,tcp); ^name excludes one."},
     ConfigRow{Var::algorithm, "TUTTI_ALGORITHM", Kind::text, "", "",
               "Forces algorithms: name, or collective:name, separated by commas (all_reduce:ring,broadcast:binomial)."},
-    ConfigRow{Var::timeout, "TUTTI_TIMEOUT", Kind::seconds, "300", "",
-              "Seconds that a call, or the start, may wait for other ranks before it fails with the name of the rank waited for."},
+    ConfigRow{
+        Var::timeout, "TUTTI_TIMEOUT", Kind::seconds, "300", "",
+        "Seconds that a call, or the start, may wait for other ranks before it fails with the name of the rank waited for."},
     ConfigRow{Var::log, "TUTTI_LOG", Kind::choice, "warn", "error|warn|info|debug", "What is logged."},
     ConfigRow{Var::log_file, "TUTTI_LOG_FILE", Kind::text, "", "",
               "File to log to instead of stderr; %r is the rank, %h the host, %p the process id."},
@@ -37,15 +40,18 @@ constexpr std::array kTable{
               "Machine description to use instead of this machine: an hwloc XML file, a tutti JSON file, or a short description "
               "(node:2 numa:2 core:8)."},
     ConfigRow{Var::memory_limit, "TUTTI_MEMORY_LIMIT", Kind::bytes, "", "",
-              "Most memory one communicator may hold for scratch and transport buffers (64M); a call that needs more fails and says so."},
+              "Most memory one communicator may hold for scratch and transport buffers (64M); a call that needs more fails and "
+              "says so."},
     ConfigRow{Var::shm_bytes, "TUTTI_SHM_BYTES", Kind::bytes, "8M", "", "Size of each rank's shared-memory arena."},
-    ConfigRow{Var::tcp_sockets, "TUTTI_TCP_SOCKETS", Kind::integer, "2", "", "Sockets per TCP peer; large messages use all of them."},
+    ConfigRow{Var::tcp_sockets, "TUTTI_TCP_SOCKETS", Kind::integer, "2", "",
+              "Sockets per TCP peer; large messages use all of them."},
     ConfigRow{Var::cma, "TUTTI_CMA", Kind::flag, "1", "",
               "Whether large messages between processes may be copied directly (process_vm_readv) where the system permits it."},
     ConfigRow{Var::spin_us, "TUTTI_SPIN_US", Kind::integer, "1000", "",
               "Microseconds a waiting rank polls before it sleeps; with more ranks than cores it yields from the start."},
     ConfigRow{Var::calibrate, "TUTTI_CALIBRATE", Kind::flag, "1", "",
-              "Whether a communicator measures latency and bandwidth at its start (a few milliseconds); 0 uses the topology's estimates."},
+              "Whether a communicator measures latency and bandwidth at its start (a few milliseconds); 0 uses the topology's "
+              "estimates."},
 };
 
 constexpr bool rows_in_order() {
@@ -70,7 +76,8 @@ Error bad_value(const ConfigRow& row, std::string_view value, std::string_view e
 
 Status check_value(const ConfigRow& row, std::string_view value) {
   switch (row.kind) {
-    case Kind::text: return {};
+    case Kind::text:
+      return {};
     case Kind::integer: {
       long long number = 0;
       if (!parse_number(value, number) || number < 0) return bad_value(row, value, "a whole number");
@@ -81,7 +88,8 @@ Status check_value(const ConfigRow& row, std::string_view value) {
       return {};
     case Kind::seconds: {
       double number = 0;
-      if (!parse_number(value, number) || !(number > 0) || number > 1e9) return bad_value(row, value, "a positive number of seconds");
+      if (!parse_number(value, number) || !(number > 0) || number > 1e9)
+        return bad_value(row, value, "a positive number of seconds");
       return {};
     }
     case Kind::flag:
@@ -186,8 +194,10 @@ Result<std::uint64_t> parse_bytes(std::string_view text) {
   std::string_view unit = digits == std::string_view::npos ? "" : text.substr(digits);
   if (!parse_number(text.substr(0, digits), number))
     return Error(Code::invalid_argument, fmt::format("\"{}\" is not a size such as 4096, 64K or 8M", text));
-  if (unit.ends_with("iB")) unit.remove_suffix(2);
-  else if (unit.ends_with("B")) unit.remove_suffix(1);
+  if (unit.ends_with("iB"))
+    unit.remove_suffix(2);
+  else if (unit.ends_with("B"))
+    unit.remove_suffix(1);
   constexpr std::string_view kUnits = "KMGT";
   int shift = 0;
   if (!unit.empty()) {

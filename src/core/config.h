@@ -14,8 +14,23 @@ namespace tutti {
 enum class Kind : std::uint8_t { text, integer, bytes, seconds, flag, choice };
 
 enum class Var : std::uint8_t {
-  rank, size, rendezvous, secret, interface, transport, algorithm, timeout, log, log_file, topology,
-  memory_limit, shm_bytes, tcp_sockets, cma, spin_us, calibrate,
+  rank,
+  size,
+  rendezvous,
+  secret,
+  interface,
+  transport,
+  algorithm,
+  timeout,
+  log,
+  log_file,
+  topology,
+  memory_limit,
+  shm_bytes,
+  tcp_sockets,
+  cma,
+  spin_us,
+  calibrate,
 };
 
 struct ConfigRow {

@@ -14,8 +14,7 @@ class Hasher {
     return *this;
   }
   template <class T>
-    requires std::is_arithmetic_v<T> || std::is_enum_v<T>
-  Hasher& value(T v) noexcept { return bytes(&v, sizeof v); }
+  requires std::is_arithmetic_v<T> || std::is_enum_v<T> Hasher& value(T v) noexcept { return bytes(&v, sizeof v); }
   Hasher& text(std::string_view s) noexcept { return value(s.size()).bytes(s.data(), s.size()); }
   [[nodiscard]] std::uint64_t result() const noexcept { return state_; }
 

@@ -36,10 +36,17 @@ std::string expand(const std::string& path, Rank rank) {
       continue;
     }
     switch (path[++i]) {
-      case 'r': out += std::to_string(rank); break;
-      case 'h': out += host_name(); break;
-      case 'p': out += std::to_string(getpid()); break;
-      default: out += path[i];
+      case 'r':
+        out += std::to_string(rank);
+        break;
+      case 'h':
+        out += host_name();
+        break;
+      case 'p':
+        out += std::to_string(getpid());
+        break;
+      default:
+        out += path[i];
     }
   }
   return out;

@@ -8,9 +8,9 @@
 namespace tutti {
 
 std::string_view name(Code code) noexcept {
-  constexpr std::array<std::string_view, 11> kNames{"invalid_argument", "mismatch",        "unsupported", "timeout",
-                                                    "peer_lost",        "aborted",         "unauthenticated", "protocol",
-                                                    "resource",         "environment",     "internal"};
+  constexpr std::array<std::string_view, 11> kNames{"invalid_argument", "mismatch",    "unsupported",     "timeout",
+                                                    "peer_lost",        "aborted",     "unauthenticated", "protocol",
+                                                    "resource",         "environment", "internal"};
   return kNames[static_cast<std::size_t>(code)];
 }
 

@@ -38,7 +38,7 @@ bool Work::test() const {
 
 AsyncQueue::Item::Item(const Call& call, const Request& r) : request(r), algorithm(call.algorithm) {
   const std::array<std::span<const std::uint64_t>*, 4> spans{&request.input_blocks.counts, &request.input_blocks.displacements,
-                                                              &request.output_blocks.counts, &request.output_blocks.displacements};
+                                                             &request.output_blocks.counts, &request.output_blocks.displacements};
   for (std::size_t i = 0; i < spans.size(); ++i) {
     counts[i].assign(spans[i]->begin(), spans[i]->end());
     *spans[i] = counts[i];

@@ -33,7 +33,8 @@ Schedule ping_pong(Rank me, Rank ranks, Rank peer) {
 Result<double> time_one_way(Job& job, Rank peer, Streams& streams, std::size_t bytes, int rounds) {
   const Schedule schedule = ping_pong(job.rank(), job.size(), peer);
   const ChunkMap map(schedule.collective, schedule.rank, schedule.ranks, 1, {.uniform = bytes}, {.uniform = bytes}, 1, {});
-  auto plan = lower(schedule, map, {.count = bytes, .collective = static_cast<std::uint8_t>(Collective::send_recv)}, DataType::u8, {}, streams);
+  auto plan = lower(schedule, map, {.count = bytes, .collective = static_cast<std::uint8_t>(Collective::send_recv)}, DataType::u8,
+                    {}, streams);
   if (!plan) return std::move(plan.error());
   Execution execution(*plan);
   std::vector<std::byte> in(bytes), out(bytes);
@@ -99,7 +100,8 @@ Partners partners_of(Rank me, const Placement& placement) {
   const auto n = static_cast<std::ptrdiff_t>(leaders.size());
   if (at < n && other < n) p.remote = leaders[static_cast<std::size_t>(other)];
   if (p.local != kNoRank)
-    p.local_level = nearest_level(placement.ranks[static_cast<std::size_t>(me)], placement.ranks[static_cast<std::size_t>(p.local)]);
+    p.local_level =
+        nearest_level(placement.ranks[static_cast<std::size_t>(me)], placement.ranks[static_cast<std::size_t>(p.local)]);
   return p;
 }
 

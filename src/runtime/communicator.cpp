@@ -13,9 +13,13 @@ namespace {
 Result<Config> configure(const Options& options) {
   auto config = Config::from_environment();
   if (!config) return config;
-  const auto override = [&](bool given, Var var, std::string value) { return given ? config->set(var, std::move(value)) : Status{}; };
-  if (auto s = override(options.timeout_s != 0, Var::timeout, fmt::format("{}", options.timeout_s)); !s) return std::move(s.error());
-  if (auto s = override(options.memory_limit != 0, Var::memory_limit, std::to_string(options.memory_limit)); !s) return std::move(s.error());
+  const auto override = [&](bool given, Var var, std::string value) {
+    return given ? config->set(var, std::move(value)) : Status{};
+  };
+  if (auto s = override(options.timeout_s != 0, Var::timeout, fmt::format("{}", options.timeout_s)); !s)
+    return std::move(s.error());
+  if (auto s = override(options.memory_limit != 0, Var::memory_limit, std::to_string(options.memory_limit)); !s)
+    return std::move(s.error());
   if (auto s = override(!options.transports.empty(), Var::transport, options.transports); !s) return std::move(s.error());
   if (auto s = override(!options.algorithm.empty(), Var::algorithm, options.algorithm); !s) return std::move(s.error());
   return config;
@@ -23,11 +27,16 @@ Result<Config> configure(const Options& options) {
 
 void configure_log_from(const Config& config, Rank rank) {
   const std::string& level = config.text(Var::log);
-  configure_log(level == "error" ? LogLevel::error : level == "warn" ? LogLevel::warn : level == "info" ? LogLevel::info : LogLevel::debug,
+  configure_log(level == "error"  ? LogLevel::error
+                : level == "warn" ? LogLevel::warn
+                : level == "info" ? LogLevel::info
+                                  : LogLevel::debug,
                 config.text(Var::log_file), rank);
 }
 
-Error nobody() { return {Code::invalid_argument, "this communicator is empty: split() was called with a negative color, or it was moved from"}; }
+Error nobody() {
+  return {Code::invalid_argument, "this communicator is empty: split() was called with a negative color, or it was moved from"};
+}
 
 }  // namespace
 
@@ -98,7 +107,8 @@ Result<Communicator> Communicator::duplicate() { return split(0, rank()); }
 
 void Communicator::abort(const std::string& reason) {
   if (impl_ && impl_->runner->job().session().overlay)
-    impl_->runner->job().session().overlay->abort(Error(Code::aborted, fmt::format("aborted by rank {}: {}", rank(), reason), rank()));
+    impl_->runner->job().session().overlay->abort(
+        Error(Code::aborted, fmt::format("aborted by rank {}: {}", rank(), reason), rank()));
 }
 
 MemoryUse Communicator::memory() const { return impl_ ? impl_->runner->memory() : MemoryUse{}; }
@@ -119,14 +129,16 @@ std::string Communicator::transports() const { return impl_ ? impl_->runner->job
 std::string Communicator::launcher() const { return impl_ ? impl_->runner->job().session().launcher : ""; }
 
 Status Communicator::sizes_differ(std::string_view call, std::uint64_t expected, std::uint64_t actual) {
-  return Error(Code::invalid_argument, fmt::format("{}: the buffers do not fit: {} elements are needed, {} were given", call, expected, actual));
+  return Error(Code::invalid_argument,
+               fmt::format("{}: the buffers do not fit: {} elements are needed, {} were given", call, expected, actual));
 }
 
 std::uint64_t Communicator::total(std::span<const std::uint64_t> counts) {
   return std::accumulate(counts.begin(), counts.end(), std::uint64_t{0});
 }
 
-Status Communicator::check_v(std::string_view call, std::uint64_t own, std::uint64_t all, std::span<const std::uint64_t> counts) const {
+Status Communicator::check_v(std::string_view call, std::uint64_t own, std::uint64_t all,
+                             std::span<const std::uint64_t> counts) const {
   if (counts.size() != ranks())
     return Error(Code::invalid_argument, fmt::format("{}: {} counts were given for {} ranks", call, counts.size(), ranks()));
   if (counts[static_cast<std::size_t>(rank())] != own) return sizes_differ(call, counts[static_cast<std::size_t>(rank())], own);

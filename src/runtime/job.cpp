@@ -31,7 +31,8 @@ Result<std::vector<const TransportRow*>> chosen_transports(std::string_view spec
     if (find_transport(name) == nullptr) {
       std::string known;
       for (const auto& row : transport_table()) known += (known.empty() ? "" : ", ") + std::string(row.name);
-      return Error(Code::environment, fmt::format("TUTTI_TRANSPORT=\"{}\": there is no transport \"{}\"; there are {}", spec, name, known));
+      return Error(Code::environment,
+                   fmt::format("TUTTI_TRANSPORT=\"{}\": there is no transport \"{}\"; there are {}", spec, name, known));
     }
   for (const auto& row : transport_table()) {
     const bool named = std::ranges::find(names, row.name) != names.end();
@@ -54,7 +55,9 @@ std::vector<int> hosts_from(const std::vector<std::vector<bool>>& reached) {
   return host;
 }
 
-Error bad_blob(Rank rank) { return {Code::protocol, fmt::format("rank {} sent a start-up message that does not parse", rank), rank}; }
+Error bad_blob(Rank rank) {
+  return {Code::protocol, fmt::format("rank {} sent a start-up message that does not parse", rank), rank};
+}
 
 }  // namespace
 
@@ -298,11 +301,12 @@ Status Job::agree() {
     const std::string algorithm = in.text();
     if (!in.finished()) return bad_blob(static_cast<Rank>(r));
     if (theirs == mine) continue;
-    return Error(Code::mismatch,
-                 fmt::format("rank {} would choose other algorithms than rank {} (TUTTI_ALGORITHM=\"{}\" there, \"{}\" here; or they see "
-                             "different machines): start all ranks with the same settings and the same version",
-                             r, rank(), algorithm, forced),
-                 static_cast<Rank>(r));
+    return Error(
+        Code::mismatch,
+        fmt::format("rank {} would choose other algorithms than rank {} (TUTTI_ALGORITHM=\"{}\" there, \"{}\" here; or they see "
+                    "different machines): start all ranks with the same settings and the same version",
+                    r, rank(), algorithm, forced),
+        static_cast<Rank>(r));
   }
   return {};
 }

@@ -49,20 +49,22 @@ class Job {
   [[nodiscard]] std::vector<std::byte> probe_memory() const;
   void choose_transports(const std::vector<std::vector<bool>>& reached);
   Status place(std::vector<RankLocation> locations, std::span<const std::uint64_t> fingerprints);
-  [[nodiscard]] std::size_t transport_index(Rank peer) const { return static_cast<std::size_t>(reach_[static_cast<std::size_t>(peer)]); }
+  [[nodiscard]] std::size_t transport_index(Rank peer) const {
+    return static_cast<std::size_t>(reach_[static_cast<std::size_t>(peer)]);
+  }
 
   Session session_;
   Config config_;
   Topology topology_;
   std::vector<int> binding_;
   bool measured_ = false;
-  std::vector<std::unique_ptr<Transport>> transports_;               // best first
+  std::vector<std::unique_ptr<Transport>> transports_;  // best first
   struct Offer {
-    std::string domain;                // empty: this rank does not have the transport
+    std::string domain;  // empty: this rank does not have the transport
     std::vector<std::byte> address;
   };
-  std::vector<std::vector<Offer>> offers_;                           // [rank][transport]
-  std::vector<int> reach_;                                           // per rank: which transport, -1: none
+  std::vector<std::vector<Offer>> offers_;  // [rank][transport]
+  std::vector<int> reach_;                  // per rank: which transport, -1: none
   std::string transports_in_use_ = "self";
   Placement placement_;
   std::array<LinkParameters, kLevels> links_{};

@@ -5,8 +5,17 @@
 namespace tutti {
 
 PlanKey::PlanKey(const Request& r)
-    : collective(r.collective), type(r.type), op(r.op.kind), commutative(r.op.commutative), in_place(r.in_place), root(r.root),
-      destination(r.destination), source(r.source), count(r.count), receive_count(r.receive_count), user(r.op.user) {}
+    : collective(r.collective),
+      type(r.type),
+      op(r.op.kind),
+      commutative(r.op.commutative),
+      in_place(r.in_place),
+      root(r.root),
+      destination(r.destination),
+      source(r.source),
+      count(r.count),
+      receive_count(r.receive_count),
+      user(r.op.user) {}
 
 bool operator==(const PlanKey& a, const PlanKey& b) noexcept {
   return a.count == b.count && a.collective == b.collective && a.type == b.type && a.op == b.op && a.in_place == b.in_place &&

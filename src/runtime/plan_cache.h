@@ -31,7 +31,8 @@ struct CachedPlan : std::enable_shared_from_this<CachedPlan> {
   explicit CachedPlan(const PlanKey& k) : key(k) {}
   PlanKey key;
   std::string forced_algorithm = {};
-  std::array<std::vector<std::uint64_t>, 4> counts = {};  // of v-variants: input counts, displacements, output counts, displacements
+  std::array<std::vector<std::uint64_t>, 4> counts =
+      {};  // of v-variants: input counts, displacements, output counts, displacements
   std::string algorithm = {};
   Plan plan = {};
   std::unique_ptr<Execution> execution = {};

@@ -18,17 +18,28 @@ Sides sides_of(const Call& call, Rank me) {
   const bool root = me == call.root;
   switch (call.collective) {
     case Collective::all_reduce:
-    case Collective::scan: return {};
-    case Collective::exscan: return {.has_output = me != 0};
-    case Collective::reduce: return {.has_output = root};
-    case Collective::broadcast: return {.has_input = root};
-    case Collective::all_gather: return {.many_out = true};
-    case Collective::reduce_scatter: return {.many_in = true};
-    case Collective::gather: return {.has_output = root, .many_out = true};
-    case Collective::scatter: return {.has_input = root, .many_in = true};
-    case Collective::all_to_all: return {.many_in = true, .many_out = true};
-    case Collective::barrier: return {.has_input = false, .has_output = false};
-    case Collective::send_recv: return {.has_input = call.destination != kNoRank, .has_output = call.source != kNoRank};
+    case Collective::scan:
+      return {};
+    case Collective::exscan:
+      return {.has_output = me != 0};
+    case Collective::reduce:
+      return {.has_output = root};
+    case Collective::broadcast:
+      return {.has_input = root};
+    case Collective::all_gather:
+      return {.many_out = true};
+    case Collective::reduce_scatter:
+      return {.many_in = true};
+    case Collective::gather:
+      return {.has_output = root, .many_out = true};
+    case Collective::scatter:
+      return {.has_input = root, .many_in = true};
+    case Collective::all_to_all:
+      return {.many_in = true, .many_out = true};
+    case Collective::barrier:
+      return {.has_input = false, .has_output = false};
+    case Collective::send_recv:
+      return {.has_input = call.destination != kNoRank, .has_output = call.source != kNoRank};
   }
   return {};
 }
@@ -66,10 +77,13 @@ class Checker {
 
   Status check_enums() const {
     if (static_cast<unsigned>(call_.collective) >= kCollectives)
-      return Error(Code::invalid_argument, fmt::format("rank {}: collective {} does not exist", me_, static_cast<unsigned>(call_.collective)));
-    if (static_cast<unsigned>(call_.type) >= kDataTypes) return bad("data type {} does not exist", static_cast<unsigned>(call_.type));
+      return Error(Code::invalid_argument,
+                   fmt::format("rank {}: collective {} does not exist", me_, static_cast<unsigned>(call_.collective)));
+    if (static_cast<unsigned>(call_.type) >= kDataTypes)
+      return bad("data type {} does not exist", static_cast<unsigned>(call_.type));
     if (!reduces(call_.collective)) return {};
-    if (static_cast<unsigned>(call_.op.kind) >= kReduceKinds) return bad("operator {} does not exist", static_cast<unsigned>(call_.op.kind));
+    if (static_cast<unsigned>(call_.op.kind) >= kReduceKinds)
+      return bad("operator {} does not exist", static_cast<unsigned>(call_.op.kind));
     if (!supports(call_.op.kind, call_.type)) return bad("{} is not defined for {}", name(call_.op.kind), name(call_.type));
     if (call_.op.kind == ReduceKind::user && call_.op.user.apply == nullptr) return bad("the user's operator has no function");
     if (call_.op.kind != ReduceKind::user && !call_.op.commutative) return bad("only a user's operator may be non-commutative");
@@ -92,7 +106,8 @@ class Checker {
 
   Status check_side(std::string_view side, bool many, std::span<const std::uint64_t> counts,
                     std::span<const std::uint64_t> displacements) const {
-    if (counts.empty() && displacements.empty()) return check_size(side, call_.count, many ? static_cast<std::uint64_t>(ranks_) : 1);
+    if (counts.empty() && displacements.empty())
+      return check_size(side, call_.count, many ? static_cast<std::uint64_t>(ranks_) : 1);
     const auto p = static_cast<std::size_t>(ranks_);
     if (!counts.empty() && !many) return bad("{} counts were given, but the {} has one block only", side, side);
     if (!counts.empty() && counts.size() != p) return bad("{} {} counts were given for {} ranks", counts.size(), side, p);
@@ -124,7 +139,9 @@ class Checker {
   struct Area {
     std::uintptr_t begin = 0;
     std::uint64_t bytes = 0;
-    [[nodiscard]] bool overlaps(const Area& o) const { return bytes > 0 && o.bytes > 0 && begin < o.begin + o.bytes && o.begin < begin + bytes; }
+    [[nodiscard]] bool overlaps(const Area& o) const {
+      return bytes > 0 && o.bytes > 0 && begin < o.begin + o.bytes && o.begin < begin + bytes;
+    }
   };
 
   [[nodiscard]] Area area(const std::byte* base, bool many, const Blocks& own, const Blocks& other, std::uint64_t single) const {
@@ -147,8 +164,10 @@ class Checker {
   [[nodiscard]] std::uint64_t own_offset(const Blocks& blocks) const {
     const auto me = static_cast<std::size_t>(me_);
     std::uint64_t at = 0;
-    if (!blocks.displacements.empty()) at = blocks.displacements[me];
-    else if (blocks.counts.empty()) at = blocks.uniform * me;
+    if (!blocks.displacements.empty())
+      at = blocks.displacements[me];
+    else if (blocks.counts.empty())
+      at = blocks.uniform * me;
     else
       for (std::size_t b = 0; b < me; ++b) at += blocks.counts[b];
     return at * size_of(call_.type);
@@ -157,9 +176,9 @@ class Checker {
   Status check_buffers(Request& r) const {
     const bool p2p = call_.collective == Collective::send_recv;
     const Area in = sides_.has_input ? area(r.input, sides_.many_in, r.input_blocks, r.output_blocks, call_.count) : Area{};
-    const Area out = sides_.has_output
-                         ? area(r.output, sides_.many_out, r.output_blocks, r.input_blocks, p2p ? call_.receive_count : call_.count)
-                         : Area{};
+    const Area out = sides_.has_output ? area(r.output, sides_.many_out, r.output_blocks, r.input_blocks,
+                                              p2p ? call_.receive_count : call_.count)
+                                       : Area{};
     if (in.bytes > 0 && r.input == nullptr) return bad("input is null, but {} bytes are to be read", in.bytes);
     if (out.bytes > 0 && r.output == nullptr) return bad("output is null, but {} bytes are to be written", out.bytes);
     if (!in.overlaps(out)) return {};

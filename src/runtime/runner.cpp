@@ -54,8 +54,11 @@ std::byte* Scratch::reserve(std::uint64_t bytes) {
 }
 
 Runner::Runner(std::unique_ptr<Job> job)
-    : job_(std::move(job)), machine_(job_->machine()), memory_limit_(static_cast<std::uint64_t>(job_->config().integer(Var::memory_limit))),
-      streams_(*job_), policy_(job_->wait_policy()) {
+    : job_(std::move(job)),
+      machine_(job_->machine()),
+      memory_limit_(static_cast<std::uint64_t>(job_->config().integer(Var::memory_limit))),
+      streams_(*job_),
+      policy_(job_->wait_policy()) {
   if (job_->session().overlay) watch_.emplace(*job_->session().overlay);
 }
 
@@ -98,12 +101,13 @@ Result<Selection> Runner::choose(const Request& r, SelectRequest* asked) const {
 }
 
 Result<Schedule> Runner::schedule_for(const Request& r) const {
-  if (r.collective == Collective::send_recv)
-    return send_recv_schedule(job_->rank(), job_->size(), r.destination, r.source);
+  if (r.collective == Collective::send_recv) return send_recv_schedule(job_->rank(), job_->size(), r.destination, r.source);
   auto selection = choose(r);
   if (!selection) return std::move(selection.error());
   const Candidate& winner = selection->winner();
-  const Shape shape{.ranks = machine_.ranks, .root = r.root, .in_place = r.in_place,
+  const Shape shape{.ranks = machine_.ranks,
+                    .root = r.root,
+                    .in_place = r.in_place,
                     .levels = machine_.levels.empty() ? nullptr : &machine_.levels};
   return fuse(winner.algorithm->build(job_->rank(), shape, winner.chunking));
 }
@@ -133,10 +137,11 @@ Status Runner::check_memory(const Plan& plan) const {
   use.scratch_bytes = std::max(use.scratch_bytes, plan.scratch_needed());
   use.plan_bytes += plan.memory_bytes();
   if (use.total() <= memory_limit_) return {};
-  return Error(Code::resource,
-               fmt::format("rank {} would hold {} bytes (scratch {}, connections {}, plans {}) with this call; TUTTI_MEMORY_LIMIT allows "
-                           "{}: raise it or send less at once",
-                           job_->rank(), use.total(), use.scratch_bytes, use.transport_bytes, use.plan_bytes, memory_limit_));
+  return Error(
+      Code::resource,
+      fmt::format("rank {} would hold {} bytes (scratch {}, connections {}, plans {}) with this call; TUTTI_MEMORY_LIMIT allows "
+                  "{}: raise it or send less at once",
+                  job_->rank(), use.total(), use.scratch_bytes, use.transport_bytes, use.plan_bytes, memory_limit_));
 }
 
 Result<std::byte*> Runner::scratch_for(const Plan& plan) {
@@ -151,7 +156,8 @@ Result<CachedPlan*> Runner::plan_for(const Request& r) {
   if (auto s = alive(); !s) return std::move(s.error());
   if (CachedPlan* known = plans_.find(r)) return known;
   auto made = make_plan(r);
-  // What is wrong with the call itself is wrong on all ranks alike; anything else has happened here only, so the others must know.
+  // What is wrong with the call itself is wrong on all ranks alike; anything else has happened here only, so the others must
+  // know.
   if (!made && made.error().code() != Code::invalid_argument) return fail(std::move(made.error()));
   return made;
 }

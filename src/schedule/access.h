@@ -11,7 +11,9 @@ void for_each_read(const Schedule& schedule, const Step& step, Visit&& visit) {
   switch (step.kind) {
     case StepKind::send:
     case StepKind::copy:
-    case StepKind::recv_reduce: visit(step.from); break;
+    case StepKind::recv_reduce:
+      visit(step.from);
+      break;
     case StepKind::reduce:
       visit(step.from);
       visit(step.to);
@@ -19,7 +21,8 @@ void for_each_read(const Schedule& schedule, const Step& step, Visit&& visit) {
     case StepKind::fold:
       for (std::uint32_t o = step.operand_begin; o < step.operand_end; ++o) visit(schedule.operands[o]);
       break;
-    case StepKind::recv: break;
+    case StepKind::recv:
+      break;
   }
 }
 

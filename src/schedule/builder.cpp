@@ -23,13 +23,25 @@ Builder::Builder(Collective collective, std::string algorithm, Rank me, const Sh
     case Collective::all_reduce:
     case Collective::barrier:
     case Collective::scan:
-    case Collective::exscan: shares_input_ = true; break;
+    case Collective::exscan:
+      shares_input_ = true;
+      break;
     case Collective::reduce:
-    case Collective::broadcast: shares_input_ = at_root; break;
-    case Collective::all_gather: shares_input_ = true, shared_at_ = own_block; break;
-    case Collective::gather: shares_input_ = at_root, shared_at_ = own_block; break;
-    case Collective::reduce_scatter: shares_output_ = true, shared_at_ = own_block; break;
-    case Collective::scatter: shares_output_ = at_root, shared_at_ = own_block; break;
+    case Collective::broadcast:
+      shares_input_ = at_root;
+      break;
+    case Collective::all_gather:
+      shares_input_ = true, shared_at_ = own_block;
+      break;
+    case Collective::gather:
+      shares_input_ = at_root, shared_at_ = own_block;
+      break;
+    case Collective::reduce_scatter:
+      shares_output_ = true, shared_at_ = own_block;
+      break;
+    case Collective::scatter:
+      shares_output_ = at_root, shared_at_ = own_block;
+      break;
     case Collective::all_to_all: {
       const Slice all{Buffer::output, 0, input_chunks(collective, shape.ranks, chunks_per_block)};
       const Slice saved = scratch_like({Buffer::input, 0, all.count});
@@ -38,7 +50,8 @@ Builder::Builder(Collective collective, std::string algorithm, Rank me, const Sh
       saves_input_ = true;
       break;
     }
-    case Collective::send_recv: break;
+    case Collective::send_recv:
+      break;
   }
 }
 
@@ -65,17 +78,24 @@ Slice Builder::scratch_like(Slice like) {
       const bool input = like.buffer == Buffer::input;
       switch (schedule_.collective) {
         case Collective::all_gather:
-        case Collective::gather: id += input ? own_block : 0; break;
+        case Collective::gather:
+          id += input ? own_block : 0;
+          break;
         case Collective::reduce_scatter:
-        case Collective::scatter: id += input ? 0 : own_block; break;
-        case Collective::all_to_all: id += input ? 0 : static_cast<std::uint32_t>(schedule_.ranks) * chunks; break;
+        case Collective::scatter:
+          id += input ? 0 : own_block;
+          break;
+        case Collective::all_to_all:
+          id += input ? 0 : static_cast<std::uint32_t>(schedule_.ranks) * chunks;
+          break;
         case Collective::all_reduce:
         case Collective::reduce:
         case Collective::broadcast:
         case Collective::barrier:
         case Collective::scan:
         case Collective::exscan:
-        case Collective::send_recv: break;
+        case Collective::send_recv:
+          break;
       }
     }
     schedule_.scratch.push_back(id);

@@ -42,8 +42,8 @@ ChunkMap::ChunkMap(Collective collective, Rank rank, Rank ranks, std::uint32_t c
   for (const std::uint32_t like : scratch) {
     // all_to_all numbers its output chunks behind its input chunks; the others have one numbering of data chunks.
     const bool is_all_to_all = collective == Collective::all_to_all;
-    const Buffer buffer = is_all_to_all ? (like < input_side ? Buffer::input : Buffer::output)
-                                        : (input_many ? Buffer::input : Buffer::output);
+    const Buffer buffer =
+        is_all_to_all ? (like < input_side ? Buffer::input : Buffer::output) : (input_many ? Buffer::input : Buffer::output);
     const std::uint64_t count = chunk(buffer, is_all_to_all && like >= input_side ? like - input_side : like).count;
     scratch_count_.push_back(count);
     scratch_begin_.push_back(scratch_begin_.back() + count);

@@ -69,8 +69,8 @@ void embed(Builder& outer, const Schedule& inner, std::span<const Rank> members,
       outer, inner, [members](Rank r) { return members[static_cast<std::size_t>(r)]; }, input, output, first_channel);
 }
 
-void embed(Builder& outer, const Schedule& inner, const std::function<Rank(Rank)>& member, const Place& input, const Place& output,
-           std::uint16_t first_channel) {
+void embed(Builder& outer, const Schedule& inner, const std::function<Rank(Rank)>& member, const Place& input,
+           const Place& output, std::uint16_t first_channel) {
   const Renaming names(outer, inner, input, output);
   for (const Step& step : inner.steps) {
     const auto channel = static_cast<std::uint16_t>(first_channel + step.channel);
@@ -82,13 +82,17 @@ void embed(Builder& outer, const Schedule& inner, const std::function<Rank(Rank)
       case StepKind::recv:
         names.for_each_pair(step.to, step.to, [&](Slice to, Slice) { outer.recv(peer, to, channel); });
         break;
-      case StepKind::copy: names.for_each_pair(step.from, step.to, [&](Slice from, Slice to) { outer.copy(from, to); }); break;
+      case StepKind::copy:
+        names.for_each_pair(step.from, step.to, [&](Slice from, Slice to) { outer.copy(from, to); });
+        break;
       case StepKind::reduce:
-        names.for_each_pair(step.from, step.to,
-                            [&](Slice from, Slice to) { step.from_is_left ? outer.reduce_left(from, to) : outer.reduce(from, to); });
+        names.for_each_pair(step.from, step.to, [&](Slice from, Slice to) {
+          step.from_is_left ? outer.reduce_left(from, to) : outer.reduce(from, to);
+        });
         break;
       case StepKind::recv_reduce:
-      case StepKind::fold: break;  // passes run on finished schedules only; builders never make these
+      case StepKind::fold:
+        break;  // passes run on finished schedules only; builders never make these
     }
   }
 }

@@ -9,21 +9,30 @@ namespace tutti {
 
 std::string_view name(Buffer buffer) noexcept {
   switch (buffer) {
-    case Buffer::input: return "input";
-    case Buffer::output: return "output";
-    case Buffer::scratch: return "scratch";
+    case Buffer::input:
+      return "input";
+    case Buffer::output:
+      return "output";
+    case Buffer::scratch:
+      return "scratch";
   }
   return "?";
 }
 
 std::string_view name(StepKind kind) noexcept {
   switch (kind) {
-    case StepKind::send: return "send";
-    case StepKind::recv: return "recv";
-    case StepKind::reduce: return "reduce";
-    case StepKind::copy: return "copy";
-    case StepKind::recv_reduce: return "recv_reduce";
-    case StepKind::fold: return "fold";
+    case StepKind::send:
+      return "send";
+    case StepKind::recv:
+      return "recv";
+    case StepKind::reduce:
+      return "reduce";
+    case StepKind::copy:
+      return "copy";
+    case StepKind::recv_reduce:
+      return "recv_reduce";
+    case StepKind::fold:
+      return "fold";
   }
   return "?";
 }
@@ -32,7 +41,8 @@ std::uint32_t input_chunks(Collective collective, Rank ranks, std::uint32_t chun
   switch (collective) {
     case Collective::reduce_scatter:
     case Collective::scatter:
-    case Collective::all_to_all: return static_cast<std::uint32_t>(ranks) * chunks_per_block;
+    case Collective::all_to_all:
+      return static_cast<std::uint32_t>(ranks) * chunks_per_block;
     case Collective::all_reduce:
     case Collective::reduce:
     case Collective::broadcast:
@@ -41,7 +51,8 @@ std::uint32_t input_chunks(Collective collective, Rank ranks, std::uint32_t chun
     case Collective::barrier:
     case Collective::scan:
     case Collective::exscan:
-    case Collective::send_recv: return chunks_per_block;
+    case Collective::send_recv:
+      return chunks_per_block;
   }
   return 0;
 }
@@ -50,7 +61,8 @@ std::uint32_t output_chunks(Collective collective, Rank ranks, std::uint32_t chu
   switch (collective) {
     case Collective::all_gather:
     case Collective::gather:
-    case Collective::all_to_all: return static_cast<std::uint32_t>(ranks) * chunks_per_block;
+    case Collective::all_to_all:
+      return static_cast<std::uint32_t>(ranks) * chunks_per_block;
     case Collective::all_reduce:
     case Collective::reduce:
     case Collective::broadcast:
@@ -59,7 +71,8 @@ std::uint32_t output_chunks(Collective collective, Rank ranks, std::uint32_t chu
     case Collective::barrier:
     case Collective::scan:
     case Collective::exscan:
-    case Collective::send_recv: return chunks_per_block;
+    case Collective::send_recv:
+      return chunks_per_block;
   }
   return 0;
 }

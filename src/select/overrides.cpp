@@ -25,7 +25,8 @@ Result<AlgorithmOverrides> AlgorithmOverrides::parse(std::string_view text) {
       known = true;
       overrides.by_collective_[static_cast<std::size_t>(a.collective)] = algorithm;
     }
-    if (!known) return Error(Code::environment, fmt::format("\"{}\": there is no algorithm \"{}\"; there are {}", text, algorithm, names));
+    if (!known)
+      return Error(Code::environment, fmt::format("\"{}\": there is no algorithm \"{}\"; there are {}", text, algorithm, names));
   }
   return overrides;
 }

@@ -10,7 +10,8 @@ namespace {
 
 std::string where(const JobMachine& m) {
   std::string text = fmt::format("{} rank{}", m.ranks, m.ranks == 1 ? "" : "s");
-  for (std::size_t l = m.levels.size(); l-- > 0;) text += fmt::format(", {} {} groups", m.levels[l].groups(), name(m.level_names[l]));
+  for (std::size_t l = m.levels.size(); l-- > 0;)
+    text += fmt::format(", {} {} groups", m.levels[l].groups(), name(m.level_names[l]));
   text += fmt::format("; at most {} on a host of {} cores{}", m.ranks_per_host, m.cores_per_host,
                       m.oversubscribed() ? " (oversubscribed: every round costs a turn over the cores)" : "");
   return text;
@@ -29,20 +30,21 @@ std::string render(const Selection& s, const SelectRequest& request, const JobMa
   std::string out;
   auto to = std::back_inserter(out);
   fmt::format_to(to, "{} of {} bytes{}, {}\n", name(request.collective), request.block_bytes,
-                 request.collective == Collective::all_reduce || request.collective == Collective::broadcast ? "" : " per block", where(m));
+                 request.collective == Collective::all_reduce || request.collective == Collective::broadcast ? "" : " per block",
+                 where(m));
   for (std::size_t i = 0; i < m.links.size(); ++i)
     fmt::format_to(to, "  {:<30} latency {:>8.3f} us   bandwidth {:>8.2f} GB/s   ({})\n", scope_of(m, i), m.links[i].latency_us,
                    m.links[i].bandwidth_gbps, origin_of(m.links[i]));
   fmt::format_to(to, "  one core reduces {:.1f} GB/s\n", m.reduce_gbps);
-  fmt::format_to(to, "\n  {:<22} {:>6} {:>7} {:>12} {:>12} {:>12} {:>12}\n", "algorithm", "pieces", "rounds", "latency us", "bytes us",
-                 "reduce us", "total us");
+  fmt::format_to(to, "\n  {:<22} {:>6} {:>7} {:>12} {:>12} {:>12} {:>12}\n", "algorithm", "pieces", "rounds", "latency us",
+                 "bytes us", "reduce us", "total us");
   for (const Candidate& c : s.candidates) {
     if (!c.refused.empty()) {
       fmt::format_to(to, "  {:<22} refused: {}\n", c.algorithm->name, c.refused);
       continue;
     }
-    fmt::format_to(to, "{} {:<22} {:>6} {:>7} {:>12.2f} {:>12.2f} {:>12.2f} {:>12.2f}\n", &c == &s.winner() ? ">" : " ", c.algorithm->name,
-                   c.chunking.pieces, c.rounds, c.latency_us, c.bandwidth_us, c.reduction_us, c.total_us);
+    fmt::format_to(to, "{} {:<22} {:>6} {:>7} {:>12.2f} {:>12.2f} {:>12.2f} {:>12.2f}\n", &c == &s.winner() ? ">" : " ",
+                   c.algorithm->name, c.chunking.pieces, c.rounds, c.latency_us, c.bandwidth_us, c.reduction_us, c.total_us);
   }
   fmt::format_to(to, "\n  chosen: {}, {}\n", s.winner().algorithm->name,
                  request.forced.empty() ? "the least predicted time" : "because it was forced");
@@ -60,8 +62,12 @@ std::string to_json(const Selection& s, const SelectRequest& request, const JobM
   for (const Candidate& c : s.candidates) {
     json row{{"algorithm", c.algorithm->name}, {"source", c.algorithm->source}};
     if (c.refused.empty())
-      row.update({{"pieces", c.chunking.pieces}, {"rounds", c.rounds}, {"latency_us", c.latency_us}, {"bandwidth_us", c.bandwidth_us},
-                  {"reduction_us", c.reduction_us}, {"total_us", c.total_us}});
+      row.update({{"pieces", c.chunking.pieces},
+                  {"rounds", c.rounds},
+                  {"latency_us", c.latency_us},
+                  {"bandwidth_us", c.bandwidth_us},
+                  {"reduction_us", c.reduction_us},
+                  {"total_us", c.total_us}});
     else
       row["refused"] = c.refused;
     candidates.push_back(std::move(row));

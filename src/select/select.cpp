@@ -74,7 +74,8 @@ Result<Selection> select(const SelectRequest& request, const JobMachine& machine
   if (!request.forced.empty())
     if (auto s = check_forced(selection, request); !s) return std::move(s.error());
   if (selection.candidates.empty() || !selection.winner().refused.empty())
-    return Error(Code::unsupported, fmt::format("no algorithm can serve {} on {} ranks", name(request.collective), machine.ranks));
+    return Error(Code::unsupported,
+                 fmt::format("no algorithm can serve {} on {} ranks", name(request.collective), machine.ranks));
   return selection;
 }
 

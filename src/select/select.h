@@ -17,17 +17,17 @@ namespace tutti {
 // What the choice depends on besides the call.
 struct JobMachine {
   Rank ranks = 1;
-  std::vector<Grouping> levels;          // innermost first; empty: flat
-  std::vector<Level> level_names;        // one per entry of levels
+  std::vector<Grouping> levels;    // innermost first; empty: flat
+  std::vector<Level> level_names;  // one per entry of levels
   // links[i]: between ranks that share a group of levels[i] but none of levels[i-1]; one more than levels: between groups of the
   // outermost level (the whole communicator when there are no levels).
   std::vector<LinkParameters> links;
-  double reduce_gbps = 10;               // bytes of one operand combined per second, one core
+  double reduce_gbps = 10;  // bytes of one operand combined per second, one core
   double copy_gbps = 10;
-  double step_us = 0.05;                 // what one step of a schedule costs the executor
-  int ranks_per_host = 1;                // the most on any host
-  int cores_per_host = 1;                // the fewest on any host
-  double turn_us = 2;                    // where ranks share cores: one turn of one rank on a core
+  double step_us = 0.05;   // what one step of a schedule costs the executor
+  int ranks_per_host = 1;  // the most on any host
+  int cores_per_host = 1;  // the fewest on any host
+  double turn_us = 2;      // where ranks share cores: one turn of one rank on a core
   [[nodiscard]] bool oversubscribed() const noexcept { return ranks_per_host > cores_per_host; }
 };
 [[nodiscard]] std::uint64_t hash(const JobMachine& machine);
@@ -35,10 +35,10 @@ struct JobMachine {
 struct SelectRequest {
   Collective collective = Collective::all_reduce;
   Rank root = 0;
-  std::uint64_t block_bytes = 0;   // bytes of one block (all_reduce: of the vector; v-variants: the mean)
+  std::uint64_t block_bytes = 0;  // bytes of one block (all_reduce: of the vector; v-variants: the mean)
   bool commutative = true;
   bool equal_blocks = true;
-  std::string_view forced;         // only this algorithm, where not empty
+  std::string_view forced;  // only this algorithm, where not empty
 };
 
 struct Candidate {
@@ -46,7 +46,7 @@ struct Candidate {
   Chunking chunking;
   double total_us = 0, latency_us = 0, bandwidth_us = 0, reduction_us = 0;
   std::uint32_t rounds = 0;
-  std::string refused;             // empty: may be used
+  std::string refused;  // empty: may be used
 };
 
 struct Selection {

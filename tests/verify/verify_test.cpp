@@ -272,8 +272,8 @@ TEST(Verify, measures_levels_apart) {
   const auto proof = verify(all_ranks(samples::ring_all_reduce, {.ranks = 4}), {.levels = &levels});
   ASSERT_TRUE(proof);
   ASSERT_EQ(proof->levels.size(), 3U);
-  EXPECT_EQ(proof->levels[0].sent, 6U);  // 0 -> 1 and 2 -> 3
-  EXPECT_EQ(proof->levels[1].sent, 6U);  // 1 -> 2 and 3 -> 0
+  EXPECT_EQ(proof->levels[0].sent, 6U);    // 0 -> 1 and 2 -> 3
+  EXPECT_EQ(proof->levels[1].sent, 6U);    // 1 -> 2 and 3 -> 0
   EXPECT_EQ(proof->levels[0].rounds, 6U);  // in the order of the stream
   EXPECT_EQ(proof->levels[2], Traffic{});
 }

@@ -26,7 +26,8 @@ Execution::Execution(const Plan& plan) : plan_(&plan), element_bytes_(size_of(pl
 }
 
 Status Execution::start(const CallBuffers& buffers, std::uint32_t sequence) {
-  base_[static_cast<std::size_t>(Buffer::input)] = const_cast<std::byte*>(buffers.input);  // written only where it is the output, too
+  base_[static_cast<std::size_t>(Buffer::input)] =
+      const_cast<std::byte*>(buffers.input);  // written only where it is the output, too
   base_[static_cast<std::size_t>(Buffer::output)] = buffers.output;
   base_[static_cast<std::size_t>(Buffer::scratch)] = buffers.scratch;
   if (plan_->premultiply > 0) premultiply(buffers);
@@ -60,8 +61,8 @@ Status Execution::advance() {
   finished_ = true;
   // avg where the schedule's last rounding could not take it in
   for (const Extent& e : plan_->average)
-    kernels::finish(plan_->op, plan_->type, base_[static_cast<std::size_t>(plan_->average_in)] + e.offset * element_bytes_, e.count,
-                    plan_->ranks);
+    kernels::finish(plan_->op, plan_->type, base_[static_cast<std::size_t>(plan_->average_in)] + e.offset * element_bytes_,
+                    e.count, plan_->ranks);
   return {};
 }
 
@@ -98,7 +99,9 @@ Result<bool> Execution::run(std::uint32_t step) {
     case StepKind::copy:
       if (bytes > 0) kernels::copy(at(s.to), at(s.from), bytes);
       return true;
-    case StepKind::fold: fold(s); return true;
+    case StepKind::fold:
+      fold(s);
+      return true;
   }
   return Error(Code::internal, "unknown kind of step");
 }

@@ -59,7 +59,8 @@ class Lowering {
   }
 
   Status join_stream(const Step& step, PlanStep& p) {
-    const auto [known, fresh] = stream_index_.try_emplace({step.peer, step.channel}, static_cast<std::uint32_t>(plan_.streams.size()));
+    const auto [known, fresh] =
+        stream_index_.try_emplace({step.peer, step.channel}, static_cast<std::uint32_t>(plan_.streams.size()));
     if (fresh) {
       const auto own = schedule_.collective == Collective::send_recv ? kPointToPointChannel : std::uint16_t{0};
       auto stream = streams_.stream(step.peer, static_cast<std::uint16_t>(step.channel | own));
@@ -119,8 +120,9 @@ Slice result_slice(const Schedule& schedule) {
 }  // namespace
 
 std::size_t Plan::memory_bytes() const noexcept {
-  return sizeof(*this) + steps.capacity() * sizeof(PlanStep) + (successors.capacity() + ready.capacity()) * sizeof(std::uint32_t) +
-         operands.capacity() * sizeof(PlanRange) + streams.capacity() * sizeof(Stream*);
+  return sizeof(*this) + steps.capacity() * sizeof(PlanStep) +
+         (successors.capacity() + ready.capacity()) * sizeof(std::uint32_t) + operands.capacity() * sizeof(PlanRange) +
+         streams.capacity() * sizeof(Stream*);
 }
 
 Result<Plan> lower(const Schedule& schedule, const ChunkMap& map, const Signature& signature, DataType type, const ReduceOp& op,
@@ -141,7 +143,8 @@ Result<Plan> lower(const Schedule& schedule, const ChunkMap& map, const Signatur
     // In place the input is part of the output, except where the output is part of the input.
     const bool in_output = schedule.in_place && schedule.collective != Collective::reduce_scatter;
     plan.premultiply_in = in_output ? Buffer::output : Buffer::input;
-    for (const Extent& e : map.extents({plan.premultiply_in, 0, input_chunks(schedule.collective, schedule.ranks, schedule.chunks_per_block)}))
+    for (const Extent& e :
+         map.extents({plan.premultiply_in, 0, input_chunks(schedule.collective, schedule.ranks, schedule.chunks_per_block)}))
       plan.premultiply = std::max(plan.premultiply, e.offset + e.count);
   }
   return plan;

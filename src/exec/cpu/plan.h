@@ -20,16 +20,16 @@ struct PlanRange {
 struct PlanStep {
   StepKind kind = StepKind::copy;
   bool from_is_left = false;
-  std::uint32_t stream = 0;               // send, recv, recv_reduce: index into Plan::streams
-  std::uint32_t remaining = 0;          // steps to wait for, plus one where an earlier post on the same stream must go first
-  std::uint32_t successors_begin = 0;   // in Plan::successors
+  std::uint32_t stream = 0;            // send, recv, recv_reduce: index into Plan::streams
+  std::uint32_t remaining = 0;         // steps to wait for, plus one where an earlier post on the same stream must go first
+  std::uint32_t successors_begin = 0;  // in Plan::successors
   std::uint32_t successors_end = 0;
   std::uint32_t next_in_stream = kNoStep;
-  std::uint32_t operands_begin = 0;     // fold: in Plan::operands
+  std::uint32_t operands_begin = 0;  // fold: in Plan::operands
   std::uint32_t operands_end = 0;
-  std::uint32_t arrival = 0;            // recv_reduce: which of the execution's consumers
+  std::uint32_t arrival = 0;  // recv_reduce: which of the execution's consumers
   PlanRange from = {}, to = {};
-  std::uint64_t count = 0;              // elements
+  std::uint64_t count = 0;  // elements
 };
 
 // Point-to-point messages must not meet those of collectives.

@@ -12,8 +12,8 @@
 namespace tutti {
 namespace {
 
-constexpr auto kSpinAlone = std::chrono::microseconds(20);   // then the core is offered to others
-constexpr int kSpinShared = 20;                              // pauses before yielding where ranks share cores
+constexpr auto kSpinAlone = std::chrono::microseconds(20);  // then the core is offered to others
+constexpr int kSpinShared = 20;                             // pauses before yielding where ranks share cores
 constexpr auto kCheckEvery = std::chrono::milliseconds(1);
 constexpr auto kLongestSleep = std::chrono::milliseconds(10);  // failures are looked for at least this often
 constexpr auto kMixedSleep = std::chrono::milliseconds(1);     // no call sleeps on a futex and on sockets at once
@@ -107,10 +107,10 @@ Error name_the_late(Error error, std::span<Execution* const> executions, const W
       if (stream->pending()) late.insert(stream->peer());
   }
   return {Code::timeout,
-          fmt::format("{} made no progress within {:.6g} s (TUTTI_TIMEOUT): waiting for rank{} {}; every rank must make the same calls "
-                      "in the same order",
-                      calls, std::chrono::duration<double>(policy.timeout).count(), late.size() == 1 ? "" : "s",
-                      fmt::join(late, ", ")),
+          fmt::format(
+              "{} made no progress within {:.6g} s (TUTTI_TIMEOUT): waiting for rank{} {}; every rank must make the same calls "
+              "in the same order",
+              calls, std::chrono::duration<double>(policy.timeout).count(), late.size() == 1 ? "" : "s", fmt::join(late, ", ")),
           late.empty() ? kNoRank : *late.begin()};
 }
 
@@ -154,7 +154,8 @@ Status run_all(std::span<Execution*> active, const WaitPolicy& policy, FailureWa
       auto replaced = next(i);
       if (!replaced) return std::move(replaced.error());
       if (*replaced) continue;
-      std::move(active.begin() + static_cast<std::ptrdiff_t>(i) + 1, active.end(), active.begin() + static_cast<std::ptrdiff_t>(i));
+      std::move(active.begin() + static_cast<std::ptrdiff_t>(i) + 1, active.end(),
+                active.begin() + static_cast<std::ptrdiff_t>(i));
       active = active.first(active.size() - 1);
     }
     if (active.empty()) return {};
