@@ -16,10 +16,12 @@ namespace {
 
 // CLI11 would only say that a sub-command is missing.
 void check_command(const CLI::App& app, std::string_view word) {
-  if (word.empty() || word.front() == '-' || app.get_subcommand_no_throw(std::string(word)) != nullptr) return;
+  if (word.empty() || word.front() == '-') return;
   std::string known;
-  for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; }))
+  for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; })) {
+    if (command->get_name() == word) return;
     known += (known.empty() ? "" : ", ") + command->get_name();
+  }
   tutti::leave(fmt::format("there is no sub-command \"{}\"; there are {}", word, known), tutti::kExitUsage);
 }
 
