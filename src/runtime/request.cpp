@@ -117,6 +117,12 @@ class Checker {
     std::uint64_t sum = 0;
     for (const auto c : counts)
       if (__builtin_add_overflow(sum, c, &sum)) return bad("the {} counts add up to more than 64 bits hold", side);
+    for (std::size_t b = 0; b < displacements.size(); ++b) {
+      std::uint64_t end = 0;
+      if (__builtin_add_overflow(displacements[b], counts[b], &end))
+        return bad("{} displacement {} of rank {} is more than memory can hold", side, displacements[b], b);
+      if (auto s = check_size(side, end, 1); !s) return s;
+    }
     return check_size(side, sum, 1);
   }
 

@@ -8,13 +8,11 @@ namespace tutti {
 
 Result<Stream*> Streams::stream(Rank peer, std::uint16_t channel) {
   const std::lock_guard lock(mutex_);
-  auto& slot = streams_[{peer, channel}];
-  if (slot) return slot.get();
+  if (const auto known = streams_.find({peer, channel}); known != streams_.end()) return known->second.get();
   const std::uint64_t id = Hasher().value(job_.session().job).value(salt_).value(channel).result();
   auto endpoint = job_.connect(peer, {.me = job_.rank(), .peer = peer, .stream = id, .peer_address = {}});
   if (!endpoint) return endpoint.because(fmt::format("connecting rank {} to rank {}", job_.rank(), peer));
-  slot = std::make_unique<Stream>(std::move(*endpoint), peer);
-  return slot.get();
+  return streams_.try_emplace({peer, channel}, std::make_unique<Stream>(std::move(*endpoint), peer)).first->second.get();
 }
 
 void Streams::close() {
@@ -25,8 +23,7 @@ void Streams::close() {
 std::size_t Streams::memory_bytes() const {
   const std::lock_guard lock(mutex_);
   std::size_t sum = 0;
-  for (const auto& [key, stream] : streams_)
-    if (stream) sum += stream->endpoint().memory_bytes();
+  for (const auto& [key, stream] : streams_) sum += stream->endpoint().memory_bytes();
   return sum;
 }
 
