@@ -1,0 +1,154 @@
+// From chunks to bytes, from peers to streams.
+#include "exec/cpu/plan.h"
+
+#include <algorithm>
+
+#include "tests/exec/fabric.h"
+
+namespace tutti {
+namespace {
+
+constexpr Shape kTwo{.ranks = 2};
+
+// Rank 0 of an all_gather among two: sends its block in two chunks and receives the other's.
+Schedule exchange() {
+  Builder b(Collective::all_gather, "test", 0, kTwo, 2);
+  b.copy(b.input(0, 2), b.output(0, 2));
+  b.send(b.input(0), 1);
+  b.send(b.input(1), 1);
+  b.recv(1, b.output(2, 2));
+  return std::move(b).finish();
+}
+Plan lowered(const Schedule& s, const Blocks& in, const Blocks& out, StreamSource& streams, DataType type = DataType::i32,
+             const ReduceOp& op = {}) {
+  const ChunkMap map(s.collective, s.rank, s.ranks, s.chunks_per_block, in, out, size_of(type), s.scratch);
+  auto plan = lower(s, map, {}, type, op, streams);
+  EXPECT_TRUE(plan) << plan.error().to_string();
+  return std::move(*plan);
+}
+std::size_t steps_of(const Plan& plan, StepKind kind) {
+  return static_cast<std::size_t>(std::ranges::count(plan.steps, kind, &PlanStep::kind));
+}
+
+TEST(Plan, TurnsChunksIntoBytesAndSharesOneStreamPerPeerAndChannel) {
+  Fabric fabric(2);
+  const Blocks blocks{.uniform = 100};
+  const Plan plan = lowered(exchange(), blocks, blocks, fabric.of(0));
+  ASSERT_EQ(plan.steps.size(), 4U);
+  EXPECT_EQ(plan.streams.size(), 1U);
+  EXPECT_EQ(plan.steps[0].count, 100U);
+  EXPECT_EQ(plan.steps[1].count + plan.steps[2].count, 100U);
+  EXPECT_EQ(plan.steps[2].from.offset, plan.steps[1].count * 4);
+  EXPECT_EQ(plan.steps[3].to.offset, 400U);
+  EXPECT_EQ(plan.steps[3].to.buffer, Buffer::output);
+  EXPECT_EQ(plan.steps[3].count, 100U);
+}
+
+TEST(Plan, PostsOnAStreamKeepTheirOrderAndTheRestStartsAtOnce) {
+  Fabric fabric(2);
+  const Blocks blocks{.uniform = 100};
+  const Plan plan = lowered(exchange(), blocks, blocks, fabric.of(0));
+  EXPECT_EQ(plan.steps[1].next_in_stream, 2U);
+  EXPECT_EQ(plan.steps[2].next_in_stream, kNoStep);
+  EXPECT_EQ(plan.steps[3].next_in_stream, kNoStep) << "receives wait for no send";
+  EXPECT_EQ(plan.steps[2].remaining, 1U);
+  EXPECT_EQ(plan.ready, (std::vector<std::uint32_t>{0, 1, 3}));
+}
+
+TEST(Plan, DependenciesBecomeSuccessors) {
+  Fabric fabric(2);
+  Builder b(Collective::all_reduce, "test", 0, kTwo, 1);
+  const Slice other = b.scratch_like(b.input(0));
+  b.copy(b.input(0), b.output(0));
+  b.recv(1, other);
+  b.reduce(other, b.output(0));
+  b.send(b.output(0), 1);
+  const Blocks blocks{.uniform = 10};
+  const Plan plan = lowered(std::move(b).finish(), blocks, blocks, fabric.of(0));
+  const auto after = [&](std::size_t i) {
+    const PlanStep& s = plan.steps[i];
+    return std::vector<std::uint32_t>(plan.successors.begin() + s.successors_begin, plan.successors.begin() + s.successors_end);
+  };
+  EXPECT_NE(std::ranges::count(after(0), 2U), 0);
+  EXPECT_NE(std::ranges::count(after(1), 2U), 0);
+  EXPECT_EQ(after(2), (std::vector<std::uint32_t>{3}));
+  EXPECT_EQ(plan.ready, (std::vector<std::uint32_t>{0, 1}));
+  EXPECT_EQ(plan.scratch_bytes, 40U);
+}
+
+TEST(Plan, NothingIsSentForEmptyChunksAndNoStreamIsOpenedForThem) {
+  Fabric fabric(2);
+  const Plan plan = lowered(exchange(), {}, {}, fabric.of(0));
+  EXPECT_EQ(steps_of(plan, StepKind::copy), plan.steps.size());
+  EXPECT_TRUE(plan.streams.empty());
+  EXPECT_EQ(fabric.of(0).opened(), 0U);
+}
+
+TEST(Plan, ABarrierSendsItsEmptyChunks) {
+  Fabric fabric(2);
+  Builder b(Collective::barrier, "test", 0, kTwo, 1);
+  b.send(b.input(0), 1);
+  b.recv(1, b.output(0));
+  const Plan plan = lowered(std::move(b).finish(), {}, {}, fabric.of(0));
+  EXPECT_EQ(steps_of(plan, StepKind::send), 1U);
+  EXPECT_EQ(steps_of(plan, StepKind::recv), 1U);
+}
+
+TEST(Plan, ASliceOfUnevenBlocksIsOneMessagePerChunk) {
+  Fabric fabric(2);
+  Builder b(Collective::all_gather, "test", 0, kTwo, 1);
+  b.copy(b.input(0), b.output(0));
+  b.recv(1, b.output(0, 2));
+  const std::vector<std::uint64_t> counts{3, 7}, at{20, 0};
+  const Blocks out{.uniform = 0, .counts = counts, .displacements = at};
+  const Plan plan = lowered(std::move(b).finish(), {}, out, fabric.of(0));
+  ASSERT_EQ(plan.steps.size(), 3U);
+  EXPECT_EQ(plan.steps[1].to.offset, 80U);
+  EXPECT_EQ(plan.steps[1].count, 3U);
+  EXPECT_EQ(plan.steps[2].to.offset, 0U);
+  EXPECT_EQ(plan.steps[2].count, 7U);
+}
+
+TEST(Plan, PointToPointHasStreamsOfItsOwn) {
+  Fabric fabric(2);
+  Builder b(Collective::send_recv, "test", 0, kTwo, 1);
+  b.send(b.input(0), 1);
+  const Blocks blocks{.uniform = 4};
+  const Plan one = lowered(std::move(b).finish(), blocks, blocks, fabric.of(0));
+  const Plan other = lowered(exchange(), blocks, blocks, fabric.of(0));
+  ASSERT_EQ(one.streams.size(), 1U);
+  EXPECT_NE(one.streams[0], other.streams[0]);
+}
+
+TEST(Plan, AStreamThatCannotBeOpenedIsAnError) {
+  struct Closed final : StreamSource {
+    Result<Stream*> stream(Rank peer, std::uint16_t) override { return Error(Code::unsupported, "no way there", peer); }
+  } closed;
+  const Schedule s = exchange();
+  const Blocks blocks{.uniform = 4};
+  const ChunkMap map(s.collective, 0, 2, 2, blocks, blocks, 4, s.scratch);
+  auto plan = lower(s, map, {}, DataType::i32, {}, closed);
+  ASSERT_FALSE(plan);
+  EXPECT_EQ(plan.error().code(), Code::unsupported);
+  EXPECT_EQ(plan.error().peer(), 1);
+}
+
+TEST(Plan, KnowsWhereToDivideAndToMultiply) {
+  Fabric fabric(2);
+  Builder b(Collective::all_reduce, "test", 0, kTwo, 1);
+  b.copy(b.input(0), b.output(0));
+  const Schedule s = std::move(b).finish();
+  const Blocks blocks{.uniform = 10};
+  const Plan avg = lowered(s, blocks, blocks, fabric.of(0), DataType::f32, {.kind = ReduceKind::avg});
+  EXPECT_EQ(avg.average, (std::vector<Extent>{{0, 10}}));
+  EXPECT_EQ(avg.average_in, Buffer::output);
+  EXPECT_EQ(avg.premultiply, 0U);
+  const Plan premul = lowered(s, blocks, blocks, fabric.of(0), DataType::f32, {.kind = ReduceKind::premul_sum});
+  EXPECT_TRUE(premul.average.empty());
+  EXPECT_EQ(premul.premultiply, 10U);
+  EXPECT_EQ(premul.scratch_needed(), premul.scratch_bytes + 40);
+  EXPECT_GT(premul.memory_bytes(), sizeof(Plan));
+}
+
+}  // namespace
+}  // namespace tutti
