@@ -12,7 +12,7 @@ namespace tutti::conformance {
 namespace {
 
 // A sleep that lasts this long was not ended by what it waited for.
-constexpr double kLostSeconds = 20;
+constexpr double kLostSeconds = 30;
 
 // Sleeps as the engine does. False: the wake-up was lost.
 bool sleep_on(const WaitSet& set) {
@@ -45,6 +45,7 @@ void finish_asleep(Member& me, std::initializer_list<Link*> links, std::uint64_t
   const auto idle = [&] { return std::ranges::all_of(links, [](const Link* link) { return link->idle(); }); };
   while (!idle()) {
     if (poll_all()) continue;
+    me.moved();
     WaitSet set;
     for (Link* link : links) link->endpoint().begin_wait(set);
     me.check(set.futex != nullptr || !set.fds.empty(), "begin_wait names nothing to wait for");

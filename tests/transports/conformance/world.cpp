@@ -17,8 +17,8 @@
 namespace tutti::conformance {
 namespace {
 
-// Only failures take so long. Generous, because machines are shared and sanitizers slow.
-constexpr double kDeadlineSeconds = 60;
+// Only failures take so long: this much without any rank having moved anything.
+constexpr double kDeadlineSeconds = 40;
 // What a hung rank gets on top, to say where it hung.
 constexpr double kGraceSeconds = 10;
 
@@ -40,7 +40,7 @@ struct Board {
     std::atomic<bool> dead{false};  // left on purpose
   };
   Rank ranks = 0;
-  TimePoint start;
+  std::atomic<Clock::rep> last_move{0};
   std::atomic<int> arrived{0};
   std::atomic<std::uint32_t> generation{0};
   std::atomic<int> alive{0};
@@ -51,8 +51,10 @@ struct Board {
   Entry& of(Rank rank) { return entries[static_cast<std::size_t>(rank)]; }
   void check_deadline() const {
     if (failed) throw RankFailed("another rank failed");
-    if (seconds_since(start) > kDeadlineSeconds) throw RankFailed("it hangs");
+    if (quiet_seconds() > kDeadlineSeconds) throw RankFailed("it hangs");
   }
+  void moved() { last_move = Clock::now().time_since_epoch().count(); }
+  double quiet_seconds() const { return seconds_since(TimePoint(Duration(last_move))); }
 };
 
 std::vector<Case> cases(const TransportFactory& factory) {
@@ -147,7 +149,11 @@ bool Member::arrived(std::size_t point) {
 }
 
 Rank Member::size() const { return board_.ranks; }
-void Member::step(const std::string& what) { write_text(board_.of(rank_).step, what); }
+void Member::step(const std::string& what) {
+  board_.moved();
+  write_text(board_.of(rank_).step, what);
+}
+void Member::moved() { board_.moved(); }
 void Member::check(bool holds, const std::string& what) {
   if (!holds) throw RankFailed(what);
 }
@@ -156,6 +162,7 @@ void Member::barrier() {
   const std::uint32_t generation = board_.generation;
   if (board_.arrived.fetch_add(1) + 1 >= board_.alive) {
     board_.arrived = 0;
+    board_.moved();
     board_.generation.fetch_add(1);
     return;
   }
@@ -189,7 +196,10 @@ void Member::until(std::span<Link* const> links, const std::function<bool()>& do
       if (!polled) throw RankFailed(fmt::format("link to rank {}: {}", link->peer(), polled.error().to_string()));
       moved = moved || *polled;
     }
-    if (moved) continue;
+    if (moved) {
+      board_.moved();
+      continue;
+    }
     board_.check_deadline();
     sched_yield();
   }
@@ -204,7 +214,7 @@ Error Member::until_error(Link& link) {
   for (;;) {
     Result<bool> polled = link.poll();
     if (!polled) return std::move(polled.error());
-    if (*polled) continue;
+    if (*polled) board_.moved();
     board_.check_deadline();
     sched_yield();
   }
@@ -251,7 +261,7 @@ void run_processes(const Case& config, Board& board, const std::function<Secret(
     int status = 0;
     bool hung = false;
     while (waitpid(child, &status, WNOHANG) == 0) {
-      if (!hung && seconds_since(board.start) > kDeadlineSeconds + kGraceSeconds) {
+      if (!hung && board.quiet_seconds() > kDeadlineSeconds + kGraceSeconds) {
         hung = true;
         kill(child, SIGKILL);
       }
@@ -275,7 +285,7 @@ void run_threads(const Case& config, Board& board, const std::function<Secret(Ra
     threads.emplace_back([&, rank] { run_rank(config, board, rank, secret_of(rank), body); });
   for (Rank rank = 0; rank < board.ranks; ++rank) {
     while (!board.of(rank).finished) {
-      if (seconds_since(board.start) > kDeadlineSeconds + kGraceSeconds) {
+      if (board.quiet_seconds() > kDeadlineSeconds + kGraceSeconds) {
         // A thread cannot be stopped from outside: the program has to end.
         fprintf(stderr, "%s\n", describe(board, rank, "it hangs inside the transport").c_str());
         std::_Exit(3);
@@ -294,7 +304,7 @@ void run(const Case& config, Rank ranks, const Body& body, const std::function<S
   Board& board = *new (memory) Board;
   board.ranks = ranks;
   board.alive = ranks;
-  board.start = Clock::now();
+  board.moved();
   const auto same_secret = [](Rank) { return Secret{{std::byte{7}, std::byte{1}, std::byte{9}}}; };
   const std::function<Secret(Rank)> secrets = secret_of ? secret_of : same_secret;
   if (config.processes) {

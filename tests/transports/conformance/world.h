@@ -63,6 +63,8 @@ class Member {
   Rank size() const;
   // "what I do now", for the message when it hangs
   void step(const std::string& what);
+  // Tells the watchdog that something has moved.
+  void moved();
   void check(bool holds, const std::string& what);
   // All ranks that are alive meet here.
   void barrier();
