@@ -1,0 +1,184 @@
+// Ranks that disagree, leave, come late, run out of memory or are told to stop: every rank gets an error, and none waits for
+// ever.
+#include <atomic>
+#include <latch>
+
+#include "tests/runtime/communicators.h"
+
+namespace tutti {
+namespace {
+
+int gMemory[4][4096];  // one buffer per rank; what is in it does not matter
+Call call_of(Rank me, Collective collective, std::uint64_t count) {
+  return {.collective = collective, .input = gMemory[me], .output = gMemory[me] + 2048, .count = count, .type = DataType::i32};
+}
+
+struct Disagreement {
+  std::string what;
+  void (*change)(Call&);
+  std::vector<std::string> words;
+};
+
+class Disagreements : public testing::TestWithParam<std::tuple<Disagreement, std::string>> {};
+
+// Rank 1 makes a different call than the others.
+TEST_P(Disagreements, AreShownWithBothSides) {
+  const auto& [disagreement, transport] = GetParam();
+  run_ranks(3, Options{.transports = transport}, [&](Communicator& comm) {
+    works(comm);
+    Call call = call_of(comm.rank(), Collective::all_reduce, 100);
+    if (comm.rank() == 1) disagreement.change(call);
+    fails(comm.run(call), Code::mismatch, disagreement.words);
+    fails(comm.barrier(), Code::mismatch, {"failed before"});
+    fails(comm.split(0), Code::mismatch, {"failed before"});
+  });
+}
+const Disagreement kDisagreements[]{
+    {"counts", [](Call& c) { c.count = 101; }, {"count 100", "count 101"}},
+    {"types", [](Call& c) { c.type = DataType::f32; }, {"i32", "f32"}},
+    {"operators", [](Call& c) { c.op.kind = ReduceKind::max; }, {"sum", "max"}},
+    {"collectives", [](Call& c) { c.collective = Collective::all_gather; }, {"all_reduce", "all_gather"}},
+    {"algorithms", [](Call& c) { c.algorithm = "ring"; }, {"all_reduce", "algorithm"}},
+};
+INSTANTIATE_TEST_SUITE_P(Kinds, Disagreements, testing::Combine(testing::ValuesIn(kDisagreements), testing::Values("shm", "tcp")),
+                         [](const auto& made) { return std::get<0>(made.param).what + "_" + std::get<1>(made.param); });
+
+// Both take themselves for the root and send; the next call finds what nobody has taken.
+TEST(Disagreement, AboutTheRoot) {
+  run_ranks(2, [](Communicator& comm) {
+    int data = 1;
+    Status s = comm.broadcast(std::span(&data, 1), comm.rank());
+    if (s) s = comm.barrier();
+    fails(std::move(s), Code::mismatch, {"broadcast", "root", "barrier"});
+  });
+}
+
+TEST(Disagreement, AboutASequenceOfCalls) {
+  run_ranks(2, [](Communicator& comm) {
+    Status s;
+    for (int i = 0; i < 3 && s; ++i)
+      s = comm.run(call_of(comm.rank(), (i + comm.rank()) % 2 == 0 ? Collective::all_reduce : Collective::barrier, 1));
+    fails(std::move(s), Code::mismatch, {"all_reduce", "barrier"});
+  });
+}
+
+TEST(Disagreement, AboutTheSizeOfAMessage) {
+  run_ranks(2, [](Communicator& comm) {
+    std::vector<int> data(comm.rank() == 0 ? 4 : 5);
+    // The sender may be done before the receiver looks; then it hears of it in its next call.
+    Status s = comm.rank() == 0 ? comm.send(std::span<const int>(data), 1) : comm.recv(std::span(data), 0);
+    if (s && comm.rank() == 0) s = comm.barrier();
+    fails(std::move(s), Code::mismatch, {"16 bytes", "20 bytes"});
+  });
+}
+
+TEST(Abort, EndsEveryWaitWithItsReason) {
+  std::latch waiting(2);
+  run_ranks(3, [&](Communicator& comm) {
+    works(comm);
+    if (comm.rank() == 2) {
+      waiting.wait();
+      comm.abort("the user is tired");
+    } else {
+      waiting.count_down();
+    }
+    fails(comm.barrier(), Code::aborted, {"rank 2", "the user is tired"});
+    fails(comm.barrier(), Code::aborted, {"failed before", "the user is tired"});
+  });
+}
+
+TEST(Abort, FromAnotherThreadOfTheRankThatWaits) {
+  run_ranks(2, [](Communicator& comm) {
+    works(comm);
+    std::thread other;
+    if (comm.rank() == 0) other = std::thread([&] { comm.abort("changed our mind"); });
+    int data = 1;
+    // Rank 1 sends nothing: without the abort, rank 0 would wait until its time is up.
+    auto s = comm.rank() == 0 ? comm.recv(std::span(&data, 1), 1) : comm.recv(std::span(&data, 1), 0);
+    if (other.joinable()) other.join();
+    fails(std::move(s), Code::aborted, {"rank 0", "changed our mind"});
+  });
+}
+
+TEST(Abort, EndsAsynchronousCallsAndGroupsToo) {
+  run_ranks(2, [](Communicator& comm) {
+    auto other = comm.duplicate().value_or_throw();
+    if (comm.rank() == 1) {
+      comm.abort("first");
+      other.abort("second");
+      return;
+    }
+    Work work = comm.start(call_of(0, Collective::all_reduce, 5)).value_or_throw();
+    fails(work.wait(), Code::aborted, {"first"});
+    Group group;
+    ok(group.add(other, call_of(0, Collective::all_reduce, 5)));
+    fails(group.run(), Code::aborted, {"second"});
+    Group again;
+    ok(again.add(other, call_of(0, Collective::all_reduce, 5)));
+    fails(again.run(), Code::aborted, {"failed before"});
+  });
+}
+
+class Leaving : public testing::TestWithParam<std::string> {};
+TEST_P(Leaving, EarlyIsNoticedByThoseWhoWait) {
+  run_ranks(3, Options{.transports = GetParam()}, [](Communicator& comm) {
+    works(comm);
+    if (comm.rank() == 1) return;
+    fails(comm.barrier(), Code::peer_lost, {"rank 1"});
+    fails(comm.barrier(), Code::peer_lost, {"failed before", "rank 1"});
+  });
+}
+TEST_P(Leaving, BeforeTheFirstCallIsNoticedToo) {
+  run_ranks(2, Options{.transports = GetParam()}, [](Communicator& comm) {
+    if (comm.rank() == 1) return;
+    fails(comm.barrier(), Code::peer_lost, {"rank 1", "finished and left"});
+  });
+}
+// What it sent before it left still arrives.
+TEST_P(Leaving, AfterTheLastMessageIsNoFailure) {
+  run_ranks(2, Options{.transports = GetParam()}, [](Communicator& comm) {
+    std::vector<int> data(10, comm.rank());
+    if (comm.rank() == 1) return ok(comm.send(std::span<const int>(data), 0));
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    ok(comm.recv(std::span(data), 1));
+    EXPECT_EQ(data, std::vector<int>(10, 1));
+  });
+}
+INSTANTIATE_TEST_SUITE_P(Transports, Leaving, testing::Values("shm", "tcp"), [](const auto& made) { return made.param; });
+
+// The time is long enough for the ranks to find each other on any machine, because it limits that as well.
+TEST(Timeout, NamesTheLateRank) {
+  std::latch given_up(2);
+  run_ranks(3, Options{.timeout_s = 4}, [&](Communicator& comm) {
+    works(comm);
+    if (comm.rank() == 2) return given_up.wait();
+    fails(comm.run(call_of(comm.rank(), Collective::all_reduce, 7)), Code::timeout,
+          {"4 s", "TUTTI_TIMEOUT", "rank 2", "count 7"});
+    given_up.count_down();
+  });
+}
+
+TEST(Memory, ALimitThatIsTooSmallIsAnErrorOnEveryRank) {
+  const auto options = [](Rank rank) { return Options{.memory_limit = rank == 1 ? std::uint64_t{1} << 20 : 0}; };
+  run_ranks(3, options, [](Communicator& comm) {
+    std::vector<int> in(1000000, 1), out(1000000);
+    const Call call{.collective = Collective::all_reduce,
+                    .input = in.data(),
+                    .output = out.data(),
+                    .count = in.size(),
+                    .type = DataType::i32,
+                    .algorithm = "direct"};
+    fails(comm.run(call), Code::resource, {"rank 1", "1048576", "TUTTI_MEMORY_LIMIT"});
+    fails(comm.run(call), Code::resource, {"failed before", "1048576"});
+  });
+}
+
+TEST(Memory, ALimitThatIsLargeEnoughIsNone) {
+  run_ranks(2, Options{.memory_limit = std::uint64_t{256} << 20}, [](Communicator& comm) {
+    works(comm);
+    EXPECT_LE(comm.memory().total(), std::uint64_t{256} << 20);
+  });
+}
+
+}  // namespace
+}  // namespace tutti
