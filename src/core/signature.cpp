@@ -7,6 +7,7 @@ namespace tutti {
 std::string Signature::to_string() const {
   if (collective >= kCollectives || type >= kDataTypes || op >= kReduceKinds) return "an unknown call";
   const auto which = static_cast<Collective>(collective);
+  if (which == Collective::send_recv) return fmt::format("{} ({})", name(which), name(static_cast<DataType>(type)));
   std::string text = fmt::format("{} #{} (count {}, {}", name(which), sequence, count, name(static_cast<DataType>(type)));
   if (reduces(which)) text += fmt::format(", {}", name(static_cast<ReduceKind>(op)));
   if (has_root(which)) text += fmt::format(", root {}", root);

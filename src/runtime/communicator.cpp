@@ -106,9 +106,7 @@ Result<Communicator> Communicator::split(int color, int key) {
 Result<Communicator> Communicator::duplicate() { return split(0, rank()); }
 
 void Communicator::abort(const std::string& reason) {
-  if (impl_ && impl_->runner->job().session().overlay)
-    impl_->runner->job().session().overlay->abort(
-        Error(Code::aborted, fmt::format("aborted by rank {}: {}", rank(), reason), rank()));
+  if (impl_) impl_->runner->abort(reason);
 }
 
 MemoryUse Communicator::memory() const { return impl_ ? impl_->runner->memory() : MemoryUse{}; }

@@ -133,10 +133,21 @@ class Checker {
     return {};
   }
 
+  Status check_send_recv() const {
+    if (auto s = check_size("receive", call_.receive_count, 1); !s) return s;
+    if ((call_.destination == me_) != (call_.source == me_))
+      return bad("a rank that sends to itself must receive from itself in the same call; destination is {}, source {}",
+                 call_.destination, call_.source);
+    if (call_.destination == me_ && call_.count != call_.receive_count)
+      return bad("to itself a rank sends as much as it receives; count is {}, receive_count {}", call_.count,
+                 call_.receive_count);
+    return {};
+  }
+
   Status check_counts() const {
     if (auto s = check_side("input", sides_.many_in, call_.input_counts, call_.input_displacements); !s) return s;
     if (auto s = check_side("output", sides_.many_out, call_.output_counts, call_.output_displacements); !s) return s;
-    if (call_.collective == Collective::send_recv) return check_size("receive", call_.receive_count, 1);
+    if (call_.collective == Collective::send_recv) return check_send_recv();
     if (call_.collective == Collective::all_to_all && call_.input_counts.empty() != call_.output_counts.empty())
       return bad("counts must be given for both sides or for none");
     return {};

@@ -13,7 +13,9 @@ namespace tutti {
 namespace {
 
 // The number that all ranks must agree on: of v-variants the sum of the counts, which all ranks know (but in all_to_allv).
+// A message's size says what its count is: its two sides may count differently in a call that also goes the other way.
 std::uint64_t agreed_count(const Request& r) {
+  if (r.collective == Collective::send_recv) return 0;
   if (r.equal_blocks()) return r.count;
   if (r.collective == Collective::all_to_all) return 0;
   const auto counts = r.input_blocks.counts.empty() ? r.output_blocks.counts : r.input_blocks.counts;
@@ -72,9 +74,17 @@ Result<std::unique_ptr<Runner>> Runner::make(std::unique_ptr<Job> job) {
 
 Runner::~Runner() { streams_.close(); }
 
-Status Runner::alive() const {
+Status Runner::alive() {
+  if (aborted_.load(std::memory_order_acquire) && !failure_)
+    if (auto s = job_->session().overlay->poll_failures(); !s) return fail(std::move(s.error()));
   if (failure_) return failure_->clone().because("this communicator has failed before");
   return {};
+}
+
+void Runner::abort(const std::string& reason) {
+  if (!job_->session().overlay) return;  // alone: nobody waits
+  job_->session().overlay->abort({Code::aborted, fmt::format("aborted by rank {}: {}", job_->rank(), reason), job_->rank()});
+  aborted_.store(true, std::memory_order_release);
 }
 
 Error Runner::fail(Error error) {

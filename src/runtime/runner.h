@@ -46,7 +46,9 @@ class Runner {
   // Where scratch memory is now: preparing another call may move it.
   [[nodiscard]] std::byte* scratch() noexcept { return scratch_.reserve(0); }
   // The reason why this communicator is dead, if it is.
-  [[nodiscard]] Status alive() const;
+  [[nodiscard]] Status alive();
+  // Ends all waiting on every rank, and this rank's further calls. From any thread.
+  void abort(const std::string& reason);
   // Ends this communicator for everybody; returns what this rank should report.
   Error fail(Error error);
 
@@ -81,6 +83,7 @@ class Runner {
   const CachedPlan* last_plan_ = nullptr;  // only to be compared
   std::string last_algorithm_;
   std::optional<Error> failure_;
+  std::atomic<bool> aborted_{false};
 };
 
 }  // namespace tutti
