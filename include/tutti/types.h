@@ -40,7 +40,8 @@ inline constexpr int kDataTypes = 17;
 // Size of one element in bytes.
 [[nodiscard]] constexpr std::size_t size_of(DataType type) noexcept {
   constexpr unsigned char kSizes[kDataTypes] = {1, 1, 2, 2, 4, 4, 8, 8, 2, 2, 4, 8, 1, 1, 1, 8, 16};
-  return kSizes[static_cast<std::size_t>(type)];
+  const auto row = static_cast<std::size_t>(type);
+  return row < kDataTypes ? kSizes[row] : 0;
 }
 // "f32", "bf16", ...; parse accepts these and the common aliases ("float", "half", "int", "uint8", ...).
 [[nodiscard]] std::string_view name(DataType type) noexcept;

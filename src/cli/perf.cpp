@@ -319,6 +319,7 @@ void run(const PerfOptions& o) {
   if (!comm) leave(comm.error());
   if (o.root < 0 || o.root >= comm->size())
     leave(fmt::format("--root {}: there are ranks 0 to {}", o.root, comm->size() - 1), kExitUsage);
+  if (!o.json.empty() && comm->rank() == 0) write_file(o.json, "");  // better now than after an hour
   Table table(*comm, o);
   if (auto s = measure_all(*comm, o, *plan, table); !s) leave(s.error());
   if (!o.json.empty() && comm->rank() == 0) write_file(o.json, table.json());

@@ -1,6 +1,7 @@
 // Monotonic time.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 
 namespace tutti {
@@ -11,7 +12,8 @@ using TimePoint = Clock::time_point;
 
 [[nodiscard]] inline double seconds_since(TimePoint start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 [[nodiscard]] inline Duration from_seconds(double seconds) {
-  return std::chrono::duration_cast<Duration>(std::chrono::duration<double>(seconds));
+  const double bounded = seconds > 0 ? std::min(seconds, 1e9) : 0;  // what is not a number is no time at all
+  return std::chrono::duration_cast<Duration>(std::chrono::duration<double>(bounded));
 }
 
 // Tells the core that this is a spin loop.

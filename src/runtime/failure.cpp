@@ -6,7 +6,7 @@ namespace tutti {
 
 Status OverlayWatch::check(std::span<const Rank> awaited) {
   // A farewell may overtake the last data of the same rank: they travel on different connections.
-  constexpr auto kGrace = std::chrono::seconds(1);
+  constexpr auto kGrace = std::chrono::seconds(2);
   if (auto s = overlay_.poll_failures(); !s) return s;
   for (const Rank peer : awaited) {
     auto s = overlay_.still_here(peer);

@@ -12,6 +12,7 @@ class OverlayWatch final : public FailureWatch {
  public:
   explicit OverlayWatch(Overlay& overlay) : overlay_(overlay) {}
   Status check(std::span<const Rank> awaited) override;
+  void restart() override { somebody_left_.reset(); }
   void add_fds(std::vector<pollfd>& fds) override { overlay_.append_fds(fds); }
 
  private:

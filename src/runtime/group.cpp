@@ -17,6 +17,9 @@ class GroupWatch final : public FailureWatch {
       if (auto s = w->check(ask); !s) return s;
     return {};
   }
+  void restart() override {
+    for (OverlayWatch* w : watches_) w->restart();
+  }
   void add_fds(std::vector<pollfd>& fds) override {
     for (OverlayWatch* w : watches_) w->add_fds(fds);
   }
@@ -47,13 +50,20 @@ Status Group::run() {
   std::list<Share> shares;
   std::vector<std::unique_ptr<Execution>> executions;
   std::vector<Runner::Prepared> prepared;  // keeps the plans
+  // Which of the communicators it was cannot be told apart: their calls are under way together.
+  const auto give_up = [&](Error error) {
+    for (Share& share : shares) (void)share.runner->fail(error.clone());
+    return std::move(error).because("running a group of calls");
+  };
   for (const Entry& entry : entries) {
+    if (entry.communicator->impl_ == nullptr)
+      return give_up(Error(Code::invalid_argument, "a communicator was moved away between Group::add and Group::run"));
     while (entry.communicator->impl_->async.busy()) std::this_thread::yield();
     Runner& runner = *entry.communicator->impl_->runner;
     Request request;
-    if (auto s = entry.communicator->impl_->check(entry.call, request); !s) return s;
+    if (auto s = entry.communicator->impl_->check(entry.call, request); !s) return give_up(std::move(s.error()));
     auto p = runner.prepare(request);
-    if (!p) return std::move(p.error());
+    if (!p) return give_up(std::move(p.error()));
     auto share = std::ranges::find(shares, &runner, &Share::runner);
     if (share == shares.end()) share = shares.insert(shares.end(), {.runner = &runner, .collectives = {}, .point_to_point = {}});
     executions.push_back(std::make_unique<Execution>(p->plan->plan));
@@ -76,10 +86,8 @@ Status Group::run() {
     policy = share.runner->policy();
   }
   Status s = drive(lanes, policy, watch);
-  if (s) return {};
-  // Which of the communicators it was cannot be told apart: their calls were under way together.
-  for (Share& share : shares) (void)share.runner->fail(s.error().clone());
-  return s.because("running a group of calls");
+  if (!s) return give_up(std::move(s.error()));
+  return {};
 }
 
 }  // namespace tutti

@@ -137,6 +137,7 @@ Result<CachedPlan*> Runner::make_plan(const Request& r) {
   cached->plan = std::move(*plan);
   CachedPlan* made = plans_.insert(std::move(cached));
   plan_bytes_ = plans_.memory_bytes();
+  transport_bytes_ = streams_.memory_bytes();
   last_plan_ = nullptr;  // its memory may have been used again
   return made;
 }
@@ -144,6 +145,7 @@ Result<CachedPlan*> Runner::make_plan(const Request& r) {
 Status Runner::check_memory(const Plan& plan) const {
   if (memory_limit_ == 0) return {};
   MemoryUse use = memory();
+  use.transport_bytes = streams_.memory_bytes();
   use.scratch_bytes = std::max(use.scratch_bytes, plan.scratch_needed());
   use.plan_bytes += plan.memory_bytes();
   if (use.total() <= memory_limit_) return {};
@@ -191,13 +193,20 @@ Status Runner::run(const Request& r) {
   if (!s) return fail(s.because(fmt::format("{} on rank {}", execution.signature().to_string(), job_->rank())));
   if (last_plan_ != *plan) {
     last_plan_ = *plan;
+    transport_bytes_ = streams_.memory_bytes();
+    const std::lock_guard lock(name_mutex_);
     last_algorithm_ = last_plan_->algorithm;
   }
   return {};
 }
 
+std::string Runner::last_algorithm() const {
+  const std::lock_guard lock(name_mutex_);
+  return last_algorithm_;
+}
+
 MemoryUse Runner::memory() const {
-  return {.scratch_bytes = scratch_.size(), .transport_bytes = streams_.memory_bytes(), .plan_bytes = plan_bytes_};
+  return {.scratch_bytes = scratch_.size(), .transport_bytes = transport_bytes_, .plan_bytes = plan_bytes_};
 }
 
 }  // namespace tutti

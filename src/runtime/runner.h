@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <mutex>
 #include <optional>
 
 #include "runtime/failure.h"
@@ -53,8 +54,9 @@ class Runner {
   Error fail(Error error);
 
   [[nodiscard]] Result<Selection> choose(const Request& request, SelectRequest* asked = nullptr) const;
+  // Both from any thread, also while an asynchronous call runs.
   [[nodiscard]] MemoryUse memory() const;
-  [[nodiscard]] const std::string& last_algorithm() const noexcept { return last_algorithm_; }
+  [[nodiscard]] std::string last_algorithm() const;
   [[nodiscard]] const WaitPolicy& policy() const noexcept { return policy_; }
   [[nodiscard]] OverlayWatch& watch() noexcept { return *watch_; }
 
@@ -77,10 +79,11 @@ class Runner {
   std::optional<OverlayWatch> watch_;  // none where a rank is alone
   WaitPolicy policy_;
   PlanCache plans_;
-  std::atomic<std::size_t> plan_bytes_{0};
+  std::atomic<std::size_t> plan_bytes_{0}, transport_bytes_{0};
   Scratch scratch_;
   std::uint32_t sequence_ = 0;
   const CachedPlan* last_plan_ = nullptr;  // only to be compared
+  mutable std::mutex name_mutex_;
   std::string last_algorithm_;
   std::optional<Error> failure_;
   std::atomic<bool> aborted_{false};

@@ -19,7 +19,7 @@ class Streams final : public StreamSource {
   Result<Stream*> stream(Rank peer, std::uint16_t channel) override;
   // Stops all traffic at once; the streams stay as dead objects for whoever still refers to them.
   void close();
-  // Memory of all endpoints. From any thread.
+  // Memory of all endpoints.
   [[nodiscard]] std::size_t memory_bytes() const;
 
  private:

@@ -24,9 +24,9 @@ class Graph {
   [[nodiscard]] bool dropped(std::uint32_t i) const { return dropped_[i]; }
   void drop(std::uint32_t i) { dropped_[i] = true; }
 
-  // What `first` leaves behind is used by `then` and by nothing else up to step `until`.
-  [[nodiscard]] bool only_for(std::uint32_t first, std::uint32_t then, std::uint32_t until) const {
-    return std::all_of(after(first).begin(), after(first).end(), [&](std::uint32_t s) { return s == then || s > until; });
+  // Nothing but `then` waits for `first`.
+  [[nodiscard]] bool only_for(std::uint32_t first, std::uint32_t then) const {
+    return std::ranges::all_of(after(first), [&](std::uint32_t s) { return s == then; });
   }
 
   [[nodiscard]] Schedule finish() && {
@@ -97,7 +97,7 @@ void fold_chain_at(Graph& g, std::uint32_t start) {
   if (reductions < 2) return;
   const std::uint32_t last = chain.back();
   for (std::size_t c = 0; c + 1 < chain.size(); ++c)
-    if (!g.only_for(chain[c], chain[c + 1], last)) return;
+    if (!g.only_for(chain[c], chain[c + 1])) return;
 
   std::vector<Slice> operands{first.kind == StepKind::copy ? first.from : first.to};
   for (const auto c : chain) {
@@ -120,11 +120,18 @@ Schedule fold_chains(const Schedule& schedule) {
   return std::move(g).finish();
 }
 
-// Reducing on arrival posts the receive only once the other operand is there. That is safe after local steps and after
-// receives, but not after a send: a peer doing the same would wait for us as we for it.
-bool waits_for_a_send(Graph& g, std::uint32_t reduction) {
-  return std::any_of(g.before(reduction).begin(), g.before(reduction).end(),
-                     [&](std::uint32_t d) { return g.step(d).kind == StepKind::send; });
+// Reducing on arrival posts the receive only once the other operand is there. That is safe when the operand waits for no
+// message that the receive itself did not wait for: otherwise two ranks that do the same could wait for each other.
+bool waits_for_messages(Graph& g, std::uint32_t reduction, std::uint32_t recv) {
+  constexpr std::size_t kMostSteps = 64;  // of local work behind one operand; more are not looked at
+  std::vector<std::uint32_t> open(g.before(reduction).begin(), g.before(reduction).end());
+  for (std::size_t i = 0; i < open.size(); ++i) {
+    const std::uint32_t d = open[i];
+    if (d == recv || std::ranges::find(g.before(recv), d) != g.before(recv).end()) continue;
+    if (open.size() > kMostSteps || communicates(g.step(d))) return true;
+    open.insert(open.end(), g.before(d).begin(), g.before(d).end());
+  }
+  return false;
 }
 
 class ArrivalFuser {
@@ -152,7 +159,7 @@ class ArrivalFuser {
     if (recv.to.buffer != Buffer::scratch || g_.after(r).size() != 1) return;
     const std::uint32_t q = g_.after(r).front();
     const Step reduction = g_.step(q);
-    if (reduction.kind != StepKind::reduce || reduction.from != recv.to || waits_for_a_send(g_, q)) return;
+    if (reduction.kind != StepKind::reduce || reduction.from != recv.to || waits_for_messages(g_, q, r)) return;
     for (std::uint32_t c = 0; c < recv.to.count; ++c)
       if (touches_[recv.to.chunk + c] != 2) return;  // the receive and the reduction alone
     for (std::uint32_t i = r + 1; i < q; ++i)        // receives of one stream keep their order
@@ -178,7 +185,7 @@ class ArrivalFuser {
     for (const auto d : g_.before(q)) {
       if (d == r) continue;
       const Step& s = g_.step(d);
-      if (copy || s.kind != StepKind::copy || s.to != g_.step(q).to || !g_.only_for(d, q, q)) return std::nullopt;
+      if (copy || s.kind != StepKind::copy || s.to != g_.step(q).to || !g_.only_for(d, q)) return std::nullopt;
       copy = d;
     }
     return copy;

@@ -30,7 +30,7 @@ Status Execution::start(const CallBuffers& buffers, std::uint32_t sequence) {
       const_cast<std::byte*>(buffers.input);  // written only where it is the output, too
   base_[static_cast<std::size_t>(Buffer::output)] = buffers.output;
   base_[static_cast<std::size_t>(Buffer::scratch)] = buffers.scratch;
-  if (plan_->premultiply > 0) premultiply(buffers);
+  if (!plan_->premultiply.empty()) premultiply(buffers);
   signature_ = plan_->signature;
   signature_.sequence = sequence;
   left_ = plan_->steps.size();
@@ -46,7 +46,10 @@ void Execution::premultiply(const CallBuffers& buffers) {
   op.scalar = buffers.scalar;
   std::byte*& from = base_[static_cast<std::size_t>(plan_->premultiply_in)];
   std::byte* to = plan_->in_place ? from : buffers.scratch + plan_->scratch_bytes;
-  kernels::prepare(op, plan_->type, from, to, plan_->premultiply);
+  for (const Extent& e : plan_->premultiply) {
+    const std::uint64_t at = e.offset * element_bytes_;
+    kernels::prepare(op, plan_->type, from + at, to + at, e.count);
+  }
   from = to;
 }
 
@@ -59,7 +62,7 @@ Status Execution::advance() {
   }
   if (left_ > 0 || finished_) return {};
   finished_ = true;
-  // avg where the schedule's last rounding could not take it in
+  // avg: the schedule has only summed up
   for (const Extent& e : plan_->average)
     kernels::finish(plan_->op, plan_->type, base_[static_cast<std::size_t>(plan_->average_in)] + e.offset * element_bytes_,
                     e.count, plan_->ranks);

@@ -12,7 +12,13 @@ namespace {
 class Lowering {
  public:
   Lowering(const Schedule& schedule, const ChunkMap& map, Plan& plan, StreamSource& streams)
-      : schedule_(schedule), map_(map), plan_(plan), streams_(streams), size_(size_of(plan.type)) {}
+      : schedule_(schedule),
+        map_(map),
+        plan_(plan),
+        streams_(streams),
+        size_(size_of(plan.type)),
+        all_know_sizes_(plan.signature.count > 0 && schedule.collective != Collective::all_to_all &&
+                        schedule.collective != Collective::send_recv) {}
 
   Status run() {
     first_.reserve(schedule_.steps.size() + 1);
@@ -48,8 +54,9 @@ class Lowering {
       for (std::size_t o = 0; o < operands.size(); ++o)
         plan_.operands.push_back(range(schedule_.operands[step.operand_begin + o], operands[o][e]));
       p.operands_end = static_cast<std::uint32_t>(plan_.operands.size());
-      // Nothing is sent for an empty chunk: both sides know that it is empty. A barrier consists of such messages.
-      const bool skip = p.count == 0 && schedule_.collective != Collective::barrier;
+      // Nothing is sent for an empty chunk where all ranks know that it is empty. Calls that are empty altogether do send, so
+      // that ranks that disagree about that find out.
+      const bool skip = p.count == 0 && all_know_sizes_;
       if (skip) p.kind = StepKind::copy;
       if (communicates(step) && !skip)
         if (auto s = join_stream(step, p); !s) return s;
@@ -101,6 +108,7 @@ class Lowering {
   Plan& plan_;
   StreamSource& streams_;
   std::size_t size_;
+  bool all_know_sizes_;
   std::vector<std::uint32_t> first_;  // first plan step of each schedule step
   std::map<std::pair<Rank, std::uint16_t>, std::uint32_t> stream_index_;
   std::vector<std::array<std::uint32_t, 2>> last_post_;  // per stream: last send, last receive
@@ -143,9 +151,9 @@ Result<Plan> lower(const Schedule& schedule, const ChunkMap& map, const Signatur
     // In place the input is part of the output, except where the output is part of the input.
     const bool in_output = schedule.in_place && schedule.collective != Collective::reduce_scatter;
     plan.premultiply_in = in_output ? Buffer::output : Buffer::input;
-    for (const Extent& e :
-         map.extents({plan.premultiply_in, 0, input_chunks(schedule.collective, schedule.ranks, schedule.chunks_per_block)}))
-      plan.premultiply = std::max(plan.premultiply, e.offset + e.count);
+    plan.premultiply =
+        map.extents({plan.premultiply_in, 0, input_chunks(schedule.collective, schedule.ranks, schedule.chunks_per_block)});
+    for (const Extent& e : plan.premultiply) plan.premultiplied = std::max(plan.premultiplied, e.offset + e.count);
   }
   return plan;
 }

@@ -51,11 +51,12 @@ struct Plan {
   Buffer average_in = Buffer::output;
   std::vector<Extent> average;
   // premul_sum multiplies the input before the schedule runs: into scratch behind scratch_bytes, or in place.
-  std::uint64_t premultiply = 0;  // elements; 0: not at all
+  std::vector<Extent> premultiply;  // empty: not at all
+  std::uint64_t premultiplied = 0;  // elements of the copy
   Buffer premultiply_in = Buffer::input;
   bool in_place = false;
   [[nodiscard]] std::uint64_t scratch_needed() const noexcept {
-    return scratch_bytes + (in_place ? 0 : premultiply * size_of(type));
+    return scratch_bytes + (in_place ? 0 : premultiplied * size_of(type));
   }
   [[nodiscard]] std::size_t memory_bytes() const noexcept;
 };

@@ -58,7 +58,10 @@ class Patience {
   template <class PollAll, class Streams>
   Status long_idle(Streams&& streams, PollAll&& poll_all) {
     const TimePoint now = Clock::now();
-    if (idle_rounds_ <= 64) since_ = now;
+    if (idle_rounds_ <= 64) {
+      since_ = now;
+      watch_.restart();
+    }
     if (now - checked_ >= kCheckEvery) {
       checked_ = now;
       awaited_.clear();
@@ -89,7 +92,7 @@ class Patience {
 
   const WaitPolicy& policy_;
   FailureWatch& watch_;
-  int idle_rounds_ = 0;
+  long long idle_rounds_ = 0;
   TimePoint since_{}, checked_{};
   std::vector<Rank> awaited_;
   std::vector<Stream*> sleeping_;

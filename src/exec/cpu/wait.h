@@ -14,6 +14,8 @@ class FailureWatch {
   // Cheap and without waiting: an error when a peer died, somebody aborted, or one of the ranks that are waited for has left.
   // Called about once a millisecond.
   virtual Status check(std::span<const Rank> awaited) = 0;
+  // Something has arrived: who seemed gone a moment ago is judged anew.
+  virtual void restart() = 0;
   // What would wake a sleeper for the sake of check().
   virtual void add_fds(std::vector<pollfd>& fds) = 0;
 
