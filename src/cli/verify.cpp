@@ -132,14 +132,14 @@ bool verify_row(const Algorithm& row, const std::vector<int>& ranks, const Catal
 
 int verify_catalog(const Options& options) {
   if (!options.collective.empty() && !parse_collective(options.collective))
-    return bad_input(fmt::format("there is no collective '{}'; see `tutti algorithms`", options.collective));
+    return bad_input(fmt::format("there is no collective '{}'; `tutti verify` lists them", options.collective));
   const auto ranks = parse_numbers("--ranks", options.ranks, kMaxRanks);
   if (!ranks) return bad_input(ranks.error().message());
   const auto pieces = parse_numbers("--pieces", options.pieces, kMaxPieces);
   if (!pieces) return bad_input(pieces.error().message());
   const auto found = rows(options);
   if (found.empty())
-    return bad_input(fmt::format("there is no algorithm '{}'{}; see `tutti algorithms`", options.algorithm,
+    return bad_input(fmt::format("there is no algorithm '{}'{}; `tutti verify` lists them", options.algorithm,
                                  options.collective.empty() ? "" : " for " + options.collective));
 
   CatalogOptions checks{.pieces = {pieces->begin(), pieces->end()}, .places = options.in_place ? Places::in_place : Places::both};
