@@ -1,0 +1,119 @@
+#!/usr/bin/env bash
+# jobs_test.sh TUTTI: jobs of several processes on this host, started by variables: right ones, and what every rank says when they
+# do not fit together.
+set -u
+tutti=$1
+. "$(dirname "$0")/common.sh"
+short=(--max-bytes 4K --factor 64 --iterations 2 --warmup 1)
+
+echo "== 1, 2 and 3 ranks: rank 0 prints the table, nobody prints anything else"
+run_ranks "0" 1 "$tutti" perf all "${short[@]}"
+for ranks in 2 3; do
+  wanted=$(printf '0 %.0s' $(seq "$ranks"))
+  run_ranks "${wanted% }" "$ranks" "$tutti" perf all "${short[@]}" --json "$work/perf.json"
+  grep -q "perf: $ranks ranks" "$work/out.0" || fail "$what: no table"
+  [[ $(grep -c "^  [a-z]" "$work/out.0") == 23 ]] || { fail "$what: $(grep -c "^  [a-z]" "$work/out.0") rows"; cat "$work/out.0"; }
+  grep -q "\"ranks\": $ranks" "$work/perf.json" || fail "$what: no JSON"
+  # Where it takes long, rank 0 tells how far it is.
+  cat "$work"/out.[1-9] "$work"/err.* | grep -v '^tutti perf: [0-9]* of [0-9]* measurements done' >"$work/more"
+  [[ ! -s $work/more ]] || { fail "$what prints more:"; cat "$work/more"; }
+done
+run_ranks "0 0 0" 3 "$tutti" perf reduce "${short[@]}" --root 2 --type bf16 --op max
+run_ranks "0 0" 2 "$tutti" perf all_reduce "${short[@]}" --transport tcp
+grep -q ", tcp$" "$work/out.0" || { fail "$what did not use tcp"; cat "$work/out.0"; }
+rendezvous="[::1]:$(free_port)"
+[[ ! -e /proc/net/if_inet6 ]] || run_ranks "0 0" 2 "$tutti" perf barrier
+rendezvous="localhost:$(free_port)"
+run_ranks "0 0" 2 "$tutti" perf barrier
+unset rendezvous
+
+echo "== torchrun's and Slurm's variables"
+torch() { # torch RANK RANKS PORT COMMAND...
+  env RANK="$1" WORLD_SIZE="$2" LOCAL_RANK="$1" LOCAL_WORLD_SIZE="$2" MASTER_ADDR=127.0.0.1 MASTER_PORT="$3" "${@:4}"
+}
+slurm() { # as srun without PMIx gives them
+  env SLURM_JOB_ID="$3" SLURM_STEP_ID=0 SLURM_PROCID="$1" SLURM_LOCALID="$1" SLURM_NTASKS="$2" SLURM_STEP_NUM_TASKS="$2" \
+    SLURM_STEP_NODELIST=localhost SLURM_NODELIST=localhost SLURM_JOB_NODELIST=localhost "${@:4}"
+}
+for launcher in torch slurm; do
+  port=$(free_port)
+  pids=()
+  for rank in 0 1 2; do
+    "$launcher" $rank 3 "$port" "$tutti" perf all_reduce "${short[@]}" >"$work/out.$rank" 2>"$work/err.$rank" &
+    pids+=($!)
+  done
+  what="a job with the variables of $launcher" && wait_ranks
+  [[ $statuses == "0 0 0" ]] || { fail "$what ended with $statuses"; show_ranks; }
+  grep -qi "3 ranks, launcher .*$launcher" "$work/out.0" || { fail "$what: no table that says so"; head -1 "$work/out.0"; }
+done
+
+echo "== values wrong on all ranks: each says so once"
+run_ranks "2 2" 2 "$tutti" perf broadcast "${short[@]}" --root 2
+rank_said 0 "--root 2: there are ranks 0 to 1"
+rank_said 1 "--root 2: there are ranks 0 to 1"
+one_error_each
+run_ranks "2 2" 2 "$tutti" perf all_reduce "${short[@]}" --transport pigeon
+rank_said 0 pigeon
+rank_said 1 pigeon
+one_error_each
+
+echo "== ranks that disagree: both sides on both ranks"
+differ() { # differ FLAGS_OF_RANK_0 FLAGS_OF_RANK_1 TEXT...: in each rank's one error
+  local zero=$1 one=$2
+  shift 2
+  run_ranks "1 1" 2 bash -c 'if [[ $TUTTI_RANK = 0 ]]; then exec $0 perf $1; else exec $0 perf $2; fi' "$tutti" "$zero" "$one"
+  rank_said 0 "disagree" "rank 1" "$@"
+  rank_said 1 "disagree" "rank 0" "$@"
+  one_error_each
+}
+differ "all_reduce --min-bytes 8" "all_reduce --min-bytes 16" "count 2," "count 4,"
+differ "all_reduce --min-bytes 256K" "all_reduce --min-bytes 1M" "count 65536," "count 262144,"
+differ "all_reduce --type f32" "all_reduce --type i32" "f32" "i32"
+differ "all_reduce --op sum" "all_reduce --op max" "sum" "max"
+differ "broadcast --root 0" "broadcast --root 1" "broadcast #"
+differ "all_reduce" "all_gather" "all_reduce #" "all_gather #"
+
+echo "== one rank that never comes"
+export TUTTI_TIMEOUT=2
+for lonely in 0 1; do
+  port=$(free_port)
+  start=$SECONDS
+  expect 1 env TUTTI_RANK=$lonely TUTTI_SIZE=2 TUTTI_RENDEZVOUS=127.0.0.1:"$port" "$tutti" perf barrier
+  said "127.0.0.1:$port" "rank $lonely"
+  one_error
+  ((SECONDS - start < 30)) || fail "'$what' took $((SECONDS - start)) s"
+done
+expect 1 env TUTTI_RANK=1 TUTTI_SIZE=2 TUTTI_RENDEZVOUS=no-such-host.invalid:4000 "$tutti" perf barrier
+said "no-such-host.invalid"
+unset TUTTI_TIMEOUT
+
+echo "== a wrong secret"
+export TUTTI_TIMEOUT=5
+rank_setup() { export TUTTI_SECRET=of-rank-$1; }
+run_ranks "1 1" 2 "$tutti" perf barrier
+rank_said 0 "secret"
+rank_said 1 "secret"
+one_error_each
+rank_setup() { export TUTTI_SECRET=the-same; }
+unset TUTTI_TIMEOUT
+run_ranks "0 0" 2 "$tutti" perf barrier
+unset -f rank_setup
+
+echo "== garbage on the rendezvous' port while a job starts"
+throw() { # whatever a stranger may send: noise, half a line, another protocol, nothing
+  local port=$1 i
+  for i in $(seq 200); do
+    { exec 3<>"/dev/tcp/127.0.0.1/$port"; } 2>/dev/null && break
+    sleep 0.05
+  done
+  head -c 65536 /dev/urandom >&3
+  { exec 4<>"/dev/tcp/127.0.0.1/$port" && printf 'GET / HTTP/1.1\r\n\r\n' >&4; exec 5<>"/dev/tcp/127.0.0.1/$port"; printf 't' >&5; }
+} 2>/dev/null
+port=$(free_port)
+rendezvous=127.0.0.1:$port
+(throw "$port"; touch "$work/thrown"; exec sleep 60) & # strangers that stay
+stranger=$!
+run_ranks "0 0" 2 bash -c 'if [[ $TUTTI_RANK = 1 ]]; then while [[ ! -e $0/thrown ]]; do sleep 0.05; done; fi; exec "$@"' "$work" "$tutti" perf all_reduce "${short[@]}"
+unset rendezvous
+kill $stranger; wait $stranger 2>/dev/null
+finish

@@ -1,0 +1,147 @@
+#!/usr/bin/env bash
+# usage_test.sh TUTTI: what the program says to help, and to wrong words on its command line and in its environment. No second process.
+set -u
+tutti=$1
+. "$(dirname "$0")/common.sh"
+
+echo "== help and version"
+expect 0 "$tutti" --help
+printed topo explain perf verify env
+for command in topo explain perf verify env; do
+  expect 0 "$tutti" "$command" --help
+  printed "Usage" "--help"
+  [[ ! -s $work/err ]] || fail "'$what' writes to stderr"
+done
+expect 0 "$tutti" --version
+grep -qE '^[0-9]+\.[0-9]+\.[0-9]+$' "$work/out" || fail "'$what' prints no version"
+
+echo "== wrong words"
+expect 2 "$tutti"
+said "subcommand is required"
+refuses '"foo"' "$tutti" foo
+said "topo, explain, perf, verify, env"
+for command in "topo" "explain all_reduce" "perf all_reduce" "verify" "env"; do
+  # shellcheck disable=SC2086
+  expect 2 "$tutti" $command --no-such-flag
+  said "--no-such-flag"
+done
+expect 2 "$tutti" perf
+said "collective is required"
+expect 2 "$tutti" perf all_reduce --iterations many
+said "many"
+expect 2 "$tutti" perf all_reduce --in-place --out-of-place
+said "--out-of-place" "--in-place"
+
+echo "== perf: values that cannot be meant"
+refuses 'there is no collective "all_produce"' "$tutti" perf all_produce
+said "all_reduce, reduce, broadcast" "all"
+refuses '--type "f31"' "$tutti" perf all_reduce --type f31
+said bf16 c128
+refuses '--op "plus"' "$tutti" perf all_reduce --op plus
+said sum premul_sum
+refuses '--op "user"' "$tutti" perf all_reduce --op user
+refuses "--op band is not defined for --type f32" "$tutti" perf all_reduce --op band
+refuses "--min-bytes 10 is not a multiple of 4" "$tutti" perf all_reduce --min-bytes 10
+refuses "--min-bytes 2M is more than --max-bytes 1M" "$tutti" perf all_reduce --min-bytes 2M --max-bytes 1M
+for factor in 1 0.5 -2 nan; do refuses "--factor" "$tutti" perf all_reduce --factor=$factor; done
+refuses "--root 1: there are ranks 0 to 0" "$tutti" perf broadcast --root 1
+refuses "--root -1: there are ranks 0 to 0" "$tutti" perf broadcast --root=-1
+refuses "--min-bytes" "$tutti" perf all_reduce --min-bytes 8Q
+refuses "--max-bytes" "$tutti" perf all_reduce --max-bytes 99999999999999999999
+refuses "--iterations" "$tutti" perf all_reduce --iterations 0
+refuses "--warmup" "$tutti" perf all_reduce --warmup=-1
+refuses '"helical"' "$tutti" perf all_reduce --algorithm helical --max-bytes 8
+said "all_reduce" "ring"
+
+echo "== explain: bad input"
+refuses '"all_produce"' "$tutti" explain all_produce
+refuses "--bytes" "$tutti" explain all_reduce --bytes much
+refuses "--root 8" "$tutti" explain broadcast --ranks 8 --root 8
+refuses "helical" "$tutti" explain all_reduce --ranks 8 --algorithm helical
+refuses "not commutative" "$tutti" explain all_reduce --ranks 8 --algorithm ring --ordered
+refuses "even" "$tutti" explain all_gather --ranks 7 --algorithm neighbour_exchange
+expect 2 "$tutti" explain all_reduce --ranks 0
+refuses "at most" "$tutti" explain all_reduce --ranks 2000000
+refuses "nowhere" "$tutti" explain all_reduce --topology "nowhere:4"
+refuses "/no/such.xml" "$tutti" explain all_reduce --topology /no/such.xml
+"$tutti" topo --from "node:2 numa:2 core:4" --json >"$work/whole.json" || fail "topo --json"
+head -c 300 "$work/whole.json" >"$work/cut.json"
+refuses "cut.json" "$tutti" explain all_reduce --topology "$work/cut.json"
+for ((i = 0; i < 100000; i++)); do printf '['; done >"$work/deep.json"
+refuses "deep.json" "$tutti" explain all_reduce --topology "$work/deep.json"
+printf '<?xml version="1.0"?><topology><object type="Machine"' >"$work/cut.xml"
+refuses "cut.xml" "$tutti" explain all_reduce --topology "$work/cut.xml"
+printf '{"tutti_topology": 1, "nodes": [{"kind": "machine", "parent": 7}], "links": []}' >"$work/bad.json"
+refuses "bad.json" "$tutti" topo --from "$work/bad.json"
+head -c 4096 /dev/urandom >"$work/noise"
+expect 2 "$tutti" explain all_reduce --topology "$work/noise"
+refuses "more than" "$tutti" explain all_reduce --topology "node:1000000 core:1000000"
+
+echo "== explain: good input"
+expect 0 "$tutti" explain all_reduce --bytes 64 --ranks 64 --topology "node:4 numa:2 core:8"
+printed "chosen: " "hierarchical" "ring"
+expect 0 "$tutti" explain all_reduce --bytes 1M --ranks 8 --topology "$work/whole.json" --json
+printed '"chosen"' '"candidates"'
+
+echo "== verify: bad input"
+refuses "all_produce" "$tutti" verify --collective all_produce
+refuses "helical" "$tutti" verify --algorithm helical
+refuses "--ranks" "$tutti" verify --ranks 0
+refuses "--ranks" "$tutti" verify --ranks 4..2
+refuses "/no/such" "$tutti" verify /no/such
+printf 'not a schedule\n' >"$work/broken.txt"
+refuses "broken.txt" "$tutti" verify "$work/broken.txt"
+expect 2 "$tutti" verify "$work/noise"
+expect 0 "$tutti" verify --collective barrier --ranks 1..4
+printed "2 of 2 algorithms proved"
+
+echo "== files that cannot be written"
+perf=("$tutti" perf all_reduce --max-bytes 8 --iterations 1 --warmup 0)
+expect 1 "${perf[@]}" --json /dev/full
+said "/dev/full" ENOSPC
+expect 1 "${perf[@]}" --json "$work/missing/perf.json"
+said "$work/missing/perf.json" ENOENT
+for command in "env" "env --markdown" "topo" "explain all_reduce" "explain all_reduce --json" "--help" "perf all_reduce --max-bytes 1K"; do
+  status=0
+  # shellcheck disable=SC2086
+  "$tutti" $command >/dev/full 2>"$work/err" || status=$?
+  [[ $status == 1 && -s $work/err ]] || { fail "'tutti $command > /dev/full' ended with $status"; cat "$work/err"; }
+done
+expect 0 "${perf[@]}" --json "$work/perf.json"
+grep -q '"tutti_perf": 1' "$work/perf.json" || fail "no JSON was written"
+
+echo "== one rank: the table and nothing else"
+expect 0 "$tutti" perf all --max-bytes 1K --factor 32 --iterations 2 --warmup 1
+[[ ! -s $work/err ]] || { fail "'$what' writes to stderr:"; cat "$work/err"; }
+! grep -vE '^(#|  [a-z_]+ +[0-9]+ +[0-9]+ )' "$work/out" || fail "'$what' prints more than its table"
+for c in all_reduce reduce broadcast all_gather reduce_scatter gather scatter all_to_all barrier scan exscan; do printed "  $c "; done
+
+echo "== variables"
+variable() { local text=$1; shift; refuses "$text" env "$@" "$tutti" perf all_reduce --max-bytes 8; }
+variable "TUTTI_SIZE" TUTTI_RANK=0
+variable "TUTTI_RANK" TUTTI_SIZE=2
+variable "TUTTI_RANK=\"first\"" TUTTI_RANK=first TUTTI_SIZE=2
+variable "TUTTI_RANK=\"-1\"" TUTTI_RANK=-1 TUTTI_SIZE=2
+variable "TUTTI_SIZE" TUTTI_RANK=0 TUTTI_SIZE=0
+variable "TUTTI_SIZE" TUTTI_RANK=0 TUTTI_SIZE=99999999999
+variable "TUTTI_RANK" TUTTI_RANK=2 TUTTI_SIZE=2 TUTTI_RENDEZVOUS=127.0.0.1:9
+variable "TUTTI_RENDEZVOUS" TUTTI_RANK=0 TUTTI_SIZE=2
+for bad in nowhere 127.0.0.1: 127.0.0.1:port 127.0.0.1:0 127.0.0.1:65536 :80 '[::1:80'; do
+  variable "TUTTI_RENDEZVOUS" TUTTI_RANK=1 TUTTI_SIZE=2 "TUTTI_RENDEZVOUS=$bad"
+done
+variable "is TUTTI_TIMEOUT meant?" TUTTI_TIMEOUTS=3
+variable "TUTTI_TIMEOUT=\"soon\"" TUTTI_TIMEOUT=soon
+variable "TUTTI_TIMEOUT=\"0\"" TUTTI_TIMEOUT=0
+variable "TUTTI_LOG=\"loud\"" TUTTI_LOG=loud
+variable "TUTTI_CMA=\"yes\"" TUTTI_CMA=yes
+variable "TUTTI_SHM_BYTES=\"8 apples\"" "TUTTI_SHM_BYTES=8 apples"
+variable "helical" TUTTI_ALGORITHM=helical
+variable "all_produce" TUTTI_ALGORITHM=all_produce:ring
+variable "WORLD_SIZE" RANK=0 MASTER_ADDR=127.0.0.1 MASTER_PORT=29500
+variable "SLURM" SLURM_STEP_ID=0 SLURM_JOB_ID=7 SLURM_PROCID=zero SLURM_NTASKS=2 SLURM_STEP_NUM_TASKS=2
+expect 0 env TUTTI_SECRET=hush TUTTI_LOG=info "$tutti" env
+printed "[now: set]" "[now: info]"
+! grep -q hush "$work/out" || fail "'$what' shows the secret"
+expect 2 env TUTTI_RANKS=1 "$tutti" env
+said "TUTTI_RANK"
+finish
