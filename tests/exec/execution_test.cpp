@@ -128,6 +128,7 @@ TEST(Execution, TheWatchEndsTheWait) {
       awaited.assign(ranks.begin(), ranks.end());
       return Error(Code::peer_lost, "rank 1 died", 1);
     }
+    void restart() override {}
     void add_fds(std::vector<pollfd>&) override {}
     std::vector<Rank> awaited;
   } watch;

@@ -56,14 +56,8 @@ auto as_type(DataType type, With with) {
       return with(std::complex<float>{});
     case DataType::c128:
       return with(std::complex<double>{});
-    case DataType::f16:
-    case DataType::bf16:
-    case DataType::f32:
-    case DataType::f8e4m3:
-    case DataType::f8e5m2:
-      return with(float{});
+    default: return with(float{});  // f32 and the small floats
   }
-  return with(float{});
 }
 
 template <class T>
