@@ -5,7 +5,9 @@
 
 #include <array>
 #include <atomic>
+#include <cerrno>
 #include <cstdio>
+#include <cstring>
 #include <mutex>
 
 namespace tutti {
@@ -60,12 +62,11 @@ void configure_log(LogLevel level, const std::string& path, Rank rank) {
   s.level = level;
   s.prefix = fmt::format("[{} rank {}] ", host_name(), rank);
   if (path.empty()) return;
-  if (std::FILE* file = std::fopen(expand(path, rank).c_str(), "ae")) {
-    if (s.file != stderr) std::fclose(s.file);
-    s.file = file;
-  } else {
-    fmt::print(stderr, "tutti: cannot open log file {}; logging to stderr\n", expand(path, rank));
-  }
+  const std::string name = expand(path, rank);
+  std::FILE* file = std::fopen(name.c_str(), "ae");
+  if (file == nullptr) fmt::print(stderr, "tutti: cannot open log file {} ({}); logging to stderr\n", name, strerrorname_np(errno));
+  if (s.file != stderr) std::fclose(s.file);
+  s.file = file != nullptr ? file : stderr;
 }
 
 bool log_enabled(LogLevel level) noexcept { return level <= sink().level.load(std::memory_order_relaxed); }
