@@ -56,7 +56,8 @@ auto as_type(DataType type, With with) {
       return with(std::complex<float>{});
     case DataType::c128:
       return with(std::complex<double>{});
-    default: return with(float{});  // f32 and the small floats
+    default:
+      return with(float{});  // f32 and the small floats
   }
 }
 

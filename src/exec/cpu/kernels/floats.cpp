@@ -21,10 +21,24 @@ struct Complex : Paired<T> {
 
   static HWY_INLINE Value load(const Element* from) {
     Value v;
-    hn::LoadInterleaved2(D(), reinterpret_cast<const T*>(from), v.first, v.second);
+    if constexpr (kPortable) {
+      HWY_ALIGN T lanes[2 * kElements];
+      std::memcpy(lanes, from, sizeof(lanes));
+      hn::LoadInterleaved2(D(), lanes, v.first, v.second);
+    } else {
+      hn::LoadInterleaved2(D(), reinterpret_cast<const T*>(from), v.first, v.second);
+    }
     return v;
   }
-  static HWY_INLINE void store(Value v, Element* to) { hn::StoreInterleaved2(v.first, v.second, D(), reinterpret_cast<T*>(to)); }
+  static HWY_INLINE void store(Value v, Element* to) {
+    if constexpr (kPortable) {
+      HWY_ALIGN T lanes[2 * kElements];
+      hn::StoreInterleaved2(v.first, v.second, D(), lanes);
+      std::memcpy(to, lanes, sizeof(lanes));
+    } else {
+      hn::StoreInterleaved2(v.first, v.second, D(), reinterpret_cast<T*>(to));
+    }
+  }
   template <class Op>
   static HWY_INLINE Value combine(Value a, Value b) {
     return {hn::Sub(hn::Mul(a.first, b.first), hn::Mul(a.second, b.second)),

@@ -26,6 +26,29 @@ namespace hn = hwy::HWY_NAMESPACE;
 // Whether this is the fallback for machines without any vectors we know.
 inline constexpr bool kPortable = HWY_TARGET == HWY_EMU128;
 
+// Vectors at any address. The fallback's own loads want elements to be aligned, real machines do not care.
+template <class D, class T = hn::TFromD<D>>
+HWY_INLINE hn::Vec<D> load_anywhere(D d, const T* from) {
+  if constexpr (kPortable) {
+    HWY_ALIGN T lanes[hn::MaxLanes(D())];
+    std::memcpy(lanes, from, sizeof(lanes));
+    return hn::Load(d, lanes);
+  } else {
+    return hn::LoadU(d, from);
+  }
+}
+
+template <class D, class T = hn::TFromD<D>>
+HWY_INLINE void store_anywhere(hn::Vec<D> v, D d, T* to) {
+  if constexpr (kPortable) {
+    HWY_ALIGN T lanes[hn::MaxLanes(D())];
+    hn::Store(v, d, lanes);
+    std::memcpy(to, lanes, sizeof(lanes));
+  } else {
+    hn::StoreU(v, d, to);
+  }
+}
+
 // Integers, f32 and f64: computed in the type itself.
 template <class T>
 struct Direct {
@@ -36,8 +59,8 @@ struct Direct {
   static constexpr std::size_t kElements = hn::MaxLanes(D());
   static constexpr std::size_t kUnroll = 4;
 
-  static HWY_INLINE Value load(const Element* from) { return hn::LoadU(D(), from); }
-  static HWY_INLINE void store(Value v, Element* to) { hn::StoreU(v, D(), to); }
+  static HWY_INLINE Value load(const Element* from) { return load_anywhere(D(), from); }
+  static HWY_INLINE void store(Value v, Element* to) { store_anywhere(v, D(), to); }
 
   template <class Op>
   static HWY_INLINE Value enter(Value v, const Job& job) {

@@ -94,7 +94,7 @@ struct Coded : Direct<float> {
   static constexpr std::size_t kUnroll = 2;
 
   static HWY_INLINE Value load(const Element* from) {
-    const auto code = hn::PromoteTo(DI(), hn::LoadU(hn::Rebind<T, DI>(), from));
+    const auto code = hn::PromoteTo(DI(), load_anywhere(hn::Rebind<T, DI>(), from));
     if constexpr (kCompact) {
       return Format::decode_called(code);
     } else {
@@ -104,9 +104,9 @@ struct Coded : Direct<float> {
   static HWY_INLINE void store(Value v, Element* to) {
     const hn::Rebind<T, DI> narrow;
     if constexpr (kCompact) {
-      hn::StoreU(hn::DemoteTo(narrow, Format::encode_called(v)), narrow, to);
+      store_anywhere(hn::DemoteTo(narrow, Format::encode_called(v)), narrow, to);
     } else {
-      hn::StoreU(hn::DemoteTo(narrow, Format::encode(v)), narrow, to);
+      store_anywhere(hn::DemoteTo(narrow, Format::encode(v)), narrow, to);
     }
   }
 };
@@ -137,7 +137,7 @@ struct Bfloat : Paired<float> {
 
   static HWY_INLINE Value load(const Element* from) {
     const DU du;
-    const auto both = hn::BitCast(du, hn::LoadU(Narrow(), from));
+    const auto both = hn::BitCast(du, load_anywhere(Narrow(), from));
     const auto odd = hn::And(both, hn::Set(du, 0xffff0000u));
     return {hn::BitCast(D(), hn::ShiftLeft<16>(both)), hn::BitCast(D(), odd)};
   }
@@ -154,7 +154,7 @@ struct Bfloat : Paired<float> {
     const auto lower = hn::OddEven(hn::BitCast(narrow, hn::ShiftLeft<16>(odd)), hn::BitCast(narrow, even));
     const auto last = hn::And(upper, hn::Set(narrow, 1));
     const auto carry = hn::ShiftRight<15>(hn::AverageRound(lower, hn::Or(last, hn::Set(narrow, 0x7ffe))));
-    hn::StoreU(hn::Add(upper, carry), narrow, to);
+    store_anywhere(hn::Add(upper, carry), narrow, to);
   }
 };
 
