@@ -20,9 +20,9 @@ Schedule exchange() {
   return std::move(b).finish();
 }
 Plan lowered(const Schedule& s, const Blocks& in, const Blocks& out, StreamSource& streams, DataType type = DataType::i32,
-             const ReduceOp& op = {}) {
+             const ReduceOp& op = {}, std::uint64_t count = 0) {
   const ChunkMap map(s.collective, s.rank, s.ranks, s.chunks_per_block, in, out, size_of(type), s.scratch);
-  auto plan = lower(s, map, {}, type, op, streams);
+  auto plan = lower(s, map, {.count = count}, type, op, streams);
   EXPECT_TRUE(plan) << plan.error().to_string();
   return std::move(*plan);
 }
@@ -78,10 +78,18 @@ TEST(Plan, DependenciesBecomeSuccessors) {
 
 TEST(Plan, NothingIsSentForEmptyChunksAndNoStreamIsOpenedForThem) {
   Fabric fabric(2);
-  const Plan plan = lowered(exchange(), {}, {}, fabric.of(0));
+  constexpr std::uint64_t kElsewhere = 7;  // elements that other ranks' blocks hold
+  const Plan plan = lowered(exchange(), {}, {}, fabric.of(0), DataType::i32, {}, kElsewhere);
   EXPECT_EQ(steps_of(plan, StepKind::copy), plan.steps.size());
   EXPECT_TRUE(plan.streams.empty());
   EXPECT_EQ(fabric.of(0).opened(), 0U);
+}
+
+TEST(Plan, ACallThatIsEmptyAltogetherIsStillComparedBetweenRanks) {
+  Fabric fabric(2);
+  const Plan plan = lowered(exchange(), {}, {}, fabric.of(0));
+  EXPECT_EQ(steps_of(plan, StepKind::send), 2U);
+  EXPECT_EQ(steps_of(plan, StepKind::recv), 1U);
 }
 
 TEST(Plan, ABarrierSendsItsEmptyChunks) {
