@@ -27,6 +27,8 @@ struct LevelCost {
   std::uint64_t path = 0;     // chunks along the heaviest such chain
   std::uint64_t sent = 0;     // chunks sent by the rank that sends most
   std::uint64_t reduced = 0;  // chunks combined by the rank that combines most (one per operand beyond the first)
+  // Ranks of one host that send at this level at once and so share its network; 0: all for a flat row, the leader for a level.
+  std::uint32_t at_once = 0;
 };
 
 struct Cost {

@@ -90,6 +90,7 @@ Cost hierarchical_scatter_cost(const Shape& shape, const Chunking& chunking) {
   }
   cost.levels.push_back(repeated_halving_doubling_cost(rails.in_rail, chunking.pieces));
   cost.levels.back().level = static_cast<int>(inner_levels);
+  cost.levels.back().at_once = static_cast<std::uint32_t>(rails.in_group);
   return cost;
 }
 

@@ -8,8 +8,12 @@ namespace tutti {
 // Fills in the predicted times of a candidate whose algorithm and chunking are set.
 //
 // Hockney's model per level (R. Hockney, "The communication challenge for MPP", 1994): rounds * latency + bytes / bandwidth,
-// with three additions: bytes are the heavier of the longest chain and the busiest rank; ranks of one host that send over the
-// network at once share its bandwidth; and where ranks share cores a round costs at least one turn of all ranks over the cores.
+// with these additions:
+// - Bytes are the heavier of the longest chain and the busiest rank (a gather's root takes in all blocks, whoever sends them).
+// - Who sends or takes several messages in one round pays for each: the executor's step, and over the network LogP's gap
+//   (Culler et al., "LogP: Towards a Realistic Model of Parallel Computation", 1993).
+// - Ranks of one host that send over the network at once share its bandwidth.
+// - Where ranks share cores, a round costs at least one turn of all ranks over the cores, and cores' work is slower.
 void price(Candidate& candidate, const SelectRequest& request, const JobMachine& machine);
 
 }  // namespace tutti

@@ -38,15 +38,15 @@ struct SelectRequest {
   std::uint64_t block_bytes = 0;  // bytes of one block (all_reduce: of the vector; v-variants: the mean)
   bool commutative = true;
   bool equal_blocks = true;
-  std::string_view forced;  // only this algorithm, where not empty
+  std::string_view forced = {};  // only this algorithm, where not empty
 };
 
 struct Candidate {
   const Algorithm* algorithm = nullptr;
-  Chunking chunking;
+  Chunking chunking = {};
   double total_us = 0, latency_us = 0, bandwidth_us = 0, reduction_us = 0;
   std::uint32_t rounds = 0;
-  std::string refused;  // empty: may be used
+  std::string refused = {};  // empty: may be used
 };
 
 struct Selection {

@@ -1,0 +1,183 @@
+#include <gtest/gtest.h>
+
+#include <functional>
+
+#include "machines.h"
+#include "select/cost.h"
+
+namespace tutti {
+namespace {
+
+bool is_hierarchical(const Selection& s) { return s.winner().algorithm->name.starts_with("hierarchical"); }
+Selection all_reduce(std::uint64_t bytes, const JobMachine& m) {
+  return choose({.collective = Collective::all_reduce, .block_bytes = bytes}, m);
+}
+
+TEST(Model, CandidatesComeFastestFirstAndAddUp) {
+  const JobMachine machine = cluster();
+  for (int c = 0; c < static_cast<int>(Collective::send_recv); ++c) {
+    const Selection s = choose({.collective = static_cast<Collective>(c), .block_bytes = 4096}, machine);
+    double before = 0;
+    for (const Candidate& row : s.candidates) {
+      if (!row.refused.empty()) continue;
+      EXPECT_GE(row.total_us, before);
+      EXPECT_DOUBLE_EQ(row.total_us, row.latency_us + row.bandwidth_us + row.reduction_us);
+      EXPECT_GT(row.rounds, 0u) << row.algorithm->name;
+      before = row.total_us;
+    }
+  }
+}
+
+TEST(Model, ChoiceIsAFunctionOfItsArguments) {
+  for (const std::uint64_t bytes : {8u, 65536u, 1u << 24}) {
+    const Selection a = all_reduce(bytes, cluster()), b = all_reduce(bytes, cluster());
+    ASSERT_EQ(a.candidates.size(), b.candidates.size());
+    for (std::size_t i = 0; i < a.candidates.size(); ++i) {
+      EXPECT_EQ(a.candidates[i].algorithm, b.candidates[i].algorithm);
+      EXPECT_EQ(a.candidates[i].total_us, b.candidates[i].total_us);
+      EXPECT_EQ(a.candidates[i].chunking.pieces, b.candidates[i].chunking.pieces);
+    }
+  }
+}
+
+// Where all cost the same, the order of the registry decides, on every rank.
+TEST(Model, TiesGoToTheFirstOfTheRegistry) {
+  JobMachine machine = flat(4);
+  machine.step_us = 0;
+  for (auto& link : machine.links) link.latency_us = 0;
+  const Selection s = all_reduce(0, machine);
+  EXPECT_EQ(s.winner().total_us, 0);
+  EXPECT_EQ(s.winner().algorithm, find_algorithm(Collective::all_reduce, "direct"));
+}
+
+TEST(Model, SmallMessagesTakeFewRoundsLargeOnesFewBytes) {
+  const JobMachine machine = flat(16);
+  const Selection small = all_reduce(8, machine), large = all_reduce(64 << 20, machine);
+  EXPECT_LE(small.winner().rounds, 4u) << small.winner().algorithm->name;
+  const Candidate* ring = find(large, "ring");
+  ASSERT_NE(ring, nullptr);
+  EXPECT_LE(large.winner().bandwidth_us, ring->bandwidth_us * 1.01) << large.winner().algorithm->name;
+}
+
+TEST(Model, LevelsAreUsedAcrossHosts) {
+  for (const std::uint64_t bytes : {64u, 65536u, 512u << 10, 16u << 20}) {
+    EXPECT_TRUE(is_hierarchical(all_reduce(bytes, cluster())))
+        << bytes << ": " << all_reduce(bytes, cluster()).winner().algorithm->name;
+    const Selection b = choose({.collective = Collective::broadcast, .block_bytes = bytes}, cluster());
+    EXPECT_TRUE(is_hierarchical(b)) << bytes << ": " << b.winner().algorithm->name;
+  }
+}
+
+// Ranks of one host that send at once share its network: rails carry no more than leaders would.
+TEST(Model, RailsShareTheNetworkOfTheirHost) {
+  const Selection s = all_reduce(16 << 20, cluster());
+  const Candidate* rails = find(s, "hierarchical_scatter");
+  ASSERT_NE(rails, nullptr);
+  const double network_us = 2 * 0.75 * (16 << 20) / (cluster().links.back().bandwidth_gbps * 1e3);  // 2(H-1)/H vectors, 4 hosts
+  EXPECT_GE(rails->bandwidth_us, network_us);
+}
+
+// A root with p-1 messages pays for each of them, in either direction.
+TEST(Model, RootsPayPerMessage) {
+  const JobMachine machine = job("node:64 core:1", 64);
+  for (const Collective c : {Collective::broadcast, Collective::gather, Collective::scatter}) {
+    const Selection s = choose({.collective = c, .block_bytes = 8}, machine);
+    const Candidate* direct = find(s, "direct");
+    ASSERT_NE(direct, nullptr) << name(c);
+    EXPECT_EQ(direct->rounds, 1u);
+    EXPECT_GT(direct->latency_us, machine.links.back().latency_us * 4) << name(c);
+    EXPECT_NE(s.winner().algorithm->name, "direct") << name(c);
+  }
+}
+
+TEST(Model, AGathersRootTakesInAllBlocks) {
+  const JobMachine machine = job("node:8 core:1", 8);
+  const Selection s = choose({.collective = Collective::gather, .block_bytes = 1 << 20}, machine);
+  for (const Candidate& c : s.candidates)
+    EXPECT_GE(c.bandwidth_us, 7 * (1 << 20) / (machine.links.back().bandwidth_gbps * 1e3) * 0.999) << c.algorithm->name;
+}
+
+TEST(Model, CrowdedCoresPreferFewRounds) {
+  const Selection roomy = all_reduce(64 << 10, flat(16));
+  const JobMachine crowded = job("core:2", 16);
+  ASSERT_TRUE(crowded.oversubscribed());
+  const Selection s = all_reduce(64 << 10, crowded);
+  EXPECT_LE(s.winner().rounds, roomy.winner().rounds);
+  EXPECT_LE(s.winner().rounds, 3u) << s.winner().algorithm->name;
+  EXPECT_GT(s.winner().total_us, roomy.winner().total_us);
+}
+
+TEST(Model, OneRankPaysNothing) {
+  for (int c = 0; c < static_cast<int>(Collective::send_recv); ++c) {
+    const Selection s = choose({.collective = static_cast<Collective>(c), .block_bytes = 1 << 20}, flat(1));
+    EXPECT_EQ(s.winner().total_us, 0) << name(static_cast<Collective>(c));
+    EXPECT_EQ(s.winner().rounds, 0u);
+  }
+}
+
+TEST(Model, AnyNumberOfRanksHasAFinitePrice) {
+  for (const Rank ranks : {2, 3, 17, 64, 100, 511, 1024}) {
+    const JobMachine machine = job("node:32 numa:2 core:16", ranks);
+    for (int c = 0; c < static_cast<int>(Collective::send_recv); ++c)
+      for (const std::uint64_t bytes : {0ull, 1ull, 1ull << 20, 1ull << 40}) {
+        const Selection s = choose({.collective = static_cast<Collective>(c), .block_bytes = bytes}, machine);
+        EXPECT_TRUE(s.winner().total_us > 0 && s.winner().total_us < 1e15)
+            << name(static_cast<Collective>(c)) << " " << ranks << " " << bytes;
+      }
+  }
+}
+
+TEST(Model, MorePiecesOnlyForAlgorithmsThatPipelineAndLargeMessages) {
+  for (const std::uint64_t bytes : {8u, 16u << 10, 64u << 20})
+    for (const Candidate& c : all_reduce(bytes, cluster()).candidates) {
+      if (!c.refused.empty() || c.chunking.pieces == 1) continue;
+      EXPECT_TRUE(c.algorithm->pipelines) << c.algorithm->name;
+      EXPECT_GE(bytes / c.chunking.pieces, 16u << 10) << c.algorithm->name;
+    }
+}
+
+TEST(MachineHash, EqualForEqualAndChangesWithEachField) {
+  const std::uint64_t plain = hash(cluster());
+  EXPECT_EQ(hash(cluster()), plain);
+  const std::vector<std::pair<const char*, std::function<void(JobMachine&)>>> changes{
+      {"ranks", [](JobMachine& m) { m.levels.clear(), ++m.ranks; }},
+      {"reduce_gbps", [](JobMachine& m) { m.reduce_gbps += 1; }},
+      {"copy_gbps", [](JobMachine& m) { m.copy_gbps += 1; }},
+      {"step_us", [](JobMachine& m) { m.step_us += 1; }},
+      {"turn_us", [](JobMachine& m) { m.turn_us += 1; }},
+      {"ranks_per_host", [](JobMachine& m) { ++m.ranks_per_host; }},
+      {"cores_per_host", [](JobMachine& m) { ++m.cores_per_host; }},
+      {"latency", [](JobMachine& m) { m.links[0].latency_us += 1; }},
+      {"bandwidth", [](JobMachine& m) { m.links.back().bandwidth_gbps += 1; }},
+      {"a link less", [](JobMachine& m) { m.links.pop_back(); }},
+      {"a level's name", [](JobMachine& m) { m.level_names[0] = Level::l3; }},
+      {"a level less", [](JobMachine& m) { m.levels.pop_back(), m.level_names.pop_back(); }},
+      {"a level's groups", [](JobMachine& m) {
+         std::vector<int> other(64);
+         for (int r = 0; r < 64; ++r) other[static_cast<std::size_t>(r)] = r % 8;
+         m.levels[0] = Grouping(other);
+       }}};
+  for (const auto& [what, change] : changes) {
+    JobMachine other = cluster();
+    change(other);
+    EXPECT_NE(hash(other), plain) << what;
+  }
+}
+
+TEST(DescribeJob, FollowsThePlaceOfRanks) {
+  const JobMachine m = cluster();
+  EXPECT_EQ(m.ranks, 64);
+  EXPECT_EQ(m.ranks_per_host, 16);
+  EXPECT_EQ(m.cores_per_host, 16);
+  EXPECT_FALSE(m.oversubscribed());
+  EXPECT_EQ(m.level_names, (std::vector{Level::numa, Level::host}));
+  ASSERT_EQ(m.links.size(), 3u);
+  EXPECT_GT(m.links[2].latency_us, m.links[1].latency_us);
+  EXPECT_TRUE(flat(8).levels.empty());
+  auto topology = load_topology("core:4");
+  ASSERT_TRUE(topology);
+  EXPECT_FALSE(describe_job(*topology, 0));
+}
+
+}  // namespace
+}  // namespace tutti

@@ -1,0 +1,65 @@
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "machines.h"
+
+namespace tutti {
+namespace {
+
+using testing::HasSubstr;
+
+TEST(Render, NamesTheWinnerAllCandidatesAndWhyOthersWereRefused) {
+  const JobMachine machine = flat(7);
+  for (const Collective collective : {Collective::all_reduce, Collective::all_gather, Collective::broadcast}) {
+    const SelectRequest request{.collective = collective, .block_bytes = 4096, .commutative = false};
+    const Selection s = choose(request, machine);
+    const std::string text = render(s, request, machine);
+    EXPECT_THAT(text, HasSubstr(fmt::format("{} of 4096 bytes", name(collective))));
+    EXPECT_THAT(text, HasSubstr("7 ranks"));
+    EXPECT_THAT(text, HasSubstr(fmt::format("\n> {}", s.winner().algorithm->name)));
+    EXPECT_THAT(text, HasSubstr(fmt::format("chosen: {}, the least predicted time", s.winner().algorithm->name)));
+    for (const Candidate& c : s.candidates) {
+      EXPECT_THAT(text, HasSubstr(std::string(c.algorithm->name)));
+      if (!c.refused.empty()) {
+        EXPECT_THAT(text, HasSubstr(fmt::format("{:<22} refused: {}", c.algorithm->name, c.refused)));
+      }
+    }
+  }
+}
+
+TEST(Render, SaysThatAnAlgorithmWasForced) {
+  const JobMachine machine = flat(4);
+  const SelectRequest request{.collective = Collective::all_reduce, .block_bytes = 4096, .forced = "ring"};
+  EXPECT_THAT(render(choose(request, machine), request, machine), HasSubstr("chosen: ring, because it was forced"));
+}
+
+TEST(Render, JsonAgreesWithTheSelection) {
+  const JobMachine machine = cluster();
+  const SelectRequest request{.collective = Collective::all_reduce, .block_bytes = 1 << 20, .commutative = true};
+  const Selection s = choose(request, machine);
+  const auto json = nlohmann::json::parse(to_json(s, request, machine), nullptr, false);
+  ASSERT_FALSE(json.is_discarded());
+  EXPECT_EQ(json["collective"], "all_reduce");
+  EXPECT_EQ(json["block_bytes"], 1 << 20);
+  EXPECT_EQ(json["ranks"], 64);
+  EXPECT_EQ(json["chosen"], s.winner().algorithm->name);
+  EXPECT_EQ(json["forced"], false);
+  EXPECT_EQ(json["links"].size(), machine.links.size());
+  ASSERT_EQ(json["candidates"].size(), s.candidates.size());
+  for (std::size_t i = 0; i < s.candidates.size(); ++i) {
+    const Candidate& c = s.candidates[i];
+    const auto& row = json["candidates"][i];
+    EXPECT_EQ(row["algorithm"], c.algorithm->name);
+    EXPECT_EQ(row.contains("refused"), !c.refused.empty());
+    if (!c.refused.empty()) continue;
+    EXPECT_EQ(row["total_us"], c.total_us);
+    EXPECT_EQ(row["rounds"], c.rounds);
+    EXPECT_EQ(row["pieces"], c.chunking.pieces);
+  }
+}
+
+}  // namespace
+}  // namespace tutti
