@@ -100,22 +100,22 @@ Status Overlay::learn_members() {
   return {};
 }
 
-Result<std::vector<std::vector<std::byte>>> Overlay::all_gather(ConstBytes mine) {
-  auto blocks = gather(mine);
+Result<std::vector<std::vector<std::byte>>> Overlay::all_gather(ConstBytes mine, Duration timeout) {
+  auto blocks = gather(mine, timeout);
   if (!blocks) abort(blocks.error());  // the others must not wait for a rank that no longer takes part
   return blocks;
 }
 
 // Step k: send the newest min(2^k, p - 2^k) of the blocks held (own rank's, the one's before, ...) 2^k ranks onwards, and take as
 // many from 2^k ranks back. After the last step every rank holds all blocks, its own first and then downwards.
-Result<Overlay::Blocks> Overlay::gather(ConstBytes mine) {
+Result<Overlay::Blocks> Overlay::gather(ConstBytes mine, Duration timeout) {
   if (mine.size() > kMaxBlob)
     return Error(
         Code::invalid_argument,
         fmt::format("rank {} wants to exchange {} bytes over the control network, allowed are {}", rank_, mine.size(), kMaxBlob),
         rank_);
   Lock lock(mutex_);
-  const TimePoint deadline = Clock::now() + timeout_;
+  const TimePoint start = Clock::now();
   const std::uint32_t sequence = ++sequence_;
   const int steps = link_count(size_);
   Blocks held;
@@ -133,7 +133,7 @@ Result<Overlay::Blocks> Overlay::gather(ConstBytes mine) {
                                kMaxFrame));
     links_[static_cast<std::size_t>(step)].channel->send(frame);
     links_[static_cast<std::size_t>(step)].channel->flush();
-    auto arrived = await_block(links_[static_cast<std::size_t>(steps + step)], sequence, step, deadline, lock);
+    auto arrived = await_block(links_[static_cast<std::size_t>(steps + step)], sequence, step, start, timeout, lock);
     if (!arrived) return std::move(arrived.error());
     Reader in(*arrived);
     for (std::uint32_t i = 0; i < count; ++i) {
@@ -142,15 +142,16 @@ Result<Overlay::Blocks> Overlay::gather(ConstBytes mine) {
     }
     if (!in.finished()) return malformed();
   }
-  if (auto s = await_flushed(deadline, lock); !s) return std::move(s.error());
+  if (auto s = await_flushed(start + timeout, lock); !s) return std::move(s.error());
   Blocks by_rank(held.size());
   for (std::size_t i = 0; i < held.size(); ++i)
     by_rank[(static_cast<std::size_t>(rank_) + held.size() - i) % held.size()] = std::move(held[i]);
   return by_rank;
 }
 
-Result<std::vector<std::byte>> Overlay::await_block(Link& link, std::uint32_t sequence, int step, TimePoint deadline,
-                                                    Lock& lock) {
+Result<std::vector<std::byte>> Overlay::await_block(Link& link, std::uint32_t sequence, int step, TimePoint start,
+                                                    Duration timeout, Lock& lock) {
+  const TimePoint deadline = start + timeout;
   for (;;) {
     progress();
     if (!link.gathers.empty()) break;
@@ -161,7 +162,7 @@ Result<std::vector<std::byte>> Overlay::await_block(Link& link, std::uint32_t se
           Code::timeout,
           fmt::format("rank {}: an exchange over the control network got nothing from {} for {:.3g} s: it, or a rank before "
                       "it, did not take part",
-                      rank_, describe(link.peer), std::chrono::duration<double>(timeout_).count()),
+                      rank_, describe(link.peer), std::chrono::duration<double>(timeout).count()),
           link.peer);
     sleep(deadline, lock);
   }

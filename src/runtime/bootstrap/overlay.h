@@ -53,7 +53,8 @@ class Overlay {
 
   // Every rank's bytes, by rank; they may differ in length. Called by all ranks in the same order. A failure
   // ends the overlay for all ranks.
-  Result<std::vector<std::vector<std::byte>>> all_gather(ConstBytes mine);
+  Result<std::vector<std::vector<std::byte>>> all_gather(ConstBytes mine) { return all_gather(mine, timeout_); }
+  Result<std::vector<std::vector<std::byte>>> all_gather(ConstBytes mine, Duration timeout);
 
   // Whether all is well as far as this rank can know: Code::peer_lost with the rank that died, or what a rank called abort()
   // with. Cheap, never waits; passes news on. Once it has failed it says the same for ever.
@@ -89,8 +90,9 @@ class Overlay {
 
   explicit Overlay(const Setup& setup);
   Status learn_members();
-  Result<Blocks> gather(ConstBytes mine);
-  Result<std::vector<std::byte>> await_block(Link& link, std::uint32_t sequence, int step, TimePoint deadline, Lock& lock);
+  Result<Blocks> gather(ConstBytes mine, Duration timeout);
+  Result<std::vector<std::byte>> await_block(Link& link, std::uint32_t sequence, int step, TimePoint start, Duration timeout,
+                                             Lock& lock);
   Status await_flushed(TimePoint deadline, Lock& lock);
   void sleep(TimePoint deadline, Lock& lock);
 
