@@ -70,25 +70,17 @@ class Arena {
 class PeerArena {
  public:
   // Takes descriptors that a peer sent: checks that they are what they should be and cannot be made smaller behind our back.
-  // `fenced`: this process takes part in process-wide fences.
-  static Result<std::shared_ptr<PeerArena>> map(const Fd& memory, const Fd& bell, bool fenced, Rank peer);
+  static Result<std::shared_ptr<PeerArena>> map(const Fd& memory, const Fd& bell, Rank peer);
 
   [[nodiscard]] const std::byte* data() const noexcept { return memory_.data(); }
   [[nodiscard]] std::size_t size() const noexcept { return memory_.size(); }
-  // Stores a value that the peer may be waiting for, and wakes the peer if it sleeps. The store must not be overtaken by the
-  // look at the sleepers: normally the peer sees to that before it sleeps (see membarrier.h), else the store is a fence.
+  // Stores a value that the peer may be waiting for, and wakes the peer if it sleeps. Sequentially consistent on both sides: the
+  // sender stores, then looks for sleepers; the sleeper says so, then looks for messages. One of them sees the other.
   template <class T>
   void tell(std::atomic<T>& word, T value) const noexcept {
-    if (sleeper_fences_) [[likely]] {
-      word.store(value, std::memory_order_release);
-      std::atomic_signal_fence(std::memory_order_seq_cst);
-      if (header_->sleepers.load(std::memory_order_relaxed) != 0) [[unlikely]]
-        wake();
-    } else {
-      word.store(value);
-      if (header_->sleepers.load() != 0) [[unlikely]]
-        wake();
-    }
+    word.store(value);
+    if (header_->sleepers.load() != 0) [[unlikely]]
+      wake();
   }
 
  private:
@@ -100,7 +92,6 @@ class PeerArena {
   Mapping memory_, bell_memory_;
   const ArenaHeader* header_ = nullptr;
   Doorbell* bell_ = nullptr;
-  bool sleeper_fences_ = false;
 };
 
 }  // namespace tutti::shm

@@ -10,7 +10,6 @@
 #include <cstring>
 
 #include "core/log.h"
-#include "transports/shm/membarrier.h"
 
 namespace tutti::shm {
 namespace {
@@ -60,8 +59,6 @@ Status Hub::open() {
   if (!arena) return std::move(arena.error());
   auto listener = listen_at(name);
   if (!listener) return std::move(listener.error());
-  fenced_ = register_for_fences();
-  (*arena)->header().sleeper_fences.store(fenced_ ? 1 : 0);
   listener_ = std::move(*listener);
   socket_name_ = std::move(name);
   arena_ = std::move(*arena);
@@ -102,7 +99,7 @@ Result<std::shared_ptr<PeerArena>> Hub::map_peer(const Descriptors& descriptors,
   std::erase_if(peers_, [](const auto& entry) { return entry.second.expired(); });
   std::weak_ptr<PeerArena>& known = peers_[{status.st_dev, status.st_ino}];
   if (auto mapped = known.lock()) return mapped;
-  auto mapped = PeerArena::map(descriptors.memory, descriptors.bell, fenced_, peer);
+  auto mapped = PeerArena::map(descriptors.memory, descriptors.bell, peer);
   if (mapped) known = *mapped;
   return mapped;
 }
@@ -170,7 +167,6 @@ void Hub::begin_wait(WaitSet& set) {
   if (set.futex == &bell.word) return;
   set.futex = &bell.word;
   set.futex_value = bell.word.load();
-  if (fenced_) (void)fence_everybody();
 }
 
 void Hub::ring_own_bell() noexcept {

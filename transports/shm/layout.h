@@ -76,7 +76,6 @@ static_assert(kLaneHeader % kLine == 0);
 
 struct ArenaHeader {
   alignas(kLine) std::atomic<std::uint32_t> sleepers;  // threads of the owner that sleep, or are about to
-  std::atomic<std::uint32_t> sleeper_fences;           // the owner makes everybody's stores visible before it sleeps
 };
 
 // A page of its own, the only one that peers may write.
