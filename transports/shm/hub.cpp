@@ -130,13 +130,16 @@ void Hub::take_knocks() {
     const int fd = socket.get();
     // What this side has to say about itself follows with the descriptors, when it is known which stream is meant.
     knocks_.push_back({std::move(socket), Handshake(fd, Handshake::Role::accepts, options_.secret, {})});
+    ++knock_changes_;
   }
 }
 
 void Hub::advance_knocks() {
   bool news = false;
   for (auto knock = knocks_.begin(); knock != knocks_.end();) {
+    const short wanted = knock->handshake.wanted_events();
     const Result<bool> proved = knock->handshake.advance();
+    if (!proved || *proved || knock->handshake.wanted_events() != wanted) ++knock_changes_;
     if (proved && !*proved) {
       ++knock;
       continue;

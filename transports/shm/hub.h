@@ -1,6 +1,7 @@
 // What all connections of one rank share: its arena, its listening socket, the peers' arenas it has mapped.
 #pragma once
 
+#include <atomic>
 #include <list>
 #include <mutex>
 #include <optional>
@@ -46,8 +47,11 @@ class Hub {
   void end_wait() noexcept { arena_->header().sleepers.fetch_sub(1); }
   // Wakes this rank's own threads that sleep.
   void ring_own_bell() noexcept;
+  // Counts changes of what add_accept_fds() names: a waiter that has seen one must not sleep on what was named before.
+  [[nodiscard]] std::uint64_t knock_changes() const noexcept { return knock_changes_.load(); }
 
  private:
+  std::atomic<std::uint64_t> knock_changes_{0};
   struct Knock {
     Fd socket;
     Handshake handshake;

@@ -123,9 +123,14 @@ Result<Endpoint::Progress> ShmEndpoint::poll_slowly() {
   Progress progress;
   if (stage_ == Stage::ended) return ended();
   if (stage_ != Stage::open) {
+    // Whoever is about to sleep has named what to wait for; when that changes, it has to look again.
+    const auto awaited = [this] {
+      return std::pair(hub_->knock_changes(), stage_ == Stage::authenticating ? handshake_->wanted_events() : short{0});
+    };
+    const auto before = awaited();
     Result<bool> up = come_up();
     if (!up) return fail(std::move(up.error()).because(fmt::format("connecting with rank {} over shared memory", request_.peer)));
-    progress.moved = *up;
+    progress.moved = *up || awaited() != before;
     if (stage_ == Stage::open) {
       if (Status moved = move(progress); !moved) return std::move(moved.error());
     }
