@@ -64,7 +64,8 @@ void configure_log(LogLevel level, const std::string& path, Rank rank) {
   if (path.empty()) return;
   const std::string name = expand(path, rank);
   std::FILE* file = std::fopen(name.c_str(), "ae");
-  if (file == nullptr) fmt::print(stderr, "tutti: cannot open log file {} ({}); logging to stderr\n", name, strerrorname_np(errno));
+  if (file == nullptr)
+    fmt::print(stderr, "tutti: cannot open log file {} ({}); logging to stderr\n", name, strerrorname_np(errno));
   if (s.file != stderr) std::fclose(s.file);
   s.file = file != nullptr ? file : stderr;
 }

@@ -155,7 +155,8 @@ TEST(Bytes, Parse) {
 }
 
 TEST(Bytes, ParseRefusesWhatIsNoSize) {
-  for (const auto* text : {"", "K", "-1", "+1", "1.5M", "4 K", "4Q", "4KK", "iB", "4i", "0x10", "1e3", "18446744073709551616", "16777216T"}) {
+  for (const auto* text :
+       {"", "K", "-1", "+1", "1.5M", "4 K", "4Q", "4KK", "iB", "4i", "0x10", "1e3", "18446744073709551616", "16777216T"}) {
     auto b = parse_bytes(text);
     ASSERT_FALSE(b) << text << " became " << *b;
     EXPECT_EQ(b.error().code(), Code::invalid_argument);

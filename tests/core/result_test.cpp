@@ -46,9 +46,7 @@ TEST(ErrorTest, RemembersWhereItWasMade) {
   EXPECT_EQ(error.peer(), kNoRank);
 }
 
-TEST(ErrorTest, UnknownErrnoIsNoCrash) {
-  EXPECT_NE(system_error(99999, "read").to_string().find("read: "), std::string::npos);
-}
+TEST(ErrorTest, UnknownErrnoIsNoCrash) { EXPECT_NE(system_error(99999, "read").to_string().find("read: "), std::string::npos); }
 
 TEST(CodeTest, EveryCodeHasItsOwnName) {
   std::set<std::string_view> names;

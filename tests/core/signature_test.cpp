@@ -10,8 +10,11 @@ using testing::HasSubstr;
 using testing::Not;
 
 Signature sum_of(std::uint64_t count) {
-  return {.count = count, .sequence = 5, .collective = static_cast<std::uint8_t>(Collective::all_reduce),
-          .type = static_cast<std::uint8_t>(DataType::f32), .op = static_cast<std::uint8_t>(ReduceKind::sum)};
+  return {.count = count,
+          .sequence = 5,
+          .collective = static_cast<std::uint8_t>(Collective::all_reduce),
+          .type = static_cast<std::uint8_t>(DataType::f32),
+          .op = static_cast<std::uint8_t>(ReduceKind::sum)};
 }
 
 TEST(SignatureTest, TextShowsWhatTheCollectiveHas) {

@@ -66,7 +66,8 @@ bool is_complex(DataType t) { return t == DataType::c64 || t == DataType::c128; 
 
 TEST(Supports, OrderedOperatorsNeedAnOrderAndBitwiseOnesBits) {
   for (const DataType t : kTypes) {
-    for (const ReduceKind k : {ReduceKind::sum, ReduceKind::prod, ReduceKind::user}) EXPECT_TRUE(supports(k, t)) << name(k) << name(t);
+    for (const ReduceKind k : {ReduceKind::sum, ReduceKind::prod, ReduceKind::user})
+      EXPECT_TRUE(supports(k, t)) << name(k) << name(t);
     for (const ReduceKind k : {ReduceKind::min, ReduceKind::max, ReduceKind::land, ReduceKind::lor, ReduceKind::lxor})
       EXPECT_EQ(supports(k, t), !is_complex(t)) << name(k) << name(t);
     for (const ReduceKind k : {ReduceKind::band, ReduceKind::bor, ReduceKind::bxor})
