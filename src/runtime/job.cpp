@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <map>
+#include <mutex>
 #include <set>
 
 #include "bootstrap/wire.h"
@@ -141,6 +142,9 @@ Status Job::look_at_machine(const Job* parent) {
     measured_ = true;
     return {};
   }
+  // Ranks may be threads of one process, and hwloc's own libraries (libxml2, libudev) start up without locks.
+  static std::mutex discovery;
+  const std::lock_guard one_at_a_time(discovery);
   auto topology = config_.is_set(Var::topology) ? load_topology(config_.text(Var::topology)) : discover();
   if (!topology) return topology.because("looking at this machine");
   topology_ = std::move(*topology);
