@@ -1,6 +1,8 @@
 // Two ranks on two cores: tutti's all_reduce beside the floors it stands on, in the same run and in turn.
 //
 //   flag exchange    each rank writes its cache line and waits for the other's: no call can be faster than that
+//   transport        the same bytes exchanged through the transport's endpoint, and added: what is on top of that is the price of
+//                    a repeated call (checking it, finding its plan, running its steps)
 //   fused loop       both ranks' buffers mapped by both; each rank reads both inputs and writes its half of both outputs: one
 //   pass
 //                    over memory, which no exchange between private buffers can beat
@@ -23,6 +25,7 @@
 
 #include "core/clock.h"
 #include "kernels/kernels.h"
+#include "transports/registry.h"
 #include "tutti/communicator.h"
 
 namespace {
@@ -41,6 +44,10 @@ struct Shared {
   Line flags[2][2];  // [rank][parity of the exchange]
   Line barrier[2];
   tutti::UniqueId id;
+  struct {
+    std::array<std::byte, 512> bytes;
+    std::size_t size;
+  } addresses[2];
   double seconds[2];
 };
 
@@ -119,9 +126,48 @@ void pin(int me) {
   sched_setaffinity(0, sizeof set, &set);
 }
 
+// The same exchange without the library around it.
+class Wire {
+ public:
+  Wire(Shared& shared, Rank& rank, int me) {
+    tutti::TransportOptions options;
+    options.rank = me;
+    options.local_ranks = 2;
+    transport_ = tutti::find_transport("shm")->make(options);
+    const auto address = transport_->listen().value_or_throw();
+    std::ranges::copy(address, shared.addresses[me].bytes.begin());
+    shared.addresses[me].size = address.size();
+    rank.meet();
+    const auto& theirs = shared.addresses[1 - me];
+    const auto* begin = theirs.bytes.data();
+    endpoint_ = transport_->connect({.me = me, .peer = 1 - me, .stream = 0, .peer_address = {begin, begin + theirs.size}})
+                    .value_or_throw();
+  }
+  void all_reduce(const std::vector<float>& in, std::vector<float>& out) {
+    const tutti::Signature signature{.count = in.size(), .sequence = ++sequence_};
+    const std::size_t bytes = in.size() * sizeof(float);
+    arrived_.resize(in.size());
+    unsigned left = 0;
+    if (!endpoint_->post_send(signature, std::as_bytes(std::span(in))).value_or_throw()) ++left;
+    const tutti::Sink sink{.data = reinterpret_cast<std::byte*>(arrived_.data()), .size = bytes};
+    if (!endpoint_->post_recv(signature, sink).value_or_throw()) ++left;
+    while (left > 0) {
+      const auto progress = endpoint_->poll().value_or_throw();
+      left -= progress.sends + progress.recvs;
+    }
+    for (std::size_t i = 0; i < in.size(); ++i) out[i] = in[i] + arrived_[i];
+  }
+
+ private:
+  std::unique_ptr<tutti::Transport> transport_;
+  std::unique_ptr<tutti::Endpoint> endpoint_;
+  std::vector<float> arrived_;
+  std::uint32_t sequence_ = 0;
+};
+
 struct Result {
   std::size_t bytes;
-  double tutti_us, floor_us;
+  double tutti_us, transport_us, floor_us;
   std::string floor, algorithm;
 };
 
@@ -131,16 +177,18 @@ void check(const float* out, std::size_t n, int calls, const char* what) {
   if (wrong > 0) throw std::runtime_error(fmt::format("{}: {} of {} values are wrong", what, wrong, n));
 }
 
-Result compare(Rank& rank, int me, tutti::Communicator& comm, std::size_t bytes, int rounds) {
+Result compare(Rank& rank, int me, tutti::Communicator& comm, Wire& wire, std::size_t bytes, int rounds) {
   const std::size_t n = bytes / sizeof(float);
   const bool small = bytes <= 4096;
   const int calls = small ? 2000 : bytes >= (8u << 20) ? 3 : 50;
   std::vector<float> in(n), out(n);
-  std::vector<double> ours, floor, clock;
+  std::vector<double> ours, transport, floor;
   const auto reduce = [&] { comm.all_reduce<float>(in, out).value_or_throw(); };
   for (int r = -1; r < rounds; ++r) {  // round -1 warms up
     const double t = rank.time(calls, in.data(), n, reduce);
     check(out.data(), n, calls, "tutti");
+    const double w = rank.time(calls, in.data(), n, [&] { wire.all_reduce(in, out); });
+    check(out.data(), n, calls, "transport");
     const double idle = rank.time(calls, in.data(), n, [] {});
     double f = 0;
     if (small) {
@@ -152,9 +200,15 @@ Result compare(Rank& rank, int me, tutti::Communicator& comm, std::size_t bytes,
     }
     if (r < 0) continue;
     ours.push_back(t - idle);
+    transport.push_back(w - idle);
     floor.push_back(f - idle);
   }
-  return {bytes, median(ours) * 1e6, median(floor) * 1e6, small ? "flag exchange" : "fused loop", comm.last_algorithm()};
+  return {bytes,
+          median(ours) * 1e6,
+          median(transport) * 1e6,
+          median(floor) * 1e6,
+          small ? "flag exchange" : "fused loop",
+          comm.last_algorithm()};
 }
 
 void run(Shared& shared, float* buffers, int me, int rounds, const std::string& json_path) {
@@ -163,17 +217,20 @@ void run(Shared& shared, float* buffers, int me, int rounds, const std::string& 
   if (me == 0) shared.id = tutti::create_unique_id().value_or_throw();
   rank.meet();
   auto comm = tutti::Communicator::create(shared.id, me, 2).value_or_throw();
+  Wire wire(shared, rank, me);
   if (me == 0)
-    fmt::print("{:>10} {:>12} {:>12} {:>7}  {:<14} {}\n", "bytes", "tutti us", "floor us", "ratio", "floor", "algorithm");
+    fmt::print("{:>10} {:>12} {:>14} {:>12} {:>7}  {:<14} {}\n", "bytes", "tutti us", "transport us", "floor us", "ratio",
+               "floor", "algorithm");
   nlohmann::json rows = nlohmann::json::array();
   for (const std::size_t bytes : {8u, 64u, 1024u, 4096u, 64u << 10, 1u << 20, 16u << 20, 64u << 20}) {
-    const Result r = compare(rank, me, comm, bytes, rounds);
+    const Result r = compare(rank, me, comm, wire, bytes, rounds);
     if (me != 0) continue;
-    fmt::print("{:>10} {:>12.3f} {:>12.3f} {:>7.2f}  {:<14} {}\n", r.bytes, r.tutti_us, r.floor_us, r.tutti_us / r.floor_us,
-               r.floor, r.algorithm);
+    fmt::print("{:>10} {:>12.3f} {:>14.3f} {:>12.3f} {:>7.2f}  {:<14} {}\n", r.bytes, r.tutti_us, r.transport_us, r.floor_us,
+               r.tutti_us / r.floor_us, r.floor, r.algorithm);
     std::fflush(stdout);
     rows.push_back({{"bytes", r.bytes},
                     {"tutti_us", r.tutti_us},
+                    {"transport_us", r.transport_us},
                     {"floor_us", r.floor_us},
                     {"ratio", r.tutti_us / r.floor_us},
                     {"floor", r.floor},

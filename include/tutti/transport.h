@@ -40,6 +40,8 @@ static_assert(sizeof(Signature) == 24);
 // Code::mismatch, naming both sides. For transports to report an arrival that is not what was expected.
 [[nodiscard]] Error mismatch(const Signature& mine, std::size_t my_bytes, const Signature& theirs, std::size_t their_bytes,
                              Rank peer);
+// The same where no message shows it.
+[[nodiscard]] Error mismatch(const Signature& mine, const Signature& theirs, Rank peer);
 
 // Where the bytes of a message go. Either memory, or a consumer that is shown the bytes piece by piece, in order, while they
 // lie in the transport's own memory (so that a reduction needs no stop in between). Every piece but the last has a size
@@ -58,11 +60,23 @@ struct Sink {
   Consumer* consumer = nullptr;
 };
 
-// What would wake a rank that waits for an endpoint: file descriptors, or one futex word in shared memory.
+// A word of memory, maybe shared, that somebody changes and then wakes those who sleep on it (futex).
+struct FutexWord {
+  const std::atomic<std::uint32_t>* word = nullptr;
+  std::uint32_t value = 0;  // sleep while it holds this
+};
+
+// What would wake a rank that waits for endpoints: file descriptors, and futex words.
 struct WaitSet {
   std::vector<pollfd> fds;
-  const std::atomic<std::uint32_t>* futex = nullptr;  // wait while it holds `futex_value`
-  std::uint32_t futex_value = 0;
+  std::vector<FutexWord> words;
+
+  // The value that counts is the one at the first mention.
+  void add(const std::atomic<std::uint32_t>& word) {
+    for (const FutexWord& known : words)
+      if (known.word == &word) return;
+    words.push_back({&word, word.load()});
+  }
 };
 
 // One FIFO stream of messages in each direction between this rank and one peer. Used by one thread at a time.

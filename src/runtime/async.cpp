@@ -36,16 +36,6 @@ bool Work::test() const {
   return state_->done;
 }
 
-AsyncQueue::Item::Item(const Call& call, const Request& r) : request(r), algorithm(call.algorithm) {
-  const std::array<std::span<const std::uint64_t>*, 4> spans{&request.input_blocks.counts, &request.input_blocks.displacements,
-                                                             &request.output_blocks.counts, &request.output_blocks.displacements};
-  for (std::size_t i = 0; i < spans.size(); ++i) {
-    counts[i].assign(spans[i]->begin(), spans[i]->end());
-    *spans[i] = counts[i];
-  }
-  request.algorithm = algorithm;
-}
-
 AsyncQueue::~AsyncQueue() {
   {
     const std::lock_guard lock(mutex_);
@@ -55,8 +45,8 @@ AsyncQueue::~AsyncQueue() {
   if (thread_.joinable()) thread_.join();
 }
 
-std::shared_ptr<WorkState> AsyncQueue::push(const Call& call, const Request& request) {
-  auto item = std::make_unique<Item>(call, request);
+std::shared_ptr<WorkState> AsyncQueue::push(const Call& call) {
+  auto item = std::make_unique<Item>(call);
   auto state = item->state;
   const std::lock_guard lock(mutex_);
   unfinished_.fetch_add(1, std::memory_order_relaxed);
@@ -76,7 +66,7 @@ void AsyncQueue::loop() {
       item = std::move(items_.front());
       items_.pop_front();
     }
-    Status status = runner_.run(item->request);
+    Status status = runner_.run(item->call.get());
     unfinished_.fetch_sub(1, std::memory_order_release);
     item->state->finish(std::move(status));
   }

@@ -1,7 +1,6 @@
 // Asynchronous calls of one communicator: one thread, started with the first of them, runs them in order.
 #pragma once
 
-#include <array>
 #include <atomic>
 #include <condition_variable>
 #include <deque>
@@ -29,17 +28,15 @@ class AsyncQueue {
   explicit AsyncQueue(Runner& runner) : runner_(runner) {}
   ~AsyncQueue();  // runs what is still queued
 
-  std::shared_ptr<WorkState> push(const Call& call, const Request& request);
+  // The call must have been checked.
+  std::shared_ptr<WorkState> push(const Call& call);
   // Whether the thread is using the runner.
   [[nodiscard]] bool busy() const noexcept { return unfinished_.load(std::memory_order_acquire) > 0; }
 
  private:
-  // A request with copies of what it refers to, but for the buffers.
   struct Item {
-    Item(const Call& call, const Request& r);
-    Request request;
-    std::array<std::vector<std::uint64_t>, 4> counts;
-    std::string algorithm;
+    explicit Item(const Call& c) : call(c) {}
+    OwnedCall call;
     std::shared_ptr<WorkState> state = std::make_shared<WorkState>();
   };
   void loop();

@@ -72,17 +72,17 @@ Rank Communicator::size() const noexcept { return impl_ ? impl_->runner->job().s
 
 Status Communicator::run(const Call& call) {
   if (!impl_) return nobody();
-  Request request;
-  if (auto s = impl_->check(call, request); !s) return std::move(s.error());
-  if (impl_->async.busy()) return Work(impl_->async.push(call, request)).wait();
-  return impl_->runner->run(request);
+  if (!impl_->async.busy()) [[likely]]
+    return impl_->runner->run(call);
+  auto work = start(call);
+  if (!work) return std::move(work.error());
+  return work->wait();
 }
 
 Result<Work> Communicator::start(const Call& call) {
   if (!impl_) return nobody();
-  Request request;
-  if (auto s = impl_->check(call, request); !s) return std::move(s.error());
-  return Work(impl_->async.push(call, request));
+  if (auto request = impl_->check(call); !request) return std::move(request.error());
+  return Work(impl_->async.push(call));
 }
 
 Result<Communicator> Communicator::split(int color, int key) {
@@ -113,10 +113,10 @@ MemoryUse Communicator::memory() const { return impl_ ? impl_->runner->memory() 
 
 std::string Communicator::explain(const Call& call) const {
   if (!impl_) return nobody().to_string();
-  Request request;
-  if (auto s = impl_->check(call, request); !s) return s.error().to_string();
+  auto request = impl_->check(call);
+  if (!request) return request.error().to_string();
   SelectRequest asked;
-  auto selection = impl_->runner->choose(request, &asked);
+  auto selection = impl_->runner->choose(*request, &asked);
   return selection ? render(*selection, asked, impl_->runner->machine()) : selection.error().to_string();
 }
 

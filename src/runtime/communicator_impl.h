@@ -13,8 +13,8 @@ struct Communicator::Impl {
   AsyncQueue async;
 
   static Result<Communicator> make(Result<Session> session, const Config& config, const Job* parent = nullptr);
-  [[nodiscard]] Status check(const Call& call, Request& request) const {
-    return check_call(call, runner->job().rank(), runner->job().size(), request);
+  [[nodiscard]] Result<Request> check(const Call& call) const {
+    return check_call(call, runner->job().rank(), runner->job().size());
   }
 };
 

@@ -10,11 +10,11 @@ namespace {
 class GroupWatch final : public FailureWatch {
  public:
   void add(OverlayWatch& watch) { watches_.push_back(&watch); }
-  Status check(std::span<const Rank> awaited) override {
-    // Ranks of different communicators are different numbers: only a single one can be asked who is still there.
-    const auto ask = watches_.size() == 1 ? awaited : std::span<const Rank>{};
+  Status check(const Waiting& waiting) override {
+    // Ranks and calls of different communicators are numbered apart: only a single one can be asked about them.
+    const Waiting unknown;
     for (OverlayWatch* w : watches_)
-      if (auto s = w->check(ask); !s) return s;
+      if (auto s = w->check(watches_.size() == 1 ? waiting : unknown); !s) return s;
     return {};
   }
   void restart() override {
@@ -39,8 +39,7 @@ struct Share {
 
 Status Group::add(Communicator& communicator, const Call& call) {
   if (communicator.impl_ == nullptr) return Error(Code::invalid_argument, "a call on an empty communicator was added to a group");
-  Request request;
-  if (auto s = communicator.impl_->check(call, request); !s) return s;
+  if (auto request = communicator.impl_->check(call); !request) return std::move(request.error());
   entries_.push_back({&communicator, call});
   return {};
 }
@@ -60,9 +59,11 @@ Status Group::run() {
       return give_up(Error(Code::invalid_argument, "a communicator was moved away between Group::add and Group::run"));
     while (entry.communicator->impl_->async.busy()) std::this_thread::yield();
     Runner& runner = *entry.communicator->impl_->runner;
-    Request request;
-    if (auto s = entry.communicator->impl_->check(entry.call, request); !s) return give_up(std::move(s.error()));
-    auto p = runner.prepare(request);
+    if (runner.job().size() == 1) {
+      if (auto s = runner.run(entry.call); !s) return give_up(std::move(s.error()));
+      continue;
+    }
+    auto p = runner.prepare(entry.call);
     if (!p) return give_up(std::move(p.error()));
     auto share = std::ranges::find(shares, &runner, &Share::runner);
     if (share == shares.end()) share = shares.insert(shares.end(), {.runner = &runner, .collectives = {}, .point_to_point = {}});
@@ -82,7 +83,7 @@ Status Group::run() {
     for (auto& b : share.collectives.buffers) b.scratch = share.runner->scratch();  // later calls may have moved it
     std::ranges::move(share.point_to_point, std::back_inserter(lanes));
     lanes.push_back(std::move(share.collectives));
-    if (share.runner->job().size() > 1) watch.add(share.runner->watch());
+    watch.add(share.runner->watch());
     policy = share.runner->policy();
   }
   Status s = drive(lanes, policy, watch);

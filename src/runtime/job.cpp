@@ -9,6 +9,7 @@
 
 #include "bootstrap/wire.h"
 #include "core/hash.h"
+#include "core/host.h"
 #include "core/log.h"
 #include "runtime/calibrate.h"
 #include "transports/registry.h"
@@ -54,6 +55,15 @@ std::vector<int> hosts_from(const std::vector<std::vector<bool>>& reached) {
       if (host[q] < 0 && reached[r][q] && reached[q][r]) host[q] = static_cast<int>(r);
   }
   return host;
+}
+
+// Ranks with equal ones compete for the same cores, in whatever containers they are.
+std::uint64_t hash_of_cores(const Topology& topology) {
+  Hasher hasher;
+  hasher.text(boot_id());
+  for (const Node& node : topology.nodes)
+    for (const int cpu : node.cpus) hasher.value(cpu);
+  return hasher.result();
 }
 
 Error bad_blob(Rank rank) {
@@ -138,7 +148,7 @@ Status Job::look_at_machine(const Job* parent) {
     links_ = parent->links_;
     reduce_gbps_ = parent->reduce_gbps_;
     copy_gbps_ = parent->copy_gbps_;
-    ranks_on_host_ = parent->ranks_on_host_;
+    core_sharers_ = parent->core_sharers_;
     measured_ = true;
     return {};
   }
@@ -196,16 +206,18 @@ Status Job::exchange_machines() {
   const auto ranks = static_cast<std::size_t>(size());
   const auto bits = probe_memory();
   Writer mine;
-  mine.value(fingerprint(topology_)).text(to_json(locate(topology_, binding_, 0))).bytes(bits);
+  mine.value(fingerprint(topology_)).value(hash_of_cores(topology_)).text(to_json(locate(topology_, binding_, 0))).bytes(bits);
   auto blobs = session_.overlay->all_gather(mine.take());
   if (!blobs) return std::move(blobs.error());
 
   std::vector<std::uint64_t> fingerprints;
+  std::map<std::uint64_t, int> on_cores;
   std::vector<RankLocation> locations;
   std::vector<std::vector<bool>> reached(ranks, std::vector<bool>(ranks));
   for (std::size_t r = 0; r < ranks; ++r) {
     Reader in((*blobs)[r]);
     fingerprints.push_back(in.value<std::uint64_t>());
+    core_sharers_ = std::max(core_sharers_, ++on_cores[in.value<std::uint64_t>()]);
     auto location = location_from_json(in.text());
     const ConstBytes row = in.bytes();
     if (!location || !in.finished() || row.size() != bits.size()) return bad_blob(static_cast<Rank>(r));
@@ -266,7 +278,7 @@ JobMachine Job::machine() const {
   machine.links.push_back(links_[static_cast<std::size_t>(on_host.size() > 1 ? Level::network : Level::host)]);
   machine.reduce_gbps = reduce_gbps_;
   machine.copy_gbps = copy_gbps_;
-  machine.ranks_per_host = ranks_on_host_;
+  machine.core_sharers = core_sharers_;
   for (const auto& [host, count] : on_host) machine.ranks_per_host = std::max(machine.ranks_per_host, count);
   machine.cores_per_host = INT32_MAX;
   for (const auto& m : placement_.machines) machine.cores_per_host = std::min(machine.cores_per_host, available_cores(m));
@@ -292,7 +304,6 @@ Status Job::calibrate() {
 
 // Ranks that would choose differently must not begin.
 Status Job::agree() {
-  ranks_on_host_ = machine().ranks_per_host;
   const std::string& forced = config_.text(Var::algorithm);
   const std::uint64_t mine = Hasher().value(hash(machine())).text(forced).result();
   Writer out;

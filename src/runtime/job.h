@@ -69,7 +69,7 @@ class Job {
   Placement placement_;
   std::array<LinkParameters, kLevels> links_{};
   double reduce_gbps_ = 10, copy_gbps_ = 10;
-  int ranks_on_host_ = 1;  // of the whole job, where this is a part of one
+  int core_sharers_ = 1;  // of the whole job, where this is a part of one
 };
 
 }  // namespace tutti

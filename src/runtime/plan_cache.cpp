@@ -2,58 +2,68 @@
 
 #include <algorithm>
 
+#include "core/hash.h"
+
 namespace tutti {
+namespace {
 
-PlanKey::PlanKey(const Request& r)
-    : collective(r.collective),
-      type(r.type),
-      op(r.op.kind),
-      commutative(r.op.commutative),
-      in_place(r.in_place),
-      root(r.root),
-      destination(r.destination),
-      source(r.source),
-      count(r.count),
-      receive_count(r.receive_count),
-      user(r.op.user) {}
-
-bool operator==(const PlanKey& a, const PlanKey& b) noexcept {
-  return a.count == b.count && a.collective == b.collective && a.type == b.type && a.op == b.op && a.in_place == b.in_place &&
-         a.root == b.root && a.commutative == b.commutative && a.destination == b.destination && a.source == b.source &&
-         a.receive_count == b.receive_count && a.user.apply == b.user.apply && a.user.context == b.user.context;
+// Equal for calls that one plan may serve.
+std::uint64_t hash_of_shape(const Call& c) {
+  Hasher hasher;
+  hasher.value(c.count).value(c.receive_count).value(c.collective).value(c.type).value(c.op.kind).value(c.root);
+  hasher.value(c.destination).value(c.source);
+  return hasher.result();
 }
 
-bool CachedPlan::serves(const PlanKey& k, const Request& r) const noexcept {
-  if (!(key == k) || forced_algorithm != r.algorithm) return false;
-  return std::ranges::equal(counts[0], r.input_blocks.counts) && std::ranges::equal(counts[1], r.input_blocks.displacements) &&
-         std::ranges::equal(counts[2], r.output_blocks.counts) && std::ranges::equal(counts[3], r.output_blocks.displacements);
+bool same_shape(const Call& a, const Call& b) noexcept {
+  const bool same = a.count == b.count && a.collective == b.collective && a.type == b.type && a.op.kind == b.op.kind &&
+                    a.root == b.root && a.op.commutative == b.op.commutative && a.op.user.apply == b.op.user.apply &&
+                    a.op.user.context == b.op.user.context && a.destination == b.destination && a.source == b.source &&
+                    a.receive_count == b.receive_count && a.algorithm == b.algorithm;
+  return same && std::ranges::equal(a.input_counts, b.input_counts) && std::ranges::equal(a.output_counts, b.output_counts) &&
+         std::ranges::equal(a.input_displacements, b.input_displacements) &&
+         std::ranges::equal(a.output_displacements, b.output_displacements);
+}
+
+}  // namespace
+
+bool CachedPlan::serves(const Call& c) const noexcept {
+  if (!same_shape(call.get(), c) || !footprint.given(c.input, c.output)) return false;
+  return in_place ? footprint.in_place(c.input, c.output) : !footprint.overlaps(c.input, c.output);
 }
 
 std::size_t CachedPlan::memory_bytes() const noexcept {
-  std::size_t bytes = sizeof(*this) + 2 * plan.memory_bytes();  // the execution's state is about as large as the plan
-  for (const auto& c : counts) bytes += c.capacity() * sizeof(std::uint64_t);
-  return bytes;
+  return sizeof(*this) + call.memory_bytes() + 2 * plan.memory_bytes();  // the execution's state is about as large as the plan
 }
 
-CachedPlan* PlanCache::find(const Request& request) {
-  const PlanKey key(request);
-  for (auto it = plans_.begin(); it != plans_.end(); ++it) {
-    if (!(*it)->serves(key, request)) continue;
-    if (it != plans_.begin()) plans_.splice(plans_.begin(), plans_, it);
-    return plans_.front().get();
+CachedPlan* PlanCache::search(const Call& call) {
+  const auto [begin, end] = by_shape_.equal_range(hash_of_shape(call));
+  for (auto entry = begin; entry != end; ++entry) {
+    const Plans::iterator at = entry->second;
+    if (!(*at)->serves(call)) continue;
+    plans_.splice(plans_.begin(), plans_, at);
+    return at->get();
   }
   return nullptr;
 }
 
 CachedPlan* PlanCache::insert(std::shared_ptr<CachedPlan> plan) {
-  if (plans_.size() == kMaxPlans) {
-    memory_bytes_ -= plans_.back()->memory_bytes();
-    plans_.pop_back();
-  }
+  if (plans_.size() == kMaxPlans) drop_oldest();
   plan->execution = std::make_unique<Execution>(plan->plan);
   memory_bytes_ += plan->memory_bytes();
   plans_.push_front(std::move(plan));
+  by_shape_.emplace(hash_of_shape(plans_.front()->call.get()), plans_.begin());
   return plans_.front().get();
+}
+
+bool PlanCache::drop_oldest() {
+  if (plans_.empty()) return false;
+  const auto oldest = std::prev(plans_.end());
+  const auto [begin, end] = by_shape_.equal_range(hash_of_shape((*oldest)->call.get()));
+  by_shape_.erase(std::find_if(begin, end, [&](const auto& entry) { return entry.second == oldest; }));
+  memory_bytes_ -= (*oldest)->memory_bytes();
+  plans_.pop_back();
+  return true;
 }
 
 }  // namespace tutti

@@ -1,43 +1,28 @@
-// Plans by the shape of the call. A repeated call finds its plan by comparing a hundred bytes with the last one used.
+// Plans by the shape of the call: all but its addresses. A call of the same shape as the last one finds its plan by comparing a
+// hundred bytes, which also proves that its arguments are sound.
 #pragma once
 
-#include <array>
 #include <list>
 #include <memory>
 #include <string>
-#include <vector>
+#include <unordered_map>
 
 #include "exec/cpu/execution.h"
 #include "runtime/request.h"
 
 namespace tutti {
 
-// What a plan depends on: a request less its addresses.
-struct PlanKey {
-  Collective collective;
-  DataType type;
-  ReduceKind op;
-  bool commutative;
-  bool in_place;
-  Rank root, destination, source;
-  std::uint64_t count, receive_count;
-  UserFunction user;
-
-  explicit PlanKey(const Request& r);
-  friend bool operator==(const PlanKey& a, const PlanKey& b) noexcept;
-};
-
 struct CachedPlan : std::enable_shared_from_this<CachedPlan> {
-  explicit CachedPlan(const PlanKey& k) : key(k) {}
-  PlanKey key;
-  std::string forced_algorithm = {};
-  std::array<std::vector<std::uint64_t>, 4> counts =
-      {};  // of v-variants: input counts, displacements, output counts, displacements
+  CachedPlan(const Call& c, const Request& request) : call(c), footprint(request.footprint), in_place(request.in_place) {}
+  OwnedCall call;
+  Footprint footprint;
+  bool in_place;
   std::string algorithm = {};
   Plan plan = {};
   std::unique_ptr<Execution> execution = {};
 
-  [[nodiscard]] bool serves(const PlanKey& k, const Request& r) const noexcept;
+  // False for a call that another plan must serve, and for one that is wrong.
+  [[nodiscard]] bool serves(const Call& c) const noexcept;
   [[nodiscard]] std::size_t memory_bytes() const noexcept;
 };
 
@@ -46,12 +31,21 @@ class PlanCache {
  public:
   static constexpr std::size_t kMaxPlans = 256;
   // nullptr: none yet. The plan stays until another one is inserted; who needs it longer shares it.
-  [[nodiscard]] CachedPlan* find(const Request& request);
+  [[nodiscard]] CachedPlan* find(const Call& call) {
+    if (!plans_.empty() && plans_.front()->serves(call)) return plans_.front().get();
+    return search(call);
+  }
   CachedPlan* insert(std::shared_ptr<CachedPlan> plan);
+  // False when there is none.
+  bool drop_oldest();
   [[nodiscard]] std::size_t memory_bytes() const noexcept { return memory_bytes_; }
 
  private:
-  std::list<std::shared_ptr<CachedPlan>> plans_;  // most recently used first
+  using Plans = std::list<std::shared_ptr<CachedPlan>>;
+  [[nodiscard]] CachedPlan* search(const Call& call);
+
+  Plans plans_;  // most recently used first
+  std::unordered_multimap<std::uint64_t, Plans::iterator> by_shape_;
   std::size_t memory_bytes_ = 0;
 };
 

@@ -48,10 +48,11 @@ class Checker {
  public:
   Checker(const Call& call, Rank me, Rank ranks) : call_(call), me_(me), ranks_(ranks), sides_(sides_of(call, me)) {}
 
-  Status run(Request& r) const {
-    if (auto s = check_enums(); !s) return s;
-    if (auto s = check_ranks(); !s) return s;
-    if (auto s = check_counts(); !s) return s;
+  Result<Request> run() const {
+    if (auto s = check_enums(); !s) return std::move(s.error());
+    if (auto s = check_ranks(); !s) return std::move(s.error());
+    if (auto s = check_counts(); !s) return std::move(s.error());
+    Request r;
     r.collective = call_.collective;
     r.type = call_.type;
     r.root = has_root(call_.collective) ? call_.root : 0;
@@ -65,7 +66,9 @@ class Checker {
     r.source = call_.source;
     r.receive_count = call_.receive_count;
     r.algorithm = call_.algorithm;
-    return check_buffers(r);
+    r.footprint = footprint(r);
+    if (auto s = check_buffers(r); !s) return std::move(s.error());
+    return r;
   }
 
  private:
@@ -153,29 +156,17 @@ class Checker {
     return {};
   }
 
-  struct Area {
-    std::uintptr_t begin = 0;
-    std::uint64_t bytes = 0;
-    [[nodiscard]] bool overlaps(const Area& o) const {
-      return bytes > 0 && o.bytes > 0 && begin < o.begin + o.bytes && o.begin < begin + bytes;
-    }
-  };
-
-  [[nodiscard]] Area area(const std::byte* base, bool many, const Blocks& own, const Blocks& other, std::uint64_t single) const {
+  [[nodiscard]] std::uint64_t bytes(bool many, const Blocks& own, const Blocks& other, std::uint64_t single) const {
     const std::uint64_t size = size_of(call_.type);
-    const auto begin = reinterpret_cast<std::uintptr_t>(base);
-    if (!many) {
-      const std::uint64_t n = other.counts.empty() ? single : other.counts[static_cast<std::size_t>(me_)];
-      return {begin, n * size};
-    }
-    if (own.counts.empty()) return {begin, own.uniform * static_cast<std::uint64_t>(ranks_) * size};
+    if (!many) return (other.counts.empty() ? single : other.counts[static_cast<std::size_t>(me_)]) * size;
+    if (own.counts.empty()) return own.uniform * static_cast<std::uint64_t>(ranks_) * size;
     std::uint64_t end = 0, at = 0;
     for (std::size_t b = 0; b < own.counts.size(); ++b) {
       const std::uint64_t offset = own.displacements.empty() ? at : own.displacements[b];
       end = std::max(end, offset + own.counts[b]);
       at += own.counts[b];
     }
-    return {begin, end * size};
+    return end * size;
   }
 
   [[nodiscard]] std::uint64_t own_offset(const Blocks& blocks) const {
@@ -190,21 +181,23 @@ class Checker {
     return at * size_of(call_.type);
   }
 
-  Status check_buffers(Request& r) const {
+  [[nodiscard]] Footprint footprint(const Request& r) const {
+    Footprint f;
     const bool p2p = call_.collective == Collective::send_recv;
-    const Area in = sides_.has_input ? area(r.input, sides_.many_in, r.input_blocks, r.output_blocks, call_.count) : Area{};
-    const Area out = sides_.has_output ? area(r.output, sides_.many_out, r.output_blocks, r.input_blocks,
-                                              p2p ? call_.receive_count : call_.count)
-                                       : Area{};
-    if (in.bytes > 0 && r.input == nullptr) return bad("input is null, but {} bytes are to be read", in.bytes);
-    if (out.bytes > 0 && r.output == nullptr) return bad("output is null, but {} bytes are to be written", out.bytes);
-    if (!in.overlaps(out)) return {};
+    if (sides_.has_input) f.input_bytes = bytes(sides_.many_in, r.input_blocks, r.output_blocks, call_.count);
+    if (sides_.has_output)
+      f.output_bytes = bytes(sides_.many_out, r.output_blocks, r.input_blocks, p2p ? call_.receive_count : call_.count);
+    if (sides_.many_out && !sides_.many_in) f.in_place_offset = static_cast<std::ptrdiff_t>(own_offset(r.output_blocks));
+    if (sides_.many_in && !sides_.many_out) f.in_place_offset = -static_cast<std::ptrdiff_t>(own_offset(r.input_blocks));
+    return f;
+  }
 
-    std::uintptr_t expected_in = out.begin, expected_out = in.begin;
-    if (sides_.many_out && !sides_.many_in) expected_in = out.begin + own_offset(r.output_blocks);
-    if (sides_.many_in && !sides_.many_out) expected_out = in.begin + own_offset(r.input_blocks);
-    const bool fits = sides_.many_in && !sides_.many_out ? out.begin == expected_out : in.begin == expected_in;
-    if (!fits || p2p)
+  Status check_buffers(Request& r) const {
+    const Footprint& f = r.footprint;
+    if (f.input_bytes > 0 && r.input == nullptr) return bad("input is null, but {} bytes are to be read", f.input_bytes);
+    if (f.output_bytes > 0 && r.output == nullptr) return bad("output is null, but {} bytes are to be written", f.output_bytes);
+    if (!f.overlaps(r.input, r.output)) return {};
+    if (!f.in_place(r.input, r.output) || call_.collective == Collective::send_recv)
       return bad("input and output overlap in a way that is not \"in place\": the smaller one must be {}",
                  sides_.many_in == sides_.many_out ? "the larger one" : "this rank's own block of the larger one");
     if (call_.collective == Collective::all_to_all && !std::ranges::equal(call_.input_counts, call_.output_counts))
@@ -220,6 +213,21 @@ class Checker {
 
 }  // namespace
 
-Status check_call(const Call& call, Rank me, Rank ranks, Request& request) { return Checker(call, me, ranks).run(request); }
+Result<Request> check_call(const Call& call, Rank me, Rank ranks) { return Checker(call, me, ranks).run(); }
+
+OwnedCall::OwnedCall(const Call& call) : call_(call), algorithm_(call.algorithm) {
+  const std::array spans{&call_.input_counts, &call_.input_displacements, &call_.output_counts, &call_.output_displacements};
+  for (std::size_t i = 0; i < spans.size(); ++i) {
+    counts_[i].assign(spans[i]->begin(), spans[i]->end());
+    *spans[i] = counts_[i];
+  }
+  call_.algorithm = algorithm_;
+}
+
+std::size_t OwnedCall::memory_bytes() const noexcept {
+  std::size_t bytes = sizeof(*this);
+  for (const auto& c : counts_) bytes += c.capacity() * sizeof(std::uint64_t);
+  return bytes;
+}
 
 }  // namespace tutti

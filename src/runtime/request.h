@@ -1,10 +1,34 @@
 // A call that has been checked: every argument is known to make sense on this rank.
 #pragma once
 
+#include <array>
+#include <cstddef>
+#include <string>
+#include <vector>
+
 #include "schedule/chunk_map.h"
 #include "tutti/communicator.h"
 
 namespace tutti {
+
+// How many bytes a call reads and writes, and where its input lies relative to its output when it is in place.
+struct Footprint {
+  std::uint64_t input_bytes = 0, output_bytes = 0;
+  std::ptrdiff_t in_place_offset = 0;
+
+  [[nodiscard]] bool overlaps(const void* input, const void* output) const noexcept {
+    const auto in = reinterpret_cast<std::uintptr_t>(input), out = reinterpret_cast<std::uintptr_t>(output);
+    return input_bytes > 0 && output_bytes > 0 && in < out + output_bytes && out < in + input_bytes;
+  }
+  [[nodiscard]] bool in_place(const void* input, const void* output) const noexcept {
+    const auto in = reinterpret_cast<std::uintptr_t>(input), out = reinterpret_cast<std::uintptr_t>(output);
+    return in == out + static_cast<std::uintptr_t>(in_place_offset);
+  }
+  // Whether the buffers that are needed are there.
+  [[nodiscard]] bool given(const void* input, const void* output) const noexcept {
+    return (input != nullptr || input_bytes == 0) && (output != nullptr || output_bytes == 0);
+  }
+};
 
 struct Request {
   Collective collective = Collective::barrier;
@@ -19,12 +43,29 @@ struct Request {
   Rank destination = kNoRank, source = kNoRank;
   std::uint64_t receive_count = 0;
   std::string_view algorithm;
+  Footprint footprint;
 
   [[nodiscard]] bool equal_blocks() const noexcept { return input_blocks.counts.empty() && output_blocks.counts.empty(); }
 };
 
-// Fills in the request, which refers to the call's spans. Code::invalid_argument says which argument, its value, and what is
-// expected.
-Status check_call(const Call& call, Rank me, Rank ranks, Request& request);
+// The request refers to the call's spans. Code::invalid_argument says which argument, its value, and what is expected.
+Result<Request> check_call(const Call& call, Rank me, Rank ranks);
+
+// A call with copies of all that it refers to, but for the buffers.
+class OwnedCall {
+ public:
+  explicit OwnedCall(const Call& call);
+  OwnedCall(const OwnedCall&) = delete;
+  OwnedCall& operator=(const OwnedCall&) = delete;
+  ~OwnedCall() = default;
+
+  [[nodiscard]] const Call& get() const noexcept { return call_; }
+  [[nodiscard]] std::size_t memory_bytes() const noexcept;
+
+ private:
+  Call call_;
+  std::array<std::vector<std::uint64_t>, 4> counts_;
+  std::string algorithm_;
+};
 
 }  // namespace tutti

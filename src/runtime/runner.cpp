@@ -7,6 +7,7 @@
 #include "algorithms/send_recv/send_recv.h"
 #include "core/hash.h"
 #include "core/log.h"
+#include "runtime/alone.h"
 #include "schedule/passes.h"
 
 namespace tutti {
@@ -75,7 +76,9 @@ Result<std::unique_ptr<Runner>> Runner::make(std::unique_ptr<Job> job) {
 Runner::~Runner() { streams_.close(); }
 
 Status Runner::alive() {
-  if (aborted_.load(std::memory_order_acquire) && !failure_)
+  if (!over_.load(std::memory_order_acquire)) [[likely]]
+    return {};
+  if (!failure_)
     if (auto s = job_->session().overlay->poll_failures(); !s) return fail(std::move(s.error()));
   if (failure_) return failure_->clone().because("this communicator has failed before");
   return {};
@@ -84,7 +87,7 @@ Status Runner::alive() {
 void Runner::abort(const std::string& reason) {
   if (!job_->session().overlay) return;  // alone: nobody waits
   job_->session().overlay->abort({Code::aborted, fmt::format("aborted by rank {}: {}", job_->rank(), reason), job_->rank()});
-  aborted_.store(true, std::memory_order_release);
+  over_.store(true, std::memory_order_release);
 }
 
 Error Runner::fail(Error error) {
@@ -92,6 +95,7 @@ Error Runner::fail(Error error) {
   if (!failure_) {
     log(LogLevel::info, error.to_string());
     failure_ = error.clone();
+    over_.store(true, std::memory_order_release);
     streams_.close();
   }
   return error;
@@ -122,19 +126,15 @@ Result<Schedule> Runner::schedule_for(const Request& r) const {
   return fuse(winner.algorithm->build(job_->rank(), shape, winner.chunking));
 }
 
-Result<CachedPlan*> Runner::make_plan(const Request& r) {
+Result<CachedPlan*> Runner::make_plan(const Call& call, const Request& r) {
   auto schedule = schedule_for(r);
   if (!schedule) return std::move(schedule.error());
   auto plan = lower(*schedule, chunk_map_for(r, *schedule), signature_of(r, *schedule), r.type, r.op, streams_);
   if (!plan) return std::move(plan.error());
-  if (auto s = check_memory(*plan); !s) return std::move(s.error());
-  const auto copy = [](std::span<const std::uint64_t> s) { return std::vector<std::uint64_t>(s.begin(), s.end()); };
-  auto cached = std::make_shared<CachedPlan>(PlanKey(r));
-  cached->forced_algorithm = r.algorithm;
-  cached->counts = {copy(r.input_blocks.counts), copy(r.input_blocks.displacements), copy(r.output_blocks.counts),
-                    copy(r.output_blocks.displacements)};
+  auto cached = std::make_shared<CachedPlan>(call, r);
   cached->algorithm = schedule->algorithm;
   cached->plan = std::move(*plan);
+  if (auto s = make_room(*cached); !s) return std::move(s.error());
   CachedPlan* made = plans_.insert(std::move(cached));
   plan_bytes_ = plans_.memory_bytes();
   transport_bytes_ = streams_.memory_bytes();
@@ -142,13 +142,16 @@ Result<CachedPlan*> Runner::make_plan(const Request& r) {
   return made;
 }
 
-Status Runner::check_memory(const Plan& plan) const {
+// Old plans give way before a call is refused.
+Status Runner::make_room(const CachedPlan& plan) {
   if (memory_limit_ == 0) return {};
-  MemoryUse use = memory();
-  use.transport_bytes = streams_.memory_bytes();
-  use.scratch_bytes = std::max(use.scratch_bytes, plan.scratch_needed());
-  use.plan_bytes += plan.memory_bytes();
-  if (use.total() <= memory_limit_) return {};
+  MemoryUse use;
+  do {
+    use = {.scratch_bytes = std::max(scratch_.size(), plan.plan.scratch_needed()),
+           .transport_bytes = streams_.memory_bytes(),
+           .plan_bytes = plans_.memory_bytes() + plan.memory_bytes()};
+    if (use.total() <= memory_limit_) return {};
+  } while (plans_.drop_oldest());
   return Error(
       Code::resource,
       fmt::format("rank {} would hold {} bytes (scratch {}, connections {}, plans {}) with this call; TUTTI_MEMORY_LIMIT allows "
@@ -156,39 +159,52 @@ Status Runner::check_memory(const Plan& plan) const {
                   job_->rank(), use.total(), use.scratch_bytes, use.transport_bytes, use.plan_bytes, memory_limit_));
 }
 
-Result<std::byte*> Runner::scratch_for(const Plan& plan) {
-  if (plan.scratch_needed() == 0) return static_cast<std::byte*>(nullptr);
-  std::byte* memory = scratch_.reserve(plan.scratch_needed());
-  if (memory == nullptr)
-    return Error(Code::resource, fmt::format("rank {}: no memory for {} bytes of scratch", job_->rank(), plan.scratch_needed()));
-  return memory;
+Result<CallBuffers> Runner::buffers_for(const Plan& plan, const Call& call) {
+  CallBuffers buffers{static_cast<const std::byte*>(call.input), static_cast<std::byte*>(call.output), nullptr, call.op.scalar};
+  const std::uint64_t scratch = plan.scratch_needed();
+  if (scratch == 0) return buffers;
+  buffers.scratch = scratch_.reserve(scratch);
+  if (buffers.scratch == nullptr)
+    return fail(Error(Code::resource, fmt::format("rank {}: no memory for {} bytes of scratch", job_->rank(), scratch)));
+  return buffers;
 }
 
-Result<CachedPlan*> Runner::plan_for(const Request& r) {
-  if (auto s = alive(); !s) return std::move(s.error());
-  if (CachedPlan* known = plans_.find(r)) return known;
-  auto made = make_plan(r);
+Result<CachedPlan*> Runner::plan_for(const Call& call) {
+  if (CachedPlan* known = plans_.find(call)) return known;
+  auto request = check_call(call, job_->rank(), job_->size());
+  if (!request) return std::move(request.error());
+  auto made = make_plan(call, *request);
   // What is wrong with the call itself is wrong on all ranks alike; anything else has happened here only, so the others must
   // know.
   if (!made && made.error().code() != Code::invalid_argument) return fail(std::move(made.error()));
   return made;
 }
 
-Result<Runner::Prepared> Runner::prepare(const Request& r) {
-  auto plan = plan_for(r);
+Result<Runner::Prepared> Runner::prepare(const Call& call) {
+  if (auto s = alive(); !s) return std::move(s.error());
+  auto plan = plan_for(call);
   if (!plan) return std::move(plan.error());
-  auto scratch = scratch_for((*plan)->plan);
-  if (!scratch) return fail(std::move(scratch.error()));
-  return Prepared{(*plan)->shared_from_this(), {r.input, r.output, *scratch, r.op.scalar}, next_sequence(r)};
+  auto buffers = buffers_for((*plan)->plan, call);
+  if (!buffers) return std::move(buffers.error());
+  return Prepared{(*plan)->shared_from_this(), *buffers, next_sequence(call)};
 }
 
-Status Runner::run(const Request& r) {
-  auto plan = plan_for(r);
+Status Runner::run(const Call& call) {
+  if (auto s = alive(); !s) return s;
+  if (job_->size() == 1) {
+    auto request = check_call(call, 0, 1);
+    if (!request) return std::move(request.error());
+    if (!call.algorithm.empty())
+      if (auto exists = choose(*request); !exists) return std::move(exists.error());
+    run_alone(*request);
+    return {};
+  }
+  auto plan = plan_for(call);
   if (!plan) return std::move(plan.error());
-  auto scratch = scratch_for((*plan)->plan);
-  if (!scratch) return fail(std::move(scratch.error()));
+  auto buffers = buffers_for((*plan)->plan, call);
+  if (!buffers) return std::move(buffers.error());
   Execution& execution = *(*plan)->execution;
-  Status s = execution.start({r.input, r.output, *scratch, r.op.scalar}, next_sequence(r));
+  Status s = execution.start(*buffers, next_sequence(call));
   if (s && !execution.done()) s = drive(execution, policy_, *watch_);
   if (!s) return fail(s.because(fmt::format("{} on rank {}", execution.signature().to_string(), job_->rank())));
   if (last_plan_ != *plan) {
@@ -201,6 +217,7 @@ Status Runner::run(const Request& r) {
 }
 
 std::string Runner::last_algorithm() const {
+  if (job_->size() == 1) return "copy";
   const std::lock_guard lock(name_mutex_);
   return last_algorithm_;
 }

@@ -35,7 +35,7 @@ class Runner {
   [[nodiscard]] Job& job() noexcept { return *job_; }
   [[nodiscard]] const JobMachine& machine() const noexcept { return machine_; }
 
-  Status run(const Request& request);
+  Status run(const Call& call);
 
   // What a group drives itself: a plan with its own execution state, and where its data is.
   struct Prepared {
@@ -43,7 +43,7 @@ class Runner {
     CallBuffers buffers;
     std::uint32_t sequence = 0;
   };
-  Result<Prepared> prepare(const Request& request);
+  Result<Prepared> prepare(const Call& call);
   // Where scratch memory is now: preparing another call may move it.
   [[nodiscard]] std::byte* scratch() noexcept { return scratch_.reserve(0); }
   // The reason why this communicator is dead, if it is.
@@ -62,14 +62,14 @@ class Runner {
 
  private:
   explicit Runner(std::unique_ptr<Job> job);
-  Result<CachedPlan*> plan_for(const Request& request);
-  Result<CachedPlan*> make_plan(const Request& request);
-  [[nodiscard]] std::uint32_t next_sequence(const Request& request) noexcept {
-    return request.collective == Collective::send_recv ? 0 : ++sequence_;
+  Result<CachedPlan*> plan_for(const Call& call);
+  Result<CachedPlan*> make_plan(const Call& call, const Request& request);
+  [[nodiscard]] std::uint32_t next_sequence(const Call& call) noexcept {
+    return call.collective == Collective::send_recv ? 0 : ++sequence_;
   }
   Result<Schedule> schedule_for(const Request& request) const;
-  Status check_memory(const Plan& plan) const;
-  Result<std::byte*> scratch_for(const Plan& plan);
+  Status make_room(const CachedPlan& plan);
+  Result<CallBuffers> buffers_for(const Plan& plan, const Call& call);
 
   std::unique_ptr<Job> job_;
   JobMachine machine_;
@@ -86,7 +86,7 @@ class Runner {
   mutable std::mutex name_mutex_;
   std::string last_algorithm_;
   std::optional<Error> failure_;
-  std::atomic<bool> aborted_{false};
+  std::atomic<bool> over_{false};  // failed, or aborted, which this rank has yet to hear of
 };
 
 }  // namespace tutti

@@ -45,7 +45,7 @@ void price(Candidate& candidate, const SelectRequest& request, const JobMachine&
   const Shape shape{.ranks = machine.ranks, .root = request.root, .levels = machine.levels.empty() ? nullptr : &machine.levels};
   const Cost cost = candidate.algorithm->cost(shape, candidate.chunking);
   const double chunk_bytes = static_cast<double>(request.block_bytes) / cost.chunks_per_block;
-  const double crowd = machine.oversubscribed() ? static_cast<double>(machine.ranks_per_host) / machine.cores_per_host : 1;
+  const double crowd = machine.oversubscribed() ? static_cast<double>(machine.core_sharers) / machine.cores_per_host : 1;
   for (const LevelCost& level : cost.levels) {
     if (level.rounds == 0) continue;
     const Rates rates = rates_at(level, machine, crowd);

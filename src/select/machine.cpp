@@ -9,7 +9,7 @@ namespace tutti {
 std::uint64_t hash(const JobMachine& m) {
   Hasher h;
   h.value(m.ranks).value(m.reduce_gbps).value(m.copy_gbps).value(m.step_us).value(m.turn_us);
-  h.value(m.ranks_per_host).value(m.cores_per_host);
+  h.value(m.ranks_per_host).value(m.cores_per_host).value(m.core_sharers);
   for (const auto level : m.level_names) h.value(level);
   for (const auto& grouping : m.levels)
     for (Rank r = 0; r < m.ranks; ++r) h.value(grouping.group_of(r));
@@ -35,6 +35,7 @@ Result<JobMachine> describe_job(const Topology& topology, Rank ranks) {
     m.ranks_per_host = std::max(m.ranks_per_host, count);
     m.cores_per_host = std::min(m.cores_per_host, available_cores(topology, host));
   }
+  m.core_sharers = m.ranks_per_host;
   return m;
 }
 

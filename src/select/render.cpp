@@ -12,8 +12,9 @@ std::string where(const JobMachine& m) {
   std::string text = fmt::format("{} rank{}", m.ranks, m.ranks == 1 ? "" : "s");
   for (std::size_t l = m.levels.size(); l-- > 0;)
     text += fmt::format(", {} {} groups", m.levels[l].groups(), name(m.level_names[l]));
-  text += fmt::format("; at most {} on a host of {} cores{}", m.ranks_per_host, m.cores_per_host,
-                      m.oversubscribed() ? " (oversubscribed: every round costs a turn over the cores)" : "");
+  text += fmt::format("; at most {} on a host of {} cores", m.ranks_per_host, m.cores_per_host);
+  if (m.oversubscribed())
+    text += fmt::format(" (oversubscribed: {} ranks share the cores, every round costs a turn over them)", m.core_sharers);
   return text;
 }
 
@@ -76,6 +77,7 @@ std::string to_json(const Selection& s, const SelectRequest& request, const JobM
               {"block_bytes", request.block_bytes},
               {"ranks", m.ranks},
               {"ranks_per_host", m.ranks_per_host},
+              {"core_sharers", m.core_sharers},
               {"cores_per_host", m.cores_per_host},
               {"reduce_gbps", m.reduce_gbps},
               {"links", links},

@@ -27,8 +27,9 @@ struct JobMachine {
   double step_us = 0.05;   // what one step of a schedule costs the executor
   int ranks_per_host = 1;  // the most on any host
   int cores_per_host = 1;  // the fewest on any host
+  int core_sharers = 1;    // ranks that run on the same cores, the most anywhere, whether they reach each other's memory or not
   double turn_us = 2;      // where ranks share cores: one turn of one rank on a core
-  [[nodiscard]] bool oversubscribed() const noexcept { return ranks_per_host > cores_per_host; }
+  [[nodiscard]] bool oversubscribed() const noexcept { return core_sharers > cores_per_host; }
 };
 [[nodiscard]] std::uint64_t hash(const JobMachine& machine);
 

@@ -124,13 +124,15 @@ TEST(Execution, ATimeoutNamesTheRankThatIsWaitedFor) {
 
 TEST(Execution, TheWatchEndsTheWait) {
   struct BadNews final : FailureWatch {
-    Status check(std::span<const Rank> ranks) override {
-      awaited.assign(ranks.begin(), ranks.end());
+    Status check(const Waiting& waiting) override {
+      awaited = waiting.peers;
+      calls = waiting.calls;
       return Error(Code::peer_lost, "rank 1 died", 1);
     }
     void restart() override {}
     void add_fds(std::vector<pollfd>&) override {}
     std::vector<Rank> awaited;
+    std::vector<Signature> calls;
   } watch;
   Fabric fabric(2);
   Job job(*find_algorithm(Collective::all_reduce, "direct"), 2, 10, fabric, true);
@@ -139,6 +141,7 @@ TEST(Execution, TheWatchEndsTheWait) {
   ASSERT_FALSE(s);
   EXPECT_EQ(s.error().to_string(), "rank 1 died");
   EXPECT_EQ(watch.awaited, (std::vector<Rank>{1}));
+  EXPECT_EQ(watch.calls, (std::vector<Signature>{job.execution(0).signature()}));
 }
 
 TEST(Execution, APeerThatDiesInTheMiddleIsAnError) {

@@ -84,7 +84,7 @@ TEST_P(EveryRow, OrTheOneThatIsChosen) {
       for (const std::size_t count : {1, 300, 100000}) {
         const auto collective = static_cast<Collective>(c);
         run_case<Sum>(comm, {.collective = collective, .count = count});
-        EXPECT_NE(find_algorithm(collective, comm.last_algorithm()), nullptr) << comm.last_algorithm();
+        EXPECT_TRUE(comm.size() == 1 || find_algorithm(collective, comm.last_algorithm()) != nullptr) << comm.last_algorithm();
         if (reduces(collective)) run_case<MatrixProduct>(comm, {.collective = collective, .count = count});
       }
   });

@@ -53,6 +53,14 @@ TEST(Disagreement, AboutTheRoot) {
   });
 }
 
+// Nobody sends anything, so no message can show it: ranks that wait for long ask each other.
+TEST(Disagreement, AboutTheRootWhereBothOnlyReceive) {
+  run_ranks(2, [](Communicator& comm) {
+    std::vector<int> in(3, 1), out(6);
+    fails(comm.gather<int>(in, out, comm.rank()), Code::mismatch, {"gather #1", "root 0", "root 1"});
+  });
+}
+
 TEST(Disagreement, AboutASequenceOfCalls) {
   run_ranks(2, [](Communicator& comm) {
     Status s;
@@ -170,6 +178,25 @@ TEST(Memory, ALimitThatIsTooSmallIsAnErrorOnEveryRank) {
                     .algorithm = "direct"};
     fails(comm.run(call), Code::resource, {"rank 1", "1048576", "TUTTI_MEMORY_LIMIT"});
     fails(comm.run(call), Code::resource, {"failed before", "1048576"});
+  });
+}
+
+// Connections take what they take; of plans only the newest must fit.
+TEST(Memory, OldPlansGiveWay) {
+  constexpr std::uint64_t kRoomForPlans = std::uint64_t{64} << 10;
+  std::uint64_t connections = 0;
+  run_ranks(2, [&](Communicator& comm) {
+    works(comm);
+    if (comm.rank() == 0) connections = comm.memory().transport_bytes;
+  });
+  run_ranks(2, Options{.memory_limit = connections + kRoomForPlans}, [&](Communicator& comm) {
+    std::vector<int> in(500, 1), out(500);
+    for (int round = 0; round < 2; ++round)
+      for (std::size_t n = 1; n <= in.size(); ++n) {
+        ok(comm.all_reduce<int>(std::span<const int>(in).first(n), std::span(out).first(n)));
+        ASSERT_EQ(std::count(out.begin(), out.begin() + static_cast<std::ptrdiff_t>(n), 2), static_cast<std::ptrdiff_t>(n));
+        ASSERT_LE(comm.memory().total(), connections + kRoomForPlans);
+      }
   });
 }
 

@@ -146,6 +146,7 @@ TEST(MachineHash, EqualForEqualAndChangesWithEachField) {
       {"step_us", [](JobMachine& m) { m.step_us += 1; }},
       {"turn_us", [](JobMachine& m) { m.turn_us += 1; }},
       {"ranks_per_host", [](JobMachine& m) { ++m.ranks_per_host; }},
+      {"core_sharers", [](JobMachine& m) { ++m.core_sharers; }},
       {"cores_per_host", [](JobMachine& m) { ++m.cores_per_host; }},
       {"latency", [](JobMachine& m) { m.links[0].latency_us += 1; }},
       {"bandwidth", [](JobMachine& m) { m.links.back().bandwidth_gbps += 1; }},

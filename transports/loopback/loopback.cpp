@@ -4,10 +4,10 @@
 #include <unistd.h>
 
 #include <charconv>
-#include <fstream>
 #include <map>
 #include <string>
 
+#include "core/host.h"
 #include "transports/loopback/loopback_endpoint.h"
 
 namespace tutti {
@@ -85,12 +85,7 @@ class LoopbackTransport final : public Transport {
         .latency_us = 0.3, .bandwidth_gbps = 4, .inline_bytes = 4096, .detail = "queues between threads of one process"};
   }
 
-  [[nodiscard]] std::string domain() const override {
-    std::ifstream file("/proc/sys/kernel/random/boot_id");
-    std::string boot;
-    std::getline(file, boot);
-    return fmt::format("loopback {} process {}", boot, getpid());
-  }
+  [[nodiscard]] std::string domain() const override { return fmt::format("loopback {} process {}", boot_id(), getpid()); }
 
   Result<std::vector<std::byte>> listen() override {
     const std::string text = fmt::format("{}{}", kAddressPrefix, number_);

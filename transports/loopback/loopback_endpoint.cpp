@@ -150,10 +150,7 @@ Result<Endpoint::Progress> LoopbackEndpoint::poll() {
 
 void LoopbackEndpoint::begin_wait(WaitSet& set) {
   bell_->sleepers.fetch_add(1);
-  if (set.futex != &bell_->word) {
-    set.futex = &bell_->word;
-    set.futex_value = bell_->word.load();
-  }
+  set.add(bell_->word);
   if (!link_) return;
   // A delayed or cut message needs more polls, not more events: the sleep must be cut short.
   std::lock_guard lock(link_->mutex);

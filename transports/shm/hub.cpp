@@ -167,9 +167,7 @@ void Hub::add_accept_fds(std::vector<pollfd>& fds) {
 void Hub::begin_wait(WaitSet& set) {
   Doorbell& bell = arena_->bell();
   arena_->header().sleepers.fetch_add(1);
-  if (set.futex == &bell.word) return;
-  set.futex = &bell.word;
-  set.futex_value = bell.word.load();
+  set.add(bell.word);
 }
 
 void Hub::ring_own_bell() noexcept {

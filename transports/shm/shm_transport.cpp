@@ -5,8 +5,8 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <fstream>
 
+#include "core/host.h"
 #include "transports/shm/cma.h"
 #include "transports/shm/shm_endpoint.h"
 
@@ -46,12 +46,9 @@ class ShmTransport final : public Transport {
 
   // One kernel (boot id), one user, and one network namespace, in which the sockets' names live.
   [[nodiscard]] std::string domain() const override {
-    std::ifstream file("/proc/sys/kernel/random/boot_id");
-    std::string boot;
-    std::getline(file, boot);
     struct stat network {};
     if (stat("/proc/self/ns/net", &network) != 0) network = {};
-    return fmt::format("shm boot {} user {} net {}:{}", boot, geteuid(), network.st_dev, network.st_ino);
+    return fmt::format("shm boot {} user {} net {}:{}", boot_id(), geteuid(), network.st_dev, network.st_ino);
   }
 
   Result<std::vector<std::byte>> listen() override {

@@ -8,13 +8,19 @@
 
 namespace tutti {
 
+// Ranks that are waited for, and the calls that cannot go on without them.
+struct Waiting {
+  std::vector<Rank> peers;
+  std::vector<Signature> calls;
+};
+
 // Who to ask whether waiting still makes sense.
 class FailureWatch {
  public:
-  // Cheap and without waiting: an error when a peer died, somebody aborted, or one of the ranks that are waited for has left.
-  // Called about once a millisecond.
-  virtual Status check(std::span<const Rank> awaited) = 0;
-  // Something has arrived: who seemed gone a moment ago is judged anew.
+  // Cheap and without waiting: an error when a peer died, somebody aborted, or one of the ranks that are waited for has left, or
+  // is in another call. Called about once a millisecond.
+  virtual Status check(const Waiting& waiting) = 0;
+  // A new wait begins: who seemed gone or late in the one before is judged anew.
   virtual void restart() = 0;
   // What would wake a sleeper for the sake of check().
   virtual void add_fds(std::vector<pollfd>& fds) = 0;

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <bit>
 
 #include "bootstrap/neighbours.h"
 #include "bootstrap/wiring.h"
@@ -10,8 +11,8 @@
 namespace tutti {
 namespace {
 
-// gather: sequence, step, number of blocks, blocks. abort: origin, culprit, code, text. left: ranks.
-enum class Message : std::uint8_t { gather = 1, abort = 2, left = 3 };
+// gather: sequence, step, number of blocks, blocks. abort: origin, culprit, code, text. left: ranks. note: to, from, text.
+enum class Message : std::uint8_t { gather = 1, abort = 2, left = 3, note = 4 };
 
 // How long a rank that leaves lets its last words be delivered.
 constexpr Duration kFarewell = std::chrono::milliseconds(500);
@@ -226,6 +227,17 @@ void Overlay::abort(const Error& error) {
   progress();
 }
 
+void Overlay::send_note(Rank to, ConstBytes text) {
+  const std::lock_guard lock(mutex_);
+  if (to == rank_ || to < 0 || to >= size_ || text.size() > kMaxNote) return;
+  pass_on(to, Writer().value(Message::note).value(to).value(rank_).bytes(text).take());
+}
+
+std::map<Rank, std::vector<std::byte>> Overlay::notes() {
+  const std::lock_guard lock(mutex_);
+  return notes_;
+}
+
 void Overlay::goodbye() {
   const std::lock_guard lock(mutex_);
   if (std::exchange(leaving_, true)) return;
@@ -281,6 +293,8 @@ Status Overlay::handle(Link& link, std::vector<std::byte> frame) {
       return handle_abort(body);
     case Message::left:
       return handle_left(body);
+    case Message::note:
+      return handle_note(frame);
   }
   return malformed();
 }
@@ -313,6 +327,28 @@ Status Overlay::handle_left(ConstBytes body) {
     newly_left_.push_back(rank);
   }
   return in.finished() ? Status{} : malformed();
+}
+
+Status Overlay::handle_note(ConstBytes frame) {
+  Reader in(frame.subspan(1));
+  const Rank to = in.value<Rank>();
+  const Rank from = in.value<Rank>();
+  const ConstBytes text = in.bytes();
+  if (!in.finished() || to < 0 || to >= size_ || from < 0 || from >= size_ || text.size() > kMaxNote) return malformed();
+  if (to == rank_)
+    notes_[from].assign(text.begin(), text.end());
+  else
+    pass_on(to, frame);
+  return {};
+}
+
+// Over the longest link that does not lead past the goal: the rest of the way gets shorter with every step.
+void Overlay::pass_on(Rank to, ConstBytes frame) {
+  const Rank distance = (to - rank_ + size_) % size_;
+  const Link& link = links_[static_cast<std::size_t>(std::bit_width(static_cast<std::uint32_t>(distance)) - 1)];
+  if (!is_up(link)) return;
+  link.channel->send(frame);
+  link.channel->flush();
 }
 
 // The first failure is the one everybody hears of.

@@ -8,6 +8,7 @@
 #include <poll.h>
 
 #include <deque>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -29,6 +30,7 @@ class Overlay {
   static constexpr std::size_t kMaxBlob = 16u << 20;  // one rank's contribution to an all_gather
   static constexpr std::size_t kMaxFrame = 1u << 30;  // all that one message carries
   static constexpr std::size_t kMaxReason = 1024;     // text of an abort
+  static constexpr std::size_t kMaxNote = 4096;       // what one rank tells another
 
   struct Setup {
     Rank rank = 0;
@@ -62,6 +64,11 @@ class Overlay {
   // Whether this rank may still be waited for: Code::peer_lost when it has finished and left. What it sent before may still
   // arrive, so ask after what has arrived was read. Fails like poll_failures() for other reasons.
   Status still_here(Rank peer);
+  // Tells one rank something, without waiting for it. It goes from link to link, as far as the ranks between look after their
+  // overlays: for hints that may be late or lost. Only the latest note of a rank is kept.
+  void send_note(Rank to, ConstBytes text);
+  [[nodiscard]] std::map<Rank, std::vector<std::byte>> notes();
+
   // Tells all ranks that this communicator is over; every poll_failures() gives this error from now on. The first reason wins.
   void abort(const Error& error);
   // Leaves in an orderly way: the others do not take this rank for dead.
@@ -104,6 +111,8 @@ class Overlay {
   Status handle(Link& link, std::vector<std::byte> frame);
   Status handle_abort(ConstBytes body);
   Status handle_left(ConstBytes body);
+  Status handle_note(ConstBytes frame);
+  void pass_on(Rank to, ConstBytes frame);
   void fail(Error error, Rank origin);
   void broadcast(ConstBytes frame);
   void flush_until(TimePoint deadline);
@@ -118,6 +127,7 @@ class Overlay {
   std::vector<Member> members_;
   std::vector<bool> left_;
   std::vector<Rank> newly_left_;
+  std::map<Rank, std::vector<std::byte>> notes_;
   std::optional<Error> failure_;
   std::uint32_t sequence_ = 0;
   std::vector<pollfd> fds_;  // scratch of progress()

@@ -17,16 +17,17 @@ constexpr double kLostSeconds = 30;
 // Sleeps as the engine does. False: the wake-up was lost.
 bool sleep_on(const WaitSet& set) {
   const TimePoint start = Clock::now();
-  if (set.futex != nullptr && set.fds.empty()) {
-    futex_wait(*set.futex, set.futex_value, from_seconds(kLostSeconds));
-  } else if (set.futex == nullptr) {
-    auto fds = set.fds;
+  auto fds = set.fds;
+  if (fds.empty()) {
+    futex_wait_any(set.words, from_seconds(kLostSeconds));
+  } else if (set.words.empty()) {
     ::poll(fds.data(), fds.size(), static_cast<int>(kLostSeconds * 1000));
   } else {
     // Two kinds at once: slices, as nothing waits for both.
-    auto fds = set.fds;
-    while (set.futex->load() == set.futex_value && ::poll(fds.data(), fds.size(), 0) == 0 && seconds_since(start) < kLostSeconds)
-      futex_wait(*set.futex, set.futex_value, std::chrono::milliseconds(1));
+    const auto unchanged = [](const FutexWord& w) { return w.word->load() == w.value; };
+    while (std::ranges::all_of(set.words, unchanged) && ::poll(fds.data(), fds.size(), 0) == 0 &&
+           seconds_since(start) < kLostSeconds)
+      futex_wait_any(set.words, std::chrono::milliseconds(1));
   }
   return seconds_since(start) < kLostSeconds;
 }
@@ -48,7 +49,7 @@ void finish_asleep(Member& me, std::initializer_list<Link*> links, std::uint64_t
     me.moved();
     WaitSet set;
     for (Link* link : links) link->endpoint().begin_wait(set);
-    me.check(set.futex != nullptr || !set.fds.empty(), "begin_wait names nothing to wait for");
+    me.check(!set.words.empty() || !set.fds.empty(), "begin_wait names nothing to wait for");
     const bool moved = poll_all();
     bool woken = true;
     if (!moved && !idle()) {
