@@ -18,8 +18,11 @@
 // touch what does not exist. In scatter the input, in broadcast the input exists at the root only.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
+#include <initializer_list>
+#include <iterator>
 #include <string>
 #include <vector>
 
@@ -68,6 +71,41 @@ struct Step {
   friend bool operator==(const Step&, const Step&) = default;
 };
 
+// Numbers of chunks, stored as ranges: scratch of a schedule may have as many chunks as there are ranks.
+class ChunkList {
+ public:
+  ChunkList() = default;
+  ChunkList(std::initializer_list<std::uint32_t> chunks) {
+    for (const std::uint32_t c : chunks) push_back(c);
+  }
+  [[nodiscard]] std::uint32_t size() const noexcept { return size_; }
+  [[nodiscard]] bool empty() const noexcept { return size_ == 0; }
+  [[nodiscard]] std::uint32_t operator[](std::size_t i) const noexcept {
+    const auto next = std::upper_bound(runs_.begin(), runs_.end(), i, [](std::size_t at, const Run& run) { return at < run.at; });
+    const Run& run = *std::prev(next);
+    return run.first + static_cast<std::uint32_t>(i - run.at);
+  }
+  void push_back(std::uint32_t chunk) { append(chunk, 1); }
+  // first, first + 1, ...
+  void append(std::uint32_t first, std::uint32_t count);
+  // visit(first, count) for each maximal range, in order.
+  template <class Visit>
+  void for_each_range(Visit&& visit) const {
+    for (std::size_t r = 0; r < runs_.size(); ++r)
+      visit(runs_[r].first, (r + 1 < runs_.size() ? runs_[r + 1].at : size_) - runs_[r].at);
+  }
+
+  friend bool operator==(const ChunkList&, const ChunkList&) = default;
+
+ private:
+  struct Run {
+    std::uint32_t at, first;  // entries from `at` on are first, first + 1, ...
+    friend bool operator==(const Run&, const Run&) = default;
+  };
+  std::vector<Run> runs_;
+  std::uint32_t size_ = 0;
+};
+
 // What one rank does. Steps stand in program order; `dependencies` (derived by the Builder) say which earlier steps
 // must be complete before a step may start. Beyond that, sends to one (peer, channel) are posted in program order, and
 // so are receives: the k-th send on (src, dst, channel) matches the k-th recv there. A send has rendezvous meaning: it
@@ -80,8 +118,8 @@ struct Schedule {
   Rank root = 0;
   bool in_place = false;
   std::uint32_t chunks_per_block = 1;
-  // One entry per scratch chunk: the index of the data chunk whose size it has (see ChunkMap::size).
-  std::vector<std::uint32_t> scratch;
+  // One entry per scratch chunk: the index of the data chunk whose size it has (see ChunkMap).
+  ChunkList scratch;
   std::vector<Step> steps;
   // dependencies of step i: dependency_list[dependency_begin[i] .. dependency_begin[i+1])
   std::vector<std::uint32_t> dependency_begin;
@@ -171,6 +209,8 @@ class Builder {
   [[nodiscard]] Schedule finish() &&;
 
  private:
+  [[nodiscard]] std::uint32_t data_number_of(Buffer buffer) const;
+
   bool shares_input_ = false;   // input() names a part of the output, starting at chunk shared_at_
   bool shares_output_ = false;  // output() names a part of the input
   std::uint32_t shared_at_ = 0;

@@ -67,40 +67,38 @@ Slice Builder::output(std::uint32_t chunk, std::uint32_t count) const {
 }
 
 Slice Builder::scratch_like(Slice like) {
-  const auto begin = static_cast<std::uint32_t>(schedule_.scratch.size());
-  const auto chunks = schedule_.chunks_per_block;
-  const auto own_block = static_cast<std::uint32_t>(schedule_.rank) * chunks;
-  for (std::uint32_t i = 0; i < like.count; ++i) {
-    std::uint32_t id = like.chunk + i;
-    if (like.buffer == Buffer::scratch) {
-      id = schedule_.scratch[id];
-    } else {
-      const bool input = like.buffer == Buffer::input;
-      switch (schedule_.collective) {
-        case Collective::all_gather:
-        case Collective::gather:
-          id += input ? own_block : 0;
-          break;
-        case Collective::reduce_scatter:
-        case Collective::scatter:
-          id += input ? 0 : own_block;
-          break;
-        case Collective::all_to_all:
-          id += input ? 0 : static_cast<std::uint32_t>(schedule_.ranks) * chunks;
-          break;
-        case Collective::all_reduce:
-        case Collective::reduce:
-        case Collective::broadcast:
-        case Collective::barrier:
-        case Collective::scan:
-        case Collective::exscan:
-        case Collective::send_recv:
-          break;
-      }
-    }
-    schedule_.scratch.push_back(id);
-  }
+  ChunkList& scratch = schedule_.scratch;
+  const std::uint32_t begin = scratch.size();
+  if (like.buffer == Buffer::scratch)
+    for (std::uint32_t i = 0; i < like.count; ++i) scratch.push_back(scratch[like.chunk + i]);
+  else
+    scratch.append(like.chunk + data_number_of(like.buffer), like.count);
   return {Buffer::scratch, begin, like.count};
+}
+
+// Where a buffer's chunks begin in the numbering of data chunks.
+std::uint32_t Builder::data_number_of(Buffer buffer) const {
+  const bool input = buffer == Buffer::input;
+  const std::uint32_t own_block = static_cast<std::uint32_t>(schedule_.rank) * schedule_.chunks_per_block;
+  switch (schedule_.collective) {
+    case Collective::all_gather:
+    case Collective::gather:
+      return input ? own_block : 0;
+    case Collective::reduce_scatter:
+    case Collective::scatter:
+      return input ? 0 : own_block;
+    case Collective::all_to_all:
+      return input ? 0 : static_cast<std::uint32_t>(schedule_.ranks) * schedule_.chunks_per_block;
+    case Collective::all_reduce:
+    case Collective::reduce:
+    case Collective::broadcast:
+    case Collective::barrier:
+    case Collective::scan:
+    case Collective::exscan:
+    case Collective::send_recv:
+      return 0;
+  }
+  return 0;
 }
 
 void Builder::send(Slice from, Rank peer, std::uint16_t channel) {

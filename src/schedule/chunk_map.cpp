@@ -14,7 +14,7 @@ bool many_blocks(Collective collective, Buffer buffer) {
 }  // namespace
 
 ChunkMap::ChunkMap(Collective collective, Rank rank, Rank ranks, std::uint32_t chunks_per_block, const Blocks& input,
-                   const Blocks& output, std::size_t element_size, std::span<const std::uint32_t> scratch)
+                   const Blocks& output, std::size_t element_size, const ChunkList& scratch)
     : parts_(chunks_per_block),
       unit_(std::max<std::uint64_t>(1, kUnitBytes / element_size)),
       split_blocks_(!input.counts.empty() || !output.counts.empty()) {
@@ -39,7 +39,7 @@ ChunkMap::ChunkMap(Collective collective, Rank rank, Rank ranks, std::uint32_t c
   const bool input_many = input_.blocks > 1 || many_blocks(collective, Buffer::input);
   const std::uint32_t input_side = input_.blocks * parts_;
   scratch_begin_.push_back(0);
-  for (const std::uint32_t like : scratch) {
+  const auto add = [&](std::uint32_t like) {
     // all_to_all numbers its output chunks behind its input chunks; the others have one numbering of data chunks.
     const bool is_all_to_all = collective == Collective::all_to_all;
     const Buffer buffer =
@@ -47,7 +47,10 @@ ChunkMap::ChunkMap(Collective collective, Rank rank, Rank ranks, std::uint32_t c
     const std::uint64_t count = chunk(buffer, is_all_to_all && like >= input_side ? like - input_side : like).count;
     scratch_count_.push_back(count);
     scratch_begin_.push_back(scratch_begin_.back() + count);
-  }
+  };
+  scratch.for_each_range([&](std::uint32_t first, std::uint32_t count) {
+    for (std::uint32_t i = 0; i < count; ++i) add(first + i);
+  });
 }
 
 Extent ChunkMap::cut(std::uint64_t block_offset, std::uint64_t block_count, std::uint32_t part) const {

@@ -30,7 +30,7 @@ class ChunkMap {
   // `input` and `output` describe the blocks of the two buffers; where a buffer has a single block (the rank's own) in a
   // collective with p blocks, its count is looked up in the other one. For all_to_all(v) both are given.
   ChunkMap(Collective collective, Rank rank, Rank ranks, std::uint32_t chunks_per_block, const Blocks& input,
-           const Blocks& output, std::size_t element_size, std::span<const std::uint32_t> scratch);
+           const Blocks& output, std::size_t element_size, const ChunkList& scratch);
 
   // Offset and count of one chunk. Scratch chunks lie one after the other.
   [[nodiscard]] Extent chunk(Buffer buffer, std::uint32_t index) const;

@@ -13,8 +13,13 @@ class Renaming {
       : inner_(inner), input_(input), output_(output) {
     whole_ = input.size() <= 1 && output.size() <= 1;
     if (whole_) width_ = width();
-    scratch_.reserve(inner.scratch.size());
-    for (const std::uint32_t like : inner.scratch) scratch_.push_back(outer.scratch_like(data_chunk(like)).chunk);
+    std::uint32_t at = 0;
+    inner.scratch.for_each_range([&](std::uint32_t first, std::uint32_t count) {
+      // Chunks that lie in one slice lie side by side in the outer buffer, too.
+      const std::uint32_t step = whole_ && inner.collective != Collective::all_to_all ? count : 1;
+      for (std::uint32_t i = 0; i < count; i += step, at += step)
+        scratch_.push_back({at, outer.scratch_like(data_chunks(first + i, step)).chunk});
+    });
   }
 
   // With places of one slice a message stays one message; otherwise it is cut at every inner chunk, on both sides alike.
@@ -31,7 +36,7 @@ class Renaming {
     return first;
   }
   [[nodiscard]] Slice chunk(Buffer buffer, std::uint32_t index) const {
-    if (buffer == Buffer::scratch) return {Buffer::scratch, scratch_[index], width_};
+    if (buffer == Buffer::scratch) return {Buffer::scratch, outer_scratch(index), width_};
     const Place& place = buffer == Buffer::input ? input_ : output_;
     if (place.size() == 1) return {place[0].buffer, place[0].chunk + index * width_, width_};
     const Slice& block = place[index / inner_.chunks_per_block];
@@ -44,7 +49,18 @@ class Renaming {
                                           : output_chunks(inner_.collective, inner_.ranks, inner_.chunks_per_block);
     return std::max(1U, (by_input ? input_ : output_).front().count / chunks);
   }
-  // The outer chunks behind an inner scratch chunk's size.
+  [[nodiscard]] std::uint32_t outer_scratch(std::uint32_t index) const {
+    const auto next =
+        std::upper_bound(scratch_.begin(), scratch_.end(), index, [](std::uint32_t i, const Moved& m) { return i < m.inner; });
+    const Moved& moved = *std::prev(next);
+    return moved.outer + (index - moved.inner) * width_;
+  }
+  // The outer chunks behind the sizes of inner scratch chunks.
+  [[nodiscard]] Slice data_chunks(std::uint32_t like, std::uint32_t count) const {
+    Slice outer = data_chunk(like);
+    outer.count *= count;
+    return outer;
+  }
   [[nodiscard]] Slice data_chunk(std::uint32_t like) const {
     const std::uint32_t inputs = input_chunks(inner_.collective, inner_.ranks, inner_.chunks_per_block);
     const std::uint32_t outputs = output_chunks(inner_.collective, inner_.ranks, inner_.chunks_per_block);
@@ -56,7 +72,10 @@ class Renaming {
 
   const Schedule& inner_;
   const Place &input_, &output_;
-  std::vector<std::uint32_t> scratch_;
+  struct Moved {
+    std::uint32_t inner, outer;  // scratch chunks from here on
+  };
+  std::vector<Moved> scratch_;
   bool whole_ = true;
   std::uint32_t width_ = 1;
 };

@@ -67,9 +67,10 @@ void compact_scratch(Schedule& schedule) {
   for_each_slice([&](const Slice& s) {
     if (s.buffer == Buffer::scratch) std::fill_n(used.begin() + s.chunk, s.count, true);
   });
-  std::vector<std::uint32_t> kept, renamed(used.size());
+  ChunkList kept;
+  std::vector<std::uint32_t> renamed(used.size());
   for (std::size_t i = 0; i < used.size(); ++i) {
-    renamed[i] = static_cast<std::uint32_t>(kept.size());
+    renamed[i] = kept.size();
     if (used[i]) kept.push_back(schedule.scratch[i]);
   }
   for_each_slice([&](Slice& s) {

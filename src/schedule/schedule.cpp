@@ -7,6 +7,12 @@
 
 namespace tutti {
 
+void ChunkList::append(std::uint32_t first, std::uint32_t count) {
+  if (count == 0) return;
+  if (runs_.empty() || runs_.back().first + (size_ - runs_.back().at) != first) runs_.push_back({size_, first});
+  size_ += count;
+}
+
 std::string_view name(Buffer buffer) noexcept {
   switch (buffer) {
     case Buffer::input:

@@ -57,17 +57,15 @@ std::string quoted(std::string_view name) {
 
 std::string channel_text(const Step& step) { return step.channel == 0 ? "" : fmt::format(" channel {}", step.channel); }
 
-std::string scratch_text(const std::vector<std::uint32_t>& scratch) {
-  constexpr int kRunsPerLine = 16;
+std::string scratch_text(const ChunkList& scratch) {
+  constexpr int kRangesPerLine = 16;
   std::string text;
-  int runs = 0;
-  for (std::size_t i = 0; i < scratch.size(); ++runs) {
-    std::size_t end = i + 1;
-    while (end < scratch.size() && scratch[end] == scratch[end - 1] + 1) ++end;
-    text += runs % kRunsPerLine == 0 ? (runs == 0 ? "scratch" : "\nscratch") : "";
-    text += end == i + 1 ? fmt::format(" {}", scratch[i]) : fmt::format(" {}:{}", scratch[i], scratch[i] + (end - i));
-    i = end;
-  }
+  int ranges = 0;
+  scratch.for_each_range([&](std::uint32_t first, std::uint32_t count) {
+    text += ranges % kRangesPerLine == 0 ? (ranges == 0 ? "scratch" : "\nscratch") : "";
+    text += count == 1 ? fmt::format(" {}", first) : fmt::format(" {}:{}", first, std::uint64_t{first} + count);
+    ++ranges;
+  });
   return scratch.empty() ? text : text + '\n';
 }
 
@@ -313,7 +311,7 @@ class Parser {
       if (!range) return std::move(range.error());
       if (scratch_ += range->count; scratch_ > kMaxScratch)
         return line.error(fmt::format("more than {} chunks of scratch", kMaxScratch));
-      for (std::uint32_t i = 0; i < range->count; ++i) current().scratch.push_back(range->chunk + i);
+      current().scratch.append(range->chunk, range->count);
     }
     return {};
   }

@@ -35,13 +35,13 @@ Result<Layout> Layout::of(const Schedule& s) {
   const std::uint64_t inputs = input_has_blocks(s.collective) ? all : block;
   const std::uint64_t outputs = output_has_blocks(s.collective) ? all : block;
   const std::uint64_t data = s.collective == Collective::all_to_all ? 2 * all : std::max(inputs, outputs);
-  for (std::size_t i = 0; i < s.scratch.size(); ++i)
+  for (std::uint32_t i = 0; i < s.scratch.size(); ++i)
     if (s.scratch[i] >= data)
       return refuse(s, fmt::format("scratch[{}] has the size of data chunk {}, but there are only {}", i, s.scratch[i], data));
 
   Layout layout(s);
   layout.chunks_ = {static_cast<std::uint32_t>(has_input(s) ? inputs : 0),
-                    static_cast<std::uint32_t>(has_output(s) ? outputs : 0), static_cast<std::uint32_t>(s.scratch.size())};
+                    static_cast<std::uint32_t>(has_output(s) ? outputs : 0), s.scratch.size()};
   const auto [in, out, scratch] = layout.chunks_;
   const auto own_block = static_cast<std::uint32_t>(static_cast<std::uint64_t>(s.rank) * block);
   const bool shared = s.in_place && in > 0 && out > 0 && s.collective != Collective::send_recv;

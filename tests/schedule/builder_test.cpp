@@ -96,15 +96,15 @@ TEST(Builder, gives_scratch_the_size_of_what_it_stands_for) {
   (void)gather.scratch_like(gather.input(1, 2));       // the own block's
   (void)gather.scratch_like({Buffer::output, 9, 2});   // the root's output, which this rank lacks
   (void)gather.scratch_like({Buffer::scratch, 1, 2});  // of scratch: what that stands for
-  EXPECT_EQ(std::move(gather).finish().scratch, (std::vector<std::uint32_t>{7, 8, 9, 10, 8, 9}));
+  EXPECT_EQ(std::move(gather).finish().scratch, (ChunkList{7, 8, 9, 10, 8, 9}));
   Builder scatter(Collective::reduce_scatter, "x", 2, {.ranks = 4}, 3);
   (void)scatter.scratch_like(scatter.output(0, 2));
   (void)scatter.scratch_like(scatter.input(0));
-  EXPECT_EQ(std::move(scatter).finish().scratch, (std::vector<std::uint32_t>{6, 7, 0}));
+  EXPECT_EQ(std::move(scatter).finish().scratch, (ChunkList{6, 7, 0}));
   Builder all(Collective::all_to_all, "x", 2, {.ranks = 4}, 1);
   (void)all.scratch_like(all.input(3));
   (void)all.scratch_like(all.output(3));
-  EXPECT_EQ(std::move(all).finish().scratch, (std::vector<std::uint32_t>{3, 7}));
+  EXPECT_EQ(std::move(all).finish().scratch, (ChunkList{3, 7}));
 }
 
 struct InPlace {

@@ -135,7 +135,7 @@ TEST(ChunkMap, cuts_what_two_ranks_exchange_alike) {
     std::vector<ChunkMap> maps;
     for (std::size_t r = 0; r < to.size(); ++r)
       maps.emplace_back(Collective::all_to_all, static_cast<Rank>(r), p, parts, Blocks{.counts = to[r].counts},
-                        Blocks{.counts = from[r].counts}, 8, std::span<const std::uint32_t>{});
+                        Blocks{.counts = from[r].counts}, 8, ChunkList{});
     for (std::uint32_t a = 0; a < maps.size(); ++a)
       for (std::uint32_t b = 0; b < maps.size(); ++b)
         for (std::uint32_t i = 0; i < parts; ++i)
@@ -151,7 +151,7 @@ TEST(ChunkMap, never_joins_chunks_of_uneven_blocks) {
 
 TEST(ChunkMap, gives_scratch_the_size_of_its_data_chunks) {
   const Counts counts{100, 7, 51};
-  const std::vector<std::uint32_t> like{5, 0, 2, 3};
+  const ChunkList like{5, 0, 2, 3};
   const ChunkMap map(Collective::reduce_scatter, 1, 3, 2, {.counts = counts}, {}, 4, like);
   std::uint64_t at = 0;
   for (std::uint32_t i = 0; i < like.size(); ++i) {
@@ -161,7 +161,7 @@ TEST(ChunkMap, gives_scratch_the_size_of_its_data_chunks) {
   EXPECT_EQ(map.scratch_elements(), at);
   // In all_to_all the output's chunks are numbered behind the input's.
   const Counts in{10, 20, 30}, out{1, 2, 3};
-  const std::vector<std::uint32_t> both{2, 4};
+  const ChunkList both{2, 4};
   const ChunkMap all(Collective::all_to_all, 0, 3, 1, {.counts = in}, {.counts = out}, 4, both);
   EXPECT_EQ(all.chunk(Buffer::scratch, 0), (Extent{0, 30}));
   EXPECT_EQ(all.chunk(Buffer::scratch, 1), (Extent{30, 2}));

@@ -66,7 +66,7 @@ TEST(Compose, puts_blocks_into_places_of_their_own) {
 TEST(Compose, carries_the_size_of_scratch_over) {
   Builder b(Collective::all_reduce, "x", 0, {.ranks = 4}, 8);
   embed(b, samples::ring_all_reduce(0, {.ranks = 2}), std::vector<Rank>{0, 3}, {b.input(4, 2)}, {b.output(4, 2)});
-  EXPECT_EQ(std::move(b).finish().scratch, std::vector<std::uint32_t>{5});
+  EXPECT_EQ(std::move(b).finish().scratch, ChunkList{5});
 }
 
 }  // namespace

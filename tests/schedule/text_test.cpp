@@ -43,7 +43,7 @@ Schedule random_schedule(std::mt19937_64& random) {
   s.in_place = below(2) == 0;
   s.chunks_per_block = 1 + below(20);
   for (auto n = below(50); n > 0; --n)
-    s.scratch.push_back(below(3) == 0 || s.scratch.empty() ? below(1000) : s.scratch.back() + 1);
+    s.scratch.push_back(below(3) == 0 || s.scratch.empty() ? below(1000) : s.scratch[s.scratch.size() - 1] + 1);
   const auto slice = [&] { return Slice{static_cast<Buffer>(below(3)), below(1000), 1 + below(5) / 2}; };
   const auto peer = [&] { return static_cast<Rank>(below(static_cast<std::uint32_t>(s.ranks))); };
   const auto channel = [&] { return static_cast<std::uint16_t>(below(3) == 0 ? below(65536) : 0); };
