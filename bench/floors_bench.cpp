@@ -12,6 +12,7 @@
 #include <fmt/format.h>
 #include <sched.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -265,7 +266,10 @@ int main(int argc, char** argv) {
     }
   };
   const pid_t child = fork();
-  if (child == 0) _exit(body(1));
+  if (child == 0) {
+    prctl(PR_SET_PDEATHSIG, SIGKILL);  // not to wait for a rank that was interrupted
+    _exit(body(1));
+  }
   const int mine = body(0);
   int theirs = 0;
   if (mine != 0) kill(child, SIGKILL);

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 #include <sched.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -170,6 +171,7 @@ int main_of_bench(const std::string& transport, int rounds) {
   if (memory == MAP_FAILED) return 1;
   Stage& stage = *new (memory) Stage;
   const pid_t child = fork();
+  if (child == 0) prctl(PR_SET_PDEATHSIG, SIGKILL);  // not to wait for a rank that was interrupted
   run_rank(stage, child == 0 ? 1 : 0, *row, rounds);
   if (child == 0) _exit(0);
   waitpid(child, nullptr, 0);
