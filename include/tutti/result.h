@@ -6,7 +6,7 @@
 //     return socket;
 //   }
 //
-// printed: "connecting to rank 3 <- socket(): too many open files (EMFILE)".
+// printed: "connecting to rank 3 <- socket(): Address already in use (EADDRINUSE)".
 #pragma once
 
 #include <cstdint>
@@ -65,7 +65,7 @@ class Error {
   std::unique_ptr<Node> node_;
 };
 
-// From errno: "what: strerror (EXXX)".
+// From errno: "what: strerror (EXXX)", and which limit of the process was met where it was one.
 [[nodiscard]] Error system_error(int error_number, std::string_view what, Rank peer = kNoRank,
                                  std::source_location where = std::source_location::current());
 

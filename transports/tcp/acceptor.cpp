@@ -103,10 +103,7 @@ Status Acceptor::make_room(int error_number) {
     dismiss(visitors_.begin());
     return {};
   }
-  return system_error(error_number,
-                      fmt::format("rank {} cannot accept a connection; raise the limit of open files (ulimit -n) or "
-                                  "lower TUTTI_TCP_SOCKETS",
-                                  me_));
+  return system_error(error_number, fmt::format("rank {} cannot accept a connection (TUTTI_TCP_SOCKETS lowers the need)", me_));
 }
 
 Status Acceptor::admit(int fd) {
