@@ -35,6 +35,33 @@ TEST(Cgroup, Version1) {
   EXPECT_EQ(limits.memory_bytes, 1073741824u);
 }
 
+TEST(Cgroup, WhatIsLeftIsOfTheGroupThatHasLeast) {
+  const test::TemporaryFolder folder;
+  folder.write("self", "0::/job/step\n");
+  folder.write("fs/job/step/memory.max", "1000000\n");
+  folder.write("fs/job/step/memory.current", "400000\n");
+  folder.write("fs/job/step/memory.stat", "anon 100000\ninactive_file 200000\nactive_file 100000\n");
+  const CgroupLimits step = read(folder);
+  EXPECT_EQ(step.memory_left_bytes, 900000u);  // the file cache is as good as free
+  folder.write("fs/job/memory.max", "5000000\n");
+  folder.write("fs/job/memory.current", "4500000\n");
+  const CgroupLimits job = read(folder);
+  EXPECT_EQ(job.memory_bytes, 1000000u);
+  EXPECT_EQ(job.memory_left_bytes, 500000u);
+  EXPECT_NE(job.memory_group, step.memory_group);
+  folder.write("fs/job/memory.current", "6000000\n");  // may be, when a limit was lowered
+  EXPECT_EQ(read(folder).memory_left_bytes, 0u);
+}
+
+TEST(Cgroup, WhatIsLeftInVersion1CountsTheGroupsBelow) {
+  const test::TemporaryFolder folder;
+  folder.write("self", "4:memory:/pod\n");
+  folder.write("fs/memory/pod/memory.limit_in_bytes", "1000000\n");
+  folder.write("fs/memory/pod/memory.usage_in_bytes", "800000\n");
+  folder.write("fs/memory/pod/memory.stat", "inactive_file 7\ntotal_inactive_file 300000\ntotal_active_file 0\n");
+  EXPECT_EQ(read(folder).memory_left_bytes, 500000u);
+}
+
 TEST(Cgroup, NoLimitsAndOddFiles) {
   const test::TemporaryFolder folder;
   EXPECT_EQ(read(folder).cpu_quota, 0);  // nothing there at all
@@ -46,6 +73,7 @@ TEST(Cgroup, NoLimitsAndOddFiles) {
   const CgroupLimits limits = read(folder);
   EXPECT_EQ(limits.cpu_quota, 0);
   EXPECT_EQ(limits.memory_bytes, 0u);
+  EXPECT_EQ(limits.memory_group, 0u);
 }
 
 }  // namespace

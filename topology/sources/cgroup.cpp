@@ -1,5 +1,7 @@
 #include "topology/sources/cgroup.h"
 
+#include <sys/stat.h>
+
 #include <algorithm>
 #include <fstream>
 #include <string>
@@ -10,10 +12,6 @@ namespace {
 namespace fs = std::filesystem;
 
 void tighten(double& limit, double value) {
-  if (value > 0 && (limit == 0 || value < limit)) limit = value;
-}
-
-void tighten(std::uint64_t& limit, std::uint64_t value) {
   if (value > 0 && (limit == 0 || value < limit)) limit = value;
 }
 
@@ -33,11 +31,38 @@ std::uint64_t read_memory(const fs::path& file) {
   return in >> value && value < kUnlimited ? value : 0;
 }
 
+// The sum of the named lines of memory.stat: "inactive_file 4096".
+std::uint64_t read_stat(const fs::path& file, std::initializer_list<std::string_view> names) {
+  std::ifstream in(file);
+  std::uint64_t sum = 0, value = 0;
+  for (std::string name; in >> name >> value;)
+    if (std::ranges::find(names, name) != names.end()) sum += value;
+  return sum;
+}
+
+std::uint64_t inode(const fs::path& folder) {
+  struct stat status {};
+  return stat(folder.c_str(), &status) == 0 ? status.st_ino : 0;
+}
+
+// What is in use but for the file cache, which gives way.
+void limit_memory(CgroupLimits& limits, const fs::path& group, std::uint64_t most, std::uint64_t used, std::uint64_t cached) {
+  if (most == 0) return;
+  used -= std::min(used, cached);
+  const std::uint64_t left = most - std::min(most, used);
+  if (limits.memory_bytes == 0 || left < limits.memory_left_bytes) {
+    limits.memory_left_bytes = left;
+    limits.memory_group = inode(group);
+  }
+  limits.memory_bytes = limits.memory_bytes == 0 ? most : std::min(limits.memory_bytes, most);
+}
+
 void read_v2(const fs::path& group, CgroupLimits& limits) {
   std::ifstream in(group / "cpu.max");  // "200000 100000" or "max 100000"
   double quota = 0, period = 0;
   if (in >> quota >> period && quota > 0 && period > 0) tighten(limits.cpu_quota, quota / period);
-  tighten(limits.memory_bytes, read_memory(group / "memory.max"));
+  limit_memory(limits, group, read_memory(group / "memory.max"), read_memory(group / "memory.current"),
+               read_stat(group / "memory.stat", {"inactive_file", "active_file"}));
 }
 
 void read_v1_cpu(const fs::path& group, CgroupLimits& limits) {
@@ -47,7 +72,8 @@ void read_v1_cpu(const fs::path& group, CgroupLimits& limits) {
 }
 
 void read_v1_memory(const fs::path& group, CgroupLimits& limits) {
-  tighten(limits.memory_bytes, read_memory(group / "memory.limit_in_bytes"));
+  limit_memory(limits, group, read_memory(group / "memory.limit_in_bytes"), read_memory(group / "memory.usage_in_bytes"),
+               read_stat(group / "memory.stat", {"total_inactive_file", "total_active_file"}));
 }
 
 // Reads the group and everything above it, down to the mount point.
