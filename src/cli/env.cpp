@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "cli/report.h"
+#include "cli/usage.h"
 #include "core/config.h"
 
 namespace tutti {
@@ -39,6 +40,7 @@ void add_env_command(CLI::App& app) {
   auto* command = app.add_subcommand("env", "Prints the TUTTI_ variables, their defaults and what is set now");
   auto markdown = std::make_shared<bool>(false);
   command->add_flag("--markdown", *markdown, "As a table in Markdown, without present values");
+  command->footer(with_exit_statuses("Example: TUTTI_LOG=info tutti env\n"));
   command->callback([markdown] { run(*markdown); });
 }
 

@@ -2,27 +2,57 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
 #include <exception>
+#include <new>
 
 #include "cli/env.h"
 #include "cli/explain.h"
 #include "cli/perf.h"
 #include "cli/report.h"
+#include "cli/schedule.h"
 #include "cli/topo.h"
+#include "cli/usage.h"
 #include "cli/verify.h"
 
 namespace {
 
-// CLI11 would only say that a sub-command is missing.
-void check_command(const CLI::App& app, std::string_view word) {
-  if (word.empty() || word.front() == '-') return;
+constexpr const char* kFirstSteps = R"(First steps:
+  tutti topo                                     this machine
+  tutti explain all_reduce --bytes 1M            which algorithm a call would use, and why
+  mpirun -np 4 tutti perf all_reduce             times between 4 ranks; every value is checked
+  tutti schedule all_reduce --ranks 4 >steps.txt what each rank does, as text; change it, and
+  tutti verify steps.txt                         prove it right or learn what is wrong
+  tutti COMMAND --help                           more; --help-all for all of it
+)";
+
+// What CLI11 says about these would not help.
+void check_words(const CLI::App& app, const std::vector<std::string>& words) {
+  for (const std::string& word : words)
+    if (word.starts_with("--") && word.ends_with('=')) tutti::leave(word + " is followed by no value", tutti::kExitUsage);
+  if (words.front().starts_with('-')) return;
   std::string known;
   for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; })) {
-    if (command->get_name() == word) return;
+    if (command->get_name() == words.front()) return;
     known += (known.empty() ? "" : ", ") + command->get_name();
   }
-  tutti::leave(fmt::format("there is no sub-command \"{}\"; there are {}", word, known), tutti::kExitUsage);
+  tutti::leave(fmt::format("there is no sub-command \"{}\"; there are {}", words.front(), known), tutti::kExitUsage);
+}
+
+std::string failure_message(const CLI::App* app, const CLI::Error& error) {
+  const auto chosen = app->get_subcommands();
+  return fmt::format("tutti: {}; `tutti {}--help` tells more\n", error.what(),
+                     chosen.empty() ? "" : chosen.front()->get_name() + " ");
+}
+
+// `tutti help perf` is `tutti perf --help`.
+std::vector<std::string> words_from(int argc, char** argv) {
+  std::vector<std::string> words(argv + 1, argv + argc);
+  if (words.empty() || words.front() != "help") return words;
+  words.erase(words.begin());
+  words.emplace_back("--help");
+  return words;
 }
 
 // What was printed may still wait in a buffer, and a full disk must not pass for success.
@@ -33,17 +63,27 @@ int finish_output() {
 }
 
 int run(int argc, char** argv) {
-  CLI::App app{"tutti: collective communication. Schedules that are proved, priced and run."};
+  CLI::App app{"tutti: collective communication. Schedules that are proved, priced and run.", "tutti"};
   app.set_version_flag("--version", TUTTI_VERSION);
+  app.set_help_all_flag("--help-all", "Print the help of all sub-commands and exit");
   app.require_subcommand(1);
+  app.failure_message(failure_message);
+  app.footer(tutti::with_exit_statuses(kFirstSteps));
   tutti::add_topo_command(app);
   tutti::add_explain_command(app);
-  tutti::add_perf_command(app);
+  tutti::add_schedule_command(app);
   tutti::add_verify_command(app);
+  tutti::add_perf_command(app);
   tutti::add_env_command(app);
+  auto words = words_from(argc, argv);
+  if (words.empty()) {
+    fmt::print(stderr, "{}", app.help());
+    return tutti::kExitUsage;
+  }
   try {
-    if (argc > 1) check_command(app, argv[1]);
-    app.parse(argc, argv);
+    check_words(app, words);
+    std::ranges::reverse(words);  // as CLI11 wants them
+    app.parse(std::move(words));
   } catch (const CLI::RuntimeError& e) {  // a sub-command has said what was wrong
     return e.get_exit_code();
   } catch (const CLI::ParseError& e) {
@@ -57,8 +97,10 @@ int run(int argc, char** argv) {
 int main(int argc, char** argv) {
   try {
     return run(argc, argv);
-  } catch (const std::exception& e) {  // printing, or memory
+  } catch (const std::bad_alloc&) {
+    fmt::print(stderr, "tutti: there is not enough memory\n");
+  } catch (const std::exception& e) {  // printing
     fmt::print(stderr, "tutti: {}\n", e.what());
-    return tutti::kExitFailed;
   }
+  return tutti::kExitFailed;
 }

@@ -11,7 +11,7 @@
 namespace tutti {
 namespace {
 
-constexpr std::uint64_t kTile = 4096;  // elements compared at a time
+constexpr std::uint64_t kPeriod = 4099;  // elements, prime
 
 std::uint64_t mix(std::uint64_t x) {  // splitmix64's finalizer
   x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9ULL;
@@ -82,61 +82,84 @@ unsigned operand(const PerfCase& c, Rank rank, std::uint64_t index) {
   return static_cast<unsigned>(mix(index * p + r) % 8);
 }
 
-// Elements [begin, begin + n) of a rank's input, counted over all its blocks.
-void generate(const PerfCase& c, Rank rank, std::uint64_t begin, std::uint64_t n, std::byte* to) {
+// The first period of a block of a rank's input; all of it where it is shorter.
+std::vector<std::byte> input_pattern(const PerfCase& c, Rank rank, Rank block) {
   const std::size_t size = size_of(c.type);
+  const std::uint64_t n = std::min(c.count, kPeriod), begin = static_cast<std::uint64_t>(block) * kPeriod;
+  std::vector<std::byte> pattern(n * size);
   for (std::uint64_t i = 0; i < n; ++i) {
     if (reduces(c.collective)) {
-      store(c.type, operand(c, rank, begin + i), to + i * size);
+      store(c.type, operand(c, rank, begin + i), &pattern[i * size]);
     } else {
       const std::uint64_t words[2] = {mix((begin + i) * 1315423911 + static_cast<std::uint64_t>(rank)), begin + i};
-      std::memcpy(to + i * size, words, size);
+      std::memcpy(&pattern[i * size], words, size);
     }
   }
+  return pattern;
 }
 
-// What elements [begin, begin + n) of this rank's output must be.
-void expect(const PerfCase& c, std::uint64_t begin, std::uint64_t n, std::vector<std::byte>& tile) {
-  const std::size_t size = size_of(c.type);
-  tile.resize(n * size);
-  const std::uint64_t block = c.count == 0 ? 0 : begin / c.count, within = c.count == 0 ? 0 : begin % c.count;
-  const auto mine = static_cast<std::uint64_t>(c.me);
+// Ranks 0 to until - 1 combined.
+std::vector<std::byte> combined_pattern(const PerfCase& c, Rank block, Rank until) {
+  std::vector<std::byte> sum;
+  const std::uint64_t n = std::min(c.count, kPeriod);
+  for (Rank r = 0; r < until; ++r) {
+    auto next = input_pattern(c, r, block);
+    if (c.op.kind == ReduceKind::premul_sum) kernels::prepare(c.op, c.type, next.data(), next.data(), n);
+    if (r == 0)
+      sum = std::move(next);
+    else
+      kernels::reduce2(c.op, c.type, sum.data(), next.data(), sum.data(), n);
+  }
+  kernels::finish(c.op, c.type, sum.data(), n, c.ranks);
+  return sum;
+}
+
+// The first period of what a block of this rank's output must be.
+std::vector<std::byte> output_pattern(const PerfCase& c, Rank block) {
   switch (c.collective) {
     case Collective::broadcast:
-      return generate(c, c.root, begin, n, tile.data());
+      return input_pattern(c, c.root, 0);
     case Collective::scatter:
-      return generate(c, c.root, mine * c.count + begin, n, tile.data());
+      return input_pattern(c, c.root, c.me);
     case Collective::all_gather:
     case Collective::gather:
-      return generate(c, static_cast<Rank>(block), within, n, tile.data());
+      return input_pattern(c, block, 0);
     case Collective::all_to_all:
-      return generate(c, static_cast<Rank>(block), mine * c.count + within, n, tile.data());
+      return input_pattern(c, block, c.me);
     case Collective::send_recv:
-      return generate(c, (c.me + c.ranks - 1) % c.ranks, begin, n, tile.data());
+      return input_pattern(c, (c.me + c.ranks - 1) % c.ranks, 0);
     case Collective::barrier:
-      return;
+      return {};
     case Collective::all_reduce:
     case Collective::reduce:
+      return combined_pattern(c, 0, c.ranks);
     case Collective::reduce_scatter:
+      return combined_pattern(c, c.me, c.ranks);
     case Collective::scan:
+      return combined_pattern(c, 0, c.me + 1);
     case Collective::exscan:
-      break;
+      return combined_pattern(c, 0, c.me);
   }
-  const Rank until = c.collective == Collective::scan ? c.me + 1 : c.collective == Collective::exscan ? c.me : c.ranks;
-  const std::uint64_t from = c.collective == Collective::reduce_scatter ? mine * c.count + begin : begin;
-  std::vector<std::byte> next(tile.size());
-  for (Rank r = 0; r < until; ++r) {
-    std::byte* to = r == 0 ? tile.data() : next.data();
-    generate(c, r, from, n, to);
-    ReduceOp op = c.op;
-    op.scalar = 2;
-    if (c.op.kind == ReduceKind::premul_sum) kernels::prepare(op, c.type, to, to, n);
-    if (r > 0) kernels::reduce2(c.op, c.type, tile.data(), next.data(), tile.data(), n);
+  return {};
+}
+
+// Elements that differ from the pattern, repeated.
+std::uint64_t count_differing(const std::vector<std::byte>& pattern, const std::byte* data, std::uint64_t bytes,
+                              std::size_t size) {
+  std::uint64_t differing = 0;
+  for (std::uint64_t at = 0; at < bytes; at += pattern.size()) {
+    const std::uint64_t n = std::min<std::uint64_t>(pattern.size(), bytes - at);
+    if (std::memcmp(pattern.data(), data + at, n) == 0) continue;
+    for (std::uint64_t i = 0; i < n; i += size) differing += std::memcmp(&pattern[i], data + at + i, size) != 0;
   }
-  kernels::finish(c.op, c.type, tile.data(), n, c.ranks);
+  return differing;
 }
 
 }  // namespace
+
+std::uint64_t PerfCase::bytes() const {
+  return count * (has_blocks(collective) ? static_cast<std::uint64_t>(ranks) : 1) * size_of(type);
+}
 
 std::uint64_t PerfCase::input_count() const {
   const bool many =
@@ -153,21 +176,22 @@ std::uint64_t PerfCase::output_count() const {
   return none ? 0 : many ? count * static_cast<std::uint64_t>(ranks) : count;
 }
 
-void fill_input(const PerfCase& c, std::byte* input) { generate(c, c.me, 0, c.input_count(), input); }
+void fill_input(const PerfCase& c, std::byte* input) {
+  const std::uint64_t block_bytes = c.count * size_of(c.type), total = c.input_count() * size_of(c.type);
+  for (Rank block = 0; static_cast<std::uint64_t>(block) * block_bytes < total; ++block) {
+    const auto pattern = input_pattern(c, c.me, block);
+    std::byte* to = input + static_cast<std::uint64_t>(block) * block_bytes;
+    for (std::uint64_t at = 0; at < block_bytes; at += pattern.size())
+      std::memcpy(to + at, pattern.data(), std::min<std::uint64_t>(pattern.size(), block_bytes - at));
+  }
+}
 
 std::uint64_t count_wrong(const PerfCase& c, const std::byte* output) {
-  const std::size_t size = size_of(c.type);
+  const std::uint64_t block_bytes = c.count * size_of(c.type), total = c.output_count() * size_of(c.type);
   std::uint64_t wrong = 0;
-  std::vector<std::byte> expected;
-  const std::uint64_t total = c.output_count();
-  for (std::uint64_t at = 0; at < total;) {
-    // A tile stays inside one block.
-    const std::uint64_t n = std::min({kTile, total - at, c.count - at % c.count});
-    expect(c, at, n, expected);
-    if (std::memcmp(expected.data(), output + at * size, n * size) != 0)
-      for (std::uint64_t i = 0; i < n; ++i) wrong += std::memcmp(&expected[i * size], output + (at + i) * size, size) != 0;
-    at += n;
-  }
+  for (Rank block = 0; static_cast<std::uint64_t>(block) * block_bytes < total; ++block)
+    wrong += count_differing(output_pattern(c, block), output + static_cast<std::uint64_t>(block) * block_bytes, block_bytes,
+                             size_of(c.type));
   return wrong;
 }
 

@@ -1,5 +1,9 @@
 // Data for measurements whose results can be checked bit by bit, whatever the algorithm: every sum and product on the way is
 // exact in every type, so the order of the ranks does not matter.
+//
+// Each block of a rank's input repeats a pattern of its own every 4099 elements, so that making and checking data costs little
+// more than reading memory. The period is prime: elements that land in the wrong place are noticed, whatever power of two, page
+// or share of the block they are off by.
 #pragma once
 
 #include "tutti/communicator.h"
@@ -14,7 +18,8 @@ struct PerfCase {
   std::uint64_t count = 0;  // elements of a block
   Rank me = 0, ranks = 1;
 
-  [[nodiscard]] std::uint64_t input_count() const;  // 0 where this rank has none
+  [[nodiscard]] std::uint64_t bytes() const;        // of the larger side
+  [[nodiscard]] std::uint64_t input_count() const;  // elements; 0 where this rank has none
   [[nodiscard]] std::uint64_t output_count() const;
 };
 

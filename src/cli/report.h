@@ -7,6 +7,8 @@
 
 namespace tutti {
 
+class Communicator;
+
 inline constexpr int kExitFailed = 1, kExitUsage = 2;
 
 // Prints "tutti: what" to stderr and leaves the sub-command with this exit status.
@@ -14,7 +16,11 @@ inline constexpr int kExitFailed = 1, kExitUsage = 2;
 // Code::invalid_argument and Code::environment are the user's to mend (2), all else is a failure (1).
 [[noreturn]] void leave(const Error& error);
 
-// Writes a whole file, or leaves: a full disk must not pass for success.
-void write_file(const std::string& path, const std::string& text);
+// Called by all ranks, each with what it has found. Where any has an error, the lowest such rank prints it, and all leave with
+// the exit status it stands for.
+void leave_if_any(Communicator& comm, const Status& mine);
+
+// Writes a whole file: a full disk must not pass for success.
+[[nodiscard]] Status write_file(const std::string& path, const std::string& text);
 
 }  // namespace tutti

@@ -10,14 +10,14 @@
 #include <set>
 
 #include "catalog/catalog.h"
+#include "cli/report.h"
+#include "cli/usage.h"
 #include "core/clock.h"
 #include "verify/verify.h"
 
 namespace tutti {
 namespace {
 
-constexpr int kRefused = 1;
-constexpr int kBadInput = 2;
 constexpr int kMaxRanks = 1 << 16;
 constexpr int kMaxPieces = 1 << 10;
 
@@ -29,11 +29,6 @@ struct Options {
   bool ordered = false;
   bool equal_blocks = false;
 };
-
-int bad_input(std::string_view why) {
-  fmt::print(stderr, "tutti verify: {}\n", why);
-  return kBadInput;
-}
 
 // "1..64", "8", "1,2,4..6"
 Result<std::vector<int>> parse_numbers(std::string_view option, std::string_view text, int most) {
@@ -74,22 +69,18 @@ Result<std::string> read_text(const std::string& path) {
   return text;
 }
 
-int verify_file(const Options& options) {
+void verify_file(const Options& options) {
   auto text = read_text(options.file);
-  if (!text) return bad_input(text.error().to_string());
+  if (!text) leave(text.error());
   auto schedules = parse_schedules(*text);
-  if (!schedules) return bad_input(schedules.because(options.file).to_string());
-  std::stable_sort(schedules->begin(), schedules->end(), [](const auto& a, const auto& b) { return a.rank < b.rank; });
+  if (!schedules) leave(schedules.because(options.file).to_string(), kExitUsage);
+  std::ranges::stable_sort(*schedules, {}, &Schedule::rank);
   const auto proof = verify(*schedules, {.ordered = options.ordered, .equal_blocks = options.equal_blocks});
-  if (!proof) {
-    fmt::print(stderr, "tutti verify: refused: {}\n", proof.error().to_string());
-    return kRefused;
-  }
+  if (!proof) leave("refused: " + proof.error().to_string(), kExitFailed);
   const Schedule& first = schedules->front();
   fmt::print("{} {} of {} ranks is right: {} steps, {} messages, {} rounds, {} chunks on the heaviest chain, ",
              name(first.collective), first.algorithm, first.ranks, proof->steps, proof->messages, proof->rounds, proof->path);
   fmt::print("at most {} sent and {} combined by a rank\n", proof->sent, proof->reduced);
-  return 0;
 }
 
 std::vector<const Algorithm*> rows(const Options& options) {
@@ -126,21 +117,22 @@ bool verify_row(const Algorithm& row, const std::vector<int>& ranks, const Catal
   fmt::print("{:<15} {:<26} {:>14} {:>6} {:>9} {:>10} {:>8.2f}  {}\n", name(row.collective), row.name, counts, sum.roots,
              sum.sets, sum.schedules, seconds_since(start), status ? "proved" : "refused");
   std::fflush(stdout);
-  if (!status) fmt::print(stderr, "tutti verify: refused: {}\n", status.error().to_string());
+  if (!status) fmt::print(stderr, "tutti: refused: {}\n", status.error().to_string());
   return static_cast<bool>(status);
 }
 
-int verify_catalog(const Options& options) {
+void verify_catalog(const Options& options) {
   if (!options.collective.empty() && !parse_collective(options.collective))
-    return bad_input(fmt::format("there is no collective '{}'; `tutti verify` lists them", options.collective));
+    leave(fmt::format("there is no collective '{}'; `tutti verify` lists them", options.collective), kExitUsage);
   const auto ranks = parse_numbers("--ranks", options.ranks, kMaxRanks);
-  if (!ranks) return bad_input(ranks.error().message());
+  if (!ranks) leave(ranks.error());
   const auto pieces = parse_numbers("--pieces", options.pieces, kMaxPieces);
-  if (!pieces) return bad_input(pieces.error().message());
+  if (!pieces) leave(pieces.error());
   const auto found = rows(options);
   if (found.empty())
-    return bad_input(fmt::format("there is no algorithm '{}'{}; `tutti verify` lists them", options.algorithm,
-                                 options.collective.empty() ? "" : " for " + options.collective));
+    leave(fmt::format("there is no algorithm '{}'{}; `tutti verify` lists them", options.algorithm,
+                      options.collective.empty() ? "" : " for " + options.collective),
+          kExitUsage);
 
   CatalogOptions checks{.pieces = {pieces->begin(), pieces->end()}, .places = options.in_place ? Places::in_place : Places::both};
   fmt::print("{:<15} {:<26} {:>14} {:>6} {:>9} {:>10} {:>8}\n", "collective", "algorithm", "ranks", "roots", "sets", "schedules",
@@ -151,14 +143,14 @@ int verify_catalog(const Options& options) {
     proved += verify_row(*row, *ranks, checks) ? 1 : 0;
   }
   fmt::print("{} of {} algorithms proved\n", proved, found.size());
-  return proved == found.size() ? 0 : kRefused;
+  if (proved < found.size()) throw CLI::RuntimeError(kExitFailed);
 }
 
 }  // namespace
 
 void add_verify_command(CLI::App& app) {
   auto options = std::make_shared<Options>();
-  CLI::App* command = app.add_subcommand("verify", "Prove the algorithms, or the schedules in a file, right");
+  CLI::App* command = app.add_subcommand("verify", "Proves the algorithms of the library, or the schedules in a file, right");
   command->add_option("--collective", options->collective, "Only the algorithms of this collective");
   command->add_option("--algorithm", options->algorithm, "Only algorithms of this name");
   command->add_option("--ranks", options->ranks, "Numbers of ranks: 4, 1..64 or 1,2,4..6")->capture_default_str();
@@ -169,10 +161,9 @@ void add_verify_command(CLI::App& app) {
   command->add_flag("--equal-blocks", options->equal_blocks, "FILE: all blocks have one size")->needs(file);
   for (const char* name : {"--collective", "--algorithm", "--ranks", "--pieces", "--in-place"})
     command->get_option(name)->excludes(file);
-  command->callback([options] {
-    const int status = options->file.empty() ? verify_catalog(*options) : verify_file(*options);
-    if (status != 0) throw CLI::RuntimeError(status);
-  });
+  command->footer(with_exit_statuses(
+      "Examples: tutti verify --collective all_reduce --ranks 1..16\n          tutti verify my_schedule.txt\n"));
+  command->callback([options] { options->file.empty() ? verify_catalog(*options) : verify_file(*options); });
 }
 
 }  // namespace tutti

@@ -98,7 +98,8 @@ Status check_set(std::span<const Schedule> ranks) {
       return Error(Code::invalid_argument, fmt::format("rank 0 and rank {} do not have the same {}", r, what), s.rank);
     };
     if (s.rank != static_cast<Rank>(r))
-      return Error(Code::invalid_argument, fmt::format("the schedule at place {} is rank {}'s", r, s.rank), s.rank);
+      return Error(Code::invalid_argument,
+                   fmt::format("the schedule at place {} is rank {}'s; one of every rank is needed", r, s.rank), s.rank);
     if (s.ranks != static_cast<Rank>(ranks.size()))
       return Error(Code::invalid_argument,
                    fmt::format("rank {}'s schedule is for {} ranks, but {} schedules were given", r, s.ranks, ranks.size()),

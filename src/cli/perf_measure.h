@@ -1,0 +1,19 @@
+// One measurement: a collective at one size, in place or not.
+#pragma once
+
+#include <string>
+
+#include "cli/perf_plan.h"
+
+namespace tutti {
+
+struct Timing {
+  double time_us = 0, algbw = 0, busbw = 0;  // the slowest rank's mean; GB/s
+  std::uint64_t wrong = 0;                   // elements, of all ranks
+  std::string algorithm;
+};
+
+// All ranks call it.
+[[nodiscard]] Result<Timing> measure(Communicator& comm, const PerfPlan& plan, const PerfCase& c, bool in_place);
+
+}  // namespace tutti

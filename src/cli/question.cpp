@@ -1,0 +1,75 @@
+#include "cli/question.h"
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+
+#include "cli/report.h"
+#include "cli/sizes.h"
+#include "cli/usage.h"
+#include "core/config.h"
+
+namespace tutti {
+namespace {
+
+constexpr Rank kMostRanks = 1 << 20;
+
+Collective collective_from(std::string_view text) {
+  const auto found = parse_collective(text);
+  if (found && *found != Collective::send_recv) return *found;
+  std::string known;
+  for (int c = 0; c < kCollectives; ++c)
+    if (const auto one = static_cast<Collective>(c); one != Collective::send_recv)
+      known += fmt::format("{}{}", known.empty() ? "" : ", ", name(one));
+  if (text.empty()) leave(fmt::format("which collective? There are {}", known), kExitUsage);
+  leave(fmt::format("\"{}\" is not a collective with algorithms to choose from; there are {}", text, known), kExitUsage);
+}
+
+Topology topology_from(const std::string& text) {
+  auto topology = text.empty() ? discover() : load_topology(text);
+  if (topology) return std::move(*topology);
+  if (text.empty()) leave(topology.because("looking at this machine"));
+  leave(topology.because("--topology").to_string(), kExitUsage);  // whatever is wrong with it
+}
+
+int all_cores(const Topology& t) {
+  int cores = 0;
+  for (int h = 0; h < hosts(t); ++h) cores += available_cores(t, h);
+  return cores;
+}
+
+}  // namespace
+
+void add_question(CLI::App& command, Question& q) {
+  command.add_option("collective", q.collective, "all_reduce, all_gather, broadcast, ...");
+  command.add_option("--ranks", q.ranks, "Number of ranks (default: one per core)")->check(CLI::Range(1, kMostRanks));
+  command
+      .add_option("--topology", q.topology,
+                  "hwloc XML or tutti JSON file, or a description such as \"node:4 numa:2 core:8\" (default: this machine)")
+      ->check(file_name());
+  command.add_option("--root", q.root, "Root, for collectives that have one")->capture_default_str();
+  command.add_option("--algorithm", q.algorithm, "Only this algorithm");
+}
+
+Answer ask(const Question& q) {
+  const Collective collective = collective_from(q.collective);
+  auto bytes = parse_bytes(q.bytes);
+  if (!bytes) leave(bytes.because("--bytes"));
+  const Topology topology = topology_from(q.topology);
+  const Rank ranks = q.ranks > 0 ? q.ranks : std::max(2, all_cores(topology));
+  if (q.root < 0 || q.root >= ranks) leave(fmt::format("--root {}: there are ranks 0 to {}", q.root, ranks - 1), kExitUsage);
+  auto machine = describe_job(topology, ranks);
+  if (!machine) leave(machine.error());
+  const SelectRequest request{.collective = collective,
+                              .root = q.root,
+                              .block_bytes = has_blocks(collective) ? *bytes / static_cast<std::uint64_t>(ranks) : *bytes,
+                              .commutative = !q.ordered,
+                              .equal_blocks = !q.uneven,
+                              .forced = q.algorithm};
+  auto selection = select(request, *machine);
+  if (!selection) leave(selection.error());
+  return {request, std::move(*machine), std::move(*selection)};
+}
+
+}  // namespace tutti
