@@ -12,6 +12,7 @@
 #include "cli/report.h"
 #include "cli/usage.h"
 #include "core/clock.h"
+#include "core/config.h"
 
 namespace tutti {
 namespace {
@@ -91,17 +92,21 @@ void write_for_all(Communicator& comm, const std::string& path, const std::strin
   leave_if_any(comm, path.empty() || comm.rank() != 0 ? Status{} : write_file(path, text));
 }
 
-bool has_launcher(const Communicator& comm) {
-  return comm.launcher() != name(LauncherKind::none) && comm.launcher() != name(LauncherKind::variables);
+// A shell that starts ranks by variables may end before them.
+bool has_launcher() {
+  const auto config = Config::from_environment();
+  if (!config) return false;
+  const auto launch = detect_launcher(*config);
+  return launch && launch->kind != LauncherKind::none && launch->kind != LauncherKind::variables;
 }
 
 void run(const PerfOptions& o) {
   const auto plan = make_plan(o);
   if (!plan) leave(plan.error());
+  std::optional<LauncherWatch> watch;
+  if (has_launcher()) watch.emplace();
   auto comm = Communicator::from_environment({.transports = o.transport, .algorithm = {}});
   if (!comm) leave(comm.error());
-  std::optional<LauncherWatch> watch;
-  if (has_launcher(*comm)) watch.emplace();
   leave_if_any(*comm, check_root(*comm, plan->root));
   leave_if_any(*comm, check_memory(*comm, *plan));
   write_for_all(*comm, o.json, "\n");  // better known now than after an hour

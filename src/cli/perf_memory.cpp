@@ -11,6 +11,7 @@
 
 #include "core/config.h"
 #include "core/hash.h"
+#include "core/host.h"
 #include "topology/sources/cgroup.h"
 
 namespace tutti {
@@ -36,16 +37,8 @@ double available_on_host() {
   return std::numeric_limits<double>::infinity();
 }
 
-// The same in all containers of a host.
-std::string host_id() {
-  std::ifstream in("/proc/sys/kernel/random/boot_id");
-  std::string id;
-  in >> id;
-  return id;
-}
-
 Claim claim(double need) {
-  const std::string host = host_id();
+  const std::string host = boot_id();
   const CgroupLimits limits = read_cgroup_limits();
   Claim mine{.need = need, .pools = {}};
   mine.pools[0] = {Hasher().text(host).result(), available_on_host()};

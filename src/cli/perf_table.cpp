@@ -55,9 +55,9 @@ std::string PerfTable::json() const {
 
 void PerfTable::print_head() const {
   fmt::print(
-      "# tutti perf: {} rank{}, launcher {}, transports {}, {} iterations after {} to warm up, times are the slowest rank's "
+      "# tutti perf: {} ranks, launcher {}, transports {}, {} iterations after {} to warm up, times are the slowest rank's "
       "mean\n",
-      comm_.size(), comm_.size() == 1 ? "" : "s", comm_.launcher(), comm_.transports(), plan_.iterations, plan_.warmup);
+      comm_.size(), comm_.launcher(), comm_.transports(), plan_.iterations, plan_.warmup);
   fmt::print("# {:<14} {:>11} {:>11} {:>6} {:>10} {:>4}   {:^39}   {:^39}\n", "", "", "", "", "", "", "out of place", "in place");
   constexpr std::string_view kSide = "    time us     algbw     busbw   wrong";
   fmt::print("# {:<14} {:>11} {:>11} {:>6} {:>10} {:>4}  {}   {}  algorithm, transport\n", "collective", "size B", "count",

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <map>
 #include <mutex>
 #include <set>
 
@@ -104,16 +103,18 @@ Status Job::open_transports() {
                                  .shm_bytes = static_cast<std::size_t>(config_.integer(Var::shm_bytes)),
                                  .tcp_sockets = static_cast<int>(config_.integer(Var::tcp_sockets)),
                                  .cma = config_.flag(Var::cma)};
+  std::vector<std::string> refusals;
   for (const auto* row : *rows) {
     auto transport = row->make(options);
-    if (auto can = transport->probe(); !can) {
+    if (auto can = transport->probe()) {
+      transports_.push_back(std::move(transport));
+    } else {
+      refusals.push_back(fmt::format("{}: {}", row->name, can.error().to_string()));
       log(LogLevel::info, fmt::format("transport {} cannot work here: {}", row->name, can.error().to_string()));
-      continue;
     }
-    transports_.push_back(std::move(transport));
   }
   if (transports_.empty())
-    return Error(Code::unsupported, "no transport works on this machine; TUTTI_LOG=info says why each of them does not");
+    return Error(Code::unsupported, fmt::format("no transport works on this machine ({})", fmt::join(refusals, "; ")));
   return {};
 }
 
@@ -165,17 +166,20 @@ Status Job::look_at_machine(const Job* parent) {
 }
 
 // One bit per rank that this one reaches through memory. The network needs no such proof: the control overlay runs over it.
-std::vector<std::byte> Job::probe_memory() const {
+std::vector<std::byte> Job::probe_memory() {
   std::vector<std::byte> bits((static_cast<std::size_t>(size()) + 7) / 8);
+  const std::vector<Offer>& mine = offers_[static_cast<std::size_t>(rank())];
   for (std::size_t t = 0; t < transports_.size(); ++t) {
     if (transports_[t]->name() == "tcp") continue;
     for (Rank r = 0; r < size(); ++r) {
       const auto i = static_cast<std::size_t>(r);
-      if (r == rank() || offers_[i][t].domain != transports_[t]->domain()) continue;
-      if (auto s = transports_[t]->reaches(r, offers_[i][t].address); s)
+      if (r == rank() || offers_[i][t].domain != mine[t].domain) continue;
+      if (auto s = transports_[t]->reaches(r, offers_[i][t].address); s) {
         bits[i / 8] |= std::byte{1} << (i % 8);
-      else
-        log(LogLevel::info, fmt::format("rank {} is not reached by {}: {}", r, transports_[t]->name(), s.error().to_string()));
+      } else {
+        unreached_[r] = fmt::format("{}: {}", transports_[t]->name(), s.error().to_string());
+        log(LogLevel::info, fmt::format("rank {} is not reached by {}", r, unreached_[r]));
+      }
     }
   }
   return bits;
@@ -251,11 +255,14 @@ Status Job::place(std::vector<RankLocation> locations, std::span<const std::uint
 }
 
 Result<std::unique_ptr<Endpoint>> Job::connect(Rank peer, ConnectRequest request) {
-  if (reach_[static_cast<std::size_t>(peer)] < 0)
-    return Error(Code::unsupported,
-                 fmt::format("no transport reaches {}; each side offers other ones (TUTTI_TRANSPORT, TUTTI_INTERFACE)",
-                             session_.overlay->describe(peer)),
-                 peer);
+  if (reach_[static_cast<std::size_t>(peer)] < 0) {
+    const auto tried = unreached_.find(peer);
+    const std::string why = tried != unreached_.end()
+                                ? "from here " + tried->second
+                                : "each side offers other ones (TUTTI_TRANSPORT, TUTTI_INTERFACE), or only one reaches the "
+                                  "other (TUTTI_LOG=info says why)";
+    return Error(Code::unsupported, fmt::format("no transport reaches {}; {}", session_.overlay->describe(peer), why), peer);
+  }
   const std::size_t t = transport_index(peer);
   request.peer_address = offers_[static_cast<std::size_t>(peer)][t].address;
   return transports_[t]->connect(request);

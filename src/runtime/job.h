@@ -3,8 +3,10 @@
 #pragma once
 
 #include <array>
+#include <map>
 #include <memory>
 #include <mutex>
+#include <string>
 #include <vector>
 
 #include "bootstrap/bootstrap.h"
@@ -46,7 +48,7 @@ class Job {
   Status exchange_machines();
   Status calibrate();
   Status agree();
-  [[nodiscard]] std::vector<std::byte> probe_memory() const;
+  [[nodiscard]] std::vector<std::byte> probe_memory();
   void choose_transports(const std::vector<std::vector<bool>>& reached);
   Status place(std::vector<RankLocation> locations, std::span<const std::uint64_t> fingerprints);
   [[nodiscard]] std::size_t transport_index(Rank peer) const {
@@ -65,6 +67,7 @@ class Job {
   };
   std::vector<std::vector<Offer>> offers_;  // [rank][transport]
   std::vector<int> reach_;                  // per rank: which transport, -1: none
+  std::map<Rank, std::string> unreached_;   // why memory does not reach a rank
   std::string transports_in_use_ = "self";
   Placement placement_;
   std::array<LinkParameters, kLevels> links_{};

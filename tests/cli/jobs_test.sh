@@ -47,11 +47,35 @@ for launcher in torch slurm; do
   grep -qi "3 ranks, launcher .*$launcher" "$work/out.0" || { fail "$what: no table that says so"; head -1 "$work/out.0"; }
 done
 
-echo "== values wrong on all ranks: each says so once"
+echo "== what only the job can tell: the lowest rank concerned says so, all end alike"
+one_speaker() { # one_speaker RANK TEXT...: it said each of them in its one error, the others said nothing
+  local speaker=$1 f
+  shift
+  rank_said "$speaker" "$@"
+  for f in "$work"/err.*; do
+    [[ $(wc -l <"$f") == $((${f##*.} == speaker)) ]] || { fail "$what: only rank $speaker should speak, and once:"; show_ranks; }
+  done
+  for f in "$work"/out.*; do [[ ! -s $f ]] || { fail "$what: prints besides its error"; cat "$f"; }; done
+}
 run_ranks "2 2" 2 "$tutti" perf broadcast "${short[@]}" --root 2
-rank_said 0 "--root 2: there are ranks 0 to 1"
-rank_said 1 "--root 2: there are ranks 0 to 1"
-one_error_each
+one_speaker 0 "--root 2: there are ranks 0 to 1"
+run_ranks "2 2 2" 3 bash -c 'exec "$0" perf broadcast --root $((TUTTI_RANK == 1 ? 5 : 0))' "$tutti"
+one_speaker 1 "--root 5: there are ranks 0 to 2"
+run_ranks "2 2 2" 3 "$tutti" perf all_reduce --max-bytes 100T
+one_speaker 0 "3 ranks" "available" "--max-bytes"
+# What fits once, but not three times.
+part=$(awk '/^MemAvailable:/ {print int($2 / 5)}' /proc/meminfo)K
+run_ranks "2 2 2" 3 "$tutti" perf all_reduce --min-bytes "$part" --max-bytes "$part"
+one_speaker 0 "3 ranks" "available"
+for path in "$work/missing/perf.json" "$work" /dev/full; do
+  run_ranks "1 1 1" 3 "$tutti" perf all_reduce "${short[@]}" --json "$path"
+  one_speaker 0 "$path"
+done
+run_ranks "1 1 1" 3 bash -c '(trap "" XFSZ; ulimit -f 1; exec "$@") > >(cat)' full "$tutti" perf all "${short[@]}" --json "$work/perf.json"
+rank_said 0 "cannot write $work/perf.json" EFBIG
+[[ ! -s $work/err.1 && ! -s $work/err.2 ]] || { fail "$what: other ranks speak, too"; show_ranks; }
+
+echo "== values wrong on all ranks: each says so once"
 run_ranks "2 2" 2 "$tutti" perf all_reduce "${short[@]}" --transport pigeon
 rank_said 0 pigeon
 rank_said 1 pigeon
@@ -72,6 +96,17 @@ differ "all_reduce --type f32" "all_reduce --type i32" "f32" "i32"
 differ "all_reduce --op sum" "all_reduce --op max" "sum" "max"
 differ "broadcast --root 0" "broadcast --root 1" "broadcast #"
 differ "all_reduce" "all_gather" "all_reduce #" "all_gather #"
+
+echo "== too few open files on one rank: it says which limit, and how to raise it"
+export TUTTI_TIMEOUT=20
+for few in "8 shm" "13 shm" "8 tcp"; do
+  read -r files transport <<<"$few"
+  # shellcheck disable=SC2016
+  run_ranks "1 1 1" 3 bash -c '[[ $TUTTI_RANK != 1 ]] || ulimit -Sn $0; exec "$@"' "$files" "$tutti" perf all_reduce "${short[@]}" --transport "$transport"
+  rank_said 1 EMFILE "$files open files (ulimit -n)" "ulimit -n $(ulimit -Hn)"
+  one_error_each
+done
+unset TUTTI_TIMEOUT
 
 echo "== one rank that never comes"
 export TUTTI_TIMEOUT=2

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # readme_test.sh TUTTI SOURCES [--update]: what the README quotes is what it quotes from: the table of variables is what
-# `tutti env --markdown` prints, and its first program is examples/hello.cpp below the opening comment.
+# `tutti env --markdown` prints, its first program is examples/hello.cpp below the opening comment, and the edited schedule is one.
 set -euo pipefail
 tutti=$1 sources=$2 update=${3:-}
 readme=$sources/README.md
@@ -24,3 +24,20 @@ check "tutti env --markdown" "$(env -i "$tutti" env --markdown)"
 check "examples/hello.cpp" '```cpp
 '"$(sed '1,/^#include/{/^#include/!d}' "$sources/examples/hello.cpp")"'
 ```'
+
+# Commands as a user types them, each with what it prints.
+session() {
+  local command
+  tutti() { "$program" "$@"; }
+  echo '```'
+  for command; do
+    echo "\$ $command"
+    eval "$command" 2>&1
+  done
+  echo '```'
+}
+program=$(realpath "$tutti")
+folder=$(mktemp -d)
+trap 'rm -rf "$quoted" "$folder"' EXIT
+check "a schedule, edited" "$(set +e; cd "$folder" && session "tutti schedule all_gather --algorithm direct --ranks 2 | tee steps.txt" \
+  "tutti verify steps.txt" "sed -i 's/recv 0 -> output.0./recv 0 -> output[1]/' steps.txt && tutti verify steps.txt")"

@@ -5,30 +5,44 @@ tutti=$1
 . "$(dirname "$0")/common.sh"
 
 echo "== help and version"
+commands="topo explain schedule verify perf env"
 expect 0 "$tutti" --help
-printed topo explain perf verify env
-for command in topo explain perf verify env; do
+printed $commands "First steps" "Exit status"
+cp "$work/out" "$work/help"
+expect 0 "$tutti" help
+cmp -s "$work/out" "$work/help" || fail "'$what' is not --help"
+for command in $commands; do
   expect 0 "$tutti" "$command" --help
-  printed "Usage" "--help"
+  printed "Usage: tutti $command" "--help" "Example" "Exit status"
   [[ ! -s $work/err ]] || fail "'$what' writes to stderr"
+  cp "$work/out" "$work/help"
+  expect 0 "$tutti" help "$command"
+  cmp -s "$work/out" "$work/help" || fail "'$what' is not $command --help"
 done
+expect 0 "$tutti" perf --help
+printed all_to_all bf16 premul_sum algbw busbw "GB/s" "mpirun -np"
+expect 0 "$tutti" --help-all
+printed $commands --iterations --topology --pieces --markdown
 expect 0 "$tutti" --version
 grep -qE '^[0-9]+\.[0-9]+\.[0-9]+$' "$work/out" || fail "'$what' prints no version"
 
 echo "== wrong words"
 expect 2 "$tutti"
-said "subcommand is required"
+said "Usage: tutti" "First steps" $commands
+refuses '"foo"' "$tutti" help foo
 refuses '"foo"' "$tutti" foo
-said "topo, explain, perf, verify, env"
-for command in "topo" "explain all_reduce" "perf all_reduce" "verify" "env"; do
+said "topo, explain, schedule, verify, perf, env"
+for command in "topo" "explain all_reduce" "schedule all_reduce" "perf all_reduce" "verify" "env"; do
   # shellcheck disable=SC2086
-  expect 2 "$tutti" $command --no-such-flag
-  said "--no-such-flag"
+  refuses "--no-such-flag" "$tutti" $command --no-such-flag
+  said "tutti ${command%% *} --help"
 done
-expect 2 "$tutti" perf
-said "collective is required"
-expect 2 "$tutti" perf all_reduce --iterations many
-said "many"
+for command in perf explain schedule; do
+  refuses "which collective?" "$tutti" $command
+  said "all_reduce" "exscan"
+done
+refuses "many" "$tutti" perf all_reduce --iterations many
+refuses "--root= is followed by no value" "$tutti" perf all_reduce --root= --max-bytes 8
 expect 2 "$tutti" perf all_reduce --in-place --out-of-place
 said "--out-of-place" "--in-place"
 
@@ -45,13 +59,30 @@ refuses "--min-bytes 10 is not a multiple of 4" "$tutti" perf all_reduce --min-b
 refuses "--min-bytes 2M is more than --max-bytes 1M" "$tutti" perf all_reduce --min-bytes 2M --max-bytes 1M
 for factor in 1 0.5 -2 nan; do refuses "--factor" "$tutti" perf all_reduce --factor=$factor; done
 refuses "--root 1: there are ranks 0 to 0" "$tutti" perf broadcast --root 1
-refuses "--root -1: there are ranks 0 to 0" "$tutti" perf broadcast --root=-1
+for root in "--root=-1" "--root -1"; do
+  # shellcheck disable=SC2086
+  refuses "--root -1: ranks count from 0" "$tutti" perf broadcast $root
+done
 refuses "--min-bytes" "$tutti" perf all_reduce --min-bytes 8Q
 refuses "--max-bytes" "$tutti" perf all_reduce --max-bytes 99999999999999999999
+refuses "more than 10000 sizes" "$tutti" perf all_reduce --factor 1.0000001
 refuses "--iterations" "$tutti" perf all_reduce --iterations 0
 refuses "--warmup" "$tutti" perf all_reduce --warmup=-1
 refuses '"helical"' "$tutti" perf all_reduce --algorithm helical --max-bytes 8
 said "all_reduce" "ring"
+
+echo "== perf: odd values that can be meant"
+sizes() { sed -n 's/^  all_reduce *\([0-9]*\) .*/\1/p' "$work/out" | paste -sd ' '; }
+expect 0 "$tutti" perf all_reduce --min-bytes 0 --max-bytes 32 --factor 1.5 --iterations 1
+[[ $(sizes) == "0 4 8 12 16 24" ]] || fail "'$what' measures the sizes $(sizes)"
+expect 0 "$tutti" perf all_reduce --max-bytes 1K --factor inf --warmup 0
+[[ $(sizes) == 8 ]] || fail "'$what' measures the sizes $(sizes)"
+
+echo "== perf: more than fits into memory"
+for size in 100T 16777215T 18446744073709551615; do
+  refuses "available" "$tutti" perf all_reduce --max-bytes $size
+  said "--max-bytes"
+done
 
 echo "== explain: bad input"
 refuses '"all_produce"' "$tutti" explain all_produce
@@ -60,8 +91,8 @@ refuses "--root 8" "$tutti" explain broadcast --ranks 8 --root 8
 refuses "helical" "$tutti" explain all_reduce --ranks 8 --algorithm helical
 refuses "not commutative" "$tutti" explain all_reduce --ranks 8 --algorithm ring --ordered
 refuses "even" "$tutti" explain all_gather --ranks 7 --algorithm neighbour_exchange
-expect 2 "$tutti" explain all_reduce --ranks 0
-refuses "at most" "$tutti" explain all_reduce --ranks 2000000
+refuses "0 not in range 1 to" "$tutti" explain all_reduce --ranks 0
+refuses "2000000 not in range 1 to" "$tutti" explain all_reduce --ranks 2000000
 refuses "nowhere" "$tutti" explain all_reduce --topology "nowhere:4"
 refuses "/no/such.xml" "$tutti" explain all_reduce --topology /no/such.xml
 "$tutti" topo --from "node:2 numa:2 core:4" --json >"$work/whole.json" || fail "topo --json"
@@ -99,9 +130,24 @@ echo "== files that cannot be written"
 perf=("$tutti" perf all_reduce --max-bytes 8 --iterations 1 --warmup 0)
 expect 1 "${perf[@]}" --json /dev/full
 said "/dev/full" ENOSPC
+one_error
 expect 1 "${perf[@]}" --json "$work/missing/perf.json"
 said "$work/missing/perf.json" ENOENT
-for command in "env" "env --markdown" "topo" "explain all_reduce" "explain all_reduce --json" "--help" "perf all_reduce --max-bytes 1K"; do
+one_error
+expect 1 "${perf[@]}" --json "$work"
+said "$work" EISDIR
+one_error
+for option in "perf all_reduce --json" "explain all_reduce --topology" "topo --from"; do
+  # shellcheck disable=SC2086
+  refuses "must not be empty" "$tutti" $option ""
+  # shellcheck disable=SC2086
+  refuses "is followed by --bytes" "$tutti" $option --bytes 8
+done
+# A disk that gets full meanwhile: 1024 bytes are enough for the first sign, but not for the table.
+expect 1 bash -c 'set -o pipefail; (trap "" XFSZ; ulimit -f 1; exec "$@") | cat' full "$tutti" perf all --max-bytes 8 --json "$work/perf.json"
+said "cannot write $work/perf.json" EFBIG
+printed "all_reduce" "exscan"
+for command in "env" "env --markdown" "topo" "explain all_reduce" "explain all_reduce --json" "schedule all_reduce" "--help" "perf all_reduce --max-bytes 1K"; do
   status=0
   # shellcheck disable=SC2086
   "$tutti" $command >/dev/full 2>"$work/err" || status=$?

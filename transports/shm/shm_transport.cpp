@@ -27,6 +27,13 @@ Result<std::string> parse_address(Rank peer, ConstBytes address) {
   return std::string(text.substr(kPrefix.size()));
 }
 
+// One kernel (boot id), one user, and one network namespace, in which the sockets' names live.
+std::string domain_of_this_process() {
+  struct stat network {};
+  if (stat("/proc/self/ns/net", &network) != 0) network = {};
+  return fmt::format("shm boot {} user {} net {}:{}", boot_id(), geteuid(), network.st_dev, network.st_ino);
+}
+
 class ShmTransport final : public Transport {
  public:
   explicit ShmTransport(const TransportOptions& options) : hub_(std::make_shared<Hub>(options)) {}
@@ -44,12 +51,7 @@ class ShmTransport final : public Transport {
                                               cma ? "where a peer permits it" : "off")};
   }
 
-  // One kernel (boot id), one user, and one network namespace, in which the sockets' names live.
-  [[nodiscard]] std::string domain() const override {
-    struct stat network {};
-    if (stat("/proc/self/ns/net", &network) != 0) network = {};
-    return fmt::format("shm boot {} user {} net {}:{}", boot_id(), geteuid(), network.st_dev, network.st_ino);
-  }
+  [[nodiscard]] std::string domain() const override { return domain_; }
 
   Result<std::vector<std::byte>> listen() override {
     if (Status opened = hub_->open(); !opened) return std::move(opened.error());
@@ -84,6 +86,7 @@ class ShmTransport final : public Transport {
 
  private:
   std::shared_ptr<Hub> hub_;
+  std::string domain_ = domain_of_this_process();  // read before this transport's own files may exhaust the limit
 };
 
 }  // namespace

@@ -125,11 +125,14 @@ Result<bool> receive_descriptors(const Fd& socket, Bytes bytes, Descriptors& int
   }
   into.memory = Fd(fds[0]);
   into.bell = Fd(fds[1]);
+  const int received = (into.memory ? 1 : 0) + (into.bell ? 1 : 0);
+  if (received < 2 && (message.msg_flags & MSG_CTRUNC) != 0)  // this process had no room for them
+    return system_error(EMFILE, fmt::format("receiving the shared memory of rank {}", peer), peer);
   if (got != static_cast<ssize_t>(bytes.size()) || !into.memory || !into.bell || (message.msg_flags & MSG_CTRUNC) != 0)
-    return Error(Code::protocol,
-                 fmt::format("rank {} sent {} bytes and {} descriptors where {} and 2 were expected (too many open files?)", peer,
-                             got, (into.memory ? 1 : 0) + (into.bell ? 1 : 0), bytes.size()),
-                 peer);
+    return Error(
+        Code::protocol,
+        fmt::format("rank {} sent {} bytes and {} descriptors where {} and 2 were expected", peer, got, received, bytes.size()),
+        peer);
   return true;
 }
 

@@ -99,11 +99,12 @@ Status Acceptor::accept_all() {
 }
 
 Status Acceptor::make_room(int error_number) {
-  if (!visitors_.empty()) {
-    dismiss(visitors_.begin());
-    return {};
-  }
-  return system_error(error_number, fmt::format("rank {} cannot accept a connection (TUTTI_TCP_SOCKETS lowers the need)", me_));
+  Error full =
+      system_error(error_number, fmt::format("rank {} cannot accept a connection (TUTTI_TCP_SOCKETS lowers the need)", me_));
+  if (visitors_.empty()) return full;
+  log(LogLevel::warn, full.to_string());  // whoever is dismissed only sees that this rank hung up
+  dismiss(visitors_.begin());
+  return {};
 }
 
 Status Acceptor::admit(int fd) {

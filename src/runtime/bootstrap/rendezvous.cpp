@@ -65,9 +65,12 @@ class Rendezvous::Server {
     while (!complete() && Clock::now() < deadline_) {
       if (wait()) return;
       auto admitted = reception_.admit();
-      if (!admitted) fail(std::move(admitted.error()));
-      if (admitted)
-        for (auto& channel : *admitted) take(std::move(channel));
+      if (!admitted) {  // nobody else can be told
+        log(LogLevel::warn, "the rendezvous is closed: " + admitted.error().to_string());
+        fail(std::move(admitted.error()));
+        break;
+      }
+      for (auto& channel : *admitted) take(std::move(channel));
       watch_waiting();
     }
     if (complete()) {
