@@ -185,6 +185,25 @@ variable "helical" TUTTI_ALGORITHM=helical
 variable "all_produce" TUTTI_ALGORITHM=all_produce:ring
 variable "WORLD_SIZE" RANK=0 MASTER_ADDR=127.0.0.1 MASTER_PORT=29500
 variable "SLURM" SLURM_STEP_ID=0 SLURM_JOB_ID=7 SLURM_PROCID=zero SLURM_NTASKS=2 SLURM_STEP_NUM_TASKS=2
+
+echo "== variables of launchers that are not there"
+variable "PMI_SIZE is not set, but PMI_RANK is" PMI_RANK=0
+variable "neither PMI_FD nor PMI_PORT" PMI_RANK=0 PMI_SIZE=2
+gone() { # gone STATUS TEXT VARIABLES...: found out only when the launcher is asked
+  local status=$1 text=$2
+  shift 2
+  expect "$status" env TUTTI_TIMEOUT=20 "$@" "$tutti" perf all_reduce --max-bytes 8
+  said "$text" "TUTTI_RENDEZVOUS"
+  one_error
+}
+port=$(free_port)
+gone 1 "PMI_PORT=127.0.0.1:$port: Connection refused" PMI_RANK=0 PMI_SIZE=2 PMI_ID=0 PMI_PORT=127.0.0.1:"$port"
+gone 2 "no-such-host.invalid" PMI_RANK=0 PMI_SIZE=2 PMI_ID=0 PMI_PORT=no-such-host.invalid:4000
+gone 2 "PMI_FD=77" PMI_RANK=0 PMI_SIZE=2 PMI_FD=77
+gone 2 "PMIx" PMIX_NAMESPACE=gone PMIX_RANK=0
+gone 2 "PMIx" PMIX_NAMESPACE=gone PMIX_RANK=0 "PMIX_SERVER_URI41=gone@0.0;tcp4://127.0.0.1:$port" OMPI_COMM_WORLD_RANK=0 OMPI_COMM_WORLD_SIZE=2
+
+echo "== the program's own variables"
 expect 0 env TUTTI_SECRET=hush TUTTI_LOG=info "$tutti" env
 printed "[now: set]" "[now: info]"
 ! grep -q hush "$work/out" || fail "'$what' shows the secret"

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 
@@ -138,8 +139,8 @@ Status pmi_contact(const Variables& vars, PmiContact& contact) {
   const auto port = vars.text("PMI_PORT");
   if (!port)
     return Error(Code::environment,
-                 "PMI_RANK is set, but neither PMI_FD nor PMI_PORT is: expected how to reach Hydra's proxy (or set "
-                 "TUTTI_RENDEZVOUS=host:port)");
+                 "PMI_RANK is set, but neither PMI_FD nor PMI_PORT is: expected how to reach the launcher's PMI server (or "
+                 "set TUTTI_RENDEZVOUS=host:port)");
   auto at = parse_host_port(*port);
   if (!at) return Error(Code::environment, fmt::format("PMI_PORT={}: {}", *port, at.error().message()));
   contact.at = std::move(*at);
@@ -149,20 +150,37 @@ Status pmi_contact(const Variables& vars, PmiContact& contact) {
   return {};
 }
 
-Found hydra(const Config& config, const Variables& vars) {
-  if (!vars.has("PMI_RANK") && !vars.has("PMI_PORT") && !vars.has("PMI_FD")) return std::optional<Launch>();
+// Slurm does not say how many ranks are on this host, except when all are.
+Status slurm_local_place(const Variables& vars, Launch& launch) {
+  if (auto s = vars.local_place("SLURM_LOCALID", "", launch); !s) return s;
+  if (vars.text("SLURM_STEP_NUM_NODES") == "1") launch.local_size = launch.size;
+  return {};
+}
+
+// srun --mpi=pmi2 sets Hydra's variables. Ranks that Hydra starts inside a step of Slurm have another job id.
+bool set_by_srun(const Variables& vars) {
+  const auto step = vars.text("SLURM_STEP_ID");
+  return step && vars.text("PMI_JOBID") == fmt::format("{}.{}", vars.text_or("SLURM_JOB_ID", ""), *step);
+}
+
+Found pmi(const Config& config, const Variables& vars) {
+  constexpr std::array kKnownBy{"PMI_RANK", "PMI_FD", "PMI_PORT"};
+  const auto* const known_by = std::ranges::find_if(kKnownBy, [&](const char* name) { return vars.has(name); });
+  if (known_by == kKnownBy.end()) return std::optional<Launch>();
   Launch launch;
-  launch.kind = LauncherKind::hydra;
+  launch.kind = set_by_srun(vars) ? LauncherKind::slurm : LauncherKind::hydra;
   launch.meeting = Meeting::pmi;
   launch.size = 0;
   launch.rank = kNoRank;
   // With PMI_PORT the proxy tells the rank over the wire.
   const bool told_later = vars.has("PMI_PORT") && !vars.has("PMI_RANK") && !config.is_set(Var::rendezvous);
   if (!told_later) {
-    if (auto s = vars.place("PMI_RANK", "PMI_SIZE", "other variables of Hydra (PMI_FD) are", launch); !s)
-      return std::move(s.error());
+    const auto because = fmt::format("{} is (a variable of Hydra and Slurm)", *known_by);
+    if (auto s = vars.place("PMI_RANK", "PMI_SIZE", because, launch); !s) return std::move(s.error());
   }
-  if (auto s = vars.local_place("MPI_LOCALRANKID", "MPI_LOCALNRANKS", launch); !s) return std::move(s.error());
+  auto local = launch.kind == LauncherKind::slurm ? slurm_local_place(vars, launch)
+                                                  : vars.local_place("MPI_LOCALRANKID", "MPI_LOCALNRANKS", launch);
+  if (!local) return std::move(local.error());
   launch.job = vars.text_or("PMI_JOBID", "hydra");
   if (launch.size == 1 || config.is_set(Var::rendezvous)) return std::optional(std::move(launch));
   if (auto s = pmi_contact(vars, launch.pmi); !s) return std::move(s.error());
@@ -173,6 +191,11 @@ Status slurm_rendezvous(const Variables& vars, std::string_view step, Launch& la
   constexpr std::uint64_t kFirstPort = 10000;
   constexpr std::uint64_t kPorts = 20000;  // below the range the system gives to outgoing connections
   launch.rendezvous.port = static_cast<std::uint16_t>(kFirstPort + Hasher().text(launch.job).result() % kPorts);
+  if (launch.local_size == launch.size) {  // needs no name, and leaves nothing open to other hosts
+    launch.rendezvous.host = "127.0.0.1";
+    launch.rendezvous_text = "SLURM_STEP_NUM_NODES=1, a port made of the job's number";
+    return {};
+  }
   if (const auto nodes = vars.text("SLURM_STEP_NODELIST")) {
     auto hosts = expand_node_list(*nodes);
     if (!hosts) return hosts.because("SLURM_STEP_NODELIST");
@@ -203,7 +226,7 @@ Found slurm(const Config& config, const Variables& vars) {
   const char* size_name = vars.has("SLURM_STEP_NUM_TASKS") ? "SLURM_STEP_NUM_TASKS" : "SLURM_NTASKS";
   if (auto s = vars.place("SLURM_PROCID", size_name, "SLURM_STEP_ID is (started by srun)", launch); !s)
     return std::move(s.error());
-  if (auto s = vars.local_place("SLURM_LOCALID", "", launch); !s) return std::move(s.error());
+  if (auto s = slurm_local_place(vars, launch); !s) return std::move(s.error());
   launch.job = fmt::format("slurm {}.{}", vars.text_or("SLURM_JOB_ID", "0"), *step);
   launch.meeting = vars.has("PMIX_NAMESPACE") ? Meeting::pmix : Meeting::rendezvous;
   if (launch.meeting == Meeting::pmix || launch.size == 1 || config.is_set(Var::rendezvous))
@@ -264,7 +287,7 @@ std::string_view name(LauncherKind kind) noexcept {
 
 Result<Launch> detect_launcher(const Config& config, const Lookup& lookup) {
   const Variables vars(lookup);
-  for (auto* detect : {plain_variables, torchrun, open_mpi, hydra, slurm, bare_pmix}) {
+  for (auto* detect : {plain_variables, torchrun, open_mpi, pmi, slurm, bare_pmix}) {
     Found found = detect(config, vars);
     if (!found) return std::move(found.error());
     if (!*found) continue;

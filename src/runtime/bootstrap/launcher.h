@@ -6,7 +6,8 @@
 //                              MASTER_ADDR                    by torch's own store)
 //   3      Open MPI's mpirun   OMPI_COMM_WORLD_RANK           PMIx
 //   4      Hydra (MPICH,       PMI_RANK, PMI_FD or PMI_PORT   PMI-1
-//          Intel MPI)
+//          Intel MPI), and
+//          srun --mpi=pmi2
 //   5      Slurm's srun        SLURM_STEP_ID                  PMIx where srun offers it, else the first host of the step and a
 //                                                             port made of job and step id
 //   6      another PMIx host   PMIX_NAMESPACE                 PMIx
@@ -31,7 +32,7 @@ enum class Meeting : std::uint8_t { alone, rendezvous, pmix, pmi };
 
 inline constexpr Rank kMaxRanks = 1 << 20;
 
-// How to reach Hydra's proxy: an inherited descriptor, or an address and this process's number there.
+// How to reach the launcher's PMI server: an inherited descriptor, or an address and this process's number there.
 struct PmiContact {
   int fd = -1;
   HostPort at;

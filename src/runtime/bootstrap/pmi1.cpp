@@ -39,8 +39,11 @@ Result<std::unique_ptr<KeyValueStore>> Pmi1Store::open(const Launch& launch, Tim
   std::unique_ptr<Pmi1Store> store(new Pmi1Store(deadline));
   store->rank_ = launch.rank;
   store->size_ = launch.size;
-  if (auto s = store->connect(launch.pmi); !s) return s.because("reaching Hydra's proxy");
-  if (auto s = store->open_session(); !s) return s.because("greeting Hydra's proxy");
+  if (auto s = store->connect(launch.pmi); !s)
+    return s.because(
+        "reaching the launcher's PMI server (if its variables are left from a launcher that is gone, unset them; "
+        "TUTTI_RENDEZVOUS=host:port does without PMI)");
+  if (auto s = store->open_session(); !s) return s.because("greeting the launcher's PMI server");
   return std::unique_ptr<KeyValueStore>(std::move(store));
 }
 
@@ -51,7 +54,7 @@ Status Pmi1Store::connect(const PmiContact& contact) {
     if (!fd_)
       return Error(Code::environment,
                    fmt::format("PMI_FD={} is no open descriptor: was this program started by something in between that "
-                               "closed it? (or set TUTTI_RENDEZVOUS=host:port)",
+                               "closed it?",
                                contact.fd));
     return {};
   }
@@ -83,9 +86,9 @@ Status Pmi1Store::open_session() {
   auto space = ask("cmd=get_my_kvsname", "my_kvsname");
   if (!space) return std::move(space.error());
   space_ = (*space)["kvsname"];
-  if (space_.empty()) return Error(Code::protocol, "Hydra's proxy gave no name of a key-value space");
+  if (space_.empty()) return Error(Code::protocol, "the launcher's PMI server gave no name of a key-value space");
   if (size_ < 1 || size_ > kMaxRanks || rank_ < 0 || rank_ >= size_)
-    return Error(Code::protocol, fmt::format("Hydra's proxy says that this is rank {} of {}", rank_, size_));
+    return Error(Code::protocol, fmt::format("the launcher's PMI server says that this is rank {} of {}", rank_, size_));
   return {};
 }
 
@@ -94,20 +97,21 @@ std::string Pmi1Store::full_key(Rank owner, const std::string& key) const { retu
 Status Pmi1Store::put(const std::string& key, const std::string& value) {
   const std::string full = full_key(rank_, key);
   if (full.size() >= key_max_ || value.size() >= value_max_)
-    return Error(Code::unsupported, fmt::format("Hydra's store takes keys up to {} and values up to {} bytes; {} needs {} and {}",
-                                                key_max_, value_max_, key, full.size(), value.size()));
+    return Error(Code::unsupported,
+                 fmt::format("the launcher's PMI store takes keys up to {} and values up to {} bytes; {} needs {} and {}",
+                             key_max_, value_max_, key, full.size(), value.size()));
   auto done = ask(fmt::format("cmd=put kvsname={} key={} value={}", space_, full, value), "put_result");
   return done ? Status{} : Status(std::move(done.error()));
 }
 
 Status Pmi1Store::fence() {
   auto done = ask("cmd=barrier_in", "barrier_out");
-  return done ? Status{} : Status(done.because("waiting for all ranks at Hydra's barrier"));
+  return done ? Status{} : Status(done.because("waiting for all ranks at the launcher's PMI barrier"));
 }
 
 Result<std::string> Pmi1Store::get(Rank owner, const std::string& key) {
   auto found = ask(fmt::format("cmd=get kvsname={} key={}", space_, full_key(owner, key)), "get_result");
-  if (!found) return found.because(fmt::format("asking Hydra's store for rank {}'s {}", owner, key));
+  if (!found) return found.because(fmt::format("asking the launcher's PMI store for rank {}'s {}", owner, key));
   return (*found)["value"];
 }
 
@@ -134,10 +138,11 @@ Result<Pmi1Store::Fields> Pmi1Store::answer(std::string_view expected) {
       fields.emplace(word.substr(0, equals), word.substr(equals + 1));
   }
   if (fields["cmd"] != expected)
-    return Error(Code::protocol, fmt::format("Hydra's proxy answered \"{}\" where {} was expected", shown(*line), expected));
+    return Error(Code::protocol,
+                 fmt::format("the launcher's PMI server answered \"{}\" where {} was expected", shown(*line), expected));
   const auto rc = fields.find("rc");
   if (rc != fields.end() && rc->second != "0")
-    return Error(Code::environment, fmt::format("Hydra's proxy refused: {}", shown(*line)));
+    return Error(Code::environment, fmt::format("the launcher's PMI server refused: {}", shown(*line)));
   return fields;
 }
 
@@ -148,7 +153,7 @@ Status Pmi1Store::send_line(std::string line) {
     // A socket, so that a proxy that went away is an error and no signal.
     const ssize_t n = ::send(fd_.get(), rest.data(), rest.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
     if (n > 0) rest.remove_prefix(static_cast<std::size_t>(n));
-    if (n < 0 && errno != EINTR && errno != EAGAIN) return system_error(errno, "writing to Hydra's proxy");
+    if (n < 0 && errno != EINTR && errno != EAGAIN) return system_error(errno, "writing to the launcher's PMI server");
   }
   return {};
 }
@@ -161,13 +166,13 @@ Result<std::string> Pmi1Store::read_line() {
       return line;
     }
     if (read_.size() > kMaxLine)
-      return Error(Code::protocol, fmt::format("Hydra's proxy sent a line of more than {} bytes", kMaxLine));
+      return Error(Code::protocol, fmt::format("the launcher's PMI server sent a line of more than {} bytes", kMaxLine));
     if (auto s = wait_for(POLLIN, "an answer"); !s) return std::move(s.error());
     std::array<char, 2048> piece{};
     const ssize_t n = recv(fd_.get(), piece.data(), piece.size(), MSG_DONTWAIT);
     if (n > 0) read_.append(piece.data(), static_cast<std::size_t>(n));
-    if (n == 0) return Error(Code::peer_lost, "Hydra's proxy closed the connection");
-    if (n < 0 && errno != EINTR && errno != EAGAIN) return system_error(errno, "reading from Hydra's proxy");
+    if (n == 0) return Error(Code::peer_lost, "the launcher's PMI server closed the connection");
+    if (n < 0 && errno != EINTR && errno != EAGAIN) return system_error(errno, "reading from the launcher's PMI server");
   }
 }
 
@@ -178,7 +183,8 @@ Status Pmi1Store::wait_for(short events, std::string_view what) {
     if (ready > 0) return {};
     if (ready < 0 && errno != EINTR) return system_error(errno, "poll()");
     if (Clock::now() >= deadline_)
-      return Error(Code::timeout, fmt::format("Hydra's proxy did not answer in time ({}): did every rank start?", what));
+      return Error(Code::timeout,
+                   fmt::format("the launcher's PMI server did not answer in time ({}): did every rank start?", what));
   }
 }
 

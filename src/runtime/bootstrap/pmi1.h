@@ -1,6 +1,6 @@
-// A client of PMI-1, the line protocol between MPICH's (and Intel's) Hydra and the processes it starts: "cmd=put kvsname=K key=A
-// value=B\n", answered by "cmd=put_result rc=0 msg=success\n". Source: "PMI: A Scalable Parallel Process-Management Interface for
-// Extreme-Scale Systems" (Balaji et al., EuroMPI 2010), and what Hydra 4.0 was seen to say.
+// A client of PMI-1, the line protocol between MPICH's (and Intel's) Hydra or Slurm (--mpi=pmi2) and the processes they start:
+// "cmd=put kvsname=K key=A value=B\n", answered by "cmd=put_result rc=0 msg=success\n". Source: "PMI: A Scalable Parallel
+// Process-Management Interface for Extreme-Scale Systems" (Balaji et al., EuroMPI 2010), and what Hydra 4.0 was seen to say.
 #pragma once
 
 #include <map>

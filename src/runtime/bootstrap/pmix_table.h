@@ -19,7 +19,8 @@ struct PmixTable {
   const char* (*error_string)(pmix_status_t status) = nullptr;
 };
 
-// From libpmix.so.2. It stays loaded: it has threads and exit handlers of its own.
+// From libpmix.so.2: the one this process has, else the launcher's, else the system's. It stays loaded: it has threads and exit
+// handlers of its own.
 [[nodiscard]] Result<PmixTable> load_pmix();
 
 }  // namespace tutti

@@ -55,6 +55,9 @@ const Variables kTorchrun{{"RANK", "3"},        {"WORLD_SIZE", "8"},     {"LOCAL
 const Variables kOpenMpi{{"OMPI_COMM_WORLD_RANK", "1"},       {"OMPI_COMM_WORLD_SIZE", "4"}, {"OMPI_COMM_WORLD_LOCAL_RANK", "1"},
                          {"OMPI_COMM_WORLD_LOCAL_SIZE", "4"}, {"PMIX_NAMESPACE", "17"},      {"PMIX_RANK", "1"}};
 const Variables kHydra{{"PMI_RANK", "0"}, {"PMI_SIZE", "2"}, {"PMI_FD", "6"}, {"MPI_LOCALRANKID", "0"}, {"MPI_LOCALNRANKS", "2"}};
+const Variables kSlurmPmi2{{"PMI_RANK", "1"},      {"PMI_SIZE", "2"},      {"PMI_FD", "12"},
+                           {"PMI_JOBID", "77.0"},  {"SLURM_PROCID", "1"},  {"SLURM_NTASKS", "2"},
+                           {"SLURM_LOCALID", "1"}, {"SLURM_JOB_ID", "77"}, {"SLURM_STEP_ID", "0"}};
 const Variables kSlurm{{"SLURM_PROCID", "2"},  {"SLURM_NTASKS", "4"},  {"SLURM_LOCALID", "0"},
                        {"SLURM_JOB_ID", "77"}, {"SLURM_STEP_ID", "0"}, {"SLURM_STEP_NODELIST", "n[03-04],m1"}};
 
@@ -92,6 +95,8 @@ INSTANTIATE_TEST_SUITE_P(
         Good{"Hydra", kHydra, LauncherKind::hydra, Meeting::pmi, 0, 2, ""},
         Good{"HydraByPort", {{"PMI_PORT", "h:4000"}, {"PMI_ID", "1"}}, LauncherKind::hydra, Meeting::pmi, kNoRank, 0, ""},
         Good{"HydraAlone", with(kHydra, {{"PMI_SIZE", "1"}}), LauncherKind::hydra, Meeting::alone, 0, 1, ""},
+        Good{"HydraInsideSlurm", with(kSlurm, kHydra), LauncherKind::hydra, Meeting::pmi, 0, 2, ""},
+        Good{"SlurmWithPmi2", kSlurmPmi2, LauncherKind::slurm, Meeting::pmi, 1, 2, ""},
         Good{"SlurmWithPmix", with(kSlurm, {{"PMIX_NAMESPACE", "s"}}), LauncherKind::slurm, Meeting::pmix, 2, 4, ""},
         Good{"SlurmStepSize", with(kSlurm, {{"PMIX_NAMESPACE", "s"}, {"SLURM_STEP_NUM_TASKS", "3"}}), LauncherKind::slurm,
              Meeting::pmix, 2, 3, ""},
@@ -110,6 +115,16 @@ TEST(Launcher, SlurmMeetsAtTheFirstHostOfTheStep) {
   EXPECT_NE(detect(with(kSlurm, {{"SLURM_STEP_ID", "1"}})).value_or_throw().rendezvous.port, first.rendezvous.port);
   const auto launch_node = with(without(kSlurm, "SLURM_STEP_NODELIST"), {{"SLURM_LAUNCH_NODE_IPADDR", "10.0.0.9"}});
   EXPECT_EQ(detect(launch_node).value_or_throw().rendezvous.host, "10.0.0.9");
+}
+
+TEST(Launcher, SlurmOnOneHostNeedsNoName) {
+  const Variables one_host = with(kSlurm, {{"SLURM_STEP_NUM_NODES", "1"}, {"SLURM_STEP_NODELIST", "no-such-host"}});
+  const auto launch = detect(one_host).value_or_throw();
+  EXPECT_EQ(launch.rendezvous.host, "127.0.0.1");
+  EXPECT_EQ(launch.local_size, launch.size);
+  EXPECT_EQ(launch.rendezvous.port, detect(kSlurm).value_or_throw().rendezvous.port);
+  EXPECT_EQ(detect(with(kSlurmPmi2, {{"SLURM_STEP_NUM_NODES", "1"}})).value_or_throw().local_size, 2);
+  EXPECT_EQ(detect(with(kSlurmPmi2, {{"SLURM_STEP_NUM_NODES", "2"}})).value_or_throw().local_size, std::nullopt);
 }
 
 TEST(Launcher, LocalPlaceIsKept) {
@@ -162,6 +177,8 @@ INSTANTIATE_TEST_SUITE_P(
         Bad{"OpenMpiNoPmix", without(kOpenMpi, "PMIX_NAMESPACE"), {"PMIX_NAMESPACE is not set", "TUTTI_RENDEZVOUS"}},
         Bad{"HydraNoWay", without(kHydra, "PMI_FD"), {"PMI_FD", "PMI_PORT"}},
         Bad{"HydraNoSize", without(kHydra, "PMI_SIZE"), {"PMI_SIZE is not set"}},
+        Bad{"HydraOnlyRank", {{"PMI_RANK", "0"}}, {"PMI_SIZE is not set", "but PMI_RANK is"}},
+        Bad{"HydraOnlyFd", {{"PMI_FD", "6"}}, {"PMI_SIZE is not set", "but PMI_FD is"}},
         Bad{"HydraBadFd", with(kHydra, {{"PMI_FD", "six"}}), {"PMI_FD=\"six\""}},
         Bad{"HydraBadPort", {{"PMI_PORT", "4000"}, {"PMI_ID", "1"}}, {"PMI_PORT=4000"}},
         Bad{"HydraNoId", {{"PMI_PORT", "h:4000"}}, {"PMI_ID is not set"}},
