@@ -34,14 +34,7 @@ one_error() {
 # refuses TEXT COMMAND...: bad usage, told in one line that holds TEXT.
 refuses() { local text=$1; shift; expect 2 "$@"; said "$text"; one_error; }
 
-# A TCP port where nobody listens, below those the system hands out by itself.
-free_port() {
-  local port
-  while :; do
-    port=$((20000 + RANDOM % 12000))
-    (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null || { echo "$port"; return; }
-  done
-}
+. "$(dirname "${BASH_SOURCE[0]}")/free_port.sh"
 
 # start_ranks P COMMAND...: P processes of one job, output in $work/out.R and $work/err.R. A function `rank_setup R`, where one is
 # defined, may set variables for rank R.

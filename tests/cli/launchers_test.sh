@@ -30,8 +30,11 @@ case $launcher in
   *) fail "no launcher $launcher"; finish ;;
 esac
 command -v "$program" >/dev/null || skip "$program is not installed (./dev deps installs it)"
-[[ $launcher != slurm_* ]] || start_slurm 3
-[[ $launcher != slurm_* ]] || srun --mpi=list 2>&1 | grep -qw "${launcher#slurm_}" || skip "this Slurm has no plugin ${launcher#slurm_}"
+if [[ $launcher == slurm_* ]]; then
+  trap 'stop_slurm; cleanup' EXIT
+  start_slurm 3
+  srun --mpi=list 2>&1 | grep -qw "${launcher#slurm_}" || skip "this Slurm has no plugin ${launcher#slurm_}"
+fi
 short=(--check --max-bytes 4K --factor 64 --iterations 2 --warmup 1)
 
 # Launchers that take a program for broken say so with status 0, too.
@@ -54,5 +57,5 @@ start 2 "$tutti" perf all_reduce --type f31 >"$work/out" 2>"$work/err" </dev/nul
 told=$(cat "$work/out" "$work/err" | grep -c 'tutti: --type "f31"')
 # A launcher may end the other rank before it could say the same.
 ((told == 1 || told == 2)) || { fail "$told errors of 2 ranks"; cat "$work/out" "$work/err"; }
-[[ $launcher != slurm_* ]] || stop_slurm
+[[ $launcher != slurm_* ]] || stop_slurm || fail "Slurm does not stop"
 finish

