@@ -71,7 +71,7 @@ class Rank {
   void fused(std::size_t n, bool streaming) {
     exchange();  // the inputs are written
     const std::size_t half = n / 2, begin = me_ == 0 ? 0 : half, count = me_ == 0 ? half : n - half;
-    const tutti::kernels::Options options{.stream_from_bytes = streaming ? 0 : tutti::kernels::kNeverStream};
+    const tutti::kernels::Options options{.past_caches = streaming};
     constexpr std::size_t kTile = 8192;
     for (std::size_t at = 0; at < count; at += kTile) {
       const std::size_t m = std::min(kTile, count - at);

@@ -1,12 +1,23 @@
-// Reduction kernels against a memcpy of the same bytes: what a reduction of n bytes costs beside moving n bytes.
+// Reduction kernels beside a memcpy of as many bytes, in one run and in random turn: what a reduction of n bytes costs beside
+// moving n bytes. Prints the medians as two tables, in GB/s (n bytes over CPU time) and as shares of memcpy.
 //
-// "bytes_per_second" counts n for every row, so that rows of equal size compare directly.
+// What can be reached depends on how many cache lines move per line of the result:
+//
+//   memcpy         2: the source in, the target in (a store needs its line first); past the caches the target only goes out
+//   in place       2: the left one, which is the result, and the right one
+//   third buffer   3: left, right, and the target in; past the caches the target only goes out
+//
+// So a third buffer is held against "memcpy_3_lines", too: a memcpy of 3/2 n bytes, counted as n.
 #include <benchmark/benchmark.h>
+#include <fmt/format.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
+#include <map>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -18,9 +29,6 @@ namespace kernels = tutti::kernels;
 using tutti::DataType;
 using tutti::ReduceKind;
 using tutti::ReduceOp;
-
-constexpr std::int64_t kSmallest = 4 << 10;
-constexpr std::int64_t kLargest = 64 << 20;
 
 // Page-aligned, every page touched.
 class Buffer {
@@ -42,44 +50,47 @@ class Buffer {
 std::vector<Buffer> buffers(std::size_t count, std::size_t bytes) {
   std::vector<Buffer> made;
   made.reserve(count);
-  for (std::size_t i = 0; i < count; ++i) made.emplace_back(bytes);
+  for (std::size_t i = 0; i < count; ++i) made.emplace_back(std::max<std::size_t>(bytes, 4096));
   return made;
 }
 
-void count_bytes(benchmark::State& state) { state.SetBytesProcessed(state.iterations() * state.range(0)); }
-
-void copy_by_memcpy(benchmark::State& state) {
-  const auto bytes = static_cast<std::size_t>(state.range(0));
-  auto memory = buffers(2, bytes);
+template <class Run>
+void time(benchmark::State& state, Run&& run) {
   for (auto _ : state) {
-    std::memcpy(memory[1].data(), memory[0].data(), bytes);
+    run();
     benchmark::ClobberMemory();
   }
-  count_bytes(state);
+  state.SetBytesProcessed(state.iterations() * state.range(0));
 }
 
-void copy_streaming(benchmark::State& state) {
+void copy_by_memcpy(benchmark::State& state, std::size_t lines) {
+  const auto bytes = static_cast<std::size_t>(state.range(0)) / 2 * lines;
+  auto memory = buffers(2, bytes);
+  time(state, [&] { std::memcpy(memory[1].data(), memory[0].data(), bytes); });
+}
+
+void copy_past_caches(benchmark::State& state) {
   const auto bytes = static_cast<std::size_t>(state.range(0));
   auto memory = buffers(2, bytes);
-  for (auto _ : state) {
-    kernels::copy(memory[1].data(), memory[0].data(), bytes, 0);
-    benchmark::ClobberMemory();
-  }
-  count_bytes(state);
+  time(state, [&] { kernels::copy(memory[1].data(), memory[0].data(), bytes, true); });
 }
 
-// out = left (+) right; in place where `in_place`, as a step of a ring does it.
-void reduce2(benchmark::State& state, ReduceKind kind, DataType type, bool in_place, std::size_t stream_from) {
+// As the runtime decides it for a rank that has the last cache for itself.
+bool beyond_caches(std::size_t bytes) {
+  std::size_t last = 0;
+  for (const auto& cache : benchmark::CPUInfo::Get().caches) last = std::max(last, static_cast<std::size_t>(cache.size));
+  return last > 0 && bytes > last;
+}
+
+enum class Target { in_place, third_buffer, third_buffer_in_caches };
+
+// out = left (+) right; in place as a step of a ring does it.
+void reduce2(benchmark::State& state, ReduceKind kind, DataType type, Target target) {
   const auto bytes = static_cast<std::size_t>(state.range(0));
   auto memory = buffers(3, bytes);
-  std::byte* out = memory[in_place ? 0 : 2].data();
-  const ReduceOp op{.kind = kind};
-  for (auto _ : state) {
-    kernels::reduce2(op, type, memory[0].data(), memory[1].data(), out, bytes / size_of(type),
-                     {.stream_from_bytes = stream_from});
-    benchmark::ClobberMemory();
-  }
-  count_bytes(state);
+  std::byte *left = memory[0].data(), *right = memory[1].data(), *out = target == Target::in_place ? left : memory[2].data();
+  const kernels::Options options{.past_caches = target == Target::third_buffer && beyond_caches(3 * bytes)};
+  time(state, [&] { kernels::reduce2({.kind = kind}, type, left, right, out, bytes / size_of(type), options); });
 }
 
 void fold(benchmark::State& state, DataType type, std::size_t inputs) {
@@ -87,33 +98,85 @@ void fold(benchmark::State& state, DataType type, std::size_t inputs) {
   auto memory = buffers(inputs + 1, bytes);
   std::vector<const void*> in;
   for (std::size_t i = 0; i < inputs; ++i) in.push_back(memory[i].data());
-  for (auto _ : state) {
-    kernels::fold({}, type, in, memory[inputs].data(), bytes / size_of(type));
-    benchmark::ClobberMemory();
-  }
-  count_bytes(state);
+  const kernels::Options options{.past_caches = beyond_caches((inputs + 1) * bytes)};
+  time(state, [&] { kernels::fold({}, type, in, memory[inputs].data(), bytes / size_of(type), options); });
 }
 
-void sizes(benchmark::internal::Benchmark* benchmark) { benchmark->RangeMultiplier(2)->Range(kSmallest, kLargest); }
-void tiny(benchmark::internal::Benchmark* benchmark) { benchmark->Arg(8)->Arg(64)->Arg(1024); }
-void large(benchmark::internal::Benchmark* benchmark) { benchmark->RangeMultiplier(4)->Range(1 << 20, kLargest); }
+template <class... Arguments>
+void add(const std::string& name, void (*run)(benchmark::State&, Arguments...), Arguments... arguments) {
+  auto* row = benchmark::RegisterBenchmark(name.c_str(), [=](benchmark::State& state) { run(state, arguments...); });
+  for (const std::int64_t bytes :
+       {8, 64, 1 << 10, 4 << 10, 16 << 10, 32 << 10, 64 << 10, 256 << 10, 1 << 20, 4 << 20, 16 << 20, 64 << 20})
+    row->Arg(bytes);
+}
 
-BENCHMARK(copy_by_memcpy)->Apply(sizes)->Apply(tiny);
-BENCHMARK_CAPTURE(reduce2, sum_f32_in_place, ReduceKind::sum, DataType::f32, true, kernels::kNeverStream)
-    ->Apply(sizes)
-    ->Apply(tiny);
-BENCHMARK_CAPTURE(reduce2, sum_f32, ReduceKind::sum, DataType::f32, false, kernels::kNeverStream)->Apply(sizes);
-BENCHMARK_CAPTURE(reduce2, sum_bf16_in_place, ReduceKind::sum, DataType::bf16, true, kernels::kNeverStream)->Apply(sizes);
-BENCHMARK_CAPTURE(reduce2, sum_bf16, ReduceKind::sum, DataType::bf16, false, kernels::kNeverStream)->Apply(sizes);
-BENCHMARK_CAPTURE(reduce2, sum_f16, ReduceKind::sum, DataType::f16, false, kernels::kNeverStream)->Apply(sizes);
-BENCHMARK_CAPTURE(reduce2, max_f32, ReduceKind::max, DataType::f32, false, kernels::kNeverStream)->Apply(sizes);
-BENCHMARK_CAPTURE(reduce2, sum_f8e4m3, ReduceKind::sum, DataType::f8e4m3, false, kernels::kNeverStream)->Apply(sizes);
-BENCHMARK_CAPTURE(reduce2, sum_f32_streaming, ReduceKind::sum, DataType::f32, false, std::size_t{0})->Apply(large);
-BENCHMARK(copy_streaming)->Apply(large);
-BENCHMARK_CAPTURE(fold, sum_f32_of_4, DataType::f32, 4)->Apply(sizes);
-BENCHMARK_CAPTURE(fold, sum_bf16_of_4, DataType::bf16, 4)->Apply(sizes);
-BENCHMARK_CAPTURE(fold, sum_f32_of_16, DataType::f32, 16)->Apply(sizes);
+void add_all() {
+  add("memcpy", copy_by_memcpy, std::size_t{2});
+  add("memcpy_3_lines", copy_by_memcpy, std::size_t{3});
+  add("copy_past_caches", copy_past_caches);
+  for (const DataType type : {DataType::f32, DataType::f64, DataType::bf16, DataType::f16}) {
+    const std::string sum = "sum_" + std::string(name(type));
+    add(sum + "_in_place", reduce2, ReduceKind::sum, type, Target::in_place);
+    add(sum, reduce2, ReduceKind::sum, type, Target::third_buffer);
+  }
+  add("sum_f32_in_caches", reduce2, ReduceKind::sum, DataType::f32, Target::third_buffer_in_caches);
+  add("max_f32", reduce2, ReduceKind::max, DataType::f32, Target::third_buffer);
+  add("sum_f8e4m3", reduce2, ReduceKind::sum, DataType::f8e4m3, Target::third_buffer);
+  add("sum_f32_of_4", fold, DataType::f32, std::size_t{4});
+  add("sum_bf16_of_4", fold, DataType::bf16, std::size_t{4});
+  add("sum_f32_of_16", fold, DataType::f32, std::size_t{16});
+}
+
+std::string short_size(std::int64_t bytes) {
+  if (bytes >= 1 << 20) return fmt::format("{}M", bytes >> 20);
+  return bytes >= 1 << 10 ? fmt::format("{}K", bytes >> 10) : fmt::format("{}", bytes);
+}
+
+// Collects the medians and prints them when all is done.
+class Tables final : public benchmark::BenchmarkReporter {
+ public:
+  bool ReportContext(const Context&) override { return true; }
+  void ReportRuns(const std::vector<Run>& runs) override {
+    for (const Run& run : runs) {
+      if (run.aggregate_name != "median") continue;
+      const std::string& name = run.run_name.function_name;
+      if (!std::ranges::count(names_, name)) names_.push_back(name);
+      gbps_[name][std::stoll(run.run_name.args)] = run.counters.at("bytes_per_second") / 1e9;
+    }
+  }
+  void Finalize() override {
+    print("GB/s", [](double rate, double) { return fmt::format("{:>7.2f}", rate); });
+    print("of memcpy", [](double rate, double memcpy) { return memcpy > 0 ? fmt::format("{:>7.2f}", rate / memcpy) : ""; });
+  }
+
+ private:
+  template <class Cell>
+  void print(const char* title, Cell cell) {
+    if (names_.empty()) return;
+    fmt::print("{:<20}", title);
+    for (const auto& [bytes, rate] : gbps_[names_.front()]) fmt::print("{:>7}", short_size(bytes));
+    for (const std::string& name : names_) {
+      fmt::print("\n{:<20}", name);
+      for (const auto& [bytes, rate] : gbps_[name]) fmt::print("{}", cell(rate, gbps_["memcpy"][bytes]));
+    }
+    fmt::print("\n\n");
+  }
+
+  std::vector<std::string> names_;  // in order of appearance
+  std::map<std::string, std::map<std::int64_t, double>> gbps_;
+};
 
 }  // namespace
 
-BENCHMARK_MAIN();
+int main(int argc, char** argv) {
+  std::vector<char*> arguments(argv, argv + argc);
+  std::string defaults[] = {"--benchmark_repetitions=9", "--benchmark_enable_random_interleaving=true",
+                            "--benchmark_min_time=0.01"};
+  for (std::string& flag : defaults) arguments.insert(arguments.begin() + 1, flag.data());
+  auto count = static_cast<int>(arguments.size());
+  benchmark::Initialize(&count, arguments.data());
+  if (benchmark::ReportUnrecognizedArguments(count, arguments.data())) return 1;
+  add_all();
+  Tables tables;
+  benchmark::RunSpecifiedBenchmarks(&tables);
+}

@@ -85,7 +85,7 @@ TEST_P(Placement, StreamedResultsAreTheSame) {
       for (const std::size_t offset : {0, 1, 8, 63}) {
         const std::vector<Buffer> in = make_inputs(type, 3, count);
         Buffer out(offset + count * size_of(type) + 1, kCanary);
-        kernels::fold({.kind = ReduceKind::avg}, type, addresses(in), out.data() + offset, count, {.stream_from_bytes = 1});
+        kernels::fold({.kind = ReduceKind::avg}, type, addresses(in), out.data() + offset, count, {.past_caches = true});
         const Buffer expected = reference_fold(ReduceKind::sum, type, in);
         if (!supports(ReduceKind::avg, type)) continue;
         ASSERT_EQ(first_difference(type, out.data() + offset, expected.data(), count), -1) << name(type) << " x " << count;
@@ -100,9 +100,9 @@ TEST_P(Placement, StreamingInPlaceAndWithDivision) {
   const Buffer expected = reference_fold(ReduceKind::avg, DataType::i16, in, 2);
   Buffer out(18000);
   const ReduceOp average{.kind = ReduceKind::avg};
-  kernels::fold(average, DataType::i16, addresses(in), out.data(), 9000, {.stream_from_bytes = 0, .average_over = 2});
+  kernels::fold(average, DataType::i16, addresses(in), out.data(), 9000, {.past_caches = true, .average_over = 2});
   EXPECT_EQ(out, expected);
-  kernels::fold(average, DataType::i16, addresses(in), in[1].data(), 9000, {.stream_from_bytes = 0, .average_over = 2});
+  kernels::fold(average, DataType::i16, addresses(in), in[1].data(), 9000, {.past_caches = true, .average_over = 2});
   EXPECT_EQ(in[1], expected);
 }
 
@@ -119,10 +119,10 @@ TEST_P(Placement, Copies) {
   for (const std::size_t bytes : {0, 1, 63, 64, 65, 200, 100000}) {
     for (const std::size_t from : {0, 1, 17}) {
       for (const std::size_t to : {0, 1, 32, 63}) {
-        for (const std::size_t threshold : {std::size_t{0}, kernels::kNeverStream}) {
+        for (const bool past_caches : {false, true}) {
           Buffer source = make_input(DataType::u8, from + bytes + 1, 3);
           Buffer target(to + bytes + 5, kCanary);
-          kernels::copy(target.data() + to, source.data() + from, bytes, threshold);
+          kernels::copy(target.data() + to, source.data() + from, bytes, past_caches);
           ASSERT_TRUE(std::equal(target.begin() + static_cast<std::ptrdiff_t>(to), target.end() - 5,
                                  source.begin() + static_cast<std::ptrdiff_t>(from)));
           ASSERT_EQ(std::count(target.end() - 5, target.end(), kCanary), 5);

@@ -1,4 +1,4 @@
-// The one reduction loop, for any lanes and operator, and the tables built from it. Included once per instruction set.
+// The one reduction loop, for any lanes and operator. Included once per instruction set.
 //
 // Lanes say how a type is loaded into registers and stored: kElements per step, kUnroll steps at a time, load, store, and how the
 // operator's three functions reach the vectors inside a Value. Accumulators stay in registers over all inputs, so however many
@@ -99,110 +99,127 @@ struct Paired {
   }
 };
 
-// Reduces kSteps steps of Lanes from element `at` on.
-template <class Lanes, class Op, std::size_t kSteps>
-HWY_INLINE void fold_steps(const Job& job, std::size_t at) {
-  using Element = typename Lanes::Element;
-  typename Lanes::Value acc[kSteps];
-  const Element* first = static_cast<const Element*>(job.inputs[0]) + job.first + at;
-  for (std::size_t k = 0; k < kSteps; ++k) acc[k] = Lanes::template enter<Op>(Lanes::load(first + k * Lanes::kElements), job);
-  for (std::size_t s = 1; s < job.streams; ++s) {
-    const Element* next = static_cast<const Element*>(job.inputs[s]) + job.first + at;
-    for (std::size_t k = 0; k < kSteps; ++k)
-      acc[k] = Lanes::template combine<Op>(acc[k], Lanes::template enter<Op>(Lanes::load(next + k * Lanes::kElements), job));
+// Complex numbers, real and imaginary parts in a vector each.
+template <class T>
+struct Complex : Paired<T> {
+  using typename Paired<T>::D;
+  using typename Paired<T>::Value;
+  struct Element {
+    T re, im;
+  };
+  static constexpr std::size_t kElements = hn::MaxLanes(D());
+
+  static HWY_INLINE Value load(const Element* from) {
+    Value v;
+    if constexpr (kPortable) {
+      HWY_ALIGN T lanes[2 * kElements];
+      std::memcpy(lanes, from, sizeof(lanes));
+      hn::LoadInterleaved2(D(), lanes, v.first, v.second);
+    } else {
+      hn::LoadInterleaved2(D(), reinterpret_cast<const T*>(from), v.first, v.second);
+    }
+    return v;
   }
-  Element* out = static_cast<Element*>(job.out) + at;
-  for (std::size_t k = 0; k < kSteps; ++k) Lanes::store(Lanes::template leave<Op>(acc[k], job), out + k * Lanes::kElements);
+  static HWY_INLINE void store(Value v, Element* to) {
+    if constexpr (kPortable) {
+      HWY_ALIGN T lanes[2 * kElements];
+      hn::StoreInterleaved2(v.first, v.second, D(), lanes);
+      std::memcpy(to, lanes, sizeof(lanes));
+    } else {
+      hn::StoreInterleaved2(v.first, v.second, D(), reinterpret_cast<T*>(to));
+    }
+  }
+  template <class Op>
+  static HWY_INLINE Value combine(Value a, Value b) {
+    return {hn::Sub(hn::Mul(a.first, b.first), hn::Mul(a.second, b.second)),
+            hn::Add(hn::Mul(a.first, b.second), hn::Mul(a.second, b.first))};
+  }
+};
+
+// A job's inputs. A value of its own, so that its members stay in registers whatever the loop stores.
+template <class Element>
+struct Inputs {
+  const void* const* begin;
+  std::size_t count;
+  std::size_t first;
+  [[nodiscard]] HWY_INLINE const Element* of(std::size_t s, std::size_t at) const {
+    return static_cast<const Element*>(begin[s]) + first + at;
+  }
+};
+
+// Reduces kSteps steps of Lanes from element `at` on.
+template <class Lanes, class Op, std::size_t kSteps, class Element = typename Lanes::Element>
+HWY_INLINE void fold_steps(Inputs<Element> inputs, Element* out, std::size_t at, const Job& job) {
+  constexpr std::size_t kStep = Lanes::kElements;
+  typename Lanes::Value acc[kSteps];
+  const Element* first = inputs.of(0, at);
+  for (std::size_t k = 0; k < kSteps; ++k) acc[k] = Lanes::template enter<Op>(Lanes::load(first + k * kStep), job);
+  for (std::size_t s = 1; s < inputs.count; ++s) {
+    const Element* next = inputs.of(s, at);
+    for (std::size_t k = 0; k < kSteps; ++k)
+      acc[k] = Lanes::template combine<Op>(acc[k], Lanes::template enter<Op>(Lanes::load(next + k * kStep), job));
+  }
+  for (std::size_t k = 0; k < kSteps; ++k) Lanes::store(Lanes::template leave<Op>(acc[k], job), out + at + k * kStep);
 }
 
-// The last elements, fewer than a step: through padded copies, so that nothing beyond the buffers is touched.
+// The part of a step that is there, to and from a padded copy: nothing beyond the buffers is touched. Machines with masked bytes
+// need no library call, and the vector that is stored whole is soon loaded whole.
+template <std::size_t kStepBytes>
+inline constexpr bool kMasks = kStepBytes <= 64 && HWY_TARGET <= HWY_AVX3;
+
+template <class Element, std::size_t kElements, std::size_t kBytes = kElements * sizeof(Element)>
+HWY_INLINE void load_part(const Element* from, std::size_t bytes, Element (&padded)[kElements]) {
+  if constexpr (kMasks<kBytes>) {
+    const hn::CappedTag<std::uint8_t, kBytes> d;
+    const auto part = hn::MaskedLoad(hn::FirstN(d, bytes), d, reinterpret_cast<const std::uint8_t*>(from));
+    hn::Store(part, d, reinterpret_cast<std::uint8_t*>(padded));
+  } else {
+    std::memcpy(padded, from, bytes);
+  }
+}
+
+template <class Element, std::size_t kElements, std::size_t kBytes = kElements * sizeof(Element)>
+HWY_INLINE void store_part(const Element (&padded)[kElements], std::size_t bytes, Element* to) {
+  if constexpr (kMasks<kBytes>) {
+    const hn::CappedTag<std::uint8_t, kBytes> d;
+    const auto part = hn::Load(d, reinterpret_cast<const std::uint8_t*>(padded));
+    hn::BlendedStore(part, hn::FirstN(d, bytes), d, reinterpret_cast<std::uint8_t*>(to));
+  } else {
+    std::memcpy(to, padded, bytes);
+  }
+}
+
+// The last elements, fewer than a step.
 template <class Lanes, class Op>
 HWY_NOINLINE void fold_tail(const Job& job, std::size_t at) {
   using Element = typename Lanes::Element;
+  const Inputs<Element> inputs{job.inputs, job.streams, job.first};
   const std::size_t bytes = (job.count - at) * sizeof(Element);
   HWY_ALIGN Element padded[Lanes::kElements] = {};
   const auto load = [&](std::size_t s) {
-    std::memcpy(padded, static_cast<const Element*>(job.inputs[s]) + job.first + at, bytes);
+    load_part(inputs.of(s, at), bytes, padded);
     return Lanes::template enter<Op>(Lanes::load(padded), job);
   };
   typename Lanes::Value acc = load(0);
-  for (std::size_t s = 1; s < job.streams; ++s) acc = Lanes::template combine<Op>(acc, load(s));
+  for (std::size_t s = 1; s < inputs.count; ++s) acc = Lanes::template combine<Op>(acc, load(s));
   Lanes::store(Lanes::template leave<Op>(acc, job), padded);
-  std::memcpy(static_cast<Element*>(job.out) + at, padded, bytes);
+  store_part(padded, bytes, static_cast<Element*>(job.out) + at);
 }
 
 template <class Lanes, class Op>
 void fold(const Job& job) {
+  using Element = typename Lanes::Element;
   constexpr std::size_t kStep = Lanes::kElements;
   constexpr std::size_t kUnroll = kPortable ? 1 : Lanes::kUnroll;
+  const Inputs<Element> inputs{job.inputs, job.streams, job.first};
+  Element* const out = static_cast<Element*>(job.out);
   const std::size_t count = job.count;
   std::size_t at = 0;
   if constexpr (kUnroll > 1) {
-    for (; at + kUnroll * kStep <= count; at += kUnroll * kStep) fold_steps<Lanes, Op, kUnroll>(job, at);
+    for (; at + kUnroll * kStep <= count; at += kUnroll * kStep) fold_steps<Lanes, Op, kUnroll>(inputs, out, at, job);
   }
-  for (; at + kStep <= count; at += kStep) fold_steps<Lanes, Op, 1>(job, at);
+  for (; at + kStep <= count; at += kStep) fold_steps<Lanes, Op, 1>(inputs, out, at, job);
   if (at < count) fold_tail<Lanes, Op>(job, at);
-}
-
-// The operators every real type has.
-template <class Lanes>
-Kernel find_common(Operation operation) {
-  switch (operation) {
-    case Operation::sum:
-      return &fold<Lanes, Sum>;
-    case Operation::prod:
-      return &fold<Lanes, Prod>;
-    case Operation::min:
-      return &fold<Lanes, Min>;
-    case Operation::max:
-      return &fold<Lanes, Max>;
-    case Operation::land:
-      return &fold<Lanes, Logical<And>>;
-    case Operation::lor:
-      return &fold<Lanes, Logical<Or>>;
-    case Operation::lxor:
-      return &fold<Lanes, Logical<Xor>>;
-    case Operation::scale:
-      return &fold<Lanes, Scale>;
-    case Operation::band:
-    case Operation::bor:
-    case Operation::bxor:
-    case Operation::mean:
-      return nullptr;
-  }
-  return nullptr;
-}
-
-template <class Lanes>
-Kernel find_real(Operation operation) {
-  return operation == Operation::mean ? &fold<Lanes, Mean> : find_common<Lanes>(operation);
-}
-
-template <class T>
-Kernel find_unsigned(Operation operation) {
-  switch (operation) {
-    case Operation::band:
-      return &fold<Direct<T>, And>;
-    case Operation::bor:
-      return &fold<Direct<T>, Or>;
-    case Operation::bxor:
-      return &fold<Direct<T>, Xor>;
-    default:
-      return find_common<Direct<T>>(operation);
-  }
-}
-
-// Two's complement: only the order differs from the unsigned type.
-template <class T>
-Kernel find_signed(Operation operation) {
-  switch (operation) {
-    case Operation::min:
-      return &fold<Direct<T>, Min>;
-    case Operation::max:
-      return &fold<Direct<T>, Max>;
-    default:
-      return find_unsigned<hwy::MakeUnsigned<T>>(operation);
-  }
 }
 
 }  // namespace HWY_NAMESPACE

@@ -38,14 +38,11 @@ using Kernel = void (*)(const Job&);
 
 // The kernel for the machine at hand, or null where the operation is none of this type.
 // Signed integers share the unsigned kernels but for min and max; c64 and c128 have only a product of their own.
-[[nodiscard]] Kernel find_narrow_integer(Operation operation, DataType type);
-[[nodiscard]] Kernel find_wide_integer(Operation operation, DataType type);
-[[nodiscard]] Kernel find_float(Operation operation, DataType type);
-[[nodiscard]] Kernel find_small_float(Operation operation, DataType type);
+[[nodiscard]] Kernel find(Operation operation, DataType type);
 
-// Copies past the caches; others see the bytes for certain only after the fence.
+// Store past the caches; when they return, others may be told that the bytes are there.
 void stream_copy(void* to, const void* from, std::size_t bytes);
-void stream_fence();
+void stream_fold(Kernel kernel, std::size_t element_bytes, const Job& job);
 
 // The bit of the target that the kernels run on now, in Highway's numbering.
 [[nodiscard]] std::int64_t instruction_set_bit();

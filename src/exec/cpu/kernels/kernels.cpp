@@ -86,34 +86,6 @@ Route route(Operation operation, DataType type) {
   return {operation, type};
 }
 
-Kernel find(Operation operation, DataType type) {
-  switch (type) {
-    case DataType::i8:
-    case DataType::u8:
-    case DataType::i16:
-    case DataType::u16:
-      return find_narrow_integer(operation, type);
-    case DataType::i32:
-    case DataType::u32:
-    case DataType::i64:
-    case DataType::u64:
-      return find_wide_integer(operation, type);
-    case DataType::f32:
-    case DataType::f64:
-    case DataType::c64:
-    case DataType::c128:
-      return find_float(operation, type);
-    case DataType::f16:
-    case DataType::bf16:
-    case DataType::f8e4m3:
-    case DataType::f8e5m2:
-      return find_small_float(operation, type);
-    case DataType::boolean:
-      return nullptr;
-  }
-  return nullptr;
-}
-
 bool is_integer(DataType type) { return type <= DataType::u64; }
 
 template <class T>
@@ -159,12 +131,13 @@ std::uint64_t truncated(double factor) {
 }
 
 // Translates the job to lanes in place: copying what was just written would cost a small reduction more than its sums.
-void run(Operation operation, DataType type, Job& job) {
+void run(Operation operation, DataType type, Job& job, bool past_caches = false) {
   const Route way = route(operation, type);
   const Kernel kernel = find(way.operation, way.lanes);
   if (kernel == nullptr) return;
   job.first *= way.lanes_per_element;
   job.count *= way.lanes_per_element;
+  if (past_caches) return stream_fold(kernel, size_of(way.lanes), job);
   kernel(job);
 }
 
@@ -195,23 +168,6 @@ void fold_integer_mean(DataType type, const Job& job, int ranks) {
   });
 }
 
-void fold_into(Operation operation, DataType type, Job& job, int ranks) {
-  if (operation == Operation::mean && is_integer(type)) return fold_integer_mean(type, job, ranks);
-  run(operation, type, job);
-}
-
-// Reduces into a tile and streams that out: vector kernels need not know about alignment or stores past the cache.
-void fold_streaming(Operation operation, DataType type, const Job& job, int ranks) {
-  alignas(64) std::byte tile[kTileBytes];
-  const std::size_t size = size_of(type);
-  for_each_tile(job.count, size, [&](std::size_t at, std::size_t count) {
-    Job piece = piece_of(job, at, count, tile);
-    fold_into(operation, type, piece, ranks);
-    stream_copy(advance(job.out, at * size), tile, count * size);
-  });
-  stream_fence();
-}
-
 // The function accumulates into its second argument, so the last input is where accumulation starts; in a tile, because `out`
 // may be any of the inputs.
 void fold_user(const UserFunction& user, DataType type, std::span<const void* const> inputs, void* out, std::size_t count) {
@@ -238,15 +194,14 @@ void fold(const ReduceOp& op, DataType type, std::span<const void* const> inputs
   if (count == 0 || inputs.empty() || !supports(op.kind, type)) return;
   const std::size_t bytes = count * size_of(type);
   const bool mean = op.kind == ReduceKind::avg && options.average_over > 0;
-  if (inputs.size() == 1 && !mean) return copy(out, inputs[0], bytes, options.stream_from_bytes);
+  if (inputs.size() == 1 && !mean) return copy(out, inputs[0], bytes, options.past_caches);
   if (op.kind == ReduceKind::user) return fold_user(op.user, type, inputs, out, count);
 
   const Operation operation = mean ? Operation::mean : operation_of(op.kind);
   Job job{inputs.data(), inputs.size(), 0, out, count, static_cast<double>(options.average_over)};
+  if (operation == Operation::mean && is_integer(type)) return fold_integer_mean(type, job, options.average_over);
   const bool in_place = std::find(inputs.begin(), inputs.end(), out) != inputs.end();
-  const bool streams = bytes >= options.stream_from_bytes && !in_place;
-  if (streams) return fold_streaming(operation, type, job, options.average_over);
-  fold_into(operation, type, job, options.average_over);
+  run(operation, type, job, options.past_caches && !in_place);
 }
 
 void reduce2(const ReduceOp& op, DataType type, const void* left, const void* right, void* out, std::size_t count,
@@ -270,14 +225,10 @@ void finish(const ReduceOp& op, DataType type, void* data, std::size_t count, in
   fold(op, type, {&in, 1}, data, count, {.average_over = ranks});
 }
 
-void copy(void* to, const void* from, std::size_t bytes, std::size_t stream_from_bytes) {
+void copy(void* to, const void* from, std::size_t bytes, bool past_caches) {
   if (bytes == 0 || to == from) return;
-  if (bytes < stream_from_bytes) {
-    std::memcpy(to, from, bytes);
-    return;
-  }
-  stream_copy(to, from, bytes);
-  stream_fence();
+  if (past_caches) return stream_copy(to, from, bytes);
+  std::memcpy(to, from, bytes);
 }
 
 std::string_view instruction_set() { return hwy::TargetName(instruction_set_bit()); }

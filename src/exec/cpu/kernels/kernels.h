@@ -26,12 +26,10 @@
 
 namespace tutti::kernels {
 
-inline constexpr std::size_t kNeverStream = SIZE_MAX;
-
 struct Options {
-  // Results of at least this many bytes are stored past the caches (non-temporal stores). Worth it where the result is larger
-  // than the last-level cache and not read soon. Ignored where `out` is one of the inputs.
-  std::size_t stream_from_bytes = kNeverStream;
+  // Store the result past the caches (non-temporal stores). Worth it where the caches cannot hold the whole call and the result
+  // is not read soon: who calls knows both. A hint; where `out` is one of the inputs nothing would be gained.
+  bool past_caches = false;
   // avg only: when positive, divide by this many ranks before the one rounding; the caller then does not call `finish`.
   int average_over = 0;
 };
@@ -55,8 +53,8 @@ void prepare(const ReduceOp& op, DataType type, const void* in, void* out, std::
 // avg: data[i] /= ranks, integers truncating toward zero as NCCL does; nothing for other operators.
 void finish(const ReduceOp& op, DataType type, void* data, std::size_t count, int ranks);
 
-// Copies bytes between buffers that do not overlap (or are the same); from stream_from_bytes on past the caches.
-void copy(void* to, const void* from, std::size_t bytes, std::size_t stream_from_bytes = kNeverStream);
+// Copies bytes between buffers that do not overlap (or are the same).
+void copy(void* to, const void* from, std::size_t bytes, bool past_caches = false);
 
 // The instruction set in use, as Highway names it: "AVX3", "NEON", ...
 [[nodiscard]] std::string_view instruction_set();

@@ -142,9 +142,9 @@ struct Bfloat : Paired<float> {
     return {hn::BitCast(D(), hn::ShiftLeft<16>(both)), hn::BitCast(D(), odd)};
   }
 
-  // To the nearest, ties to even: one more where lower + 0x7fff + (upper's last bit) carries, computed for all elements at
-  // once in 16 bits by the rounding average. NaNs need no care: every operand came from a bf16 (or is a canonical NaN), so
-  // arithmetic leaves their lower halves zero and nothing carries.
+  // To the nearest, ties to even: one more where the lower half is more than half a unit, or just that and the upper half odd;
+  // for all elements at once in 16 bits. NaNs need no care: every operand came from a bf16 (or is a canonical NaN), so
+  // arithmetic leaves their lower halves zero. (AVX-512's own conversion takes subnormal numbers for zero.)
   static HWY_INLINE void store(Value v, Element* to) {
     const DU du;
     const Narrow narrow;
@@ -152,9 +152,9 @@ struct Bfloat : Paired<float> {
     const auto odd = hn::BitCast(du, v.second);
     const auto upper = hn::OddEven(hn::BitCast(narrow, odd), hn::BitCast(narrow, hn::ShiftRight<16>(even)));
     const auto lower = hn::OddEven(hn::BitCast(narrow, hn::ShiftLeft<16>(odd)), hn::BitCast(narrow, even));
-    const auto last = hn::And(upper, hn::Set(narrow, 1));
-    const auto carry = hn::ShiftRight<15>(hn::AverageRound(lower, hn::Or(last, hn::Set(narrow, 0x7ffe))));
-    store_anywhere(hn::Add(upper, carry), narrow, to);
+    const auto one = hn::Set(narrow, 1);
+    const auto up = hn::Gt(hn::Or(lower, hn::And(upper, one)), hn::Set(narrow, 0x8000));
+    store_anywhere(hn::IfThenElse(up, hn::Add(upper, one), upper), narrow, to);
   }
 };
 
