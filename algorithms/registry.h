@@ -44,6 +44,8 @@ struct Algorithm {
   std::string_view source;   // paper or specification
   Requirements needs;
   bool pipelines;  // Chunking::pieces > 1 has an effect
+  // Fused, every step that combines takes in the contributions of all ranks: small floats are rounded once.
+  bool meets_at_once = false;
   // One rank's schedule, in time and memory proportional to that rank's own steps.
   Schedule (*build)(Rank me, const Shape& shape, const Chunking& chunking);
   // Closed form; equal to what the verifier measures on the schedules (before passes).

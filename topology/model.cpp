@@ -165,4 +165,10 @@ CacheSizes cache_sizes(const Topology& topology, int host) {
   return sizes;
 }
 
+std::uint64_t cache_share(const Topology& topology, int ranks, int host) {
+  const CacheSizes sizes = cache_sizes(topology, host);
+  if (sizes.l3_bytes == 0) return sizes.l2_bytes;
+  return sizes.l3_bytes / static_cast<std::uint64_t>(std::clamp(ranks, 1, std::max(sizes.cores_per_l3, 1)));
+}
+
 }  // namespace tutti

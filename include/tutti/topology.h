@@ -147,6 +147,8 @@ struct CacheSizes {
 };
 // The smallest of each on the host; 0 where the source does not say.
 [[nodiscard]] CacheSizes cache_sizes(const Topology& topology, int host = 0);
+// Bytes of the last cache that each of so many ranks on one host may count on; 0: not known.
+[[nodiscard]] std::uint64_t cache_share(const Topology& topology, int ranks, int host = 0);
 
 // --- ranks in the machine ---
 

@@ -60,6 +60,7 @@ Runner::Runner(std::unique_ptr<Job> job)
     : job_(std::move(job)),
       machine_(job_->machine()),
       memory_limit_(static_cast<std::uint64_t>(job_->config().integer(Var::memory_limit))),
+      cache_share_(job_->cache_share()),
       streams_(*job_),
       policy_(job_->wait_policy()) {
   if (job_->session().overlay) watch_.emplace(*job_->session().overlay);
@@ -129,7 +130,9 @@ Result<Schedule> Runner::schedule_for(const Request& r) const {
 Result<CachedPlan*> Runner::make_plan(const Call& call, const Request& r) {
   auto schedule = schedule_for(r);
   if (!schedule) return std::move(schedule.error());
-  auto plan = lower(*schedule, chunk_map_for(r, *schedule), signature_of(r, *schedule), r.type, r.op, streams_);
+  const Algorithm* algorithm = find_algorithm(r.collective, schedule->algorithm);
+  const PlanOptions options{.meets_at_once = algorithm != nullptr && algorithm->meets_at_once, .cache_bytes = cache_share_};
+  auto plan = lower(*schedule, chunk_map_for(r, *schedule), signature_of(r, *schedule), r.type, r.op, streams_, options);
   if (!plan) return std::move(plan.error());
   auto cached = std::make_shared<CachedPlan>(call, r);
   cached->algorithm = schedule->algorithm;

@@ -75,6 +75,7 @@ class Runner {
   JobMachine machine_;
   AlgorithmOverrides overrides_;
   std::uint64_t memory_limit_;
+  std::uint64_t cache_share_;
   Streams streams_;
   std::optional<OverlayWatch> watch_;  // none where a rank is alone
   WaitPolicy policy_;

@@ -4,10 +4,12 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
 #include "catalog/catalog.h"
+#include "schedule/passes.h"
 
 namespace tutti {
 namespace {
@@ -22,6 +24,40 @@ TEST_P(Row, IsRightForEveryNumberOfRanks) {
     ASSERT_TRUE(summary) << summary.error().to_string();
     EXPECT_GT(summary->sets, 0U);
   }
+}
+
+// Whether every combining step of every rank takes in all contributions, once the schedules are fused.
+bool meets_at_once(const Algorithm& a, Rank ranks, bool in_place, std::uint32_t pieces) {
+  const auto partial = [&](const Step& step) {
+    if (step.kind == StepKind::reduce || step.kind == StepKind::recv_reduce) return ranks != 2;
+    return step.kind == StepKind::fold && step.operand_end - step.operand_begin != static_cast<std::uint32_t>(ranks);
+  };
+  std::vector<int> pairs;
+  for (Rank r = 0; r < ranks; ++r) pairs.push_back(r / 2);
+  const std::vector<Grouping> levels{Grouping(pairs)};
+  for (Rank me = 0; me < ranks; ++me) {
+    const Shape shape{.ranks = ranks, .in_place = in_place, .levels = &levels};
+    if (std::ranges::any_of(fuse(a.build(me, shape, {.pieces = pieces})).steps, partial)) return false;
+  }
+  return true;
+}
+
+TEST_P(Row, SaysWhetherAllContributionsMeetAtOnce) {
+  const Algorithm& a = *GetParam();
+  if (a.collective != Collective::all_reduce && a.collective != Collective::reduce &&
+      a.collective != Collective::reduce_scatter) {
+    EXPECT_FALSE(a.meets_at_once) << "nothing meets, or not all";
+    return;
+  }
+  bool always = true;
+  for (const Rank p : {1, 2, 3, 4, 7, 8, 16, 33, 64})
+    for (const bool in_place : {false, true})
+      for (const std::uint32_t pieces : {1U, a.pipelines ? 3U : 1U})
+        if (applies(a, p)) {
+          EXPECT_TRUE(p > 2 || meets_at_once(a, p, in_place, pieces)) << "two can only meet at once";
+          always &= meets_at_once(a, p, in_place, pieces);
+        }
+  EXPECT_EQ(always, a.meets_at_once);
 }
 
 INSTANTIATE_TEST_SUITE_P(Algorithms, Row, testing::ValuesIn(rows()), row_name);

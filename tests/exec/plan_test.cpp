@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "algorithms/registry.h"
+#include "schedule/passes.h"
 #include "tests/exec/fabric.h"
 
 namespace tutti {
@@ -20,9 +22,9 @@ Schedule exchange() {
   return std::move(b).finish();
 }
 Plan lowered(const Schedule& s, const Blocks& in, const Blocks& out, StreamSource& streams, DataType type = DataType::i32,
-             const ReduceOp& op = {}, std::uint64_t count = 0) {
+             const ReduceOp& op = {}, std::uint64_t count = 0, const PlanOptions& options = {}) {
   const ChunkMap map(s.collective, s.rank, s.ranks, s.chunks_per_block, in, out, size_of(type), s.scratch);
-  auto plan = lower(s, map, {.count = count}, type, op, streams);
+  auto plan = lower(s, map, {.count = count}, type, op, streams, options);
   EXPECT_TRUE(plan) << plan.error().to_string();
   return std::move(*plan);
 }
@@ -141,9 +143,74 @@ TEST(Plan, AStreamThatCannotBeOpenedIsAnError) {
   EXPECT_EQ(plan.error().peer(), 1);
 }
 
+// A rank's part of a named algorithm, fused.
+Schedule part_of(Collective collective, std::string_view algorithm, Rank me, Rank ranks) {
+  return fuse(find_algorithm(collective, algorithm)->build(me, {.ranks = ranks}, {}));
+}
+
+TEST(Plan, AveragesWhereAllContributionsMeet) {
+  const Blocks blocks{.uniform = 90};
+  const auto plan = [&](std::string_view algorithm, Rank ranks, bool meets_at_once) {
+    Fabric fabric(ranks);
+    return lowered(part_of(Collective::all_reduce, algorithm, 1, ranks), blocks, blocks, fabric.of(1), DataType::f16,
+                   {.kind = ReduceKind::avg}, 90, {.meets_at_once = meets_at_once});
+  };
+  for (const auto* algorithm : {"ring", "recursive_doubling", "direct"}) {
+    EXPECT_EQ(plan(algorithm, 2, false).average_over, 2) << algorithm << ": two always meet at once";
+    EXPECT_TRUE(plan(algorithm, 2, false).average.empty()) << algorithm << " divides once";
+  }
+  EXPECT_EQ(plan("two_shot", 5, true).average_over, 5);
+  EXPECT_TRUE(plan("two_shot", 5, true).average.empty());
+  EXPECT_EQ(plan("ring", 5, false).average_over, 0);
+  EXPECT_EQ(plan("ring", 5, false).average, (std::vector<Extent>{{0, 90}}));
+}
+
+TEST(Plan, AlgorithmsThatAreWrongAboutThemselvesAreFoundOut) {
+  Fabric fabric(3);
+  const Blocks blocks{.uniform = 90};
+  const Schedule s = part_of(Collective::all_reduce, "ring", 0, 3);
+  const ChunkMap map(s.collective, 0, 3, s.chunks_per_block, blocks, blocks, 4, s.scratch);
+  const auto plan = lower(s, map, {.count = 90}, DataType::f32, {.kind = ReduceKind::avg}, fabric.of(0), {.meets_at_once = true});
+  ASSERT_FALSE(plan);
+  EXPECT_EQ(plan.error().code(), Code::internal);
+}
+
+TEST(Plan, PrefixesAreAlwaysDividedAtTheEnd) {
+  for (const Rank me : {0, 1}) {
+    Fabric fabric(2);
+    const Blocks blocks{.uniform = 10};
+    const Plan plan = lowered(part_of(Collective::scan, "linear", me, 2), blocks, blocks, fabric.of(me), DataType::f32,
+                              {.kind = ReduceKind::avg}, 10);
+    EXPECT_EQ(plan.average_over, 0);
+    EXPECT_EQ(plan.average, (std::vector<Extent>{{0, 10}}));
+  }
+}
+
+TEST(Plan, ResultsOfLargeCallsThatAreNotReadAgainPassByTheCaches) {
+  const auto past_caches = [](std::string_view algorithm, std::uint64_t cache_bytes) {
+    Fabric fabric(3);
+    const Blocks blocks{.uniform = 3000};
+    const Plan plan = lowered(part_of(Collective::all_reduce, algorithm, 0, 3), blocks, blocks, fabric.of(0), DataType::i32, {},
+                              3000, {.cache_bytes = cache_bytes});
+    bool folds = false;
+    for (const PlanStep& step : plan.steps) {
+      if (step.to.buffer != Buffer::output) {
+        EXPECT_FALSE(step.past_caches) << "scratch is read again";
+      }
+      folds |= step.kind == StepKind::fold && step.past_caches;
+    }
+    return folds;
+  };
+  constexpr std::uint64_t kVector = 12000;
+  EXPECT_TRUE(past_caches("direct", 3 * kVector)) << "input, output, and two arrivals";
+  EXPECT_FALSE(past_caches("direct", 4 * kVector)) << "fits";
+  EXPECT_FALSE(past_caches("direct", 0)) << "not known";
+  EXPECT_FALSE(past_caches("two_shot", kVector)) << "the sum is sent on";
+}
+
 TEST(Plan, KnowsWhereToDivideAndToMultiply) {
-  Fabric fabric(2);
-  Builder b(Collective::all_reduce, "test", 0, kTwo, 1);
+  Fabric fabric(1);
+  Builder b(Collective::all_reduce, "test", 0, {.ranks = 1}, 1);
   b.copy(b.input(0), b.output(0));
   const Schedule s = std::move(b).finish();
   const Blocks blocks{.uniform = 10};

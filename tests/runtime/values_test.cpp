@@ -147,6 +147,36 @@ TEST(Values, AverageOfIntegersAndFloats) {
   });
 }
 
+// f16 ends at 65504.
+TEST(Values, AverageOfSmallFloatsIsRoundedOnceWhereAllMeet) {
+  constexpr std::uint16_t k40000 = 0x78E2, k20000 = 0x74E2, kTenth = 0x2E66;
+  const auto average = [](Communicator& comm, std::string_view row, std::vector<std::uint16_t> in) {
+    std::vector<std::uint16_t> out(in.size());
+    ok(comm.run({.collective = Collective::all_reduce,
+                 .input = in.data(),
+                 .output = out.data(),
+                 .count = in.size(),
+                 .type = DataType::f16,
+                 .op = {.kind = ReduceKind::avg},
+                 .algorithm = row}));
+    return out;
+  };
+  run_ranks(2, [&](Communicator& comm) {
+    for (const Algorithm& a : algorithms()) {
+      if (a.collective != Collective::all_reduce || a.needs.levels) continue;
+      EXPECT_EQ(average(comm, a.name, std::vector<std::uint16_t>(100, k40000)), std::vector<std::uint16_t>(100, k40000))
+          << a.name;
+    }
+  });
+  run_ranks(4, [&](Communicator& comm) {
+    for (const auto* row : {"direct", "two_shot"}) {
+      const auto mixed = average(comm, row, std::vector<std::uint16_t>(100, comm.rank() < 2 ? k40000 : 0));
+      EXPECT_EQ(mixed, std::vector<std::uint16_t>(100, k20000)) << row;
+      EXPECT_EQ(average(comm, row, std::vector<std::uint16_t>(100, kTenth)), std::vector<std::uint16_t>(100, kTenth)) << row;
+    }
+  });
+}
+
 TEST(Values, PremultipliedSumsUseEachRanksOwnFactor) {
   run_ranks(4, [](Communicator& comm) {
     const ReduceOp op{.kind = ReduceKind::premul_sum, .scalar = comm.rank() + 0.5};

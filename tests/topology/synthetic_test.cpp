@@ -56,6 +56,15 @@ TEST(Synthetic, HwlocsOwnStrings) {
   EXPECT_EQ(count(make("die:2 group:2 core:1"), NodeKind::core), 4);
 }
 
+TEST(Synthetic, RanksShareTheLastCacheThereIs) {
+  const Topology t = make("node:2 l3:2(size=32MiB) l2:4(size=1MiB) core:1");
+  EXPECT_EQ(cache_share(t, 1), 32u << 20);
+  EXPECT_EQ(cache_share(t, 2, 1), 16u << 20) << "they may well sit side by side";
+  EXPECT_EQ(cache_share(t, 100), 8u << 20) << "no more than its cores use it at once";
+  EXPECT_EQ(cache_share(make("l2:4(size=1MiB) core:1"), 4), 1u << 20);
+  EXPECT_EQ(cache_share(make("core:4"), 4), 0u);
+}
+
 TEST(Synthetic, DevicesAreSpreadOverNumaNodes) {
   const Topology t =
       make("node:2 numa:2 core:1 gpu:4 nic:2 net=100Gb/s net_latency=1500ns nvlink=300GB/s pcie=32GB/s gpu_memory=80GiB");

@@ -6,6 +6,14 @@
 
 namespace tutti {
 
+namespace {
+
+kernels::Options options(const Plan& plan, const PlanStep& step) {
+  return {.past_caches = step.past_caches, .average_over = plan.average_over};
+}
+
+}  // namespace
+
 Result<bool> Stream::poll() {
   auto progress = endpoint_->poll();
   if (!progress) return std::move(progress.error());
@@ -88,7 +96,7 @@ Result<bool> Execution::run(std::uint32_t step) {
       arrival.plan = plan_;
       arrival.from = at(s.from);
       arrival.to = at(s.to);
-      arrival.from_is_left = s.from_is_left;
+      arrival.step = &s;
       auto done = plan_->streams[s.stream]->recv(signature_, {.size = bytes, .consumer = &arrival}, *this, step);
       if (s.next_in_stream != kNoStep) release(s.next_in_stream);
       return done;
@@ -96,11 +104,11 @@ Result<bool> Execution::run(std::uint32_t step) {
     case StepKind::reduce: {
       const void* left = s.from_is_left ? at(s.from) : at(s.to);
       const void* right = s.from_is_left ? at(s.to) : at(s.from);
-      kernels::reduce2(plan_->op, plan_->type, left, right, at(s.to), s.count);
+      kernels::reduce2(plan_->op, plan_->type, left, right, at(s.to), s.count, options(*plan_, s));
       return true;
     }
     case StepKind::copy:
-      if (bytes > 0) kernels::copy(at(s.to), at(s.from), bytes);
+      if (bytes > 0) kernels::copy(at(s.to), at(s.from), bytes, s.past_caches);
       return true;
     case StepKind::fold:
       fold(s);
@@ -112,14 +120,14 @@ Result<bool> Execution::run(std::uint32_t step) {
 void Execution::fold(const PlanStep& s) {
   operands_.clear();
   for (auto o = s.operands_begin; o < s.operands_end; ++o) operands_.push_back(at(plan_->operands[o]));
-  kernels::fold(plan_->op, plan_->type, operands_, at(s.to), s.count);
+  kernels::fold(plan_->op, plan_->type, operands_, at(s.to), s.count, options(*plan_, s));
 }
 
 void Execution::Arrival::consume(std::size_t offset, ConstBytes piece) {
   const void* mine = from + offset;
-  const void* left = from_is_left ? mine : piece.data();
-  const void* right = from_is_left ? piece.data() : mine;
-  kernels::reduce2(plan->op, plan->type, left, right, to + offset, piece.size() / size_of(plan->type));
+  const void* left = step->from_is_left ? mine : piece.data();
+  const void* right = step->from_is_left ? piece.data() : mine;
+  kernels::reduce2(plan->op, plan->type, left, right, to + offset, piece.size() / size_of(plan->type), options(*plan, *step));
 }
 
 }  // namespace tutti

@@ -39,9 +39,9 @@ class Execution {
    public:
     void consume(std::size_t offset, ConstBytes piece) override;
     const Plan* plan = nullptr;
+    const PlanStep* step = nullptr;
     const std::byte* from = nullptr;
     std::byte* to = nullptr;
-    bool from_is_left = false;
   };
 
   void release(std::uint32_t step) {

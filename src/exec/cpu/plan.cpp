@@ -1,8 +1,11 @@
 #include "exec/cpu/plan.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 #include <map>
+#include <numeric>
 
 #include "schedule/access.h"
 
@@ -11,12 +14,13 @@ namespace {
 
 class Lowering {
  public:
-  Lowering(const Schedule& schedule, const ChunkMap& map, Plan& plan, StreamSource& streams)
+  Lowering(const Schedule& schedule, const ChunkMap& map, Plan& plan, StreamSource& streams, std::uint64_t cache_bytes)
       : schedule_(schedule),
         map_(map),
         plan_(plan),
         streams_(streams),
         size_(size_of(plan.type)),
+        cache_bytes_(cache_bytes),
         all_know_sizes_(plan.signature.count > 0 && schedule.collective != Collective::all_to_all &&
                         schedule.collective != Collective::send_recv) {}
 
@@ -28,13 +32,18 @@ class Lowering {
     }
     first_.push_back(next_step());
     connect_steps();
+    choose_past_caches();
     plan_.scratch_bytes = map_.scratch_elements() * size_;
     return {};
   }
 
  private:
   [[nodiscard]] std::uint32_t next_step() const { return static_cast<std::uint32_t>(plan_.steps.size()); }
-  [[nodiscard]] PlanRange range(const Slice& slice, const Extent& extent) const { return {slice.buffer, extent.offset * size_}; }
+  PlanRange range(const Slice& slice, const Extent& extent) {
+    std::uint64_t& end = end_[static_cast<std::size_t>(slice.buffer)];
+    end = std::max(end, (extent.offset + extent.count) * size_);
+    return {slice.buffer, extent.offset * size_};
+  }
 
   // A slice becomes one plan step per contiguous extent.
   Status lower_step(const Step& step) {
@@ -103,11 +112,28 @@ class Lowering {
     }
   }
 
+  // Where the caches cannot hold the whole call, results that this rank does not read again need not pass through them. What a
+  // step reads of another's result it depends on.
+  void choose_past_caches() {
+    if (cache_bytes_ == 0 || std::accumulate(end_.begin(), end_.end(), std::uint64_t{0}) <= cache_bytes_) return;
+    std::vector<bool> read_again(schedule_.steps.size());
+    for (std::uint32_t i = 0; i < schedule_.steps.size(); ++i)
+      for (const auto d : schedule_.dependencies(i))
+        for_each_read(schedule_, schedule_.steps[i], [&](const Slice& from) {
+          if (from.overlaps(schedule_.steps[d].to)) read_again[d] = true;
+        });
+    for (std::uint32_t i = 0; i < schedule_.steps.size(); ++i)
+      for (auto p = first_[i]; p < first_[i + 1]; ++p)
+        plan_.steps[p].past_caches = !read_again[i] && schedule_.steps[i].to.buffer == Buffer::output;
+  }
+
   const Schedule& schedule_;
   const ChunkMap& map_;
   Plan& plan_;
   StreamSource& streams_;
   std::size_t size_;
+  std::uint64_t cache_bytes_;
+  std::array<std::uint64_t, 3> end_{};  // of what is touched of each buffer, in bytes
   bool all_know_sizes_;
   std::vector<std::uint32_t> first_;  // first plan step of each schedule step
   std::map<std::pair<Rank, std::uint16_t>, std::uint32_t> stream_index_;
@@ -125,6 +151,33 @@ Slice result_slice(const Schedule& schedule) {
   return {Buffer::output, 0, chunks};
 }
 
+// Whether every combining step of every rank takes in the contributions of all ranks: the schedules of other ranks cannot be seen
+// from here, so either the algorithm says so, or two contributions are all there are. Prefixes have fewer.
+bool all_meet_at_once(const Schedule& schedule, bool algorithm_says_so) {
+  const bool prefixes = schedule.collective == Collective::scan || schedule.collective == Collective::exscan;
+  return !prefixes && (algorithm_says_so || schedule.ranks == 2);
+}
+
+// avg: where all contributions meet in one step, that step divides before it rounds. Elsewhere the schedule sums up, and each
+// rank divides what it ends up with: who passes a sum on does not know whether it is complete.
+Status place_division(const Schedule& schedule, const ChunkMap& map, bool meets_at_once, Plan& plan) {
+  if (!all_meet_at_once(schedule, meets_at_once)) {
+    const Slice result = result_slice(schedule);
+    plan.average_in = result.buffer;
+    if (result.count > 0) plan.average = map.extents(result);
+    return {};
+  }
+  for (const Step& step : schedule.steps) {
+    const bool combines = step.kind == StepKind::fold || step.kind == StepKind::reduce || step.kind == StepKind::recv_reduce;
+    const auto operands = step.kind == StepKind::fold ? step.operand_end - step.operand_begin : 2;
+    if (combines && operands != static_cast<std::uint32_t>(schedule.ranks))
+      return Error(Code::internal, fmt::format("{} combines {} of {} contributions in one step, not all", schedule.algorithm,
+                                               operands, schedule.ranks));
+  }
+  plan.average_over = schedule.ranks;
+  return {};
+}
+
 }  // namespace
 
 std::size_t Plan::memory_bytes() const noexcept {
@@ -134,19 +187,16 @@ std::size_t Plan::memory_bytes() const noexcept {
 }
 
 Result<Plan> lower(const Schedule& schedule, const ChunkMap& map, const Signature& signature, DataType type, const ReduceOp& op,
-                   StreamSource& streams) {
+                   StreamSource& streams, const PlanOptions& options) {
   Plan plan;
   plan.signature = signature;
   plan.type = type;
   plan.op = op;
   plan.ranks = schedule.ranks;
   plan.in_place = schedule.in_place;
-  if (auto s = Lowering(schedule, map, plan, streams).run(); !s) return std::move(s.error());
-  if (op.kind == ReduceKind::avg && reduces(schedule.collective)) {
-    const Slice result = result_slice(schedule);
-    plan.average_in = result.buffer;
-    if (result.count > 0) plan.average = map.extents(result);
-  }
+  if (auto s = Lowering(schedule, map, plan, streams, options.cache_bytes).run(); !s) return std::move(s.error());
+  if (op.kind == ReduceKind::avg && reduces(schedule.collective))
+    if (auto s = place_division(schedule, map, options.meets_at_once, plan); !s) return std::move(s.error());
   if (op.kind == ReduceKind::premul_sum && reduces(schedule.collective)) {
     // In place the input is part of the output, except where the output is part of the input.
     const bool in_output = schedule.in_place && schedule.collective != Collective::reduce_scatter;

@@ -20,6 +20,7 @@ struct PlanRange {
 struct PlanStep {
   StepKind kind = StepKind::copy;
   bool from_is_left = false;
+  bool past_caches = false;            // copy, recv_reduce, fold: what it writes is not read again in this call
   std::uint32_t stream = 0;            // send, recv, recv_reduce: index into Plan::streams
   std::uint32_t remaining = 0;         // steps to wait for, plus one where an earlier post on the same stream must go first
   std::uint32_t successors_begin = 0;  // in Plan::successors
@@ -47,7 +48,8 @@ struct Plan {
   std::vector<Stream*> streams;
   std::uint32_t arrivals = 0;
   std::uint64_t scratch_bytes = 0;
-  // avg divides what the schedule has summed up: where the result lies.
+  // avg: what every combining step divides by before it rounds; 0: `average` says where the sums lie that are divided at the end.
+  int average_over = 0;
   Buffer average_in = Buffer::output;
   std::vector<Extent> average;
   // premul_sum multiplies the input before the schedule runs: into scratch behind scratch_bytes, or in place.
@@ -70,8 +72,16 @@ class StreamSource {
   ~StreamSource() = default;
 };
 
+// What a plan depends on beside the call.
+struct PlanOptions {
+  // Every combining step takes in the contributions of all ranks (Algorithm::meets_at_once).
+  bool meets_at_once = false;
+  // What this rank may count on of the last cache; results of calls beyond it are stored past the caches. 0: not known.
+  std::uint64_t cache_bytes = 0;
+};
+
 // Lowers a schedule. `map` must have been built for the same schedule.
 Result<Plan> lower(const Schedule& schedule, const ChunkMap& map, const Signature& signature, DataType type, const ReduceOp& op,
-                   StreamSource& streams);
+                   StreamSource& streams, const PlanOptions& options = {});
 
 }  // namespace tutti
