@@ -102,8 +102,11 @@ void fold(benchmark::State& state, DataType type, std::size_t inputs) {
   time(state, [&] { kernels::fold({}, type, in, memory[inputs].data(), bytes / size_of(type), options); });
 }
 
+std::vector<std::string> names;  // of the rows, in order
+
 template <class... Arguments>
 void add(const std::string& name, void (*run)(benchmark::State&, Arguments...), Arguments... arguments) {
+  names.push_back(name);
   auto* row = benchmark::RegisterBenchmark(name.c_str(), [=](benchmark::State& state) { run(state, arguments...); });
   for (const std::int64_t bytes :
        {8, 64, 1 << 10, 4 << 10, 16 << 10, 32 << 10, 64 << 10, 256 << 10, 1 << 20, 4 << 20, 16 << 20, 64 << 20})
@@ -139,9 +142,7 @@ class Tables final : public benchmark::BenchmarkReporter {
   void ReportRuns(const std::vector<Run>& runs) override {
     for (const Run& run : runs) {
       if (run.aggregate_name != "median") continue;
-      const std::string& name = run.run_name.function_name;
-      if (!std::ranges::count(names_, name)) names_.push_back(name);
-      gbps_[name][std::stoll(run.run_name.args)] = run.counters.at("bytes_per_second") / 1e9;
+      gbps_[run.run_name.function_name][std::stoll(run.run_name.args)] = run.counters.at("bytes_per_second") / 1e9;
     }
   }
   void Finalize() override {
@@ -152,17 +153,15 @@ class Tables final : public benchmark::BenchmarkReporter {
  private:
   template <class Cell>
   void print(const char* title, Cell cell) {
-    if (names_.empty()) return;
     fmt::print("{:<20}", title);
-    for (const auto& [bytes, rate] : gbps_[names_.front()]) fmt::print("{:>7}", short_size(bytes));
-    for (const std::string& name : names_) {
+    for (const auto& [bytes, rate] : gbps_["memcpy"]) fmt::print("{:>7}", short_size(bytes));
+    for (const std::string& name : names) {
       fmt::print("\n{:<20}", name);
       for (const auto& [bytes, rate] : gbps_[name]) fmt::print("{}", cell(rate, gbps_["memcpy"][bytes]));
     }
     fmt::print("\n\n");
   }
 
-  std::vector<std::string> names_;  // in order of appearance
   std::map<std::string, std::map<std::int64_t, double>> gbps_;
 };
 

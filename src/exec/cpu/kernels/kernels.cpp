@@ -130,13 +130,10 @@ std::uint64_t truncated(double factor) {
   return static_cast<std::uint64_t>(static_cast<std::int64_t>(factor));
 }
 
-// Translates the job to lanes in place: copying what was just written would cost a small reduction more than its sums.
-void run(Operation operation, DataType type, Job& job, bool past_caches = false) {
-  const Route way = route(operation, type);
+// The job is in the lanes of its route.
+void run(const Route& way, const Job& job, bool past_caches = false) {
   const Kernel kernel = find(way.operation, way.lanes);
   if (kernel == nullptr) return;
-  job.first *= way.lanes_per_element;
-  job.count *= way.lanes_per_element;
   if (past_caches) return stream_fold(kernel, size_of(way.lanes), job);
   kernel(job);
 }
@@ -162,8 +159,7 @@ void fold_integer_mean(DataType type, const Job& job, int ranks) {
   const std::size_t size = size_of(type);
   for_each_tile(job.count, size, [&](std::size_t at, std::size_t count) {
     void* out = advance(job.out, at * size);
-    Job piece = piece_of(job, at, count, out);
-    run(Operation::sum, type, piece);
+    run({Operation::sum, type}, piece_of(job, at, count, out));
     divide_integers(type, out, count, ranks);
   });
 }
@@ -192,16 +188,15 @@ Status check(ReduceKind kind, DataType type) {
 void fold(const ReduceOp& op, DataType type, std::span<const void* const> inputs, void* out, std::size_t count,
           const Options& options) {
   if (count == 0 || inputs.empty() || !supports(op.kind, type)) return;
-  const std::size_t bytes = count * size_of(type);
   const bool mean = op.kind == ReduceKind::avg && options.average_over > 0;
-  if (inputs.size() == 1 && !mean) return copy(out, inputs[0], bytes, options.past_caches);
+  if (inputs.size() == 1 && !mean) return copy(out, inputs[0], count * size_of(type), options.past_caches);
   if (op.kind == ReduceKind::user) return fold_user(op.user, type, inputs, out, count);
 
   const Operation operation = mean ? Operation::mean : operation_of(op.kind);
-  Job job{inputs.data(), inputs.size(), 0, out, count, static_cast<double>(options.average_over)};
+  const Route way = route(operation, type);
+  const Job job{inputs.data(), inputs.size(), 0, out, count * way.lanes_per_element, static_cast<double>(options.average_over)};
   if (operation == Operation::mean && is_integer(type)) return fold_integer_mean(type, job, options.average_over);
-  const bool in_place = std::find(inputs.begin(), inputs.end(), out) != inputs.end();
-  run(operation, type, job, options.past_caches && !in_place);
+  run(way, job, options.past_caches && std::ranges::find(inputs, out) == inputs.end());
 }
 
 void reduce2(const ReduceOp& op, DataType type, const void* left, const void* right, void* out, std::size_t count,
@@ -215,8 +210,8 @@ void prepare(const ReduceOp& op, DataType type, const void* in, void* out, std::
   if (op.kind != ReduceKind::premul_sum || !supports(op.kind, type)) return copy(out, in, count * size_of(type));
   // Of all NaNs only the canonical one is sure to stay NaN when rounded to bf16.
   const double factor = std::isnan(op.scalar) ? std::numeric_limits<double>::quiet_NaN() : op.scalar;
-  Job job{&in, 1, 0, out, count, factor, truncated(factor)};
-  run(Operation::scale, type, job);
+  const Route way = route(Operation::scale, type);
+  run(way, {&in, 1, 0, out, count * way.lanes_per_element, factor, truncated(factor)});
 }
 
 void finish(const ReduceOp& op, DataType type, void* data, std::size_t count, int ranks) {
