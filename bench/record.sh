@@ -4,10 +4,11 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 name=$1
 shift
+source=$(git describe --always --dirty)  # before the results of the last time are overwritten
 {
   echo "command   $*"
   echo "date      $(date -u +%F)"
-  echo "source    $(git describe --always --dirty)"
+  echo "source    $source"
   lscpu | sed -n 's/^Model name: */machine   /p; s/^CPU(s): */cores     /p; s/^L2 cache: */L2        /p; s/^L3 cache: */L3        /p'
   echo "system    $(uname -sr), $(. /etc/os-release && echo "$PRETTY_NAME"), load $(cut -d' ' -f1 /proc/loadavg)"
   echo
