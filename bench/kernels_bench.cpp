@@ -28,7 +28,6 @@ namespace {
 namespace kernels = tutti::kernels;
 using tutti::DataType;
 using tutti::ReduceKind;
-using tutti::ReduceOp;
 
 // Page-aligned, every page touched.
 class Buffer {

@@ -32,8 +32,8 @@ bool meets_at_once(const Algorithm& a, Rank ranks, bool in_place, std::uint32_t 
     if (step.kind == StepKind::reduce || step.kind == StepKind::recv_reduce) return ranks != 2;
     return step.kind == StepKind::fold && step.operand_end - step.operand_begin != static_cast<std::uint32_t>(ranks);
   };
-  std::vector<int> pairs;
-  for (Rank r = 0; r < ranks; ++r) pairs.push_back(r / 2);
+  std::vector<int> pairs(static_cast<std::size_t>(ranks));
+  for (std::size_t r = 0; r < pairs.size(); ++r) pairs[r] = static_cast<int>(r / 2);
   const std::vector<Grouping> levels{Grouping(pairs)};
   for (Rank me = 0; me < ranks; ++me) {
     const Shape shape{.ranks = ranks, .in_place = in_place, .levels = &levels};

@@ -158,9 +158,9 @@ bool all_meet_at_once(const Schedule& schedule, bool algorithm_says_so) {
   return !prefixes && (algorithm_says_so || schedule.ranks == 2);
 }
 
-// avg: where all contributions meet in one step, that step divides before it rounds. Elsewhere the schedule sums up, and each rank
-// divides what it ends up with: who passes a sum on does not know whether it is complete. A 16-bit sum may overflow on the way.
-// Scaling every input beforehand would prevent that, but would lose small numbers, and silently, where an overflow shows.
+// avg: where all contributions meet in one step, that step divides before it rounds. Elsewhere the schedule sums up, and each
+// rank divides what it ends up with: who passes a sum on does not know whether it is complete. A 16-bit sum may overflow on the
+// way. Scaling every input beforehand would prevent that, but would lose small numbers, and silently, where an overflow shows.
 Status place_division(const Schedule& schedule, const ChunkMap& map, bool meets_at_once, Plan& plan) {
   if (!all_meet_at_once(schedule, meets_at_once)) {
     const Slice result = result_slice(schedule);
