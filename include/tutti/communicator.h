@@ -315,8 +315,9 @@ class Communicator {
 
   // --- what it does and why ---
   [[nodiscard]] MemoryUse memory() const;
-  // The algorithm a call would use, with all candidates, their predicted times and the reasons of refusals.
-  [[nodiscard]] std::string explain(const Call& call) const;
+  // The algorithm a call would use, with all candidates, their predicted times and the reasons of refusals. The call needs no
+  // buffers. As JSON for a program.
+  [[nodiscard]] Result<std::string> explain(const Call& call, bool as_json = false) const;
   // Of the last completed call: "ring".
   [[nodiscard]] std::string last_algorithm() const;
   // Those that any two ranks use: "shm", "shm+tcp"; "self" for one rank.

@@ -5,11 +5,11 @@
 #include <CLI/CLI.hpp>
 #include <optional>
 
-#include "bootstrap/launcher.h"
 #include "cli/launcher_watch.h"
 #include "cli/perf_memory.h"
 #include "cli/perf_table.h"
 #include "cli/report.h"
+#include "cli/started_by.h"
 #include "cli/usage.h"
 #include "core/clock.h"
 #include "core/config.h"
@@ -93,18 +93,16 @@ void write_for_all(Communicator& comm, const std::string& path, const std::strin
 }
 
 // A shell that starts ranks by variables may end before them.
-bool has_launcher() {
-  const auto config = Config::from_environment();
-  if (!config) return false;
-  const auto launch = detect_launcher(*config);
-  return launch && launch->kind != LauncherKind::none && launch->kind != LauncherKind::variables;
+bool ends_with_launcher() {
+  const LauncherKind kind = started_by();
+  return kind != LauncherKind::none && kind != LauncherKind::variables;
 }
 
 void run(const PerfOptions& o) {
   const auto plan = make_plan(o);
   if (!plan) leave(plan.error());
   std::optional<LauncherWatch> watch;
-  if (has_launcher()) watch.emplace();
+  if (ends_with_launcher()) watch.emplace();
   auto comm = Communicator::from_environment({.transports = o.transport, .algorithm = {}});
   if (!comm) leave(comm.error());
   leave_if_any(*comm, check_root(*comm, plan->root));

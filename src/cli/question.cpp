@@ -15,17 +15,6 @@ namespace {
 
 constexpr Rank kMostRanks = 1 << 20;
 
-Collective collective_from(std::string_view text) {
-  const auto found = parse_collective(text);
-  if (found && *found != Collective::send_recv) return *found;
-  std::string known;
-  for (int c = 0; c < kCollectives; ++c)
-    if (const auto one = static_cast<Collective>(c); one != Collective::send_recv)
-      known += fmt::format("{}{}", known.empty() ? "" : ", ", name(one));
-  if (text.empty()) leave(fmt::format("which collective? There are {}", known), kExitUsage);
-  leave(fmt::format("\"{}\" is not a collective with algorithms to choose from; there are {}", text, known), kExitUsage);
-}
-
 Topology topology_from(const std::string& text) {
   auto topology = text.empty() ? discover() : load_topology(text);
   if (topology) return std::move(*topology);
@@ -41,6 +30,18 @@ int all_cores(const Topology& t) {
 
 }  // namespace
 
+Collective collective_of(const Question& q) {
+  const std::string_view text = q.collective;
+  const auto found = parse_collective(text);
+  if (found && *found != Collective::send_recv) return *found;
+  std::string known;
+  for (int c = 0; c < kCollectives; ++c)
+    if (const auto one = static_cast<Collective>(c); one != Collective::send_recv)
+      known += fmt::format("{}{}", known.empty() ? "" : ", ", name(one));
+  if (text.empty()) leave(fmt::format("which collective? There are {}", known), kExitUsage);
+  leave(fmt::format("\"{}\" is not a collective with algorithms to choose from; there are {}", text, known), kExitUsage);
+}
+
 void add_question(CLI::App& command, Question& q) {
   command.add_option("collective", q.collective, "all_reduce, all_gather, broadcast, ...");
   command.add_option("--ranks", q.ranks, "Number of ranks (default: one per core)")->check(CLI::Range(1, kMostRanks));
@@ -52,10 +53,15 @@ void add_question(CLI::App& command, Question& q) {
   command.add_option("--algorithm", q.algorithm, "Only this algorithm");
 }
 
-Answer ask(const Question& q) {
-  const Collective collective = collective_from(q.collective);
+std::uint64_t bytes_of(const Question& q) {
   auto bytes = parse_bytes(q.bytes);
   if (!bytes) leave(bytes.because("--bytes"));
+  return *bytes;
+}
+
+Answer ask(const Question& q) {
+  const Collective collective = collective_of(q);
+  const std::uint64_t bytes = bytes_of(q);
   const Topology topology = topology_from(q.topology);
   const Rank ranks = q.ranks > 0 ? q.ranks : std::max(2, all_cores(topology));
   if (q.root < 0 || q.root >= ranks) leave(fmt::format("--root {}: there are ranks 0 to {}", q.root, ranks - 1), kExitUsage);
@@ -63,7 +69,7 @@ Answer ask(const Question& q) {
   if (!machine) leave(machine.error());
   const SelectRequest request{.collective = collective,
                               .root = q.root,
-                              .block_bytes = has_blocks(collective) ? *bytes / static_cast<std::uint64_t>(ranks) : *bytes,
+                              .block_bytes = has_blocks(collective) ? bytes / static_cast<std::uint64_t>(ranks) : bytes,
                               .commutative = !q.ordered,
                               .equal_blocks = !q.uneven,
                               .forced = q.algorithm};

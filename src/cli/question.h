@@ -29,4 +29,8 @@ struct Answer {
 // Leaves where the question makes no sense.
 [[nodiscard]] Answer ask(const Question& question);
 
+// What the question is about; leaves where it makes no sense.
+[[nodiscard]] Collective collective_of(const Question& question);
+[[nodiscard]] std::uint64_t bytes_of(const Question& question);
+
 }  // namespace tutti

@@ -111,13 +111,17 @@ void Communicator::abort(const std::string& reason) {
 
 MemoryUse Communicator::memory() const { return impl_ ? impl_->runner->memory() : MemoryUse{}; }
 
-std::string Communicator::explain(const Call& call) const {
-  if (!impl_) return nobody().to_string();
-  auto request = impl_->check(call);
-  if (!request) return request.error().to_string();
+Result<std::string> Communicator::explain(const Call& call, bool as_json) const {
+  if (!impl_) return nobody();
+  auto request = check_shape(call, rank(), size());
+  if (!request) return std::move(request.error());
+  if (call.collective == Collective::send_recv)
+    return Error(Code::invalid_argument, "send_recv has no algorithms to choose from");
   SelectRequest asked;
   auto selection = impl_->runner->choose(*request, &asked);
-  return selection ? render(*selection, asked, impl_->runner->machine()) : selection.error().to_string();
+  if (!selection) return std::move(selection.error());
+  const JobMachine& machine = impl_->runner->machine();
+  return as_json ? to_json(*selection, asked, machine) : render(*selection, asked, machine);
 }
 
 std::string Communicator::last_algorithm() const { return impl_ ? impl_->runner->last_algorithm() : ""; }

@@ -48,7 +48,7 @@ class Checker {
  public:
   Checker(const Call& call, Rank me, Rank ranks) : call_(call), me_(me), ranks_(ranks), sides_(sides_of(call, me)) {}
 
-  Result<Request> run() const {
+  Result<Request> shape() const {
     if (auto s = check_enums(); !s) return std::move(s.error());
     if (auto s = check_ranks(); !s) return std::move(s.error());
     if (auto s = check_counts(); !s) return std::move(s.error());
@@ -67,8 +67,21 @@ class Checker {
     r.receive_count = call_.receive_count;
     r.algorithm = call_.algorithm;
     r.footprint = footprint(r);
-    if (auto s = check_buffers(r); !s) return std::move(s.error());
     return r;
+  }
+
+  Status check_buffers(Request& r) const {
+    const Footprint& f = r.footprint;
+    if (f.input_bytes > 0 && r.input == nullptr) return bad("input is null, but {} bytes are to be read", f.input_bytes);
+    if (f.output_bytes > 0 && r.output == nullptr) return bad("output is null, but {} bytes are to be written", f.output_bytes);
+    if (!f.overlaps(r.input, r.output)) return {};
+    if (!f.in_place(r.input, r.output) || call_.collective == Collective::send_recv)
+      return bad("input and output overlap in a way that is not \"in place\": the smaller one must be {}",
+                 sides_.many_in == sides_.many_out ? "the larger one" : "this rank's own block of the larger one");
+    if (call_.collective == Collective::all_to_all && !std::ranges::equal(call_.input_counts, call_.output_counts))
+      return bad("in place needs equal input and output counts");
+    r.in_place = true;
+    return {};
   }
 
  private:
@@ -192,20 +205,6 @@ class Checker {
     return f;
   }
 
-  Status check_buffers(Request& r) const {
-    const Footprint& f = r.footprint;
-    if (f.input_bytes > 0 && r.input == nullptr) return bad("input is null, but {} bytes are to be read", f.input_bytes);
-    if (f.output_bytes > 0 && r.output == nullptr) return bad("output is null, but {} bytes are to be written", f.output_bytes);
-    if (!f.overlaps(r.input, r.output)) return {};
-    if (!f.in_place(r.input, r.output) || call_.collective == Collective::send_recv)
-      return bad("input and output overlap in a way that is not \"in place\": the smaller one must be {}",
-                 sides_.many_in == sides_.many_out ? "the larger one" : "this rank's own block of the larger one");
-    if (call_.collective == Collective::all_to_all && !std::ranges::equal(call_.input_counts, call_.output_counts))
-      return bad("in place needs equal input and output counts");
-    r.in_place = true;
-    return {};
-  }
-
   const Call& call_;
   Rank me_, ranks_;
   Sides sides_;
@@ -213,7 +212,15 @@ class Checker {
 
 }  // namespace
 
-Result<Request> check_call(const Call& call, Rank me, Rank ranks) { return Checker(call, me, ranks).run(); }
+Result<Request> check_shape(const Call& call, Rank me, Rank ranks) { return Checker(call, me, ranks).shape(); }
+
+Result<Request> check_call(const Call& call, Rank me, Rank ranks) {
+  const Checker checker(call, me, ranks);
+  auto request = checker.shape();
+  if (!request) return request;
+  if (auto s = checker.check_buffers(*request); !s) return std::move(s.error());
+  return request;
+}
 
 OwnedCall::OwnedCall(const Call& call) : call_(call), algorithm_(call.algorithm) {
   const std::array spans{&call_.input_counts, &call_.input_displacements, &call_.output_counts, &call_.output_displacements};

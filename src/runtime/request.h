@@ -50,6 +50,8 @@ struct Request {
 
 // The request refers to the call's spans. Code::invalid_argument says which argument, its value, and what is expected.
 Result<Request> check_call(const Call& call, Rank me, Rank ranks);
+// The same for a call that is not to be run: its buffers may be missing.
+Result<Request> check_shape(const Call& call, Rank me, Rank ranks);
 
 // A call with copies of all that it refers to, but for the buffers.
 class OwnedCall {

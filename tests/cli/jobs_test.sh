@@ -75,6 +75,19 @@ run_ranks "1 1 1" 3 bash -c '(trap "" XFSZ; ulimit -f 1; exec "$@") > >(cat)' fu
 rank_said 0 "cannot write $work/perf.json" EFBIG
 [[ ! -s $work/err.1 && ! -s $work/err.2 ]] || { fail "$what: other ranks speak, too"; show_ranks; }
 
+echo "== explain in a job: rank 0 tells what its ranks agreed on"
+export TUTTI_TOPOLOGY=core:2
+for transport in shm tcp; do  # over tcp alone no rank sees that the others are its neighbours, but they do share its cores
+  TUTTI_TRANSPORT=$transport run_ranks "0 0 0" 3 "$tutti" explain all_reduce --bytes 64K
+  grep -q "oversubscribed: 3 ranks share the cores" "$work/out.0" || { fail "$what: over $transport the cores seem free"; cat "$work/out.0"; }
+  [[ ! -s $work/out.1 && ! -s $work/out.2 ]] || fail "$what: rank 1 or 2 prints, too"
+done
+unset TUTTI_TOPOLOGY
+run_ranks "0 0" 2 "$tutti" explain reduce_scatter --bytes 64K --ordered --uneven --json
+grep -q '"refused"' "$work/out.0" || { fail "$what: nothing is refused"; cat "$work/out.0"; }
+run_ranks "2 0" 2 "$tutti" explain broadcast --root 7
+rank_said 0 "root 7"
+
 echo "== values wrong on all ranks: each says so once"
 run_ranks "2 2" 2 "$tutti" perf all_reduce "${short[@]}" --transport pigeon
 rank_said 0 pigeon

@@ -53,7 +53,7 @@ TEST(Split, ANegativeColorGetsAnEmptyCommunicator) {
     fails(part.split(0), Code::invalid_argument, {"empty"});
     Group group;
     fails(group.add(part, {}), Code::invalid_argument, {"empty"});
-    EXPECT_NE(part.explain({}), "");
+    fails(part.explain({}), Code::invalid_argument, {"empty"});
     part.abort("nobody hears this");
   });
 }
@@ -138,14 +138,18 @@ TEST(About, ExplainNamesTheWinnerThatIsThenUsed) {
                       .output = out.data(),
                       .count = 100,
                       .type = DataType::i32};
-      const std::string text = comm.explain(call);
+      const std::string text = comm.explain(call).value_or_throw();
+      EXPECT_EQ(comm.explain({.collective = call.collective, .count = 100, .type = DataType::i32}).value_or_throw(), text)
+          << "without buffers";
+      EXPECT_THAT(comm.explain(call, true).value_or_throw(), testing::StartsWith("{"));
       EXPECT_THAT(text, testing::HasSubstr(std::string(name(call.collective))));
       ok(comm.run(call));
       EXPECT_NE(comm.last_algorithm(), "");
       EXPECT_THAT(text, testing::HasSubstr(comm.last_algorithm()));
     }
-    EXPECT_THAT(comm.explain({.collective = Collective::broadcast, .root = 9}), testing::HasSubstr("root 9"));
-    EXPECT_THAT(comm.explain({.algorithm = "no_such"}), testing::HasSubstr("no_such"));
+    fails(comm.explain({.collective = Collective::broadcast, .root = 9}), Code::invalid_argument, {"root 9"});
+    fails(comm.explain({.algorithm = "no_such"}), Code::invalid_argument, {"no_such"});
+    fails(comm.explain({.collective = Collective::send_recv, .destination = 0}), Code::invalid_argument, {"send_recv"});
   });
 }
 
