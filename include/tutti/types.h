@@ -65,10 +65,15 @@ enum class ReduceKind : std::uint8_t {
 inline constexpr int kReduceKinds = 13;
 
 // A user's reduction: inout[i] = op(in[i], inout[i]) for count elements, where `in` holds the
-// contribution of the lower ranks (the same convention as MPI_User_function).
+// contribution of the lower ranks (the same convention as MPI_User_function). The elements are of the call's type, or, where
+// element_bytes is given, blocks of that many bytes (structs, pairs): then the call's type means nothing, its counts and
+// displacements count such blocks, and no block is ever split.
 struct UserFunction {
   void (*apply)(const void* in, void* inout, std::size_t count, DataType type, void* context) = nullptr;
   void* context = nullptr;
+  std::size_t element_bytes = 0;
+
+  friend bool operator==(const UserFunction&, const UserFunction&) = default;
 };
 
 struct ReduceOp {
@@ -78,10 +83,14 @@ struct ReduceOp {
   UserFunction user = {};   // kind == user
 
   friend bool operator==(const ReduceOp& a, const ReduceOp& b) noexcept {
-    return a.kind == b.kind && a.commutative == b.commutative && a.scalar == b.scalar && a.user.apply == b.user.apply &&
-           a.user.context == b.user.context;
+    return a.kind == b.kind && a.commutative == b.commutative && a.scalar == b.scalar && a.user == b.user;
   }
 };
+
+// Size of what the operator combines.
+[[nodiscard]] constexpr std::size_t element_bytes(DataType type, const ReduceOp& op) noexcept {
+  return op.kind == ReduceKind::user && op.user.element_bytes > 0 ? op.user.element_bytes : size_of(type);
+}
 
 [[nodiscard]] std::string_view name(ReduceKind kind) noexcept;
 [[nodiscard]] std::optional<ReduceKind> parse_reduce_kind(std::string_view text) noexcept;

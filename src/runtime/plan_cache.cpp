@@ -17,9 +17,9 @@ std::uint64_t hash_of_shape(const Call& c) {
 
 bool same_shape(const Call& a, const Call& b) noexcept {
   const bool same = a.count == b.count && a.collective == b.collective && a.type == b.type && a.op.kind == b.op.kind &&
-                    a.root == b.root && a.op.commutative == b.op.commutative && a.op.user.apply == b.op.user.apply &&
-                    a.op.user.context == b.op.user.context && a.destination == b.destination && a.source == b.source &&
-                    a.receive_count == b.receive_count && a.algorithm == b.algorithm;
+                    a.root == b.root && a.op.commutative == b.op.commutative && a.op.user == b.op.user &&
+                    a.destination == b.destination && a.source == b.source && a.receive_count == b.receive_count &&
+                    a.algorithm == b.algorithm;
   return same && std::ranges::equal(a.input_counts, b.input_counts) && std::ranges::equal(a.output_counts, b.output_counts) &&
          std::ranges::equal(a.input_displacements, b.input_displacements) &&
          std::ranges::equal(a.output_displacements, b.output_displacements);

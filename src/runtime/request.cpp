@@ -85,6 +85,10 @@ class Checker {
   }
 
  private:
+  [[nodiscard]] std::uint64_t element_size() const {
+    return reduces(call_.collective) ? element_bytes(call_.type, call_.op) : size_of(call_.type);
+  }
+
   template <class... Args>
   [[nodiscard]] Error bad(fmt::format_string<Args...> format, Args&&... args) const {
     return {Code::invalid_argument,
@@ -144,7 +148,7 @@ class Checker {
 
   Status check_size(std::string_view side, std::uint64_t count, std::uint64_t blocks) const {
     std::uint64_t bytes = 0;
-    if (__builtin_mul_overflow(count, blocks * size_of(call_.type), &bytes) || bytes > std::numeric_limits<std::int64_t>::max())
+    if (__builtin_mul_overflow(count, blocks * element_size(), &bytes) || bytes > std::numeric_limits<std::int64_t>::max())
       return bad("{} count {} of {} is more than memory can hold", side, count, name(call_.type));
     return {};
   }
@@ -170,7 +174,7 @@ class Checker {
   }
 
   [[nodiscard]] std::uint64_t bytes(bool many, const Blocks& own, const Blocks& other, std::uint64_t single) const {
-    const std::uint64_t size = size_of(call_.type);
+    const std::uint64_t size = element_size();
     if (!many) return (other.counts.empty() ? single : other.counts[static_cast<std::size_t>(me_)]) * size;
     if (own.counts.empty()) return own.uniform * static_cast<std::uint64_t>(ranks_) * size;
     std::uint64_t end = 0, at = 0;
@@ -191,7 +195,7 @@ class Checker {
       at = blocks.uniform * me;
     else
       for (std::size_t b = 0; b < me; ++b) at += blocks.counts[b];
-    return at * size_of(call_.type);
+    return at * element_size();
   }
 
   [[nodiscard]] Footprint footprint(const Request& r) const {

@@ -45,6 +45,9 @@ struct Request {
   std::string_view algorithm;
   Footprint footprint;
 
+  [[nodiscard]] std::size_t element_size() const noexcept {
+    return reduces(collective) ? element_bytes(type, op) : size_of(type);
+  }
   [[nodiscard]] bool equal_blocks() const noexcept { return input_blocks.counts.empty() && output_blocks.counts.empty(); }
 };
 

@@ -25,7 +25,7 @@ std::uint64_t agreed_count(const Request& r) {
 
 Signature signature_of(const Request& r, const Schedule& schedule) {
   Hasher plan;
-  plan.text(schedule.algorithm).value(schedule.chunks_per_block).value(r.op.commutative);
+  plan.text(schedule.algorithm).value(schedule.chunks_per_block).value(r.op.commutative).value(r.element_size());
   if (r.collective != Collective::all_to_all)
     for (const auto counts : {r.input_blocks.counts, r.output_blocks.counts})
       for (const auto c : counts) plan.value(c);
@@ -40,7 +40,7 @@ Signature signature_of(const Request& r, const Schedule& schedule) {
 ChunkMap chunk_map_for(const Request& r, const Schedule& s) {
   Blocks output = r.output_blocks;
   if (r.collective == Collective::send_recv) output.uniform = r.receive_count;
-  return {s.collective, s.rank, s.ranks, s.chunks_per_block, r.input_blocks, output, size_of(r.type), s.scratch};
+  return {s.collective, s.rank, s.ranks, s.chunks_per_block, r.input_blocks, output, r.element_size(), s.scratch};
 }
 
 }  // namespace
@@ -107,7 +107,7 @@ Result<Selection> Runner::choose(const Request& r, SelectRequest* asked) const {
   if (!r.equal_blocks()) elements = agreed_count(r) / static_cast<std::uint64_t>(machine_.ranks);
   const SelectRequest request{.collective = r.collective,
                               .root = r.root,
-                              .block_bytes = elements * size_of(r.type),
+                              .block_bytes = elements * r.element_size(),
                               .commutative = r.op.commutative,
                               .equal_blocks = r.equal_blocks(),
                               .forced = r.algorithm.empty() ? overrides_.forced(r.collective) : r.algorithm};
@@ -124,7 +124,9 @@ Result<Schedule> Runner::schedule_for(const Request& r) const {
                     .root = r.root,
                     .in_place = r.in_place,
                     .levels = machine_.levels.empty() ? nullptr : &machine_.levels};
-  return fuse(winner.algorithm->build(job_->rank(), shape, winner.chunking));
+  // Messages arrive in pieces of whole cache lines, which must not split an element.
+  constexpr std::size_t kLine = 64;
+  return fuse(winner.algorithm->build(job_->rank(), shape, winner.chunking), {.arrivals = kLine % r.element_size() == 0});
 }
 
 Result<CachedPlan*> Runner::make_plan(const Call& call, const Request& r) {

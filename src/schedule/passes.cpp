@@ -198,8 +198,9 @@ class ArrivalFuser {
 
 }  // namespace
 
-Schedule fuse(const Schedule& schedule) {
-  Schedule fused = ArrivalFuser(fold_chains(schedule)).run();
+Schedule fuse(const Schedule& schedule, const FuseOptions& options) {
+  Schedule fused = fold_chains(schedule);
+  if (options.arrivals) fused = ArrivalFuser(fused).run();
   compact_scratch(fused);
   return fused;
 }

@@ -9,6 +9,9 @@ namespace tutti {
 //   fold         a chain of at least two reductions into one slice becomes one pass over memory that rounds once
 //   recv_reduce  a message that is only received to be reduced is reduced as it arrives; an initial copy of the other
 //                operand is taken in as well
-[[nodiscard]] Schedule fuse(const Schedule& schedule);
+struct FuseOptions {
+  bool arrivals = true;  // make recv_reduce
+};
+[[nodiscard]] Schedule fuse(const Schedule& schedule, const FuseOptions& options = {});
 
 }  // namespace tutti

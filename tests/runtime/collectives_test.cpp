@@ -77,6 +77,16 @@ TEST_P(EveryRow, KeepsTheOrderOfRanks) {
   });
 }
 
+TEST_P(EveryRow, SplitsNoElement) {
+  on_ranks([&](Communicator& comm) {
+    for (const Algorithm& a : algorithms())
+      for (const std::size_t count : {1, 19, 30000})
+        for (const bool in_place : {false, true})
+          if (reduces(a.collective))
+            run_row<Stretches>(comm, a, {.collective = a.collective, .count = count, .in_place = in_place}, false);
+  });
+}
+
 // Without a name, something is chosen that serves the call.
 TEST_P(EveryRow, OrTheOneThatIsChosen) {
   on_ranks([&](Communicator& comm) {

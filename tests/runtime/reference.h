@@ -70,6 +70,34 @@ struct MatrixProduct {
   }
 };
 
+// Stretches of a line, put end to end, as elements of twelve bytes that no message may cut: associative, but not commutative.
+struct Stretches {
+  struct Value {
+    std::int32_t first, last, parts;
+    friend bool operator==(const Value&, const Value&) = default;
+    friend std::ostream& operator<<(std::ostream& out, const Value& v) {
+      return out << v.first << " to " << v.last << " of " << v.parts;
+    }
+  };
+  static constexpr DataType kType = DataType::u8;
+  static ReduceOp op() {
+    return {.kind = ReduceKind::user, .commutative = false, .user = {.apply = apply, .element_bytes = sizeof(Value)}};
+  }
+  static Value value(Rank rank, std::size_t i) { return {rank, rank + static_cast<std::int32_t>(i % 1000), 1}; }
+  static Value combine(Value a, Value b) { return {a.first, b.last, a.parts + b.parts}; }
+
+ private:
+  static void apply(const void* in, void* inout, std::size_t count, DataType, void*) {
+    for (std::size_t i = 0; i < count; ++i) {
+      Value left, right;
+      std::memcpy(&left, static_cast<const std::byte*>(in) + i * sizeof left, sizeof left);
+      std::memcpy(&right, static_cast<std::byte*>(inout) + i * sizeof right, sizeof right);
+      right = combine(left, right);
+      std::memcpy(static_cast<std::byte*>(inout) + i * sizeof right, &right, sizeof right);
+    }
+  }
+};
+
 struct Case {
   Collective collective;
   std::string_view algorithm = {};

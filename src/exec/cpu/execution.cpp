@@ -28,7 +28,8 @@ Result<bool> Stream::poll() {
   return progress->moved || progress->sends > 0 || progress->recvs > 0;
 }
 
-Execution::Execution(const Plan& plan) : plan_(&plan), element_bytes_(size_of(plan.type)), arrivals_(plan.arrivals) {
+Execution::Execution(const Plan& plan)
+    : plan_(&plan), element_bytes_(element_bytes(plan.type, plan.op)), arrivals_(plan.arrivals) {
   remaining_.resize(plan.steps.size());
   ready_.reserve(plan.steps.size());
 }
@@ -127,7 +128,8 @@ void Execution::Arrival::consume(std::size_t offset, ConstBytes piece) {
   const void* mine = from + offset;
   const void* left = step->from_is_left ? mine : piece.data();
   const void* right = step->from_is_left ? piece.data() : mine;
-  kernels::reduce2(plan->op, plan->type, left, right, to + offset, piece.size() / size_of(plan->type), options(*plan, *step));
+  kernels::reduce2(plan->op, plan->type, left, right, to + offset, piece.size() / element_bytes(plan->type, plan->op),
+                   options(*plan, *step));
 }
 
 }  // namespace tutti

@@ -19,7 +19,7 @@ class Lowering {
         map_(map),
         plan_(plan),
         streams_(streams),
-        size_(size_of(plan.type)),
+        size_(element_bytes(plan.type, plan.op)),
         cache_bytes_(cache_bytes),
         all_know_sizes_(plan.signature.count > 0 && schedule.collective != Collective::all_to_all &&
                         schedule.collective != Collective::send_recv) {}

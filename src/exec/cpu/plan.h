@@ -58,7 +58,7 @@ struct Plan {
   Buffer premultiply_in = Buffer::input;
   bool in_place = false;
   [[nodiscard]] std::uint64_t scratch_needed() const noexcept {
-    return scratch_bytes + (in_place ? 0 : premultiplied * size_of(type));
+    return scratch_bytes + (in_place ? 0 : premultiplied * element_bytes(type, op));
   }
   [[nodiscard]] std::size_t memory_bytes() const noexcept;
 };

@@ -8,6 +8,7 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <vector>
 
 #include "kernels/job.h"
 
@@ -141,7 +142,7 @@ void run(const Route& way, const Job& job, bool past_caches = false) {
 // Calls visit(first element, elements) for one cache-sized piece after the other.
 template <class Visit>
 void for_each_tile(std::size_t count, std::size_t element_bytes, Visit visit) {
-  const std::size_t tile = kTileBytes / element_bytes;
+  const std::size_t tile = std::max<std::size_t>(kTileBytes / element_bytes, 1);
   for (std::size_t at = 0; at < count; at += tile) visit(at, std::min(tile, count - at));
 }
 
@@ -166,9 +167,11 @@ void fold_integer_mean(DataType type, const Job& job, int ranks) {
 
 // The function accumulates into its second argument, so the last input is where accumulation starts; in a tile, because `out`
 // may be any of the inputs.
-void fold_user(const UserFunction& user, DataType type, std::span<const void* const> inputs, void* out, std::size_t count) {
-  alignas(64) std::byte tile[kTileBytes];
-  const std::size_t size = size_of(type);
+void fold_user(const UserFunction& user, DataType type, std::size_t size, std::span<const void* const> inputs, void* out,
+               std::size_t count) {
+  alignas(64) std::byte small[kTileBytes];
+  std::vector<std::byte> large(size > kTileBytes ? size : 0);
+  std::byte* tile = large.empty() ? small : large.data();
   for_each_tile(count, size, [&](std::size_t at, std::size_t elements) {
     const std::size_t offset = at * size;
     std::memcpy(tile, advance(inputs.back(), offset), elements * size);
@@ -189,8 +192,9 @@ void fold(const ReduceOp& op, DataType type, std::span<const void* const> inputs
           const Options& options) {
   if (count == 0 || inputs.empty() || !supports(op.kind, type)) return;
   const bool mean = op.kind == ReduceKind::avg && options.average_over > 0;
-  if (inputs.size() == 1 && !mean) return copy(out, inputs[0], count * size_of(type), options.past_caches);
-  if (op.kind == ReduceKind::user) return fold_user(op.user, type, inputs, out, count);
+  const std::size_t size = element_bytes(type, op);
+  if (inputs.size() == 1 && !mean) return copy(out, inputs[0], count * size, options.past_caches);
+  if (op.kind == ReduceKind::user) return fold_user(op.user, type, size, inputs, out, count);
 
   const Operation operation = mean ? Operation::mean : operation_of(op.kind);
   const Route way = route(operation, type);
@@ -207,7 +211,7 @@ void reduce2(const ReduceOp& op, DataType type, const void* left, const void* ri
 
 void prepare(const ReduceOp& op, DataType type, const void* in, void* out, std::size_t count) {
   if (count == 0) return;
-  if (op.kind != ReduceKind::premul_sum || !supports(op.kind, type)) return copy(out, in, count * size_of(type));
+  if (op.kind != ReduceKind::premul_sum || !supports(op.kind, type)) return copy(out, in, count * element_bytes(type, op));
   // Of all NaNs only the canonical one is sure to stay NaN when rounded to bf16.
   const double factor = std::isnan(op.scalar) ? std::numeric_limits<double>::quiet_NaN() : op.scalar;
   const Route way = route(Operation::scale, type);

@@ -12,8 +12,8 @@
 //  - avg and premul_sum add; `prepare` multiplies before, `finish` or Options::average_over divides after.
 //
 // Pointers need no alignment (a user's function sees them as the caller gave them). `out` may be exactly one of the inputs;
-// otherwise nothing overlaps. All functions are thread safe and allocate nothing. The pair of operator and type must have
-// passed `check`; a pair that has not leaves `out` untouched.
+// otherwise nothing overlaps. All functions are thread safe and allocate nothing (but for a user's elements of more than 8 KiB).
+// The pair of operator and type must have passed `check`; a pair that has not leaves `out` untouched.
 #pragma once
 
 #include <cstddef>
