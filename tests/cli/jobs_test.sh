@@ -112,7 +112,9 @@ differ "all_reduce" "all_gather" "all_reduce #" "all_gather #"
 
 echo "== too few open files on one rank: it says which limit, and how to raise it"
 export TUTTI_TIMEOUT=20
-for few in "8 shm" "13 shm" "8 tcp"; do
+limits=("8 shm" "13 shm" "8 tcp")
+[[ -z ${SANITIZED:-} ]] || { echo "(not here: sanitizers need open files for their own checks)"; limits=(); }
+for few in "${limits[@]}"; do
   read -r files transport <<<"$few"
   # shellcheck disable=SC2016
   run_ranks "1 1 1" 3 bash -c '[[ $TUTTI_RANK != 1 ]] || ulimit -Sn $0; exec "$@"' "$files" "$tutti" perf all_reduce "${short[@]}" --transport "$transport"
