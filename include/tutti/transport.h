@@ -95,6 +95,11 @@ class Endpoint {
   // Code::mismatch. The sink must stay until the receive is finished.
   virtual Result<bool> post_recv(const Signature& expected, const Sink& sink) = 0;
 
+  // Whether the message that the next post_recv asks for is there. For the engine to look at again and again when it has
+  // nothing else to do; a transport that cannot say so cheaply does not know.
+  enum class Arrival : std::uint8_t { unknown, not_yet, there };
+  [[nodiscard]] virtual Arrival next_arrival() noexcept { return Arrival::unknown; }
+
   struct Progress {
     std::uint32_t sends = 0;  // posted sends finished by this call (oldest first), not counting those that post_* finished
     std::uint32_t recvs = 0;

@@ -15,21 +15,12 @@ std::uint64_t hash_of_shape(const Call& c) {
   return hasher.result();
 }
 
-bool same_shape(const Call& a, const Call& b) noexcept {
-  const bool same = a.count == b.count && a.collective == b.collective && a.type == b.type && a.op.kind == b.op.kind &&
-                    a.root == b.root && a.op.commutative == b.op.commutative && a.op.user == b.op.user &&
-                    a.destination == b.destination && a.source == b.source && a.receive_count == b.receive_count &&
-                    a.algorithm == b.algorithm;
-  return same && std::ranges::equal(a.input_counts, b.input_counts) && std::ranges::equal(a.output_counts, b.output_counts) &&
-         std::ranges::equal(a.input_displacements, b.input_displacements) &&
-         std::ranges::equal(a.output_displacements, b.output_displacements);
-}
-
 }  // namespace
 
-bool CachedPlan::serves(const Call& c) const noexcept {
-  if (!same_shape(call.get(), c) || !footprint.given(c.input, c.output)) return false;
-  return in_place ? footprint.in_place(c.input, c.output) : !footprint.overlaps(c.input, c.output);
+bool same_counts(const Call& a, const Call& b) noexcept {
+  return std::ranges::equal(a.input_counts, b.input_counts) && std::ranges::equal(a.output_counts, b.output_counts) &&
+         std::ranges::equal(a.input_displacements, b.input_displacements) &&
+         std::ranges::equal(a.output_displacements, b.output_displacements);
 }
 
 std::size_t CachedPlan::memory_bytes() const noexcept {

@@ -12,6 +12,19 @@
 
 namespace tutti {
 
+[[nodiscard]] bool same_counts(const Call& a, const Call& b) noexcept;
+
+// Whether one plan may serve both, wherever their buffers are.
+[[nodiscard]] inline bool same_shape(const Call& a, const Call& b) noexcept {
+  const auto counts = [](const Call& c) {
+    return c.input_counts.size() | c.output_counts.size() | c.input_displacements.size() | c.output_displacements.size();
+  };
+  return a.count == b.count && a.collective == b.collective && a.type == b.type && a.op.kind == b.op.kind && a.root == b.root &&
+         a.op.commutative == b.op.commutative && a.op.user == b.op.user && a.destination == b.destination &&
+         a.source == b.source && a.receive_count == b.receive_count && a.algorithm.size() == b.algorithm.size() &&
+         (a.algorithm.empty() || a.algorithm == b.algorithm) && ((counts(a) | counts(b)) == 0 || same_counts(a, b));
+}
+
 struct CachedPlan : std::enable_shared_from_this<CachedPlan> {
   CachedPlan(const Call& c, const Request& request) : call(c), footprint(request.footprint), in_place(request.in_place) {}
   OwnedCall call;
@@ -19,10 +32,14 @@ struct CachedPlan : std::enable_shared_from_this<CachedPlan> {
   bool in_place;
   std::string algorithm = {};
   Plan plan = {};
+  std::uint64_t scratch_bytes = 0;  // that the plan needs
   std::unique_ptr<Execution> execution = {};
 
   // False for a call that another plan must serve, and for one that is wrong.
-  [[nodiscard]] bool serves(const Call& c) const noexcept;
+  [[nodiscard]] bool serves(const Call& c) const noexcept {
+    if (!same_shape(call.get(), c) || !footprint.given(c.input, c.output)) return false;
+    return in_place ? footprint.in_place(c.input, c.output) : !footprint.overlaps(c.input, c.output);
+  }
   [[nodiscard]] std::size_t memory_bytes() const noexcept;
 };
 

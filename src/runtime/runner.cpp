@@ -45,8 +45,7 @@ ChunkMap chunk_map_for(const Request& r, const Schedule& s) {
 
 }  // namespace
 
-std::byte* Scratch::reserve(std::uint64_t bytes) {
-  if (bytes <= size_) return memory_.get();
+std::byte* Scratch::grow(std::uint64_t bytes) {
   constexpr std::uint64_t kAlign = 4096;
   const std::uint64_t rounded = (bytes + kAlign - 1) / kAlign * kAlign;
   memory_.reset();
@@ -139,7 +138,10 @@ Result<CachedPlan*> Runner::make_plan(const Call& call, const Request& r) {
   auto cached = std::make_shared<CachedPlan>(call, r);
   cached->algorithm = schedule->algorithm;
   cached->plan = std::move(*plan);
+  cached->scratch_bytes = cached->plan.scratch_needed();
   if (auto s = make_room(*cached); !s) return std::move(s.error());
+  if (cached->scratch_bytes > 0 && scratch_.reserve(cached->scratch_bytes) == nullptr)
+    return Error(Code::resource, fmt::format("rank {}: no memory for {} bytes of scratch", job_->rank(), cached->scratch_bytes));
   CachedPlan* made = plans_.insert(std::move(cached));
   plan_bytes_ = plans_.memory_bytes();
   transport_bytes_ = streams_.memory_bytes();
@@ -152,7 +154,7 @@ Status Runner::make_room(const CachedPlan& plan) {
   if (memory_limit_ == 0) return {};
   MemoryUse use;
   do {
-    use = {.scratch_bytes = std::max(scratch_.size(), plan.plan.scratch_needed()),
+    use = {.scratch_bytes = std::max(scratch_.size(), plan.scratch_bytes),
            .transport_bytes = streams_.memory_bytes(),
            .plan_bytes = plans_.memory_bytes() + plan.memory_bytes()};
     if (use.total() <= memory_limit_) return {};
@@ -164,14 +166,10 @@ Status Runner::make_room(const CachedPlan& plan) {
                   job_->rank(), use.total(), use.scratch_bytes, use.transport_bytes, use.plan_bytes, memory_limit_));
 }
 
-Result<CallBuffers> Runner::buffers_for(const Plan& plan, const Call& call) {
-  CallBuffers buffers{static_cast<const std::byte*>(call.input), static_cast<std::byte*>(call.output), nullptr, call.op.scalar};
-  const std::uint64_t scratch = plan.scratch_needed();
-  if (scratch == 0) return buffers;
-  buffers.scratch = scratch_.reserve(scratch);
-  if (buffers.scratch == nullptr)
-    return fail(Error(Code::resource, fmt::format("rank {}: no memory for {} bytes of scratch", job_->rank(), scratch)));
-  return buffers;
+// Scratch memory that is there once a plan has been made stays there, though it may move.
+CallBuffers Runner::buffers_for(const CachedPlan& plan, const Call& call) noexcept {
+  return {static_cast<const std::byte*>(call.input), static_cast<std::byte*>(call.output), scratch_.reserve(plan.scratch_bytes),
+          call.op.scalar};
 }
 
 Result<CachedPlan*> Runner::plan_for(const Call& call) {
@@ -189,9 +187,7 @@ Result<Runner::Prepared> Runner::prepare(const Call& call) {
   if (auto s = alive(); !s) return std::move(s.error());
   auto plan = plan_for(call);
   if (!plan) return std::move(plan.error());
-  auto buffers = buffers_for((*plan)->plan, call);
-  if (!buffers) return std::move(buffers.error());
-  return Prepared{(*plan)->shared_from_this(), *buffers, next_sequence(call)};
+  return Prepared{(*plan)->shared_from_this(), buffers_for(**plan, call), next_sequence(call)};
 }
 
 Status Runner::run(const Call& call) {
@@ -206,10 +202,8 @@ Status Runner::run(const Call& call) {
   }
   auto plan = plan_for(call);
   if (!plan) return std::move(plan.error());
-  auto buffers = buffers_for((*plan)->plan, call);
-  if (!buffers) return std::move(buffers.error());
   Execution& execution = *(*plan)->execution;
-  Status s = execution.start(*buffers, next_sequence(call));
+  Status s = execution.start(buffers_for(**plan, call), next_sequence(call), policy_.first_looks());
   if (s && !execution.done()) s = drive(execution, policy_, *watch_);
   if (!s) return fail(s.because(fmt::format("{} on rank {}", execution.signature().to_string(), job_->rank())));
   if (last_plan_ != *plan) {

@@ -16,10 +16,11 @@ namespace tutti {
 class Scratch {
  public:
   // nullptr when the system has no such memory.
-  [[nodiscard]] std::byte* reserve(std::uint64_t bytes);
+  [[nodiscard]] std::byte* reserve(std::uint64_t bytes) { return bytes <= size_ ? memory_.get() : grow(bytes); }
   [[nodiscard]] std::uint64_t size() const noexcept { return size_; }
 
  private:
+  [[nodiscard]] std::byte* grow(std::uint64_t bytes);
   struct Free {
     void operator()(std::byte* p) const noexcept { std::free(p); }
   };
@@ -69,7 +70,7 @@ class Runner {
   }
   Result<Schedule> schedule_for(const Request& request) const;
   Status make_room(const CachedPlan& plan);
-  Result<CallBuffers> buffers_for(const Plan& plan, const Call& call);
+  CallBuffers buffers_for(const CachedPlan& plan, const Call& call) noexcept;
 
   std::unique_ptr<Job> job_;
   JobMachine machine_;

@@ -156,12 +156,12 @@ TEST(Plan, AveragesWhereAllContributionsMeet) {
                    {.kind = ReduceKind::avg}, 90, {.meets_at_once = meets_at_once});
   };
   for (const auto* algorithm : {"ring", "recursive_doubling", "direct"}) {
-    EXPECT_EQ(plan(algorithm, 2, false).average_over, 2) << algorithm << ": two always meet at once";
+    EXPECT_EQ(plan(algorithm, 2, false).reduction.average_over(), 2) << algorithm << ": two always meet at once";
     EXPECT_TRUE(plan(algorithm, 2, false).average.empty()) << algorithm << " divides once";
   }
-  EXPECT_EQ(plan("two_shot", 5, true).average_over, 5);
+  EXPECT_EQ(plan("two_shot", 5, true).reduction.average_over(), 5);
   EXPECT_TRUE(plan("two_shot", 5, true).average.empty());
-  EXPECT_EQ(plan("ring", 5, false).average_over, 0);
+  EXPECT_EQ(plan("ring", 5, false).reduction.average_over(), 0);
   EXPECT_EQ(plan("ring", 5, false).average, (std::vector<Extent>{{0, 90}}));
 }
 
@@ -181,7 +181,7 @@ TEST(Plan, PrefixesAreAlwaysDividedAtTheEnd) {
     const Blocks blocks{.uniform = 10};
     const Plan plan = lowered(part_of(Collective::scan, "linear", me, 2), blocks, blocks, fabric.of(me), DataType::f32,
                               {.kind = ReduceKind::avg}, 10);
-    EXPECT_EQ(plan.average_over, 0);
+    EXPECT_EQ(plan.reduction.average_over(), 0);
     EXPECT_EQ(plan.average, (std::vector<Extent>{{0, 10}}));
   }
 }

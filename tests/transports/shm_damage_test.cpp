@@ -18,7 +18,7 @@ class ShmDamage : public testing::Test {
  protected:
   void SetUp() override {
     arena_ = Arena::create(std::size_t{1} << 20).value_or_throw();
-    peer_arena_ = PeerArena::map(Fd(dup(arena_->memory_fd())), Fd(dup(arena_->bell_fd())), kPeer).value_or_throw();
+    peer_arena_ = PeerArena::map(Fd(dup(arena_->memory_fd())), Fd(dup(arena_->bell_fd())), true, kPeer).value_or_throw();
     const Region mine = arena_->allocate_lane(kRing).value_or_throw(), theirs = arena_->allocate_lane(kRing).value_or_throw();
     ASSERT_EQ(mine.size, kLaneHeader + kRing);
     theirs_ = arena_->lane(theirs.offset);

@@ -121,7 +121,7 @@ void Arena::release(Region region) {
   free_[region.offset] = region.size;
 }
 
-Result<std::shared_ptr<PeerArena>> PeerArena::map(const Fd& memory, const Fd& bell, Rank peer) {
+Result<std::shared_ptr<PeerArena>> PeerArena::map(const Fd& memory, const Fd& bell, bool fenced, Rank peer) {
   const auto memory_size = sealed_size(memory, peer), bell_size = sealed_size(bell, peer);
   if (!memory_size) return memory_size.error().clone();
   if (!bell_size) return bell_size.error().clone();
@@ -134,6 +134,7 @@ Result<std::shared_ptr<PeerArena>> PeerArena::map(const Fd& memory, const Fd& be
   arena->bell_memory_ = std::move(*mapped_bell);
   arena->header_ = reinterpret_cast<const ArenaHeader*>(arena->memory_.data());
   arena->bell_ = reinterpret_cast<Doorbell*>(arena->bell_memory_.data());
+  arena->sleepers_fence_ = fenced && arena->header_->sleepers_fence.load() != 0;
   return arena;
 }
 

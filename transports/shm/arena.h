@@ -70,16 +70,21 @@ class Arena {
 class PeerArena {
  public:
   // Takes descriptors that a peer sent: checks that they are what they should be and cannot be made smaller behind our back.
-  static Result<std::shared_ptr<PeerArena>> map(const Fd& memory, const Fd& bell, Rank peer);
+  // `fenced`: this process takes part in fences of others.
+  static Result<std::shared_ptr<PeerArena>> map(const Fd& memory, const Fd& bell, bool fenced, Rank peer);
 
   [[nodiscard]] const std::byte* data() const noexcept { return memory_.data(); }
   [[nodiscard]] std::size_t size() const noexcept { return memory_.size(); }
-  // Stores a value that the peer may be waiting for, and wakes the peer if it sleeps. Sequentially consistent on both sides: the
-  // sender stores, then looks for sleepers; the sleeper says so, then looks for messages. One of them sees the other.
+  // Stores a value that the peer may be waiting for, and wakes the peer if it sleeps. The look for sleepers must not overtake the
+  // store: a sleeper sees to that (see membarrier.h), or else a fence of our own.
   template <class T>
   void tell(std::atomic<T>& word, T value) const noexcept {
-    word.store(value);
-    if (header_->sleepers.load() != 0) [[unlikely]]
+    word.store(value, std::memory_order_release);
+    if (sleepers_fence_) [[likely]]
+      std::atomic_signal_fence(std::memory_order_seq_cst);
+    else
+      std::atomic_thread_fence(std::memory_order_seq_cst);
+    if (header_->sleepers.load(std::memory_order_relaxed) != 0) [[unlikely]]
       wake();
   }
 
@@ -92,6 +97,7 @@ class PeerArena {
   Mapping memory_, bell_memory_;
   const ArenaHeader* header_ = nullptr;
   Doorbell* bell_ = nullptr;
+  bool sleepers_fence_ = false;
 };
 
 }  // namespace tutti::shm

@@ -10,6 +10,7 @@
 #include <cstring>
 
 #include "core/log.h"
+#include "transports/shm/membarrier.h"
 
 namespace tutti::shm {
 namespace {
@@ -59,6 +60,8 @@ Status Hub::open() {
   if (!arena) return std::move(arena.error());
   auto listener = listen_at(name);
   if (!listener) return std::move(listener.error());
+  fenced_ = register_for_fences();
+  (*arena)->header().sleepers_fence.store(fenced_ ? 1 : 0);
   listener_ = std::move(*listener);
   socket_name_ = std::move(name);
   arena_ = std::move(*arena);
@@ -99,7 +102,7 @@ Result<std::shared_ptr<PeerArena>> Hub::map_peer(const Descriptors& descriptors,
   std::erase_if(peers_, [](const auto& entry) { return entry.second.expired(); });
   std::weak_ptr<PeerArena>& known = peers_[{status.st_dev, status.st_ino}];
   if (auto mapped = known.lock()) return mapped;
-  auto mapped = PeerArena::map(descriptors.memory, descriptors.bell, peer);
+  auto mapped = PeerArena::map(descriptors.memory, descriptors.bell, fenced_, peer);
   if (mapped) known = *mapped;
   return mapped;
 }
@@ -168,6 +171,7 @@ void Hub::begin_wait(WaitSet& set) {
   Doorbell& bell = arena_->bell();
   arena_->header().sleepers.fetch_add(1);
   set.add(bell.word);
+  if (fenced_) (void)fence_everybody();
 }
 
 void Hub::ring_own_bell() noexcept {

@@ -70,6 +70,7 @@ class Hub {
   Fd listener_;
   std::string socket_name_;
   std::uint64_t probe_word_ = 0;
+  bool fenced_ = false;  // peers may leave fences to this process's sleepers
   std::list<Knock> knocks_;
   std::map<Key, Fd> accepted_;  // authenticated, not asked for yet
   std::vector<Buried> buried_;

@@ -88,13 +88,16 @@ class Inbox {
   [[nodiscard]] bool has_next() const noexcept { return is_message(next_slot().head.load(), next_); }
   // Finishes a receive whose message is there and small and just what was expected. false: advance() must look at it.
   bool take_small(const Incoming& message) noexcept {
-    if (message.stage != Incoming::Stage::awaited || message.sink.consumer != nullptr) return false;
+    if (message.stage != Incoming::Stage::awaited) return false;
     const Slot& slot = next_slot();
     const std::uint64_t head = slot.head.load();
     const std::size_t size = shm::size_of(head);
     if (kind_of(head) != Kind::in_slot || size != message.sink.size || size > kInline || slot.signature != message.expected)
       return false;
-    copy_small(message.sink.data, slot.payload.data(), size);
+    if (message.sink.consumer == nullptr)
+      copy_small(message.sink.data, slot.payload.data(), size);
+    else if (size > 0)
+      message.sink.consumer->consume(0, ConstBytes(slot.payload).first(size));
     take_slot();
     return true;
   }

@@ -76,6 +76,7 @@ static_assert(kLaneHeader % kLine == 0);
 
 struct ArenaHeader {
   alignas(kLine) std::atomic<std::uint32_t> sleepers;  // threads of the owner that sleep, or are about to
+  std::atomic<std::uint32_t> sleepers_fence;           // the owner fences everybody before it sleeps
 };
 
 // A page of its own, the only one that peers may write.

@@ -20,6 +20,10 @@ class ShmEndpoint final : public Endpoint {
   Status register_memory(Bytes, MemoryKind) override { return {}; }
   Result<bool> post_send(const Signature& signature, ConstBytes data) override;
   Result<bool> post_recv(const Signature& expected, const Sink& sink) override;
+  [[nodiscard]] Arrival next_arrival() noexcept override {
+    if (stage_ != Stage::open || !recvs_.empty()) return Arrival::unknown;
+    return inbox_.has_next() ? Arrival::there : Arrival::not_yet;
+  }
   Result<Progress> poll() override;
   void begin_wait(WaitSet& set) override;
   void end_wait() override;

@@ -2,17 +2,10 @@
 
 #include <algorithm>
 
+#include "core/clock.h"
 #include "kernels/kernels.h"
 
 namespace tutti {
-
-namespace {
-
-kernels::Options options(const Plan& plan, const PlanStep& step) {
-  return {.past_caches = step.past_caches, .average_over = plan.average_over};
-}
-
-}  // namespace
 
 Result<bool> Stream::poll() {
   auto progress = endpoint_->poll();
@@ -34,7 +27,7 @@ Execution::Execution(const Plan& plan)
   ready_.reserve(plan.steps.size());
 }
 
-Status Execution::start(const CallBuffers& buffers, std::uint32_t sequence) {
+Status Execution::start(const CallBuffers& buffers, std::uint32_t sequence, int looks) {
   base_[static_cast<std::size_t>(Buffer::input)] =
       const_cast<std::byte*>(buffers.input);  // written only where it is the output, too
   base_[static_cast<std::size_t>(Buffer::output)] = buffers.output;
@@ -42,11 +35,38 @@ Status Execution::start(const CallBuffers& buffers, std::uint32_t sequence) {
   if (!plan_->premultiply.empty()) premultiply(buffers);
   signature_ = plan_->signature;
   signature_.sequence = sequence;
-  left_ = plan_->steps.size();
-  for (std::size_t i = 0; i < left_; ++i) remaining_[i] = plan_->steps[i].remaining;
-  ready_.assign(plan_->ready.begin(), plan_->ready.end());
-  ready_at_ = 0;
   finished_ = false;
+  for (std::uint32_t i = 0; i < plan_->steps.size(); ++i) {
+    if (looks > 0) look_for(plan_->steps[i], looks);
+    auto done = run(i);
+    if (!done) return std::move(done.error());
+    if (!*done) return go_on_from(i);
+  }
+  return finish();
+}
+
+// Small messages are often under way already: seeing them here spares all that waiting costs.
+void Execution::look_for(const PlanStep& s, int looks) const {
+  if (s.kind != StepKind::recv && s.kind != StepKind::recv_reduce) return;
+  constexpr int kEager = 64;  // without a pause, which some processors draw out
+  Endpoint& endpoint = plan_->streams[s.stream]->endpoint();
+  for (int look = 0; look < looks && endpoint.next_arrival() == Endpoint::Arrival::not_yet; ++look)
+    if (look >= kEager) cpu_relax();
+}
+
+// All steps before this one are done, it has been posted, and those behind it have not been looked at.
+Status Execution::go_on_from(std::uint32_t step) {
+  constexpr std::uint32_t kNever = UINT32_MAX;
+  left_ = plan_->steps.size();
+  for (std::uint32_t i = 0; i < left_; ++i) remaining_[i] = i <= step ? kNever : plan_->steps[i].remaining;
+  ready_.clear();
+  ready_at_ = 0;
+  for (const std::uint32_t i : plan_->ready)
+    if (i > step) ready_.push_back(i);
+  for (std::uint32_t i = 0; i <= step; ++i) {
+    if (plan_->steps[i].next_in_stream != kNoStep) release(plan_->steps[i].next_in_stream);
+    if (i < step) complete(i);
+  }
   return advance();
 }
 
@@ -67,9 +87,13 @@ Status Execution::advance() {
     const std::uint32_t step = ready_[ready_at_++];
     auto done = run(step);
     if (!done) return std::move(done.error());
+    if (plan_->steps[step].next_in_stream != kNoStep) release(plan_->steps[step].next_in_stream);
     if (*done) complete(step);
   }
-  if (left_ > 0 || finished_) return {};
+  return left_ > 0 || finished_ ? Status{} : finish();
+}
+
+Status Execution::finish() {
   finished_ = true;
   // avg: the schedule has only summed up
   for (const Extent& e : plan_->average)
@@ -82,30 +106,22 @@ Result<bool> Execution::run(std::uint32_t step) {
   const PlanStep& s = plan_->steps[step];
   const std::size_t bytes = s.count * element_bytes_;
   switch (s.kind) {
-    case StepKind::send: {
-      auto done = plan_->streams[s.stream]->send(signature_, {at(s.from), bytes}, *this, step);
-      if (s.next_in_stream != kNoStep) release(s.next_in_stream);
-      return done;
-    }
-    case StepKind::recv: {
-      auto done = plan_->streams[s.stream]->recv(signature_, {.data = at(s.to), .size = bytes}, *this, step);
-      if (s.next_in_stream != kNoStep) release(s.next_in_stream);
-      return done;
-    }
+    case StepKind::send:
+      return plan_->streams[s.stream]->send(signature_, {at(s.from), bytes}, *this, step);
+    case StepKind::recv:
+      return plan_->streams[s.stream]->recv(signature_, {.data = at(s.to), .size = bytes}, *this, step);
     case StepKind::recv_reduce: {
       Arrival& arrival = arrivals_[s.arrival];
       arrival.plan = plan_;
       arrival.from = at(s.from);
       arrival.to = at(s.to);
       arrival.step = &s;
-      auto done = plan_->streams[s.stream]->recv(signature_, {.size = bytes, .consumer = &arrival}, *this, step);
-      if (s.next_in_stream != kNoStep) release(s.next_in_stream);
-      return done;
+      return plan_->streams[s.stream]->recv(signature_, {.size = bytes, .consumer = &arrival}, *this, step);
     }
     case StepKind::reduce: {
       const void* left = s.from_is_left ? at(s.from) : at(s.to);
       const void* right = s.from_is_left ? at(s.to) : at(s.from);
-      kernels::reduce2(plan_->op, plan_->type, left, right, at(s.to), s.count, options(*plan_, s));
+      plan_->reduction.reduce2(left, right, at(s.to), s.count, s.past_caches);
       return true;
     }
     case StepKind::copy:
@@ -121,15 +137,15 @@ Result<bool> Execution::run(std::uint32_t step) {
 void Execution::fold(const PlanStep& s) {
   operands_.clear();
   for (auto o = s.operands_begin; o < s.operands_end; ++o) operands_.push_back(at(plan_->operands[o]));
-  kernels::fold(plan_->op, plan_->type, operands_, at(s.to), s.count, options(*plan_, s));
+  plan_->reduction.fold(operands_, at(s.to), s.count, s.past_caches);
 }
 
 void Execution::Arrival::consume(std::size_t offset, ConstBytes piece) {
   const void* mine = from + offset;
   const void* left = step->from_is_left ? mine : piece.data();
   const void* right = step->from_is_left ? piece.data() : mine;
-  kernels::reduce2(plan->op, plan->type, left, right, to + offset, piece.size() / element_bytes(plan->type, plan->op),
-                   options(*plan, *step));
+  const kernels::Reduction& reduction = plan->reduction;
+  reduction.reduce2(left, right, to + offset, piece.size() / reduction.element_bytes(), step->past_caches);
 }
 
 }  // namespace tutti

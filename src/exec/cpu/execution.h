@@ -18,8 +18,9 @@ class Execution {
  public:
   explicit Execution(const Plan& plan);
 
-  // Starts every step that can start.
-  Status start(const CallBuffers& buffers, std::uint32_t sequence);
+  // Runs the steps in program order as long as each finishes at once, looking up to `looks` times for a message that is not there
+  // yet; then starts whatever else can start.
+  Status start(const CallBuffers& buffers, std::uint32_t sequence, int looks = 0);
   // Starts what has become ready since. Steps become ready when streams are polled.
   Status advance();
   [[nodiscard]] bool done() const noexcept { return finished_; }
@@ -47,6 +48,9 @@ class Execution {
   void release(std::uint32_t step) {
     if (--remaining_[step] == 0) ready_.push_back(step);
   }
+  void look_for(const PlanStep& s, int looks) const;
+  Status go_on_from(std::uint32_t step);
+  Status finish();
   Result<bool> run(std::uint32_t step);
   void premultiply(const CallBuffers& buffers);
   void fold(const PlanStep& s);

@@ -175,7 +175,7 @@ Status place_division(const Schedule& schedule, const ChunkMap& map, bool meets_
       return Error(Code::internal, fmt::format("{} combines {} of {} contributions in one step, not all", schedule.algorithm,
                                                operands, schedule.ranks));
   }
-  plan.average_over = schedule.ranks;
+  plan.reduction = kernels::Reduction(plan.op, plan.type, schedule.ranks);
   return {};
 }
 
@@ -195,6 +195,7 @@ Result<Plan> lower(const Schedule& schedule, const ChunkMap& map, const Signatur
   plan.op = op;
   plan.ranks = schedule.ranks;
   plan.in_place = schedule.in_place;
+  if (reduces(schedule.collective)) plan.reduction = kernels::Reduction(op, type);
   if (auto s = Lowering(schedule, map, plan, streams, options.cache_bytes).run(); !s) return std::move(s.error());
   if (op.kind == ReduceKind::avg && reduces(schedule.collective))
     if (auto s = place_division(schedule, map, options.meets_at_once, plan); !s) return std::move(s.error());

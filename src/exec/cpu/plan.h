@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "exec/cpu/stream.h"
+#include "kernels/kernels.h"
 #include "schedule/chunk_map.h"
 #include "tutti/schedule.h"
 
@@ -40,6 +41,7 @@ struct Plan {
   Signature signature;  // the sequence number is filled in at each call
   DataType type = DataType::u8;
   ReduceOp op;
+  kernels::Reduction reduction;
   Rank ranks = 1;
   std::vector<PlanStep> steps;
   std::vector<std::uint32_t> successors;
@@ -48,8 +50,7 @@ struct Plan {
   std::vector<Stream*> streams;
   std::uint32_t arrivals = 0;
   std::uint64_t scratch_bytes = 0;
-  // avg: what every combining step divides by before it rounds; 0: `average` says where the sums lie that are divided at the end.
-  int average_over = 0;
+  // avg, where no step of `reduction` divides before it rounds: where the sums lie that are divided at the end.
   Buffer average_in = Buffer::output;
   std::vector<Extent> average;
   // premul_sum multiplies the input before the schedule runs: into scratch behind scratch_bytes, or in place.

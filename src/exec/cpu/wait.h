@@ -31,6 +31,8 @@ class FailureWatch {
 
 struct WaitPolicy {
   bool oversubscribed = false;  // more ranks than cores: give the core away early
+  // How often to look for a message at once before anything else is done: some microseconds, or never where ranks share cores.
+  [[nodiscard]] int first_looks() const noexcept { return oversubscribed ? 0 : 1000; }
   Duration spin = std::chrono::microseconds(1000);
   Duration timeout = std::chrono::seconds(300);
 };

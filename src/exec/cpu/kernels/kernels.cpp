@@ -132,11 +132,8 @@ std::uint64_t truncated(double factor) {
 }
 
 // The job is in the lanes of its route.
-void run(const Route& way, const Job& job, bool past_caches = false) {
-  const Kernel kernel = find(way.operation, way.lanes);
-  if (kernel == nullptr) return;
-  if (past_caches) return stream_fold(kernel, size_of(way.lanes), job);
-  kernel(job);
+void run(const Route& way, const Job& job) {
+  if (const Kernel kernel = find(way.operation, way.lanes)) kernel(job);
 }
 
 // Calls visit(first element, elements) for one cache-sized piece after the other.
@@ -188,19 +185,31 @@ Status check(ReduceKind kind, DataType type) {
                fmt::format("{} is not defined on {}: choose another operator or type", name(kind), name(type)));
 }
 
+Reduction::Reduction(const ReduceOp& op, DataType type, int average_over)
+    : element_bytes_(tutti::element_bytes(type, op)),
+      op_(op),
+      type_(type),
+      average_over_(op.kind == ReduceKind::avg ? average_over : 0) {
+  if (op.kind == ReduceKind::user || (average_over_ > 0 && is_integer(type))) return;
+  const Route way = route(average_over_ > 0 ? Operation::mean : operation_of(op.kind), type);
+  kernel_ = find(way.operation, way.lanes);
+  lanes_per_element_ = way.lanes_per_element;
+  lane_bytes_ = size_of(way.lanes);
+}
+
+void Reduction::fold(std::span<const void* const> inputs, void* out, std::size_t count, bool past_caches) const {
+  if (count == 0 || inputs.empty()) return;
+  if (inputs.size() == 1 && average_over_ == 0) return copy(out, inputs[0], count * element_bytes_, past_caches);
+  if (op_.kind == ReduceKind::user) return fold_user(op_.user, type_, element_bytes_, inputs, out, count);
+  const Job job{inputs.data(), inputs.size(), 0, out, count * lanes_per_element_, static_cast<double>(average_over_)};
+  if (kernel_ == nullptr) return fold_integer_mean(type_, job, average_over_);
+  if (past_caches && std::ranges::find(inputs, out) == inputs.end()) return stream_fold(kernel_, lane_bytes_, job);
+  kernel_(job);
+}
+
 void fold(const ReduceOp& op, DataType type, std::span<const void* const> inputs, void* out, std::size_t count,
           const Options& options) {
-  if (count == 0 || inputs.empty() || !supports(op.kind, type)) return;
-  const bool mean = op.kind == ReduceKind::avg && options.average_over > 0;
-  const std::size_t size = element_bytes(type, op);
-  if (inputs.size() == 1 && !mean) return copy(out, inputs[0], count * size, options.past_caches);
-  if (op.kind == ReduceKind::user) return fold_user(op.user, type, size, inputs, out, count);
-
-  const Operation operation = mean ? Operation::mean : operation_of(op.kind);
-  const Route way = route(operation, type);
-  const Job job{inputs.data(), inputs.size(), 0, out, count * way.lanes_per_element, static_cast<double>(options.average_over)};
-  if (operation == Operation::mean && is_integer(type)) return fold_integer_mean(type, job, options.average_over);
-  run(way, job, options.past_caches && std::ranges::find(inputs, out) == inputs.end());
+  if (supports(op.kind, type)) Reduction(op, type, options.average_over).fold(inputs, out, count, options.past_caches);
 }
 
 void reduce2(const ReduceOp& op, DataType type, const void* left, const void* right, void* out, std::size_t count,

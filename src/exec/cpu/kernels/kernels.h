@@ -16,6 +16,7 @@
 // The pair of operator and type must have passed `check`; a pair that has not leaves `out` untouched.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -32,6 +33,32 @@ struct Options {
   bool past_caches = false;
   // avg only: when positive, divide by this many ranks before the one rounding; the caller then does not call `finish`.
   int average_over = 0;
+};
+
+struct Job;
+
+// An operator on a type, with the kernel that serves it on this machine looked up: what a plan keeps.
+class Reduction {
+ public:
+  Reduction() noexcept = default;  // of nothing
+  // average_over as in Options. The operator must support the type.
+  Reduction(const ReduceOp& op, DataType type, int average_over = 0);
+
+  // As the functions of these names below.
+  void fold(std::span<const void* const> inputs, void* out, std::size_t count, bool past_caches = false) const;
+  void reduce2(const void* left, const void* right, void* out, std::size_t count, bool past_caches = false) const {
+    const std::array<const void*, 2> inputs{left, right};
+    fold(inputs, out, count, past_caches);
+  }
+  [[nodiscard]] std::size_t element_bytes() const noexcept { return element_bytes_; }
+  [[nodiscard]] int average_over() const noexcept { return average_over_; }
+
+ private:
+  void (*kernel_)(const Job&) = nullptr;  // none for a user's operator, and for means of integers
+  std::size_t lanes_per_element_ = 1, lane_bytes_ = 1, element_bytes_ = 1;
+  ReduceOp op_;
+  DataType type_ = DataType::u8;
+  int average_over_ = 0;
 };
 
 // Whether the operator can reduce the type; the error names both.
