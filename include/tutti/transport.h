@@ -79,6 +79,14 @@ struct WaitSet {
   }
 };
 
+// From which sizes on another way of moving bytes between two ranks is the faster one, in bytes of a message. Found by
+// measurement: they differ between machines, and between pairs of cores of one machine.
+struct LinkTuning {
+  static constexpr std::size_t kNever = SIZE_MAX;
+  std::size_t past_caches_from = kNever;             // what is written for a peer is stored past the caches
+  std::size_t direct_from = std::size_t{128} << 10;  // the receiver reads the sender's memory, where it may
+};
+
 // One FIFO stream of messages in each direction between this rank and one peer. Used by one thread at a time.
 class Endpoint {
  public:
@@ -86,6 +94,9 @@ class Endpoint {
 
   // Prepares memory for zero-copy use. Optional: posting unregistered memory always works.
   virtual Status register_memory(Bytes memory, MemoryKind kind) = 0;
+
+  // A transport that has no choice takes no notice. Both sides may be tuned differently, and at any time.
+  virtual void tune(const LinkTuning& /*tuning*/) noexcept {}
 
   // Starts sending. true: finished, the memory may be reused. false: a later poll() finishes it; until then `data` must stay.
   // Messages are delivered in the order posted. May be called before the connection is up.
@@ -164,6 +175,7 @@ struct TransportOptions {
   Rank local_ranks = 1;   // how many ranks share this host, for sizing
   std::string interface;  // tcp: interface list as in TUTTI_INTERFACE
   std::size_t shm_bytes = 8u << 20;
+  std::size_t l2_bytes = 0;  // a core's second cache; 0: not known
   int tcp_sockets = 2;
   bool cma = true;
 };

@@ -1,9 +1,13 @@
 #include "runtime/calibrate.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <map>
 
 #include "bootstrap/wire.h"
+#include "core/config.h"
+#include "core/log.h"
 #include "kernels/kernels.h"
 #include "runtime/failure.h"
 #include "runtime/streams.h"
@@ -12,9 +16,14 @@ namespace tutti {
 namespace {
 
 constexpr std::uint64_t kCalibrationSalt = 1;
-constexpr std::size_t kSmall = 8, kLarge = 1u << 20;
-constexpr int kBatches = 3, kSmallRounds = 20, kLargeRounds = 2;
+constexpr std::size_t kSmall = 8;
+// Sizes at which ways of moving bytes are compared, ascending. The last one also gives the bandwidth.
+constexpr std::array<std::size_t, 4> kSizes{4u << 10, 16u << 10, 64u << 10, 256u << 10};
+constexpr std::size_t kBytesPerSize = 1u << 20;  // moved each way: a good part of what a transport's buffers hold
+constexpr int kBatches = 3, kSmallRounds = 20;
 constexpr std::size_t kReduceBytes = 256u << 10;  // fits a core's own cache, as a chunk does
+// Another way must be so much faster to be taken.
+constexpr double kClearly = 0.95;
 
 // One rank's half of a ping-pong of `bytes`.
 Schedule ping_pong(Rank me, Rank ranks, Rank peer) {
@@ -29,42 +38,97 @@ Schedule ping_pong(Rank me, Rank ranks, Rank peer) {
   return std::move(b).finish();
 }
 
-// Seconds for one way, the best batch's mean.
-Result<double> time_one_way(Job& job, Rank peer, Streams& streams, std::size_t bytes, int rounds) {
-  const Schedule schedule = ping_pong(job.rank(), job.size(), peer);
-  const ChunkMap map(schedule.collective, schedule.rank, schedule.ranks, 1, {.uniform = bytes}, {.uniform = bytes}, 1, {});
-  auto plan = lower(schedule, map, {.count = bytes, .collective = static_cast<std::uint8_t>(Collective::send_recv)}, DataType::u8,
-                    {}, streams);
-  if (!plan) return std::move(plan.error());
-  Execution execution(*plan);
-  std::vector<std::byte> in(bytes), out(bytes);
-  const CallBuffers buffers{in.data(), out.data(), nullptr};
-  const WaitPolicy policy = job.wait_policy();
-  OverlayWatch watch(*job.session().overlay);
-  double best = 1e9;
-  for (int batch = -1; batch < kBatches; ++batch) {  // batch -1 connects and warms up
+// Microseconds for one way, the best batch's mean.
+class PingPong {
+ public:
+  PingPong(Job& job, Rank peer) : job_(job), peer_(peer), streams_(job, kCalibrationSalt), watch_(*job.session().overlay) {}
+
+  Result<double> one_way_us(std::size_t bytes, int rounds, const LinkTuning& tuning) {
+    const Schedule schedule = ping_pong(job_.rank(), job_.size(), peer_);
+    const ChunkMap map(schedule.collective, schedule.rank, schedule.ranks, 1, {.uniform = bytes}, {.uniform = bytes}, 1, {});
+    auto plan = lower(schedule, map, {.count = bytes, .collective = static_cast<std::uint8_t>(Collective::send_recv)},
+                      DataType::u8, {}, streams_);
+    if (!plan) return std::move(plan.error());
+    for (Stream* stream : plan->streams) stream->endpoint().tune(tuning);
+    Execution execution(*plan);
+    in_.resize(std::max(in_.size(), bytes));
+    out_.resize(in_.size());
+    double best = 1e9;
+    for (int batch = -1; batch < kBatches; ++batch) {  // batch -1 connects and warms up
+      auto seconds = time(execution, rounds);
+      if (!seconds) return std::move(seconds.error());
+      if (batch >= 0) best = std::min(best, *seconds);
+    }
+    return best * 1e6 / rounds / 2;
+  }
+
+ private:
+  Result<double> time(Execution& execution, int rounds) {
     const TimePoint start = Clock::now();
     for (int i = 0; i < rounds; ++i) {
-      if (auto s = execution.start(buffers, 0); !s) return std::move(s.error());
-      if (auto s = drive(execution, policy, watch); !s) return std::move(s.error());
+      if (auto s = execution.start({in_.data(), out_.data(), nullptr}, 0, policy_.first_looks()); !s) return std::move(s.error());
+      if (execution.done()) continue;
+      if (auto s = drive(execution, policy_, watch_); !s) return std::move(s.error());
     }
-    if (batch >= 0) best = std::min(best, seconds_since(start) / rounds / 2);
+    return seconds_since(start);
   }
-  return best;
-}
 
-struct PairTimes {
-  double latency_us = 0, bandwidth_gbps = 0;  // 0: not measured here
+  Job& job_;
+  Rank peer_;
+  Streams streams_;
+  OverlayWatch watch_;
+  WaitPolicy policy_ = job_.wait_policy();
+  std::vector<std::byte> in_, out_;
 };
 
-Result<PairTimes> measure_pair(Job& job, Rank peer) {
-  if (peer == kNoRank) return PairTimes{};
-  Streams streams(job, kCalibrationSalt);
-  auto small = time_one_way(job, peer, streams, kSmall, kSmallRounds);
+// What is known of one level after its pair has measured it, or has not (latency 0).
+struct LevelTimes {
+  double latency_us = 0, bandwidth_gbps = 0;
+  std::uint64_t past_caches_from = LinkTuning::kNever, direct_from = LinkTuning::kNever;
+};
+
+using TimesBySize = std::array<double, kSizes.size()>;
+
+// The smallest size from which on `other` is clearly faster.
+std::uint64_t faster_from(const TimesBySize& other, const TimesBySize& usual) {
+  std::uint64_t from = LinkTuning::kNever;
+  for (std::size_t i = kSizes.size(); i-- > 0 && other[i] < kClearly * usual[i];) from = kSizes[i];
+  return from;
+}
+
+Result<TimesBySize> time_sizes(PingPong& pair, const LinkTuning& tuning) {
+  TimesBySize times{};
+  for (std::size_t i = 0; i < kSizes.size(); ++i) {
+    auto t = pair.one_way_us(kSizes[i], static_cast<int>(kBytesPerSize / kSizes[i] / kBatches) + 1, tuning);
+    if (!t) return std::move(t.error());
+    times[i] = *t;
+  }
+  return times;
+}
+
+// `choices`: whether the pair can move bytes in several ways.
+Result<LevelTimes> measure_pair(Job& job, Rank peer, bool choices) {
+  constexpr LinkTuning kPlain{.past_caches_from = LinkTuning::kNever, .direct_from = LinkTuning::kNever};
+  PingPong pair(job, peer);
+  auto small = pair.one_way_us(kSmall, kSmallRounds, kPlain);
   if (!small) return std::move(small.error());
-  auto large = time_one_way(job, peer, streams, kLarge, kLargeRounds);
-  if (!large) return std::move(large.error());
-  return PairTimes{*small * 1e6, static_cast<double>(kLarge) / std::max(*large - *small, 1e-9) / 1e9};
+  auto plain = time_sizes(pair, kPlain);
+  if (!plain) return std::move(plain.error());
+  TimesBySize best = *plain;
+  LevelTimes level{.latency_us = *small};
+  if (choices) {
+    auto past = time_sizes(pair, {.past_caches_from = 0, .direct_from = LinkTuning::kNever});
+    if (!past) return std::move(past.error());
+    auto direct = time_sizes(pair, {.past_caches_from = LinkTuning::kNever, .direct_from = 0});
+    if (!direct) return std::move(direct.error());
+    level.past_caches_from = faster_from(*past, *plain);
+    for (std::size_t i = 0; i < best.size(); ++i)
+      if (kSizes[i] >= level.past_caches_from) best[i] = (*past)[i];
+    level.direct_from = faster_from(*direct, best);
+    if (level.direct_from <= kSizes.back()) best.back() = direct->back();
+  }
+  level.bandwidth_gbps = static_cast<double>(kSizes.back()) / std::max(best.back() - *small, 1e-3) / 1e3;
+  return level;
 }
 
 template <class Run>
@@ -78,43 +142,49 @@ double gbps(std::size_t bytes, Run&& run) {
   return static_cast<double>(bytes) / std::max(best, 1e-9) / 1e9;
 }
 
-// First two ranks of each host; first ranks of each two neighbouring hosts.
-struct Partners {
-  Rank local = kNoRank, remote = kNoRank;
-  Level local_level = Level::host;
-};
-
-Partners partners_of(Rank me, const Placement& placement) {
+// Whom this rank measures each level with: the first pair of its host that shares that level and no nearer one; of the first
+// ranks of each two neighbouring hosts, the other.
+std::array<Rank, kLevels> partners_of(Rank me, const Placement& placement) {
+  std::array<Rank, kLevels> partners;
+  partners.fill(kNoRank);
   std::map<int, std::vector<Rank>> hosts;
   for (std::size_t r = 0; r < placement.ranks.size(); ++r) hosts[placement.ranks[r].host].push_back(static_cast<Rank>(r));
-  Partners p;
+  const auto place = [&](Rank r) -> const RankLocation& { return placement.ranks[static_cast<std::size_t>(r)]; };
+  std::array<bool, kLevels> found{};
+  const std::vector<Rank>& mates = hosts[place(me).host];
+  for (std::size_t i = 0; i < mates.size(); ++i)
+    for (std::size_t j = i + 1; j < mates.size(); ++j) {
+      const auto level = static_cast<std::size_t>(nearest_level(place(mates[i]), place(mates[j])));
+      if (std::exchange(found[level], true)) continue;
+      if (me == mates[i]) partners[level] = mates[j];
+      if (me == mates[j]) partners[level] = mates[i];
+    }
   std::vector<Rank> leaders;
-  for (const auto& [host, ranks] : hosts) {
-    leaders.push_back(ranks[0]);
-    if (ranks.size() < 2) continue;
-    if (me == ranks[0]) p.local = ranks[1];
-    if (me == ranks[1]) p.local = ranks[0];
-  }
+  for (const auto& [host, ranks] : hosts) leaders.push_back(ranks.front());
   const auto at = std::ranges::find(leaders, me) - leaders.begin();
   const auto other = at % 2 == 0 ? at + 1 : at - 1;
   const auto n = static_cast<std::ptrdiff_t>(leaders.size());
-  if (at < n && other < n) p.remote = leaders[static_cast<std::size_t>(other)];
-  if (p.local != kNoRank)
-    p.local_level =
-        nearest_level(placement.ranks[static_cast<std::size_t>(me)], placement.ranks[static_cast<std::size_t>(p.local)]);
-  return p;
+  if (at < n && other < n) partners[static_cast<std::size_t>(Level::network)] = leaders[static_cast<std::size_t>(other)];
+  return partners;
 }
 
 struct Numbers {
-  PairTimes local, remote;
-  double local_scale = 0;  // measured latency over the estimate for the level of the pair
-  double local_bandwidth_scale = 0;
+  std::array<LevelTimes, kLevels> levels{};
   double reduce_gbps = 0, copy_gbps = 0;
 };
 
 void slower(double& worst, double seen, bool larger_is_worse) {
   if (seen <= 0) return;
   worst = worst <= 0 ? seen : larger_is_worse ? std::max(worst, seen) : std::min(worst, seen);
+}
+
+void slower(LevelTimes& worst, const LevelTimes& seen) {
+  if (seen.latency_us <= 0) return;
+  if (worst.latency_us <= 0) worst.past_caches_from = worst.direct_from = 0;
+  slower(worst.latency_us, seen.latency_us, true);
+  slower(worst.bandwidth_gbps, seen.bandwidth_gbps, false);
+  worst.past_caches_from = std::max(worst.past_caches_from, seen.past_caches_from);
+  worst.direct_from = std::max(worst.direct_from, seen.direct_from);
 }
 
 Result<Numbers> slowest(Job& job, const Numbers& mine) {
@@ -125,49 +195,48 @@ Result<Numbers> slowest(Job& job, const Numbers& mine) {
     Numbers n;
     if (blob.size() != sizeof n) return Error(Code::protocol, "a rank sent measurements of another version of tutti");
     std::memcpy(&n, blob.data(), sizeof n);
-    slower(worst.local_scale, n.local_scale, true);
-    slower(worst.local_bandwidth_scale, n.local_bandwidth_scale, false);
-    slower(worst.remote.latency_us, n.remote.latency_us, true);
-    slower(worst.remote.bandwidth_gbps, n.remote.bandwidth_gbps, false);
+    for (std::size_t l = 0; l < kLevels; ++l) slower(worst.levels[l], n.levels[l]);
     slower(worst.reduce_gbps, n.reduce_gbps, false);
     slower(worst.copy_gbps, n.copy_gbps, false);
   }
   return worst;
 }
 
+std::string size_text(std::uint64_t bytes) { return bytes == LinkTuning::kNever ? "no size" : format_bytes(bytes); }
+
 }  // namespace
 
 Result<Measured> measure(Job& job, const Placement& placement) {
-  Measured m;
-  for (int l = 0; l < kLevels; ++l) m.links[static_cast<std::size_t>(l)] = between(placement, static_cast<Level>(l));
-  const Partners partners = partners_of(job.rank(), placement);
-
+  const std::array<Rank, kLevels> partners = partners_of(job.rank(), placement);
+  // Where ranks share cores, the turns they take hide how bytes are best moved.
+  const bool crowded = job.machine().oversubscribed();
   Numbers mine;
-  auto local = measure_pair(job, partners.local);
-  if (!local) return std::move(local.error());
-  if (local->latency_us > 0) {
-    const LinkParameters& estimate = m.links[static_cast<std::size_t>(partners.local_level)];
-    mine.local_scale = local->latency_us / std::max(estimate.latency_us, 1e-6);
-    mine.local_bandwidth_scale = local->bandwidth_gbps / std::max(estimate.bandwidth_gbps, 1e-6);
+  for (std::size_t l = 0; l < kLevels; ++l) {
+    if (partners[l] == kNoRank) continue;
+    auto times = measure_pair(job, partners[l], !crowded && static_cast<Level>(l) != Level::network);
+    if (!times) return std::move(times.error());
+    mine.levels[l] = *times;
   }
-  auto remote = measure_pair(job, partners.remote);
-  if (!remote) return std::move(remote.error());
-  mine.remote = *remote;
   std::vector<float> a(kReduceBytes / sizeof(float)), b(a.size()), c(a.size());
   mine.reduce_gbps = gbps(kReduceBytes, [&] { kernels::reduce2({}, DataType::f32, a.data(), b.data(), c.data(), a.size()); });
   mine.copy_gbps = gbps(kReduceBytes, [&] { kernels::copy(c.data(), a.data(), kReduceBytes); });
-
   auto worst = slowest(job, mine);
   if (!worst) return std::move(worst.error());
-  for (int l = 0; l < static_cast<int>(Level::network); ++l) {
-    LinkParameters& link = m.links[static_cast<std::size_t>(l)];
-    if (worst->local_scale <= 0) continue;
-    link.latency_us *= worst->local_scale;
-    link.bandwidth_gbps *= worst->local_bandwidth_scale;
-    link.origin = Origin::system;
+
+  Measured m;
+  for (std::size_t l = 0; l < kLevels; ++l) {
+    const LevelTimes& times = worst->levels[l];
+    m.links[l] = between(placement, static_cast<Level>(l));
+    if (times.latency_us <= 0) continue;
+    m.links[l] = {times.latency_us, times.bandwidth_gbps, Origin::system};
+    if (!crowded) m.tuning[l] = {times.past_caches_from, times.direct_from};
+    if (job.rank() == 0)
+      log(LogLevel::info,
+          fmt::format("measured between ranks that share a {}: {:.3f} us, {:.2f} GB/s; stores past the caches from "
+                      "{}, memory of the other read from {} bytes",
+                      name(static_cast<Level>(l)), times.latency_us, times.bandwidth_gbps, size_text(times.past_caches_from),
+                      size_text(times.direct_from)));
   }
-  if (worst->remote.latency_us > 0)
-    m.links[static_cast<std::size_t>(Level::network)] = {worst->remote.latency_us, worst->remote.bandwidth_gbps, Origin::system};
   m.reduce_gbps = worst->reduce_gbps;
   m.copy_gbps = worst->copy_gbps;
   return m;

@@ -1,4 +1,5 @@
-// A few milliseconds of measurement at the start: one pair of ranks per host, then one pair of hosts, with the real transports.
+// Some milliseconds of measurement at the start, with the real transports: for each level of the machine one pair of ranks of
+// every host, then pairs of hosts.
 #pragma once
 
 #include <array>
@@ -9,6 +10,7 @@ namespace tutti {
 
 struct Measured {
   std::array<LinkParameters, kLevels> links;
+  std::array<LinkTuning, kLevels> tuning;
   double reduce_gbps = 0, copy_gbps = 0;
 };
 

@@ -101,6 +101,7 @@ Status Job::open_transports() {
                                  .local_ranks = size(),
                                  .interface = config_.text(Var::interface),
                                  .shm_bytes = static_cast<std::size_t>(config_.integer(Var::shm_bytes)),
+                                 .l2_bytes = cache_sizes(topology_).l2_bytes,
                                  .tcp_sockets = static_cast<int>(config_.integer(Var::tcp_sockets)),
                                  .cma = config_.flag(Var::cma)};
   std::vector<std::string> refusals;
@@ -147,6 +148,7 @@ Status Job::look_at_machine(const Job* parent) {
     topology_ = parent->topology_;
     binding_ = parent->binding_;
     links_ = parent->links_;
+    tuning_ = parent->tuning_;
     reduce_gbps_ = parent->reduce_gbps_;
     copy_gbps_ = parent->copy_gbps_;
     core_sharers_ = parent->core_sharers_;
@@ -268,6 +270,13 @@ Result<std::unique_ptr<Endpoint>> Job::connect(Rank peer, ConnectRequest request
   return transports_[t]->connect(request);
 }
 
+LinkTuning Job::tuning(Rank peer) const {
+  const auto& places = placement_.ranks;
+  if (places.empty()) return {};
+  return tuning_[static_cast<std::size_t>(
+      nearest_level(places[static_cast<std::size_t>(rank())], places[static_cast<std::size_t>(peer)]))];
+}
+
 JobMachine Job::machine() const {
   JobMachine machine;
   machine.ranks = size();
@@ -303,6 +312,7 @@ Status Job::calibrate() {
   auto measured = measure(*this, placement_);
   if (!measured) return measured.because("measuring latency and bandwidth");
   links_ = measured->links;
+  tuning_ = measured->tuning;
   reduce_gbps_ = measured->reduce_gbps;
   copy_gbps_ = measured->copy_gbps;
   measured_ = true;

@@ -32,6 +32,7 @@ class Job {
 
   // An endpoint to a rank over the best transport that both sides can use; fills in the request's peer_address.
   Result<std::unique_ptr<Endpoint>> connect(Rank peer, ConnectRequest request);
+  [[nodiscard]] LinkTuning tuning(Rank peer) const;
   // Those that any two ranks of this job use: "shm+tcp"; "self" for one rank.
   [[nodiscard]] const std::string& transports_in_use() const noexcept { return transports_in_use_; }
 
@@ -73,6 +74,7 @@ class Job {
   std::string transports_in_use_ = "self";
   Placement placement_;
   std::array<LinkParameters, kLevels> links_{};
+  std::array<LinkTuning, kLevels> tuning_{};
   double reduce_gbps_ = 10, copy_gbps_ = 10;
   int core_sharers_ = 1;  // of the whole job, where this is a part of one
 };

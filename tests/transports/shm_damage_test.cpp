@@ -63,7 +63,7 @@ class ShmDamage : public testing::Test {
   std::vector<std::byte> memory_;
 };
 
-TEST_F(ShmDamage, AMessageLargerThanItsSlot) { expect_protocol(receive(make_head(0, Kind::in_slot, 33), 33)); }
+TEST_F(ShmDamage, AMessageLargerThanItsSlot) { expect_protocol(receive(make_head(0, Kind::in_slot, kInline + 1), kInline + 1)); }
 TEST_F(ShmDamage, AMessageLargerThanTheRing) { expect_protocol(receive(make_head(0, Kind::in_ring, kRing + 1), kRing + 1)); }
 TEST_F(ShmDamage, AnUnknownKind) { expect_protocol(receive(make_head(0, static_cast<Kind>(77), 8), 0)); }
 TEST_F(ShmDamage, NoKindAtAll) { expect_protocol(receive(make_head(0, Kind{}, 0), 0)); }

@@ -83,9 +83,9 @@ Result<std::unique_ptr<Arena>> Arena::create(std::size_t bytes) {
 }
 
 Result<Region> Arena::allocate_lane(std::size_t ring_bytes) {
-  // Never more than a small part of what is left, so that late comers get something, too.
-  const std::size_t fair = std::bit_floor(std::max<std::size_t>(free_bytes_ / 32, 1));
-  for (std::size_t ring = std::max(std::min(ring_bytes, fair), kMinRing); ring >= kMinRing; ring /= 2) {
+  // Half of the arena is kept for late comers, who get the smallest ring.
+  const std::size_t spare = std::bit_floor(std::max(free_bytes_, size() / 2) - size() / 2);
+  for (std::size_t ring = std::max(std::min(ring_bytes, spare), kMinRing); ring >= kMinRing; ring /= 2) {
     const std::size_t size = kLaneHeader + ring;
     const auto hole = std::ranges::find_if(free_, [&](const auto& entry) { return entry.second >= size; });
     if (hole == free_.end()) continue;

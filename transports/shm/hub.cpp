@@ -16,9 +16,8 @@ namespace tutti::shm {
 namespace {
 
 constexpr std::size_t kMinRing = std::size_t{8} << 10;
-constexpr std::size_t kMaxRing = std::size_t{256} << 10;
-// Connections per peer that get a ring of full size: a few channels of one communicator.
-constexpr std::size_t kUsualStreams = 4;
+constexpr std::size_t kMaxRing = std::size_t{4} << 20;
+constexpr std::size_t kUsualL2 = std::size_t{1} << 20;
 // Strangers that connect and say nothing must not use up all descriptors.
 constexpr std::size_t kMaxKnocks = 2048;
 
@@ -71,8 +70,10 @@ Status Hub::open() {
 Result<Region> Hub::allocate_lane() {
   std::lock_guard lock(mutex_);
   reap_lanes();
-  const std::size_t lanes = static_cast<std::size_t>(std::max<Rank>(options_.local_ranks, 1)) * kUsualStreams;
-  return arena_->allocate_lane(std::bit_floor(std::clamp(options_.shm_bytes / lanes, kMinRing, kMaxRing)));
+  // Twice the second cache, see layout.h; what peers are many for takes turns with their lanes.
+  const std::size_t peers = static_cast<std::size_t>(std::max<Rank>(options_.local_ranks - 1, 1));
+  const std::size_t l2 = options_.l2_bytes > 0 ? options_.l2_bytes : kUsualL2;
+  return arena_->allocate_lane(std::bit_floor(std::clamp(2 * l2 / peers, kMinRing, kMaxRing)));
 }
 
 void Hub::release_lane(Region region, Fd socket) {

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "kernels/kernels.h"
 #include "transports/shm/cma.h"
 
 namespace tutti::shm {
@@ -16,9 +17,6 @@ constexpr std::size_t kSegment = std::size_t{32} << 10;
 // What one call moves at most, so that other connections get their turn.
 constexpr std::size_t kTurnBytes = std::size_t{256} << 10;
 constexpr std::size_t kReadTurnBytes = std::size_t{1} << 20;
-// From here on one copy by the kernel is preferred to two of our own. bench/transport_bench on a Xeon (Sapphire Rapids): level
-// at 16 KiB, twice as fast from 128 KiB to 1 MiB, level again from 16 MiB on; other machines pay more for the system call.
-constexpr std::size_t kDirectBytes = std::size_t{128} << 10;
 
 Error nonsense(Rank peer, std::string_view what) {
   return {Code::protocol, fmt::format("the shared memory of rank {} is damaged: {}", peer, what), peer};
@@ -48,8 +46,9 @@ Result<std::size_t> Outbox::room() {
 void Outbox::copy_in(ConstBytes bytes) noexcept {
   const std::size_t at = position_ & (lanes_.my_ring_bytes - 1);
   const std::size_t first = std::min(bytes.size(), lanes_.my_ring_bytes - at);
-  std::memcpy(lanes_.my_ring + at, bytes.data(), first);
-  if (first < bytes.size()) std::memcpy(lanes_.my_ring, bytes.data() + first, bytes.size() - first);
+  const bool past_caches = bytes.size() >= tuning_.past_caches_from;
+  kernels::copy(lanes_.my_ring + at, bytes.data(), first, past_caches);
+  if (first < bytes.size()) kernels::copy(lanes_.my_ring, bytes.data() + first, bytes.size() - first, past_caches);
   position_ += whole_lines(bytes.size());
 }
 
@@ -83,7 +82,7 @@ Result<bool> Outbox::announce(Outgoing& message) {
     message.kind = Kind::in_ring;
     copy_in(message.data);
   } else {
-    const bool direct = size >= kDirectBytes && lanes_.theirs->reads_peer.load() != 0;
+    const bool direct = size >= tuning_.direct_from && lanes_.theirs->reads_peer.load() != 0;
     message.kind = direct ? Kind::direct : Kind::streamed;
     const Announcement announcement{.size = size, .address = reinterpret_cast<std::uint64_t>(message.data.data())};
     std::memcpy(slot.payload.data(), &announcement, sizeof announcement);
@@ -134,16 +133,15 @@ Result<bool> Inbox::advance(Incoming& message, bool& moved) {
   return stream(message, moved);
 }
 
-// The next message is there: compares it with what is expected. All that the peer wrote is copied before it is looked at, as
+// The next message is there: compares it with what is expected. What the peer wrote about it is copied before it is looked at, as
 // the peer could change it in between.
 Result<bool> Inbox::meet(Incoming& message) {
   const Slot& slot = lanes_.theirs->slots[next_ % kSlots];
   const std::uint64_t head = slot.head.load();
   const Signature signature = slot.signature;
-  const auto payload = slot.payload;
   const Kind kind = kind_of(head);
   Announcement announcement;
-  std::memcpy(&announcement, payload.data(), sizeof announcement);
+  std::memcpy(&announcement, slot.payload.data(), sizeof announcement);
   const bool sized = kind == Kind::in_slot || kind == Kind::in_ring;
   const std::size_t size = sized ? shm::size_of(head) : announcement.size;
   if (signature != message.expected || size != message.sink.size)
@@ -151,11 +149,7 @@ Result<bool> Inbox::meet(Incoming& message) {
   switch (kind) {
     case Kind::in_slot:
       if (size > kInline) return nonsense(lanes_.peer, "a message is larger than its slot");
-      if (message.sink.consumer != nullptr && size > 0) {
-        message.sink.consumer->consume(0, ConstBytes(payload).first(size));
-      } else if (size > 0) {
-        std::memcpy(message.sink.data, payload.data(), size);
-      }
+      deliver(slot, size, message.sink);
       break;
     case Kind::in_ring:
       if (size > lanes_.their_ring_bytes) return nonsense(lanes_.peer, "a message is larger than the ring");

@@ -61,6 +61,7 @@ class Outbox {
   }
   // Brings the oldest unfinished message forward. true: finished. `moved` is set when anything happened.
   Result<bool> advance(Outgoing& message, bool& moved);
+  void tune(const LinkTuning& tuning) noexcept { tuning_ = tuning; }
 
  private:
   Result<bool> has_slot();
@@ -75,6 +76,7 @@ class Outbox {
   }
 
   Lanes lanes_;
+  LinkTuning tuning_;
   std::uint64_t next_ = 0;         // message
   std::uint64_t slots_taken_ = 0;  // as last seen
   std::uint64_t position_ = 0;     // in the data ring
@@ -94,10 +96,7 @@ class Inbox {
     const std::size_t size = shm::size_of(head);
     if (kind_of(head) != Kind::in_slot || size != message.sink.size || size > kInline || slot.signature != message.expected)
       return false;
-    if (message.sink.consumer == nullptr)
-      copy_small(message.sink.data, slot.payload.data(), size);
-    else if (size > 0)
-      message.sink.consumer->consume(0, ConstBytes(slot.payload).first(size));
+    deliver(slot, size, message.sink);
     take_slot();
     return true;
   }
@@ -106,6 +105,12 @@ class Inbox {
 
  private:
   [[nodiscard]] const Slot& next_slot() const noexcept { return lanes_.theirs->slots[next_ % kSlots]; }
+  static void deliver(const Slot& slot, std::size_t size, const Sink& sink) {
+    if (sink.consumer == nullptr)
+      copy_small(sink.data, slot.payload.data(), size);
+    else if (size > 0)
+      sink.consumer->consume(0, ConstBytes(slot.payload).first(size));
+  }
   Result<bool> meet(Incoming& message);
   Result<bool> stream(Incoming& message, bool& moved);
   Result<bool> read(Incoming& message, bool& moved);

@@ -9,6 +9,10 @@
 // A message takes the next slot, whose head says by its sequence number that it is there. Up to kInline bytes lie in the
 // slot itself; more lie in the data ring, from the next multiple of 64 on. No position is ever sent: both sides derive it
 // from the sizes, and a size is believed only when it is what the receiver expects.
+//
+// The slots are few, so that they stay in the first cache. The ring is large: a line that the receiver still has in its second
+// cache costs a sender more to write than one that has left it (on a Zen 4, 64 KB through a ring of twice that cache take 3.7 us,
+// through a smaller one 9.7).
 #pragma once
 
 #include <array>
@@ -22,8 +26,8 @@ namespace tutti::shm {
 
 inline constexpr std::size_t kLine = 64;
 inline constexpr std::size_t kPage = 4096;
-inline constexpr std::uint32_t kSlots = 32;
-inline constexpr std::size_t kInline = 32;
+inline constexpr std::uint32_t kSlots = 8;
+inline constexpr std::size_t kInline = 1056;
 
 enum class Kind : std::uint8_t {
   in_slot = 1,  // size in the head, bytes in the slot
@@ -42,7 +46,7 @@ struct alignas(kLine) Slot {
   Signature signature;
   std::array<std::byte, kInline> payload;
 };
-static_assert(sizeof(Slot) == kLine);
+static_assert(sizeof(Slot) == 17 * kLine);  // an odd number: slots spread over the sets of a cache
 
 [[nodiscard]] constexpr std::uint64_t make_head(std::uint64_t message, Kind kind, std::size_t size) noexcept {
   return (message + 1) << 32 | static_cast<std::uint64_t>(kind) << 24 | size;
