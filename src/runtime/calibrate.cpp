@@ -18,7 +18,7 @@ namespace {
 constexpr std::uint64_t kCalibrationSalt = 1;
 constexpr std::size_t kSmall = 8;
 // Sizes at which ways of moving bytes are compared, ascending. The last one also gives the bandwidth.
-constexpr std::array<std::size_t, 4> kSizes{4u << 10, 16u << 10, 64u << 10, 256u << 10};
+constexpr std::array<std::size_t, 5> kSizes{2u << 10, 8u << 10, 32u << 10, 128u << 10, 512u << 10};
 constexpr std::size_t kBytesPerSize = 1u << 20;  // moved each way: a good part of what a transport's buffers hold
 constexpr int kBatches = 3, kSmallRounds = 20;
 constexpr std::size_t kReduceBytes = 256u << 10;  // fits a core's own cache, as a chunk does

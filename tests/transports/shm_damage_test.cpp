@@ -28,6 +28,7 @@ class ShmDamage : public testing::Test {
               .their_ring = reinterpret_cast<const std::byte*>(theirs_) + kLaneHeader,
               .my_ring_bytes = kRing,
               .their_ring_bytes = kRing,
+              .taken = &taken_,
               .peer_arena = peer_arena_.get(),
               .peer = kPeer};
     inbox_.open(lanes_);
@@ -56,6 +57,7 @@ class ShmDamage : public testing::Test {
   std::unique_ptr<Arena> arena_;
   std::shared_ptr<PeerArena> peer_arena_;
   LaneHeader* theirs_ = nullptr;
+  Taken taken_;
   Lanes lanes_;
   Inbox inbox_;
   Outbox outbox_;
@@ -64,8 +66,8 @@ class ShmDamage : public testing::Test {
 };
 
 TEST_F(ShmDamage, AMessageLargerThanItsSlot) { expect_protocol(receive(make_head(0, Kind::in_slot, kInline + 1), kInline + 1)); }
-TEST_F(ShmDamage, AMessageLargerThanTheRing) { expect_protocol(receive(make_head(0, Kind::in_ring, kRing + 1), kRing + 1)); }
-TEST_F(ShmDamage, AnUnknownKind) { expect_protocol(receive(make_head(0, static_cast<Kind>(77), 8), 0)); }
+TEST_F(ShmDamage, AMessageLargerThanTheRing) { expect_protocol(receive(make_head(0, Kind::far, kRing + 1), kRing + 1)); }
+TEST_F(ShmDamage, AnUnknownKind) { expect_protocol(receive(make_head(0, static_cast<Kind>(77), 8), 8)); }
 TEST_F(ShmDamage, NoKindAtAll) { expect_protocol(receive(make_head(0, Kind{}, 0), 0)); }
 
 TEST_F(ShmDamage, MoreBytesPublishedThanTheRingHolds) {
@@ -78,6 +80,20 @@ TEST_F(ShmDamage, AnAddressThatCannotBeReadIsAskedForThroughTheRing) {
   ASSERT_TRUE(result);
   EXPECT_FALSE(*result);
   EXPECT_EQ(lanes_.mine->answer.load(), make_answer(0, Verdict::stream));
+}
+
+TEST_F(ShmDamage, AMessageLargerThanTheNearRing) {
+  expect_protocol(receive(make_head(0, Kind::near, kNearBytes + 1), kNearBytes + 1));
+}
+
+TEST_F(ShmDamage, AMessageThatSaysThatMoreWereTakenThanSent) {
+  theirs_->slots[0].taken = 3;
+  ASSERT_TRUE(receive(make_head(0, Kind::in_slot, 8), 8));
+  std::uint64_t number = 1;
+  Outgoing message{.signature = signature_, .data = std::as_bytes(std::span(&number, 1))};
+  bool moved = false;
+  ASSERT_FALSE(outbox_.send_small(signature_, message.data));
+  expect_protocol(outbox_.advance(message, moved));
 }
 
 TEST_F(ShmDamage, MoreMessagesTakenThanSent) {
@@ -105,12 +121,13 @@ TEST_F(ShmDamage, RandomMemoryIsSurvived) {
   std::mt19937_64 random(1);
   int finished = 0, refused = 0;
   for (int i = 0; i < 20000; ++i) {
+    taken_ = {};
     Inbox inbox;
     inbox.open(lanes_);
     inbox_ = inbox;
     const std::size_t size = random() % 3 == 0 ? random() % 64 : random() % (4 * kRing);
     theirs_->published.store(random() % 2 == 0 ? random() : random() % (2 * kRing));
-    const std::uint64_t kind = random() % 2 == 0 ? random() % 256 : 1 + random() % 4;
+    const std::uint64_t kind = random() % 2 == 0 ? random() % 256 : 1 + random() % 5;
     const std::uint64_t head = make_head(0, static_cast<Kind>(kind), random() % 2 == 0 ? size : random() % (1u << 24));
     const Result<bool> result = receive(head, size, {.size = random() % 2 == 0 ? size : random(), .address = random()});
     (result && *result ? finished : refused) += 1;

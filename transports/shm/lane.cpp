@@ -10,7 +10,7 @@
 namespace tutti::shm {
 namespace {
 
-// Up to here a message is announced when it lies in the ring as a whole; longer ones are taken out while they are put in.
+// Up to here a message is announced when it lies in the far ring as a whole; longer ones are taken out while they are put in.
 constexpr std::size_t kWholeBytes = 8192;
 // Pieces in which long messages move: small enough to stay in the first two caches, large enough to hide the counters.
 constexpr std::size_t kSegment = std::size_t{32} << 10;
@@ -27,15 +27,15 @@ Error nonsense(Rank peer, std::string_view what) {
 void Outbox::open(const Lanes& lanes) noexcept { lanes_ = lanes; }
 void Inbox::open(const Lanes& lanes) noexcept { lanes_ = lanes; }
 
-Result<bool> Outbox::has_slot() {
-  if (next_ - slots_taken_ < kSlots) return true;
-  slots_taken_ = lanes_.theirs->slots_taken.load();
-  if (next_ - slots_taken_ > kSlots) return nonsense(lanes_.peer, "more messages were taken than sent");
-  return next_ - slots_taken_ < kSlots;
+Status Outbox::ask_taken() {
+  Taken& taken = *lanes_.taken;
+  taken.there = std::max(taken.there, lanes_.theirs->slots_taken.load());
+  if (taken.there > next_) return nonsense(lanes_.peer, "more messages were taken than sent");
+  return {};
 }
 
-// Free bytes of the data ring; asks the peer only when a quarter is not free by what is known.
-Result<std::size_t> Outbox::room() {
+// Free bytes of the far ring; asks the peer only when a quarter is not free by what is known.
+Result<std::size_t> Outbox::far_room() {
   const std::size_t ring = lanes_.my_ring_bytes;
   if (ring - (position_ - bytes_taken_) >= ring / 4) return ring - (position_ - bytes_taken_);
   bytes_taken_ = lanes_.theirs->bytes_taken.load();
@@ -43,7 +43,7 @@ Result<std::size_t> Outbox::room() {
   return ring - (position_ - bytes_taken_);
 }
 
-void Outbox::copy_in(ConstBytes bytes) noexcept {
+void Outbox::put_far(ConstBytes bytes) noexcept {
   const std::size_t at = position_ & (lanes_.my_ring_bytes - 1);
   const std::size_t first = std::min(bytes.size(), lanes_.my_ring_bytes - at);
   const bool past_caches = bytes.size() >= tuning_.past_caches_from;
@@ -57,7 +57,7 @@ Result<bool> Outbox::advance(Outgoing& message, bool& moved) {
     Result<bool> announced = announce(message);
     if (!announced || !*announced) return announced;
     moved = true;
-    if (message.kind == Kind::in_slot || message.kind == Kind::in_ring) return true;
+    if (message.kind != Kind::direct && message.kind != Kind::streamed) return true;
   }
   if (message.kind == Kind::direct) {
     Result<bool> done = hear_answer(message, moved);
@@ -68,29 +68,33 @@ Result<bool> Outbox::advance(Outgoing& message, bool& moved) {
 
 // true: the slot is written.
 Result<bool> Outbox::announce(Outgoing& message) {
-  Result<bool> slot_free = has_slot();
-  if (!slot_free || !*slot_free) return slot_free;
+  const bool small = message.data.size() <= kNearBytes;  // there was no room for it by what was known
+  if (small || next_ - lanes_.taken->there >= kSlots)
+    if (Status asked = ask_taken(); !asked) return std::move(asked.error());
+  if (next_ - lanes_.taken->there >= kSlots) return false;
+  if (small && send_small(message.signature, message.data)) return message.announced = true;
+  Result<bool> placed = place(message);
+  if (!placed || !*placed) return placed;
   Slot& slot = lanes_.mine->slots[next_ % kSlots];
+  const Announcement announcement{.size = message.data.size(), .address = reinterpret_cast<std::uint64_t>(message.data.data())};
+  std::memcpy(slot.payload.data(), &announcement, sizeof announcement);
+  publish(slot, message.signature, message.kind, message.kind == Kind::far ? message.data.size() : 0);
+  return message.announced = true;
+}
+
+// Which way a message takes that is not sent as a small one; false: the one it should take has no room.
+Result<bool> Outbox::place(Outgoing& message) {
   const std::size_t size = message.data.size();
-  if (size <= kInline) {
-    message.kind = Kind::in_slot;
-    if (size > 0) std::memcpy(slot.payload.data(), message.data.data(), size);
-  } else if (size <= std::min(kWholeBytes, lanes_.my_ring_bytes / 4)) {
-    const Result<std::size_t> free_bytes = room();
-    if (!free_bytes) return free_bytes.error().clone();
-    if (*free_bytes < whole_lines(size)) return false;
-    message.kind = Kind::in_ring;
-    copy_in(message.data);
-  } else {
+  if (size > std::min(kWholeBytes, lanes_.my_ring_bytes / 4)) {
     const bool direct = size >= tuning_.direct_from && lanes_.theirs->reads_peer.load() != 0;
     message.kind = direct ? Kind::direct : Kind::streamed;
-    const Announcement announcement{.size = size, .address = reinterpret_cast<std::uint64_t>(message.data.data())};
-    std::memcpy(slot.payload.data(), &announcement, sizeof announcement);
+    return true;
   }
-  message.announced = true;
-  slot.signature = message.signature;
-  const bool sized = message.kind == Kind::in_slot || message.kind == Kind::in_ring;
-  publish(slot, message.kind, sized ? size : 0);
+  message.kind = Kind::far;
+  const Result<std::size_t> room = far_room();
+  if (!room) return room.error().clone();
+  if (*room < whole_lines(size)) return false;
+  put_far(message.data);
   return true;
 }
 
@@ -107,11 +111,11 @@ Result<bool> Outbox::hear_answer(Outgoing& message, bool& moved) {
 Result<bool> Outbox::stream(Outgoing& message, bool& moved) {
   const std::size_t goal = std::min(message.data.size(), message.copied + kTurnBytes);
   while (message.copied < goal) {
-    const Result<std::size_t> free_bytes = room();
-    if (!free_bytes) return free_bytes.error().clone();
-    const std::size_t piece = std::min({goal - message.copied, *free_bytes, kSegment, lanes_.my_ring_bytes / 4});
+    const Result<std::size_t> room = far_room();
+    if (!room) return room.error().clone();
+    const std::size_t piece = std::min({goal - message.copied, *room, kSegment, lanes_.my_ring_bytes / 4});
     if (piece == 0) break;
-    copy_in(message.data.subspan(message.copied, piece));
+    put_far(message.data.subspan(message.copied, piece));
     message.copied += piece;
     lanes_.peer_arena->tell(lanes_.mine->published, position_);
     moved = true;
@@ -136,22 +140,21 @@ Result<bool> Inbox::advance(Incoming& message, bool& moved) {
 // The next message is there: compares it with what is expected. What the peer wrote about it is copied before it is looked at, as
 // the peer could change it in between.
 Result<bool> Inbox::meet(Incoming& message) {
-  const Slot& slot = lanes_.theirs->slots[next_ % kSlots];
+  const Slot& slot = next_slot();
   const std::uint64_t head = slot.head.load();
   const Signature signature = slot.signature;
   const Kind kind = kind_of(head);
   Announcement announcement;
   std::memcpy(&announcement, slot.payload.data(), sizeof announcement);
-  const bool sized = kind == Kind::in_slot || kind == Kind::in_ring;
-  const std::size_t size = sized ? shm::size_of(head) : announcement.size;
+  const bool announced = kind == Kind::streamed || kind == Kind::direct;
+  const std::size_t size = announced ? announcement.size : shm::size_of(head);
   if (signature != message.expected || size != message.sink.size)
     return mismatch(message.expected, message.sink.size, signature, size, lanes_.peer);
   switch (kind) {
     case Kind::in_slot:
-      if (size > kInline) return nonsense(lanes_.peer, "a message is larger than its slot");
-      deliver(slot, size, message.sink);
-      break;
-    case Kind::in_ring:
+    case Kind::near:
+      return nonsense(lanes_.peer, "a message is larger than its place");  // else it had been taken as a small one
+    case Kind::far:
       if (size > lanes_.their_ring_bytes) return nonsense(lanes_.peer, "a message is larger than the ring");
       take_out(message, size);
       break;
@@ -165,7 +168,7 @@ Result<bool> Inbox::meet(Incoming& message) {
     default:
       return nonsense(lanes_.peer, fmt::format("a message of unknown kind {}", static_cast<int>(kind)));
   }
-  take_slot();
+  take_slot(slot);
   return true;
 }
 
@@ -210,7 +213,7 @@ Result<bool> Inbox::stream(Incoming& message, bool& moved) {
     moved = true;
   }
   if (message.arrived < message.sink.size) return false;
-  take_slot();
+  take_slot(next_slot());
   return true;
 }
 
@@ -230,10 +233,10 @@ Result<bool> Inbox::read(Incoming& message, bool& moved) {
   message.arrived += piece;
   if (message.arrived < message.sink.size) return false;
   answer(Verdict::done);
-  take_slot();
+  take_slot(next_slot());
   return true;
 }
 
-void Inbox::answer(Verdict verdict) noexcept { lanes_.peer_arena->tell(lanes_.mine->answer, make_answer(next_, verdict)); }
+void Inbox::answer(Verdict verdict) noexcept { lanes_.peer_arena->tell(lanes_.mine->answer, make_answer(next(), verdict)); }
 
 }  // namespace tutti::shm

@@ -235,6 +235,7 @@ Result<bool> ShmEndpoint::take_over() {
   lanes_.their_ring = reinterpret_cast<const std::byte*>(lanes_.theirs) + kLaneHeader;
   lanes_.my_ring_bytes = lane_.size - kLaneHeader;
   lanes_.their_ring_bytes = theirs.ring_bytes;
+  lanes_.taken = &taken_;
   lanes_.peer_arena = peer_arena_.get();
   lanes_.peer = request_.peer;
   if (hub_->options().cma && can_read(*process, theirs.probe_address, theirs.probe_value)) lanes_.process = *process;

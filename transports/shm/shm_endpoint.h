@@ -52,6 +52,7 @@ class ShmEndpoint final : public Endpoint {
   Stage stage_;
   bool gone_ = false;  // the peer has hung up
   std::uint32_t idle_polls_ = 0;
+  Taken taken_;
   Outbox outbox_;
   Inbox inbox_;
   Fifo<Outgoing> sends_;
