@@ -1,35 +1,34 @@
-// What a repeated call costs before any byte is sent: checking its arguments, finding its plan, starting and finishing it. A
-// communicator of one rank runs all of that and copies eight bytes.
+// Finding the plan of a repeated call, with this many shapes in turn. What a whole call costs on top of the transport shows
+// floors_bench.
 #include <benchmark/benchmark.h>
 
 #include <vector>
 
-#include "tutti/communicator.h"
+#include "runtime/plan_cache.h"
 
 namespace {
 
-void repeated_call(benchmark::State& state) {
-  auto comm = tutti::Communicator::from_environment().value_or_throw();
-  std::vector<float> in(2, 1.0F), out(2);
-  for (auto _ : state) {
-    comm.all_reduce<float>(in, out).value_or_throw();
-    benchmark::ClobberMemory();
-  }
-}
-BENCHMARK(repeated_call);
-
-// The same with this many other plans in the cache, each call another one.
-void calls_in_turn(benchmark::State& state) {
-  auto comm = tutti::Communicator::from_environment().value_or_throw();
-  std::vector<float> in(64, 1.0F), out(64);
+void find_in_turn(benchmark::State& state) {
   const auto shapes = static_cast<std::size_t>(state.range(0));
-  std::size_t n = 0;
+  std::vector<float> in(shapes), out(shapes);
+  tutti::PlanCache cache;
+  std::vector<tutti::Call> calls;
+  for (std::size_t n = 1; n <= shapes; ++n) {
+    const tutti::Call& call = calls.emplace_back(tutti::Call{.collective = tutti::Collective::all_reduce,
+                                                             .input = in.data(),
+                                                             .output = out.data(),
+                                                             .count = n,
+                                                             .type = tutti::DataType::f32});
+    cache.insert(std::make_shared<tutti::CachedPlan>(call, tutti::check_call(call, 0, 2).value_or_throw()));
+  }
+  std::size_t next = 0;
   for (auto _ : state) {
-    n = n % shapes + 1;
-    comm.all_reduce<float>(std::span<const float>(in).first(n), std::span(out).first(n)).value_or_throw();
+    const auto* plan = cache.find(calls[next]);
+    if (plan == nullptr || plan->call.get().count != calls[next].count) state.SkipWithError("another plan was found");
+    next = next + 1 == shapes ? 0 : next + 1;
   }
 }
-BENCHMARK(calls_in_turn)->Arg(2)->Arg(8)->Arg(32);
+BENCHMARK(find_in_turn)->Arg(1)->Arg(2)->Arg(8)->Arg(32)->Arg(256);
 
 }  // namespace
 
