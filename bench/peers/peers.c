@@ -1,0 +1,242 @@
+// One collective of MPI, timed the same way whatever serves it: peers COLLECTIVE [MIN_BYTES MAX_BYTES [MILLISECONDS]].
+//
+// Before each call every rank rewrites its input and meets the others at a barrier of this program's own (a line of shared
+// memory for each rank), which they leave at the same time by the clock, so that nothing but the call is measured. A call takes
+// as long as its slowest rank. Every result is
+// checked. Prints a line of JSON for each size: the median, the best and the 90th percentile over the calls, in microseconds,
+// less what an empty call measures.
+#include <fcntl.h>
+#include <mpi.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { kMostRanks = 64, kMostCalls = 2000, kWarmUp = 5 };
+
+// Seconds after the last rank's arrival at a barrier when all leave it. Without that the last one would leave it first, by the
+// time that its arrival takes to be seen.
+static const double kStartsTogether = 1e-6;
+
+struct Line {
+  _Alignas(64) atomic_ulong arrived;
+  double at[2];  // when, by parity of the count
+};
+
+struct Shared {
+  struct Line ranks[kMostRanks];
+  _Alignas(64) double seconds[kMostRanks][kMostCalls];
+  int calls;
+};
+
+static struct Shared* shared;
+static int me, size;
+
+static double now(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static void meet(void) {
+  struct Line* mine = &shared->ranks[me];
+  const unsigned long epoch = atomic_load_explicit(&mine->arrived, memory_order_relaxed) + 1;
+  mine->at[epoch % 2] = now();
+  atomic_store_explicit(&mine->arrived, epoch, memory_order_release);
+  double last = 0;
+  for (int r = 0; r < size; ++r) {
+    const struct Line* line = &shared->ranks[r];
+    for (unsigned looks = 0; atomic_load_explicit(&line->arrived, memory_order_acquire) < epoch; ++looks)
+      if (looks > 2000) sched_yield();
+    if (line->at[epoch % 2] > last) last = line->at[epoch % 2];
+  }
+  while (now() < last + kStartsTogether) {
+  }
+}
+
+static void fail(const char* what) {
+  fprintf(stderr, "peers: rank %d: %s\n", me, what);
+  MPI_Abort(MPI_COMM_WORLD, 1);
+  exit(1);
+}
+
+static void share(void) {
+  char name[64] = "";
+  if (me == 0) snprintf(name, sizeof name, "/tutti-peers-%d", (int)getpid());
+  MPI_Bcast(name, sizeof name, MPI_CHAR, 0, MPI_COMM_WORLD);
+  const int fd = shm_open(name, O_RDWR | O_CREAT, 0600);
+  if (fd < 0 || ftruncate(fd, sizeof *shared) != 0) fail("no shared memory");
+  shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+  if (shared == MAP_FAILED) fail("no shared memory");
+  close(fd);
+  MPI_Barrier(MPI_COMM_WORLD);
+  if (me == 0) shm_unlink(name);
+}
+
+struct Buffers {
+  float *in, *out;
+  size_t n;  // elements that a rank gives
+};
+
+// Rank r's element i of call c.
+static float value(int r, int c, size_t i) { return (float)(c % 7 + r + (int)(i & 15)); }
+
+struct Collective {
+  const char* name;
+  int blocks_in, blocks_out;  // of n elements; 0: one for each rank
+  int (*call)(const struct Buffers*);
+  float (*expected)(int c, size_t i, size_t n);
+};
+
+static int call_nothing(const struct Buffers* b) {
+  (void)b;
+  return MPI_SUCCESS;
+}
+static int call_allreduce(const struct Buffers* b) {
+  return MPI_Allreduce(b->in, b->out, (int)b->n, MPI_FLOAT, MPI_SUM, MPI_COMM_WORLD);
+}
+static int call_allgather(const struct Buffers* b) {
+  return MPI_Allgather(b->in, (int)b->n, MPI_FLOAT, b->out, (int)b->n, MPI_FLOAT, MPI_COMM_WORLD);
+}
+static int call_reduce_scatter(const struct Buffers* b) {
+  return MPI_Reduce_scatter_block(b->in, b->out, (int)b->n, MPI_FLOAT, MPI_SUM, MPI_COMM_WORLD);
+}
+static int call_alltoall(const struct Buffers* b) {
+  return MPI_Alltoall(b->in, (int)b->n, MPI_FLOAT, b->out, (int)b->n, MPI_FLOAT, MPI_COMM_WORLD);
+}
+static int call_bcast(const struct Buffers* b) {
+  if (me == 0) memcpy(b->out, b->in, b->n * sizeof(float));
+  return MPI_Bcast(b->out, (int)b->n, MPI_FLOAT, 0, MPI_COMM_WORLD);
+}
+static int call_reduce(const struct Buffers* b) {
+  return MPI_Reduce(b->in, b->out, (int)b->n, MPI_FLOAT, MPI_SUM, 0, MPI_COMM_WORLD);
+}
+static int call_barrier(const struct Buffers* b) {
+  (void)b;
+  return MPI_Barrier(MPI_COMM_WORLD);
+}
+
+static float sum(int c, size_t i) { return (float)size * value(0, c, i) + (float)(size * (size - 1) / 2); }
+static float expect_sum(int c, size_t i, size_t n) {
+  (void)n;
+  return sum(c, i);
+}
+static float expect_blocks(int c, size_t i, size_t n) { return value((int)(i / n), c, i % n); }
+static float expect_my_sum(int c, size_t i, size_t n) { return sum(c, (size_t)me * n + i); }
+static float expect_my_blocks(int c, size_t i, size_t n) { return value((int)(i / n), c, (size_t)me * n + i % n); }
+static float expect_root(int c, size_t i, size_t n) {
+  (void)n;
+  return value(0, c, i);
+}
+
+static const struct Collective collectives[] = {
+    {"allreduce", 1, 1, call_allreduce, expect_sum},
+    {"allgather", 1, 0, call_allgather, expect_blocks},
+    {"reduce_scatter", 0, 1, call_reduce_scatter, expect_my_sum},
+    {"alltoall", 0, 0, call_alltoall, expect_my_blocks},
+    {"bcast", 1, 1, call_bcast, expect_root},
+    {"reduce", 1, 1, call_reduce, expect_sum},
+    {"barrier", 1, 1, call_barrier, NULL},
+};
+
+static void check(const struct Collective* collective, const struct Buffers* b, int c) {
+  if (collective->expected == NULL || (collective->call == call_reduce && me != 0)) return;
+  const size_t elements = b->n * (size_t)(collective->blocks_out == 0 ? size : 1);
+  for (size_t i = 0; i < elements; ++i) {
+    if (b->out[i] == collective->expected(c, i, b->n)) continue;
+    fprintf(stderr, "peers: rank %d: %s of %zu elements: element %zu is %g instead of %g\n", me, collective->name, b->n, i,
+            b->out[i], collective->expected(c, i, b->n));
+    MPI_Abort(MPI_COMM_WORLD, 1);
+  }
+}
+
+// The slowest rank's seconds of each call, left in shared->seconds[0] of rank 0.
+static void time_calls(const struct Collective* collective, int (*call)(const struct Buffers*), const struct Buffers* b,
+                       int first, int calls) {
+  const size_t given = b->n * (size_t)(collective->blocks_in == 0 ? size : 1);
+  for (int c = first; c < first + calls; ++c) {
+    for (size_t i = 0; i < given; ++i) b->in[i] = value(me, c, i);
+    meet();
+    const double start = now();
+    if (call(b) != MPI_SUCCESS) fail("the call failed");
+    shared->seconds[me][c - first] = now() - start;
+    if (call != call_nothing) check(collective, b, c);
+  }
+  meet();
+  for (int c = 0; me == 0 && c < calls; ++c)
+    for (int r = 1; r < size; ++r)
+      if (shared->seconds[r][c] > shared->seconds[0][c]) shared->seconds[0][c] = shared->seconds[r][c];
+  meet();
+}
+
+static int ascending(const void* a, const void* b) {
+  const double x = *(const double*)a, y = *(const double*)b;
+  return (x > y) - (x < y);
+}
+
+static void measure(const struct Collective* collective, size_t bytes, double budget) {
+  const size_t n = bytes / sizeof(float);
+  struct Buffers b = {.n = n};
+  b.in = malloc(n * sizeof(float) * (size_t)(collective->blocks_in == 0 ? size : 1) + 64);
+  b.out = calloc(n * (size_t)(collective->blocks_out == 0 ? size : 1) + 16, sizeof(float));
+  if (b.in == NULL || b.out == NULL) fail("not enough memory");
+
+  time_calls(collective, collective->call, &b, 0, kWarmUp);
+  if (me == 0) {
+    qsort(shared->seconds[0], kWarmUp, sizeof(double), ascending);
+    const double wanted = budget / (shared->seconds[0][kWarmUp / 2] + 1e-9);
+    shared->calls = wanted < 5 ? 5 : wanted > kMostCalls ? kMostCalls : (int)wanted;
+  }
+  meet();
+  const int calls = shared->calls;
+  double idle = 0;
+  if (bytes <= 65536) {
+    time_calls(collective, call_nothing, &b, kWarmUp, calls);
+    if (me == 0) {
+      qsort(shared->seconds[0], (size_t)calls, sizeof(double), ascending);
+      idle = shared->seconds[0][calls / 2];
+    }
+    meet();
+  }
+  time_calls(collective, collective->call, &b, kWarmUp, calls);
+  if (me == 0) {
+    double* s = shared->seconds[0];
+    qsort(s, (size_t)calls, sizeof(double), ascending);
+    printf(
+        "{\"collective\": \"%s\", \"ranks\": %d, \"bytes\": %zu, \"calls\": %d, \"median_us\": %.4f, \"best_us\": %.4f, "
+        "\"p90_us\": %.4f}\n",
+        collective->name, size, bytes, calls, 1e6 * (s[calls / 2] - idle), 1e6 * (s[0] - idle), 1e6 * (s[calls * 9 / 10] - idle));
+    fflush(stdout);
+  }
+  meet();
+  free(b.in);
+  free(b.out);
+}
+
+int main(int argc, char** argv) {
+  MPI_Init(&argc, &argv);
+  MPI_Comm_rank(MPI_COMM_WORLD, &me);
+  MPI_Comm_size(MPI_COMM_WORLD, &size);
+  const struct Collective* collective = NULL;
+  for (size_t i = 0; argc > 1 && i < sizeof collectives / sizeof *collectives; ++i)
+    if (strcmp(argv[1], collectives[i].name) == 0) collective = &collectives[i];
+  const size_t least = argc > 2 ? strtoull(argv[2], NULL, 10) : 8, most = argc > 3 ? strtoull(argv[3], NULL, 10) : 64u << 20;
+  const double budget = argc > 4 ? atof(argv[4]) / 1000 : 0.05;
+  if (collective == NULL || size > kMostRanks || least < 4 || most < least || budget <= 0) {
+    if (me == 0)
+      fprintf(stderr, "usage: peers COLLECTIVE [MIN_BYTES MAX_BYTES [MILLISECONDS]], among 1 to %d ranks\n", kMostRanks);
+    MPI_Finalize();
+    return 2;
+  }
+  share();
+  if (collective->call == call_barrier)
+    measure(collective, 8, budget);
+  else
+    for (size_t bytes = least; bytes <= most; bytes *= 2) measure(collective, bytes, budget);
+  MPI_Finalize();
+  return 0;
+}
