@@ -71,11 +71,12 @@ struct WaitSet {
   std::vector<pollfd> fds;
   std::vector<FutexWord> words;
 
-  // The value that counts is the one at the first mention.
-  void add(const std::atomic<std::uint32_t>& word) {
+  // The value that counts is the one at the first mention. Whether this is it.
+  bool add(const std::atomic<std::uint32_t>& word) {
     for (const FutexWord& known : words)
-      if (known.word == &word) return;
+      if (known.word == &word) return false;
     words.push_back({&word, word.load()});
+    return true;
   }
 };
 
@@ -96,7 +97,7 @@ class Endpoint {
   virtual Status register_memory(Bytes memory, MemoryKind kind) = 0;
 
   // A transport that has no choice takes no notice. Both sides may be tuned differently, and at any time.
-  virtual void tune(const LinkTuning& /*tuning*/) noexcept {}
+  virtual bool tune(const LinkTuning& /*tuning*/) noexcept { return false; }
 
   // Starts sending. true: finished, the memory may be reused. false: a later poll() finishes it; until then `data` must stay.
   // Messages are delivered in the order posted. May be called before the connection is up.
@@ -174,7 +175,7 @@ struct TransportOptions {
   Rank rank = 0;
   Rank local_ranks = 1;   // how many ranks share this host, for sizing
   std::string interface;  // tcp: interface list as in TUTTI_INTERFACE
-  std::size_t shm_bytes = 8u << 20;
+  std::size_t shm_bytes = 32u << 20;
   std::size_t l2_bytes = 0;  // a core's second cache; 0: not known
   int tcp_sockets = 2;
   bool cma = true;

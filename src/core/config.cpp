@@ -42,7 +42,8 @@ constexpr std::array kTable{
     ConfigRow{Var::memory_limit, "TUTTI_MEMORY_LIMIT", Kind::bytes, "", "",
               "Most memory one communicator may hold for scratch and transport buffers (64M); a call that needs more fails and "
               "says so."},
-    ConfigRow{Var::shm_bytes, "TUTTI_SHM_BYTES", Kind::bytes, "8M", "", "Size of each rank's shared-memory arena."},
+    ConfigRow{Var::shm_bytes, "TUTTI_SHM_BYTES", Kind::bytes, "32M", "",
+              "Most shared memory of a rank, for the connections to all others on its host."},
     ConfigRow{Var::tcp_sockets, "TUTTI_TCP_SOCKETS", Kind::integer, "2", "",
               "Sockets per TCP peer; large messages use all of them."},
     ConfigRow{Var::cma, "TUTTI_CMA", Kind::flag, "1", "",
@@ -50,7 +51,7 @@ constexpr std::array kTable{
     ConfigRow{Var::spin_us, "TUTTI_SPIN_US", Kind::integer, "1000", "",
               "Microseconds a waiting rank polls before it sleeps; with more ranks than cores it yields from the start."},
     ConfigRow{Var::calibrate, "TUTTI_CALIBRATE", Kind::flag, "1", "",
-              "Whether a communicator measures latency and bandwidth at its start (a few milliseconds); 0 uses the topology's "
+              "Whether a communicator measures latency and bandwidth at its start (some 30 milliseconds); 0 uses the topology's "
               "estimates."},
 };
 

@@ -49,7 +49,7 @@ class PingPong {
     auto plan = lower(schedule, map, {.count = bytes, .collective = static_cast<std::uint8_t>(Collective::send_recv)},
                       DataType::u8, {}, streams_);
     if (!plan) return std::move(plan.error());
-    for (Stream* stream : plan->streams) stream->endpoint().tune(tuning);
+    for (Stream* stream : plan->streams) tunable_ = stream->endpoint().tune(tuning);
     Execution execution(*plan);
     in_.resize(std::max(in_.size(), bytes));
     out_.resize(in_.size());
@@ -61,6 +61,8 @@ class PingPong {
     }
     return best * 1e6 / rounds / 2;
   }
+  // Whether the transport can move bytes in several ways; known when something was timed.
+  [[nodiscard]] bool tunable() const noexcept { return tunable_; }
 
  private:
   Result<double> time(Execution& execution, int rounds) {
@@ -79,6 +81,7 @@ class PingPong {
   OverlayWatch watch_;
   WaitPolicy policy_ = job_.wait_policy();
   std::vector<std::byte> in_, out_;
+  bool tunable_ = false;
 };
 
 // What is known of one level after its pair has measured it, or has not (latency 0).
@@ -106,7 +109,7 @@ Result<TimesBySize> time_sizes(PingPong& pair, const LinkTuning& tuning) {
   return times;
 }
 
-// `choices`: whether the pair can move bytes in several ways.
+// `choices`: whether to find out which way of moving bytes is the fastest, where there are several.
 Result<LevelTimes> measure_pair(Job& job, Rank peer, bool choices) {
   constexpr LinkTuning kPlain{.past_caches_from = LinkTuning::kNever, .direct_from = LinkTuning::kNever};
   PingPong pair(job, peer);
@@ -116,7 +119,7 @@ Result<LevelTimes> measure_pair(Job& job, Rank peer, bool choices) {
   if (!plain) return std::move(plain.error());
   TimesBySize best = *plain;
   LevelTimes level{.latency_us = *small};
-  if (choices) {
+  if (choices && pair.tunable()) {
     auto past = time_sizes(pair, {.past_caches_from = 0, .direct_from = LinkTuning::kNever});
     if (!past) return std::move(past.error());
     auto direct = time_sizes(pair, {.past_caches_from = LinkTuning::kNever, .direct_from = 0});
@@ -213,7 +216,7 @@ Result<Measured> measure(Job& job, const Placement& placement) {
   Numbers mine;
   for (std::size_t l = 0; l < kLevels; ++l) {
     if (partners[l] == kNoRank) continue;
-    auto times = measure_pair(job, partners[l], !crowded && static_cast<Level>(l) != Level::network);
+    auto times = measure_pair(job, partners[l], !crowded);
     if (!times) return std::move(times.error());
     mine.levels[l] = *times;
   }

@@ -96,9 +96,12 @@ Job::~Job() {
 Status Job::open_transports() {
   auto rows = chosen_transports(config_.text(Var::transport));
   if (!rows) return std::move(rows.error());
+  Rank on_this_host = 0;
+  for (Rank r = 0; r < size(); ++r)
+    if (session_.overlay->member(r).host == session_.overlay->member(rank()).host) ++on_this_host;
   const TransportOptions options{.secret = session_.secret,
                                  .rank = session_.rank,
-                                 .local_ranks = size(),
+                                 .local_ranks = on_this_host,
                                  .interface = config_.text(Var::interface),
                                  .shm_bytes = static_cast<std::size_t>(config_.integer(Var::shm_bytes)),
                                  .l2_bytes = cache_sizes(topology_).l2_bytes,
@@ -212,7 +215,11 @@ Status Job::exchange_machines() {
   const auto ranks = static_cast<std::size_t>(size());
   const auto bits = probe_memory();
   Writer mine;
-  mine.value(fingerprint(topology_)).value(hash_of_cores(topology_)).text(to_json(locate(topology_, binding_, 0))).bytes(bits);
+  mine.value(measures())
+      .value(fingerprint(topology_))
+      .value(hash_of_cores(topology_))
+      .text(to_json(locate(topology_, binding_, 0)))
+      .bytes(bits);
   auto blobs = session_.overlay->all_gather(mine.take());
   if (!blobs) return std::move(blobs.error());
 
@@ -222,6 +229,13 @@ Status Job::exchange_machines() {
   std::vector<std::vector<bool>> reached(ranks, std::vector<bool>(ranks));
   for (std::size_t r = 0; r < ranks; ++r) {
     Reader in((*blobs)[r]);
+    const bool measures_there = in.value<bool>();
+    if (in.ok() && measures_there != measures())
+      return Error(
+          Code::mismatch,
+          fmt::format("rank {} has TUTTI_CALIBRATE={:d}, rank {} has TUTTI_CALIBRATE={:d}: start all ranks with the same", r,
+                      measures_there, rank(), measures()),
+          static_cast<Rank>(r));
     fingerprints.push_back(in.value<std::uint64_t>());
     core_sharers_ = std::max(core_sharers_, ++on_cores[in.value<std::uint64_t>()]);
     auto location = location_from_json(in.text());
@@ -286,12 +300,20 @@ JobMachine Job::machine() const {
   }
   std::map<int, int> on_host;
   for (const auto& place : placement_.ranks) ++on_host[place.host];
+  // Levels that make no difference here are left out, those that are nearest to what was measured among them.
+  int inside = -1;
+  const auto link = [&](Level outermost) {
+    for (int l = static_cast<int>(outermost); l > inside; --l)
+      if (links_[static_cast<std::size_t>(l)].origin == Origin::system) return links_[static_cast<std::size_t>(l)];
+    return links_[static_cast<std::size_t>(outermost)];
+  };
   for (auto& level : tutti::levels(placement_.ranks)) {
     machine.levels.emplace_back(level.group_of);
     machine.level_names.push_back(level.level);
-    machine.links.push_back(links_[static_cast<std::size_t>(level.level)]);
+    machine.links.push_back(link(level.level));
+    inside = static_cast<int>(level.level);
   }
-  machine.links.push_back(links_[static_cast<std::size_t>(on_host.size() > 1 ? Level::network : Level::host)]);
+  machine.links.push_back(link(on_host.size() > 1 ? Level::network : Level::host));
   machine.reduce_gbps = reduce_gbps_;
   machine.copy_gbps = copy_gbps_;
   machine.core_sharers = core_sharers_;
@@ -308,7 +330,7 @@ WaitPolicy Job::wait_policy() const {
 }
 
 Status Job::calibrate() {
-  if (measured_ || !config_.flag(Var::calibrate)) return {};
+  if (!measures()) return {};
   auto measured = measure(*this, placement_);
   if (!measured) return measured.because("measuring latency and bandwidth");
   links_ = measured->links;

@@ -49,6 +49,8 @@ class Job {
   Status exchange_addresses();
   Status look_at_machine(const Job* parent);
   Status exchange_machines();
+  // Whether this start measures, which all ranks do or none.
+  [[nodiscard]] bool measures() const { return !measured_ && config_.flag(Var::calibrate); }
   Status calibrate();
   Status agree();
   [[nodiscard]] std::vector<std::byte> probe_memory();

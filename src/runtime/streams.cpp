@@ -12,7 +12,7 @@ Result<Stream*> Streams::stream(Rank peer, std::uint16_t channel) {
   const std::uint64_t id = Hasher().value(job_.session().job).value(salt_).value(channel).result();
   auto endpoint = job_.connect(peer, {.me = job_.rank(), .peer = peer, .stream = id, .peer_address = {}});
   if (!endpoint) return endpoint.because(fmt::format("connecting rank {} to rank {}", job_.rank(), peer));
-  (*endpoint)->tune(job_.tuning(peer));
+  (void)(*endpoint)->tune(job_.tuning(peer));
   return streams_.try_emplace({peer, channel}, std::make_unique<Stream>(std::move(*endpoint), peer)).first->second.get();
 }
 

@@ -171,8 +171,7 @@ void Hub::add_accept_fds(std::vector<pollfd>& fds) {
 void Hub::begin_wait(WaitSet& set) {
   Doorbell& bell = arena_->bell();
   arena_->header().sleepers.fetch_add(1);
-  set.add(bell.word);
-  if (fenced_) (void)fence_everybody();
+  if (set.add(bell.word) && fenced_) (void)fence_everybody();
 }
 
 void Hub::ring_own_bell() noexcept {

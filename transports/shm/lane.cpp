@@ -43,10 +43,9 @@ Result<std::size_t> Outbox::far_room() {
   return ring - (position_ - bytes_taken_);
 }
 
-void Outbox::put_far(ConstBytes bytes) noexcept {
+void Outbox::put_far(ConstBytes bytes, bool past_caches) noexcept {
   const std::size_t at = position_ & (lanes_.my_ring_bytes - 1);
   const std::size_t first = std::min(bytes.size(), lanes_.my_ring_bytes - at);
-  const bool past_caches = bytes.size() >= tuning_.past_caches_from;
   kernels::copy(lanes_.my_ring + at, bytes.data(), first, past_caches);
   if (first < bytes.size()) kernels::copy(lanes_.my_ring, bytes.data() + first, bytes.size() - first, past_caches);
   position_ += whole_lines(bytes.size());
@@ -94,7 +93,7 @@ Result<bool> Outbox::place(Outgoing& message) {
   const Result<std::size_t> room = far_room();
   if (!room) return room.error().clone();
   if (*room < whole_lines(size)) return false;
-  put_far(message.data);
+  put_far(message.data, size >= tuning_.past_caches_from);
   return true;
 }
 
@@ -110,12 +109,13 @@ Result<bool> Outbox::hear_answer(Outgoing& message, bool& moved) {
 
 Result<bool> Outbox::stream(Outgoing& message, bool& moved) {
   const std::size_t goal = std::min(message.data.size(), message.copied + kTurnBytes);
+  const bool past_caches = message.data.size() >= tuning_.past_caches_from;
   while (message.copied < goal) {
     const Result<std::size_t> room = far_room();
     if (!room) return room.error().clone();
     const std::size_t piece = std::min({goal - message.copied, *room, kSegment, lanes_.my_ring_bytes / 4});
     if (piece == 0) break;
-    put_far(message.data.subspan(message.copied, piece));
+    put_far(message.data.subspan(message.copied, piece), past_caches);
     message.copied += piece;
     lanes_.peer_arena->tell(lanes_.mine->published, position_);
     moved = true;
@@ -232,6 +232,10 @@ Result<bool> Inbox::read(Incoming& message, bool& moved) {
   }
   message.arrived += piece;
   if (message.arrived < message.sink.size) return false;
+  // A sender that has given up has its buffer back: what was read may be anything.
+  if (lanes_.theirs->closed.load() != 0)
+    return Error(Code::peer_lost, fmt::format("rank {} closed its connection before its message was read", lanes_.peer),
+                 lanes_.peer);
   answer(Verdict::done);
   take_slot(next_slot());
   return true;

@@ -82,7 +82,7 @@ class Outbox {
   Result<bool> place(Outgoing& message);
   Result<bool> stream(Outgoing& message, bool& moved);
   Result<bool> hear_answer(Outgoing& message, bool& moved);
-  void put_far(ConstBytes bytes) noexcept;
+  void put_far(ConstBytes bytes, bool past_caches) noexcept;
 
   // What has been taken is known by messages; where each of them ended in the near ring is remembered.
   [[nodiscard]] bool near_room(std::size_t size) const noexcept {
@@ -155,10 +155,15 @@ class Inbox {
   void answer(Verdict verdict) noexcept;
   void take_out(Incoming& message, std::size_t bytes);
   void take_bytes(std::size_t bytes) noexcept;
-  // The sender asks only when it knows of no room; where this side sends, too, it need not.
+  // The sender asks only when it knows of no room; where this side sends, too, it need not. It sleeps for room only when no slot
+  // is free, and is woken when some are.
   void take_slot(const Slot& slot) noexcept {
     lanes_.taken->there = std::max(lanes_.taken->there, slot.taken);
-    lanes_.peer_arena->tell(lanes_.mine->slots_taken, ++lanes_.taken->here);
+    const std::uint64_t taken = ++lanes_.taken->here;
+    if (taken % (kSlots / 4) == 0)
+      lanes_.peer_arena->tell(lanes_.mine->slots_taken, taken);
+    else
+      lanes_.mine->slots_taken.store(taken, std::memory_order_release);
   }
 
   Lanes lanes_;

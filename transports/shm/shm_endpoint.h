@@ -18,7 +18,10 @@ class ShmEndpoint final : public Endpoint {
   ShmEndpoint& operator=(const ShmEndpoint&) = delete;
 
   Status register_memory(Bytes, MemoryKind) override { return {}; }
-  void tune(const LinkTuning& tuning) noexcept override { outbox_.tune(tuning); }
+  bool tune(const LinkTuning& tuning) noexcept override {
+    outbox_.tune(tuning);
+    return true;
+  }
   Result<bool> post_send(const Signature& signature, ConstBytes data) override;
   Result<bool> post_recv(const Signature& expected, const Sink& sink) override;
   [[nodiscard]] Arrival next_arrival() noexcept override {
