@@ -85,6 +85,10 @@ done
 unset TUTTI_TOPOLOGY
 run_ranks "0 0" 2 "$tutti" explain reduce_scatter --bytes 64K --ordered --uneven --json
 grep -q '"refused"' "$work/out.0" || { fail "$what: nothing is refused"; cat "$work/out.0"; }
+for transport in shm tcp; do
+  TUTTI_CALIBRATE=1 TUTTI_TRANSPORT=$transport run_ranks "0 0" 2 "$tutti" explain all_reduce
+  grep -q "GB/s *(measured)" "$work/out.0" || { fail "$what: what was measured over $transport is not used"; cat "$work/out.0"; }
+done
 run_ranks "2 0" 2 "$tutti" explain broadcast --root 7
 rank_said 0 "root 7"
 
@@ -109,6 +113,12 @@ differ "all_reduce --type f32" "all_reduce --type i32" "f32" "i32"
 differ "all_reduce --op sum" "all_reduce --op max" "sum" "max"
 differ "broadcast --root 0" "broadcast --root 1" "broadcast #"
 differ "all_reduce" "all_gather" "all_reduce #" "all_gather #"
+rank_setup() { export TUTTI_CALIBRATE=$1; }
+run_ranks "1 1" 2 "$tutti" perf barrier
+rank_said 0 "rank 1 has TUTTI_CALIBRATE=1, rank 0 has TUTTI_CALIBRATE=0"
+rank_said 1 "rank 0 has TUTTI_CALIBRATE=0, rank 1 has TUTTI_CALIBRATE=1"
+one_error_each
+unset -f rank_setup
 
 echo "== too few open files on one rank: it says which limit, and how to raise it"
 export TUTTI_TIMEOUT=20

@@ -82,6 +82,17 @@ TEST_F(ShmDamage, AnAddressThatCannotBeReadIsAskedForThroughTheRing) {
   EXPECT_EQ(lanes_.mine->answer.load(), make_answer(0, Verdict::stream));
 }
 
+TEST_F(ShmDamage, MemoryOfASenderThatHasGivenUpIsNotDelivered) {
+  const std::vector<std::byte> reused(3 * kRing);
+  lanes_.process = getpid();  // the sender's memory is this process's
+  inbox_.open(lanes_);
+  theirs_->closed.store(1);
+  const auto address = reinterpret_cast<std::uint64_t>(reused.data());
+  const Result<bool> result = receive(make_head(0, Kind::direct, 0), reused.size(), {.size = reused.size(), .address = address});
+  ASSERT_FALSE(result);
+  EXPECT_EQ(result.error().code(), Code::peer_lost) << result.error().to_string();
+}
+
 TEST_F(ShmDamage, AMessageLargerThanTheNearRing) {
   expect_protocol(receive(make_head(0, Kind::near, kNearBytes + 1), kNearBytes + 1));
 }
