@@ -4,7 +4,7 @@
 // memory for each rank), which they leave at the same time by the clock, so that nothing but the call is measured. A call takes
 // as long as its slowest rank. Every result is
 // checked. Prints a line of JSON for each size: the median, the best and the 90th percentile over the calls, in microseconds,
-// less what an empty call measures.
+// less what an empty call measures; and what a bare exchange of flags took just before, which tells how close the cores are now.
 #include <fcntl.h>
 #include <mpi.h>
 #include <sched.h>
@@ -56,6 +56,23 @@ static void meet(void) {
   }
   while (now() < last + kStartsTogether) {
   }
+}
+
+// Microseconds for each rank to write its line and see those of all others.
+static double time_flags(void) {
+  enum { kExchanges = 200 };
+  meet();
+  const unsigned long first = atomic_load_explicit(&shared->ranks[me].arrived, memory_order_relaxed);
+  const double start = now();
+  for (unsigned long epoch = first + 1; epoch <= first + kExchanges; ++epoch) {
+    atomic_store_explicit(&shared->ranks[me].arrived, epoch, memory_order_release);
+    for (int r = 0; r < size; ++r)
+      for (unsigned looks = 0; atomic_load_explicit(&shared->ranks[r].arrived, memory_order_acquire) < epoch; ++looks)
+        if (looks > 2000) sched_yield();
+  }
+  const double us = 1e6 * (now() - start) / kExchanges;
+  meet();
+  return us;
 }
 
 static void fail(const char* what) {
@@ -185,6 +202,7 @@ static void measure(const struct Collective* collective, size_t bytes, double bu
   b.out = calloc(n * (size_t)(collective->blocks_out == 0 ? size : 1) + 16, sizeof(float));
   if (b.in == NULL || b.out == NULL) fail("not enough memory");
 
+  const double flags_us = time_flags();
   time_calls(collective, collective->call, &b, 0, kWarmUp);
   if (me == 0) {
     qsort(shared->seconds[0], kWarmUp, sizeof(double), ascending);
@@ -206,10 +224,10 @@ static void measure(const struct Collective* collective, size_t bytes, double bu
   if (me == 0) {
     double* s = shared->seconds[0];
     qsort(s, (size_t)calls, sizeof(double), ascending);
-    printf(
-        "{\"collective\": \"%s\", \"ranks\": %d, \"bytes\": %zu, \"calls\": %d, \"median_us\": %.4f, \"best_us\": %.4f, "
-        "\"p90_us\": %.4f}\n",
-        collective->name, size, bytes, calls, 1e6 * (s[calls / 2] - idle), 1e6 * (s[0] - idle), 1e6 * (s[calls * 9 / 10] - idle));
+    printf("{\"collective\": \"%s\", \"ranks\": %d, \"bytes\": %zu, \"calls\": %d, \"flags_us\": %.4f, ", collective->name, size,
+           bytes, calls, flags_us);
+    printf("\"median_us\": %.4f, \"best_us\": %.4f, \"p90_us\": %.4f}\n", 1e6 * (s[calls / 2] - idle), 1e6 * (s[0] - idle),
+           1e6 * (s[calls * 9 / 10] - idle));
     fflush(stdout);
   }
   meet();
