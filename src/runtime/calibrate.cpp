@@ -38,13 +38,32 @@ Schedule ping_pong(Rank me, Rank ranks, Rank peer) {
   return std::move(b).finish();
 }
 
-// Microseconds for one way, the best batch's mean.
-class PingPong {
+// Both ways at once, as most steps of collectives are.
+Schedule exchange(Rank me, Rank ranks, Rank peer) {
+  Builder b(Collective::send_recv, "exchange", me, Shape{.ranks = ranks}, 1);
+  b.send(b.input(0), peer);
+  b.recv(peer, b.output(0));
+  return std::move(b).finish();
+}
+
+class Pair {
  public:
-  PingPong(Job& job, Rank peer) : job_(job), peer_(peer), streams_(job, kCalibrationSalt), watch_(*job.session().overlay) {}
+  Pair(Job& job, Rank peer) : job_(job), peer_(peer), streams_(job, kCalibrationSalt), watch_(*job.session().overlay) {}
 
   Result<double> one_way_us(std::size_t bytes, int rounds, const LinkTuning& tuning) {
-    const Schedule schedule = ping_pong(job_.rank(), job_.size(), peer_);
+    auto there_and_back = best_us(ping_pong(job_.rank(), job_.size(), peer_), bytes, rounds, tuning);
+    if (!there_and_back) return there_and_back;
+    return *there_and_back / 2;
+  }
+  Result<double> exchange_us(std::size_t bytes, int rounds, const LinkTuning& tuning) {
+    return best_us(exchange(job_.rank(), job_.size(), peer_), bytes, rounds, tuning);
+  }
+  // Whether the transport can move bytes in several ways; known when something was timed.
+  [[nodiscard]] bool tunable() const noexcept { return tunable_; }
+
+ private:
+  // Microseconds of a round, the best batch's mean.
+  Result<double> best_us(const Schedule& schedule, std::size_t bytes, int rounds, const LinkTuning& tuning) {
     const ChunkMap map(schedule.collective, schedule.rank, schedule.ranks, 1, {.uniform = bytes}, {.uniform = bytes}, 1, {});
     auto plan = lower(schedule, map, {.count = bytes, .collective = static_cast<std::uint8_t>(Collective::send_recv)},
                       DataType::u8, {}, streams_);
@@ -59,12 +78,8 @@ class PingPong {
       if (!seconds) return std::move(seconds.error());
       if (batch >= 0) best = std::min(best, *seconds);
     }
-    return best * 1e6 / rounds / 2;
+    return best * 1e6 / rounds;
   }
-  // Whether the transport can move bytes in several ways; known when something was timed.
-  [[nodiscard]] bool tunable() const noexcept { return tunable_; }
-
- private:
   Result<double> time(Execution& execution, int rounds) {
     const TimePoint start = Clock::now();
     for (int i = 0; i < rounds; ++i) {
@@ -99,10 +114,10 @@ std::uint64_t faster_from(const TimesBySize& other, const TimesBySize& usual) {
   return from;
 }
 
-Result<TimesBySize> time_sizes(PingPong& pair, const LinkTuning& tuning) {
+Result<TimesBySize> time_sizes(Pair& pair, const LinkTuning& tuning) {
   TimesBySize times{};
   for (std::size_t i = 0; i < kSizes.size(); ++i) {
-    auto t = pair.one_way_us(kSizes[i], static_cast<int>(kBytesPerSize / kSizes[i] / kBatches) + 1, tuning);
+    auto t = pair.exchange_us(kSizes[i], static_cast<int>(kBytesPerSize / kSizes[i] / kBatches) + 1, tuning);
     if (!t) return std::move(t.error());
     times[i] = *t;
   }
@@ -112,7 +127,7 @@ Result<TimesBySize> time_sizes(PingPong& pair, const LinkTuning& tuning) {
 // `choices`: whether to find out which way of moving bytes is the fastest, where there are several.
 Result<LevelTimes> measure_pair(Job& job, Rank peer, bool choices) {
   constexpr LinkTuning kPlain{.past_caches_from = LinkTuning::kNever, .direct_from = LinkTuning::kNever};
-  PingPong pair(job, peer);
+  Pair pair(job, peer);
   auto small = pair.one_way_us(kSmall, kSmallRounds, kPlain);
   if (!small) return std::move(small.error());
   auto plain = time_sizes(pair, kPlain);

@@ -50,7 +50,13 @@ Result<Mapping> Mapping::of(int fd, std::size_t size, int protection) {
   Mapping mapping;
   mapping.data_ = static_cast<std::byte*>(data);
   mapping.size_ = size;
+  mapping.writable_ = (protection & PROT_WRITE) != 0;
   return mapping;
+}
+
+void Mapping::enter(std::size_t offset, std::size_t size) const noexcept {
+  const std::size_t begin = offset / kPage * kPage;
+  madvise(data_ + begin, offset + size - begin, writable_ ? MADV_POPULATE_WRITE : MADV_POPULATE_READ);
 }
 
 Result<std::unique_ptr<Arena>> Arena::create(std::size_t bytes) {

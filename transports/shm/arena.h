@@ -14,16 +14,21 @@ namespace tutti::shm {
 class Mapping {
  public:
   Mapping() = default;
-  Mapping(Mapping&& other) noexcept : data_(std::exchange(other.data_, nullptr)), size_(other.size_) {}
+  Mapping(Mapping&& other) noexcept
+      : data_(std::exchange(other.data_, nullptr)), size_(other.size_), writable_(other.writable_) {}
   Mapping& operator=(Mapping&& other) noexcept {
     std::swap(data_, other.data_);
     std::swap(size_, other.size_);
+    std::swap(writable_, other.writable_);
     return *this;
   }
   Mapping(const Mapping&) = delete;
   Mapping& operator=(const Mapping&) = delete;
   ~Mapping();
   static Result<Mapping> of(int fd, std::size_t size, int protection);
+  // Enters the pages of this part into this process's tables now, rather than one by one when they are first used (where Linux
+  // can do that, from 5.14 on).
+  void enter(std::size_t offset, std::size_t size) const noexcept;
 
   [[nodiscard]] std::byte* data() const noexcept { return data_; }
   [[nodiscard]] std::size_t size() const noexcept { return size_; }
@@ -31,6 +36,7 @@ class Mapping {
  private:
   std::byte* data_ = nullptr;
   std::size_t size_ = 0;
+  bool writable_ = false;
 };
 
 struct Region {
@@ -47,6 +53,8 @@ class Arena {
   // A zeroed lane with a data ring of `ring_bytes` (a power of two), or less, down to kMinRing, as the arena fills up.
   Result<Region> allocate_lane(std::size_t ring_bytes);
   void release(Region region);
+
+  void enter(Region region) const noexcept { memory_.enter(region.offset, region.size); }
 
   [[nodiscard]] LaneHeader* lane(std::size_t offset) const noexcept {
     return reinterpret_cast<LaneHeader*>(memory_.data() + offset);
@@ -75,6 +83,7 @@ class PeerArena {
 
   [[nodiscard]] const std::byte* data() const noexcept { return memory_.data(); }
   [[nodiscard]] std::size_t size() const noexcept { return memory_.size(); }
+  void enter(Region region) const noexcept { memory_.enter(region.offset, region.size); }
   // Stores a value that the peer may be waiting for, and wakes the peer if it sleeps. The look for sleepers must not overtake the
   // store: a sleeper sees to that (see membarrier.h), or else a fence of our own.
   template <class T>

@@ -229,6 +229,8 @@ Result<bool> ShmEndpoint::take_over() {
   auto process = same_user(socket_, request_.peer);
   if (!process) return std::move(process.error());
   peer_arena_ = std::move(*arena);
+  hub_->arena().enter(lane_);
+  peer_arena_->enter({theirs.lane_offset, kLaneHeader + theirs.ring_bytes});
   lanes_.mine = hub_->arena().lane(lane_.offset);
   lanes_.theirs = reinterpret_cast<const LaneHeader*>(peer_arena_->data() + theirs.lane_offset);
   lanes_.my_ring = reinterpret_cast<std::byte*>(lanes_.mine) + kLaneHeader;
