@@ -82,12 +82,14 @@ Status Communicator::run(const Call& call) {
 Result<Work> Communicator::start(const Call& call) {
   if (!impl_) return nobody();
   if (auto request = impl_->check(call); !request) return std::move(request.error());
-  return Work(impl_->async.push(call));
+  auto state = impl_->async.push(call);
+  if (!state) return impl_->runner->fail(std::move(state.error()));
+  return Work(std::move(*state));
 }
 
 Result<Communicator> Communicator::split(int color, int key) {
   if (!impl_) return nobody();
-  while (impl_->async.busy()) std::this_thread::yield();
+  impl_->async.wait_until_idle();
   Runner& runner = *impl_->runner;
   if (auto s = runner.alive(); !s) return std::move(s.error());
   Job& job = runner.job();

@@ -57,7 +57,9 @@ Status Group::run() {
   for (const Entry& entry : entries) {
     if (entry.communicator->impl_ == nullptr)
       return give_up(Error(Code::invalid_argument, "a communicator was moved away between Group::add and Group::run"));
-    while (entry.communicator->impl_->async.busy()) std::this_thread::yield();
+    entry.communicator->impl_->async.wait_until_idle();
+  }
+  for (const Entry& entry : entries) {
     Runner& runner = *entry.communicator->impl_->runner;
     if (runner.job().size() == 1) {
       if (auto s = runner.run(entry.call); !s) return give_up(std::move(s.error()));
