@@ -327,7 +327,12 @@ class Communicator {
  private:
   friend class Group;
   struct Impl;
-  explicit Communicator(std::unique_ptr<Impl> impl);
+  // Leaves alone, in a forked child, what is its parent's.
+  struct Release {
+    void operator()(Impl* impl) const noexcept;
+  };
+  using Owned = std::unique_ptr<Impl, Release>;
+  explicit Communicator(Owned impl);
   [[nodiscard]] std::uint64_t ranks() const noexcept { return static_cast<std::uint64_t>(size()); }
   static Call reduction(Collective collective, const void* input, void* output, std::uint64_t count, DataType type,
                         const ReduceOp& op, Rank root = 0) {
@@ -336,7 +341,7 @@ class Communicator {
   static Status sizes_differ(std::string_view call, std::uint64_t expected, std::uint64_t actual);
   static std::uint64_t total(std::span<const std::uint64_t> counts);
   Status check_v(std::string_view call, std::uint64_t own, std::uint64_t all, std::span<const std::uint64_t> counts) const;
-  std::unique_ptr<Impl> impl_;
+  Owned impl_;
 };
 
 // Several calls run together: point-to-point calls all at once, calls on different communicators side by side (so that one

@@ -47,10 +47,15 @@ Result<Communicator> Communicator::Impl::make(Result<Session> session, const Con
   if (!job) return std::move(job.error());
   auto runner = Runner::make(std::move(*job));
   if (!runner) return std::move(runner.error());
-  return Communicator(std::make_unique<Impl>(std::move(*runner)));
+  return Communicator(Owned(new Impl(std::move(*runner))));
 }
 
-Communicator::Communicator(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+// Its threads stay with the parent, and what it would say on the connections the peers would take for the parent's words.
+void Communicator::Release::operator()(Impl* impl) const noexcept {
+  if (getpid() == impl->owner) delete impl;
+}
+
+Communicator::Communicator(Owned impl) : impl_(std::move(impl)) {}
 Communicator::Communicator(Communicator&&) noexcept = default;
 Communicator& Communicator::operator=(Communicator&&) noexcept = default;
 Communicator::~Communicator() = default;

@@ -1,4 +1,7 @@
 // Split, duplicate, several communicators at once; what a communicator tells about itself; and that nothing stays behind.
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <filesystem>
 
@@ -225,6 +228,34 @@ TEST(About, PlansAreKeptForTheLastShapesOnly) {
     EXPECT_LE(comm.memory().plan_bytes, full + full / 10);
     use(1);
   });
+}
+
+// What is left of its parent's communicators ends with it, unheard by the other ranks.
+TEST(ForkedChild, LeavesItsParentsCommunicatorsAlone) {
+  for (const bool asynchronous : {false, true})
+    run_ranks(2, [=](Communicator& comm) {
+      std::vector<int> data(10, 1);
+      if (asynchronous)
+        ok(comm.start({.collective = Collective::all_reduce,
+                       .input = data.data(),
+                       .output = data.data(),
+                       .count = data.size(),
+                       .type = DataType::i32})
+               .value_or_throw()
+               .wait());
+      works(comm);
+      if (comm.rank() == 0) {
+        const pid_t child = fork();
+        if (child == 0) {
+          { const Communicator copy = std::move(comm); }
+          _exit(0);
+        }
+        int status = -1;
+        EXPECT_EQ(waitpid(child, &status, 0), child);
+        EXPECT_EQ(status, 0);
+      }
+      works(comm);
+    });
 }
 
 std::size_t entries(const char* folder) {
