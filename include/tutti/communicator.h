@@ -353,7 +353,7 @@ class Communicator {
 //   group.run().value_or_throw();
 class Group {
  public:
-  // Checked at once; run at run(). The communicator and what the call points to must stay until then.
+  // Checked at once, but for the algorithm; run at run(). The communicator and what the call points to must stay until then.
   Status add(Communicator& communicator, const Call& call);
   Status run();
 

@@ -187,7 +187,7 @@ Result<Runner::Prepared> Runner::prepare(const Call& call) {
   if (auto s = alive(); !s) return std::move(s.error());
   auto plan = plan_for(call);
   if (!plan) return std::move(plan.error());
-  return Prepared{(*plan)->shared_from_this(), buffers_for(**plan, call), next_sequence(call)};
+  return Prepared{(*plan)->shared_from_this(), buffers_for(**plan, call)};
 }
 
 Status Runner::run(const Call& call) {
@@ -203,8 +203,9 @@ Status Runner::run(const Call& call) {
   auto plan = plan_for(call);
   if (!plan) return std::move(plan.error());
   Execution& execution = *(*plan)->execution;
-  Status s = execution.start(buffers_for(**plan, call), next_sequence(call), policy_.first_looks());
-  if (s && !execution.done()) s = drive(execution, policy_, *watch_);
+  const std::uint32_t sequence = call.collective == Collective::send_recv ? 0 : next_sequence();
+  Status s = execution.start(buffers_for(**plan, call), sequence, policy_.first_looks());
+  if (s && !execution.done()) s = drive(execution, policy_, watch_);
   if (!s) return fail(s.because(fmt::format("{} on rank {}", execution.signature().to_string(), job_->rank())));
   if (last_plan_ != *plan) {
     last_plan_ = *plan;
