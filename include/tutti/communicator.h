@@ -355,6 +355,7 @@ class Group {
  public:
   // Checked at once, but for the algorithm; run at run(). The communicator and what the call points to must stay until then.
   Status add(Communicator& communicator, const Call& call);
+  // With the least timeout of its communicators. After an error other than Code::invalid_argument all of them are dead.
   Status run();
 
  private:

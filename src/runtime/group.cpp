@@ -82,14 +82,16 @@ Status Group::run() {
 
   GroupWatch watch;
   std::vector<Lane> lanes;
-  WaitPolicy policy;
+  WaitPolicy policy{.spin = Duration::max(), .timeout = Duration::max()};
   for (Share& share : shares) {
     for (auto& sequence : share.collectives.sequences) sequence = share.runner->next_sequence();
     for (auto& b : share.collectives.buffers) b.scratch = share.runner->scratch();  // later calls may have moved it
     std::ranges::move(share.point_to_point, std::back_inserter(lanes));
     lanes.push_back(std::move(share.collectives));
     watch.add(share.runner->watch());
-    policy = share.runner->policy();
+    policy.oversubscribed |= share.runner->policy().oversubscribed;
+    policy.spin = std::min(policy.spin, share.runner->policy().spin);
+    policy.timeout = std::min(policy.timeout, share.runner->policy().timeout);
   }
   Status s = drive(lanes, policy, watch);
   if (!s) return give_up(std::move(s.error()));

@@ -166,6 +166,25 @@ TEST(Timeout, NamesTheLateRank) {
   });
 }
 
+TEST(Timeout, OfAGroupIsTheLeastOfItsCommunicators) {
+  const auto id = create_unique_id(120);
+  ASSERT_TRUE(id);
+  std::latch given_up(1);
+  run_ranks(2, Options{.timeout_s = 4}, [&](Communicator& hasty) {
+    auto patient = Communicator::create(*id, hasty.rank(), 2, {.timeout_s = 50}).value_or_throw();
+    works(hasty);
+    works(patient);
+    if (hasty.rank() == 1) return given_up.wait();
+    Group group;
+    ok(group.add(hasty, {}));
+    ok(group.add(patient, {}));
+    fails(group.run(), Code::timeout, {" 4 s", "TUTTI_TIMEOUT"});
+    fails(hasty.barrier(), Code::timeout, {"failed before"});
+    fails(patient.barrier(), Code::timeout, {"failed before"});
+    given_up.count_down();
+  });
+}
+
 TEST(Memory, ALimitThatIsTooSmallIsAnErrorOnEveryRank) {
   const auto options = [](Rank rank) { return Options{.memory_limit = rank == 1 ? std::uint64_t{1} << 20 : 0}; };
   run_ranks(3, options, [](Communicator& comm) {
