@@ -42,7 +42,7 @@ Error nobody() {
 
 Result<Communicator> Communicator::Impl::make(Result<Session> session, const Config& config, const Job* parent) {
   if (!session) return std::move(session.error());
-  configure_log_from(config, session->rank);
+  if (parent == nullptr) configure_log_from(config, session->rank);
   auto job = Job::start(std::move(*session), config, parent);
   if (!job) return std::move(job.error());
   auto runner = Runner::make(std::move(*job));

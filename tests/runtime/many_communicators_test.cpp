@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "core/log.h"
 #include "tests/runtime/communicators.h"
 
 namespace tutti {
@@ -85,6 +86,21 @@ TEST(Split, OfASplitOfADuplicate) {
     { const Communicator gone = std::move(copy); }
     works(half);
   });
+}
+
+TEST(Split, LeavesTheLogOfTheProcessAsItIs) {
+  testing::internal::CaptureStderr();
+  run_ranks(2, [](Communicator& comm) {
+    if (comm.rank() == 0) configure_log(LogLevel::warn, "", 7);
+    works(comm);
+    auto copy = comm.duplicate().value_or_throw();
+    auto alone = copy.split(comm.rank()).value_or_throw();
+    auto again = alone.duplicate().value_or_throw();
+    works(again);
+  });
+  log(LogLevel::warn, "who says this?");
+  configure_log(LogLevel::error, "", 0);
+  EXPECT_THAT(testing::internal::GetCapturedStderr(), testing::HasSubstr("rank 7] warning: who says this?"));
 }
 
 // Each rank uses both its communicators at the same time; whichever comes first on one rank may come second on another.
