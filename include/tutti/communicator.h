@@ -94,7 +94,7 @@ struct MemoryUse {
 template <class T>
 struct DataTypeOf;
 template <class T>
-requires std::integral<T> &&(!std::same_as<T, bool>)struct DataTypeOf<T> {
+requires(std::integral<T> && !std::same_as<T, bool> && sizeof(T) <= 8) struct DataTypeOf<T> {
   static constexpr DataType value = [] {
     constexpr int row = sizeof(T) == 1 ? 0 : sizeof(T) == 2 ? 2 : sizeof(T) == 4 ? 4 : 6;
     return static_cast<DataType>(row + (std::is_unsigned_v<T> ? 1 : 0));
