@@ -98,12 +98,6 @@ Result<Communicator> Communicator::split(int color, int key) {
   Runner& runner = *impl_->runner;
   if (auto s = runner.alive(); !s) return std::move(s.error());
   Job& job = runner.job();
-  if (job.size() == 1) {
-    if (color < 0) return Communicator(nullptr);
-    Session alone;
-    alone.launcher = job.session().launcher;
-    return Impl::make(std::move(alone), job.config());
-  }
   auto session = tutti::split(job.session(), color, key, job.config());
   if (!session) return runner.fail(session.because(fmt::format("splitting the communicator on rank {}", job.rank())));
   if (!*session) return Communicator(nullptr);

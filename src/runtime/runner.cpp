@@ -61,9 +61,8 @@ Runner::Runner(std::unique_ptr<Job> job)
       memory_limit_(static_cast<std::uint64_t>(job_->config().integer(Var::memory_limit))),
       cache_share_(job_->cache_share()),
       streams_(*job_),
-      policy_(job_->wait_policy()) {
-  if (job_->session().overlay) watch_.emplace(*job_->session().overlay);
-}
+      watch_(*job_->session().overlay),
+      policy_(job_->wait_policy()) {}
 
 Result<std::unique_ptr<Runner>> Runner::make(std::unique_ptr<Job> job) {
   auto overrides = AlgorithmOverrides::parse(job->config().text(Var::algorithm));
@@ -85,13 +84,12 @@ Status Runner::alive() {
 }
 
 void Runner::abort(const std::string& reason) {
-  if (!job_->session().overlay) return;  // alone: nobody waits
   job_->session().overlay->abort({Code::aborted, fmt::format("aborted by rank {}: {}", job_->rank(), reason), job_->rank()});
   over_.store(true, std::memory_order_release);
 }
 
 Error Runner::fail(Error error) {
-  if (watch_) error = find_cause(*job_->session().overlay, std::move(error));
+  error = find_cause(*job_->session().overlay, std::move(error));
   if (!failure_) {
     log(LogLevel::info, error.to_string());
     failure_ = error.clone();

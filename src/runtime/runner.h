@@ -60,7 +60,7 @@ class Runner {
   [[nodiscard]] MemoryUse memory() const;
   [[nodiscard]] std::string last_algorithm() const;
   [[nodiscard]] const WaitPolicy& policy() const noexcept { return policy_; }
-  [[nodiscard]] OverlayWatch& watch() noexcept { return *watch_; }
+  [[nodiscard]] OverlayWatch& watch() noexcept { return watch_; }
 
  private:
   explicit Runner(std::unique_ptr<Job> job);
@@ -76,7 +76,7 @@ class Runner {
   std::uint64_t memory_limit_;
   std::uint64_t cache_share_;
   Streams streams_;
-  std::optional<OverlayWatch> watch_;  // none where a rank is alone
+  OverlayWatch watch_;
   WaitPolicy policy_;
   PlanCache plans_;
   std::atomic<std::size_t> plan_bytes_{0}, transport_bytes_{0};

@@ -127,6 +127,18 @@ TEST(Abort, EndsAsynchronousCallsAndGroupsToo) {
   });
 }
 
+TEST(Abort, EndsACommunicatorOfOneRank) {
+  run_ranks(1, [](Communicator& comm) {
+    auto part = comm.split(0).value_or_throw();
+    part.abort("no more of this");
+    fails(part.barrier(), Code::aborted, {"no more of this"});
+    fails(part.split(0), Code::aborted, {"failed before"});
+    works(comm);
+    comm.abort("nor of that");
+    fails(comm.barrier(), Code::aborted, {"nor of that"});
+  });
+}
+
 class Leaving : public testing::TestWithParam<std::string> {};
 TEST_P(Leaving, EarlyIsNoticedByThoseWhoWait) {
   run_ranks(3, Options{.transports = GetParam()}, [](Communicator& comm) {
