@@ -127,7 +127,7 @@ class Communicator {
 
   Communicator(Communicator&&) noexcept;
   Communicator& operator=(Communicator&&) noexcept;
-  ~Communicator();
+  ~Communicator();  // waits for calls that were started
 
   [[nodiscard]] Rank rank() const noexcept;
   [[nodiscard]] Rank size() const noexcept;
@@ -318,7 +318,7 @@ class Communicator {
   // The algorithm a call would use, with all candidates, their predicted times and the reasons of refusals. The call needs no
   // buffers. As JSON for a program.
   [[nodiscard]] Result<std::string> explain(const Call& call, bool as_json = false) const;
-  // Of the last completed call: "ring".
+  // Of the last completed call that was not part of a Group: "ring".
   [[nodiscard]] std::string last_algorithm() const;
   // Those that any two ranks use: "shm", "shm+tcp"; "self" for one rank.
   [[nodiscard]] std::string transports() const;
