@@ -21,11 +21,6 @@ constexpr std::size_t kMaxReason = 1024;
 constexpr Duration kAnswerTime = std::chrono::seconds(10);
 constexpr Duration kGrace = std::chrono::seconds(2);
 
-int milliseconds_until(TimePoint deadline) {
-  const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now()).count();
-  return static_cast<int>(std::clamp<long long>(left + 1, 0, 1000));
-}
-
 std::vector<std::byte> refusal(const Error& error) {
   return Writer()
       .value(std::uint8_t{0})
