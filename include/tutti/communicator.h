@@ -94,7 +94,7 @@ struct MemoryUse {
 template <class T>
 struct DataTypeOf;
 template <class T>
-requires std::integral<T> &&(!std::same_as<T, bool>)struct DataTypeOf<T> {
+requires(std::integral<T> && !std::same_as<T, bool> && sizeof(T) <= 8) struct DataTypeOf<T> {
   static constexpr DataType value = [] {
     constexpr int row = sizeof(T) == 1 ? 0 : sizeof(T) == 2 ? 2 : sizeof(T) == 4 ? 4 : 6;
     return static_cast<DataType>(row + (std::is_unsigned_v<T> ? 1 : 0));
@@ -127,7 +127,7 @@ class Communicator {
 
   Communicator(Communicator&&) noexcept;
   Communicator& operator=(Communicator&&) noexcept;
-  ~Communicator();
+  ~Communicator();  // waits for calls that were started
 
   [[nodiscard]] Rank rank() const noexcept;
   [[nodiscard]] Rank size() const noexcept;
@@ -318,7 +318,7 @@ class Communicator {
   // The algorithm a call would use, with all candidates, their predicted times and the reasons of refusals. The call needs no
   // buffers. As JSON for a program.
   [[nodiscard]] Result<std::string> explain(const Call& call, bool as_json = false) const;
-  // Of the last completed call: "ring".
+  // Of the last completed call that was not part of a Group: "ring".
   [[nodiscard]] std::string last_algorithm() const;
   // Those that any two ranks use: "shm", "shm+tcp"; "self" for one rank.
   [[nodiscard]] std::string transports() const;
@@ -327,7 +327,12 @@ class Communicator {
  private:
   friend class Group;
   struct Impl;
-  explicit Communicator(std::unique_ptr<Impl> impl);
+  // Leaves alone, in a forked child, what is its parent's.
+  struct Release {
+    void operator()(Impl* impl) const noexcept;
+  };
+  using Owned = std::unique_ptr<Impl, Release>;
+  explicit Communicator(Owned impl);
   [[nodiscard]] std::uint64_t ranks() const noexcept { return static_cast<std::uint64_t>(size()); }
   static Call reduction(Collective collective, const void* input, void* output, std::uint64_t count, DataType type,
                         const ReduceOp& op, Rank root = 0) {
@@ -336,7 +341,7 @@ class Communicator {
   static Status sizes_differ(std::string_view call, std::uint64_t expected, std::uint64_t actual);
   static std::uint64_t total(std::span<const std::uint64_t> counts);
   Status check_v(std::string_view call, std::uint64_t own, std::uint64_t all, std::span<const std::uint64_t> counts) const;
-  std::unique_ptr<Impl> impl_;
+  Owned impl_;
 };
 
 // Several calls run together: point-to-point calls all at once, calls on different communicators side by side (so that one
@@ -348,8 +353,9 @@ class Communicator {
 //   group.run().value_or_throw();
 class Group {
  public:
-  // Checked at once; run at run(). The communicator and what the call points to must stay until then.
+  // Checked at once, but for the algorithm; run at run(). The communicator and what the call points to must stay until then.
   Status add(Communicator& communicator, const Call& call);
+  // With the least timeout of its communicators. After an error other than Code::invalid_argument all of them are dead.
   Status run();
 
  private:

@@ -41,7 +41,7 @@ constexpr std::array kTable{
               "(node:2 numa:2 core:8)."},
     ConfigRow{Var::memory_limit, "TUTTI_MEMORY_LIMIT", Kind::bytes, "", "",
               "Most memory one communicator may hold for scratch and transport buffers (64M); a call that needs more fails and "
-              "says so."},
+              "says so. 0: no limit."},
     ConfigRow{Var::shm_bytes, "TUTTI_SHM_BYTES", Kind::bytes, "32M", "",
               "Most shared memory of a rank, for the connections to all others on its host."},
     ConfigRow{Var::tcp_sockets, "TUTTI_TCP_SOCKETS", Kind::integer, "2", "",

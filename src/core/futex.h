@@ -31,8 +31,8 @@ inline void futex_wait(const std::atomic<std::uint32_t>& word, std::uint32_t exp
   syscall(SYS_futex, &word, FUTEX_WAIT, expected, &time, nullptr, 0);
 }
 
-// The same while all of these words (at least one) hold their values. Before Linux 5.16 nobody can sleep on several: then on the
-// first, for a moment.
+// The same while all of these words (at least one) hold their values. Before Linux 5.16, and in sandboxes that know no newer
+// calls, nobody can sleep on several: then on the first, for a moment.
 inline void futex_wait_any(std::span<const FutexWord> words, Duration limit) noexcept {
   constexpr auto kMoment = std::chrono::milliseconds(1);
   if (words.size() == 1) return futex_wait(*words[0].word, words[0].value, limit);
@@ -43,8 +43,9 @@ inline void futex_wait_any(std::span<const FutexWord> words, Duration limit) noe
         .val = words[i].value, .uaddr = reinterpret_cast<std::uintptr_t>(words[i].word), .flags = FUTEX_32, .__reserved = 0};
   const timespec until =
       to_timespec(Clock::now().time_since_epoch() + std::min<Duration>(limit, count < words.size() ? kMoment : limit));
-  if (syscall(SYS_futex_waitv, waiters.data(), count, 0, &until, CLOCK_MONOTONIC) < 0 && errno == ENOSYS)
-    futex_wait(*words[0].word, words[0].value, kMoment);
+  const bool slept = syscall(SYS_futex_waitv, waiters.data(), count, 0, &until, CLOCK_MONOTONIC) >= 0 || errno == EAGAIN ||
+                     errno == EINTR || errno == ETIMEDOUT;
+  if (!slept) futex_wait(*words[0].word, words[0].value, kMoment);
 }
 
 inline void futex_wake_all(const std::atomic<std::uint32_t>& word) noexcept {

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "core/clock.h"
+#include "core/thread.h"
 
 namespace tutti {
 
@@ -45,15 +46,25 @@ AsyncQueue::~AsyncQueue() {
   if (thread_.joinable()) thread_.join();
 }
 
-std::shared_ptr<WorkState> AsyncQueue::push(const Call& call) {
+Result<std::shared_ptr<WorkState>> AsyncQueue::push(const Call& call) {
   auto item = std::make_unique<Item>(call);
   auto state = item->state;
   const std::lock_guard lock(mutex_);
+  if (!thread_.joinable()) {
+    auto thread = start_thread([this] { loop(); });
+    if (!thread) return std::move(thread.error());
+    thread_ = std::move(*thread);
+  }
   unfinished_.fetch_add(1, std::memory_order_relaxed);
   items_.push_back(std::move(item));
-  if (!thread_.joinable()) thread_ = std::thread([this] { loop(); });
-  changed_.notify_one();
+  changed_.notify_all();
   return state;
+}
+
+void AsyncQueue::wait_until_idle() {
+  if (!busy()) return;
+  std::unique_lock lock(mutex_);
+  changed_.wait(lock, [this] { return !busy(); });
 }
 
 void AsyncQueue::loop() {
@@ -67,7 +78,11 @@ void AsyncQueue::loop() {
       items_.pop_front();
     }
     Status status = runner_.run(item->call.get());
-    unfinished_.fetch_sub(1, std::memory_order_release);
+    {
+      const std::lock_guard lock(mutex_);
+      unfinished_.fetch_sub(1, std::memory_order_release);
+      changed_.notify_all();
+    }
     item->state->finish(std::move(status));
   }
 }

@@ -28,10 +28,11 @@ class AsyncQueue {
   explicit AsyncQueue(Runner& runner) : runner_(runner) {}
   ~AsyncQueue();  // runs what is still queued
 
-  // The call must have been checked.
-  std::shared_ptr<WorkState> push(const Call& call);
+  // The call must have been checked. Code::resource when there is no thread for the first one.
+  Result<std::shared_ptr<WorkState>> push(const Call& call);
   // Whether the thread is using the runner.
   [[nodiscard]] bool busy() const noexcept { return unfinished_.load(std::memory_order_acquire) > 0; }
+  void wait_until_idle();
 
  private:
   struct Item {

@@ -42,15 +42,20 @@ Error nobody() {
 
 Result<Communicator> Communicator::Impl::make(Result<Session> session, const Config& config, const Job* parent) {
   if (!session) return std::move(session.error());
-  configure_log_from(config, session->rank);
+  if (parent == nullptr) configure_log_from(config, session->rank);
   auto job = Job::start(std::move(*session), config, parent);
   if (!job) return std::move(job.error());
   auto runner = Runner::make(std::move(*job));
   if (!runner) return std::move(runner.error());
-  return Communicator(std::make_unique<Impl>(std::move(*runner)));
+  return Communicator(Owned(new Impl(std::move(*runner))));
 }
 
-Communicator::Communicator(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+// Its threads stay with the parent, and what it would say on the connections the peers would take for the parent's words.
+void Communicator::Release::operator()(Impl* impl) const noexcept {
+  if (getpid() == impl->owner) delete impl;
+}
+
+Communicator::Communicator(Owned impl) : impl_(std::move(impl)) {}
 Communicator::Communicator(Communicator&&) noexcept = default;
 Communicator& Communicator::operator=(Communicator&&) noexcept = default;
 Communicator::~Communicator() = default;
@@ -82,21 +87,17 @@ Status Communicator::run(const Call& call) {
 Result<Work> Communicator::start(const Call& call) {
   if (!impl_) return nobody();
   if (auto request = impl_->check(call); !request) return std::move(request.error());
-  return Work(impl_->async.push(call));
+  auto state = impl_->async.push(call);
+  if (!state) return impl_->runner->fail(std::move(state.error()));
+  return Work(std::move(*state));
 }
 
 Result<Communicator> Communicator::split(int color, int key) {
   if (!impl_) return nobody();
-  while (impl_->async.busy()) std::this_thread::yield();
+  impl_->async.wait_until_idle();
   Runner& runner = *impl_->runner;
   if (auto s = runner.alive(); !s) return std::move(s.error());
   Job& job = runner.job();
-  if (job.size() == 1) {
-    if (color < 0) return Communicator(nullptr);
-    Session alone;
-    alone.launcher = job.session().launcher;
-    return Impl::make(std::move(alone), job.config());
-  }
   auto session = tutti::split(job.session(), color, key, job.config());
   if (!session) return runner.fail(session.because(fmt::format("splitting the communicator on rank {}", job.rank())));
   if (!*session) return Communicator(nullptr);

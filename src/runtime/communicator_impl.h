@@ -1,6 +1,8 @@
 // What is behind a Communicator.
 #pragma once
 
+#include <unistd.h>
+
 #include "runtime/async.h"
 #include "runtime/runner.h"
 #include "tutti/communicator.h"
@@ -11,6 +13,7 @@ struct Communicator::Impl {
   explicit Impl(std::unique_ptr<Runner> r) : runner(std::move(r)), async(*runner) {}
   std::unique_ptr<Runner> runner;
   AsyncQueue async;
+  pid_t owner = getpid();
 
   static Result<Communicator> make(Result<Session> session, const Config& config, const Job* parent = nullptr);
   [[nodiscard]] Result<Request> check(const Call& call) const {

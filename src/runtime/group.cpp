@@ -49,15 +49,19 @@ Status Group::run() {
   std::list<Share> shares;
   std::vector<std::unique_ptr<Execution>> executions;
   std::vector<Runner::Prepared> prepared;  // keeps the plans
-  // Which of the communicators it was cannot be told apart: their calls are under way together.
+  // Which of the communicators it was cannot be told apart: their calls are under way together. What is wrong with a call itself
+  // is wrong on all ranks alike, and seen before any call has begun.
   const auto give_up = [&](Error error) {
-    for (Share& share : shares) (void)share.runner->fail(error.clone());
+    if (error.code() != Code::invalid_argument)
+      for (const Entry& entry : entries) (void)entry.communicator->impl_->runner->fail(error.clone());
     return std::move(error).because("running a group of calls");
   };
   for (const Entry& entry : entries) {
     if (entry.communicator->impl_ == nullptr)
       return give_up(Error(Code::invalid_argument, "a communicator was moved away between Group::add and Group::run"));
-    while (entry.communicator->impl_->async.busy()) std::this_thread::yield();
+    entry.communicator->impl_->async.wait_until_idle();
+  }
+  for (const Entry& entry : entries) {
     Runner& runner = *entry.communicator->impl_->runner;
     if (runner.job().size() == 1) {
       if (auto s = runner.run(entry.call); !s) return give_up(std::move(s.error()));
@@ -72,19 +76,22 @@ Status Group::run() {
     Lane& lane = p2p ? share->point_to_point.emplace_back() : share->collectives;
     lane.queue.push_back(executions.back().get());
     lane.buffers.push_back(p->buffers);
-    lane.sequences.push_back(p->sequence);
+    lane.sequences.push_back(0);
     prepared.push_back(std::move(*p));
   }
 
   GroupWatch watch;
   std::vector<Lane> lanes;
-  WaitPolicy policy;
+  WaitPolicy policy{.spin = Duration::max(), .timeout = Duration::max()};
   for (Share& share : shares) {
+    for (auto& sequence : share.collectives.sequences) sequence = share.runner->next_sequence();
     for (auto& b : share.collectives.buffers) b.scratch = share.runner->scratch();  // later calls may have moved it
     std::ranges::move(share.point_to_point, std::back_inserter(lanes));
     lanes.push_back(std::move(share.collectives));
     watch.add(share.runner->watch());
-    policy = share.runner->policy();
+    policy.oversubscribed |= share.runner->policy().oversubscribed;
+    policy.spin = std::min(policy.spin, share.runner->policy().spin);
+    policy.timeout = std::min(policy.timeout, share.runner->policy().timeout);
   }
   Status s = drive(lanes, policy, watch);
   if (!s) return give_up(std::move(s.error()));

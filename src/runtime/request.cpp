@@ -148,7 +148,8 @@ class Checker {
 
   Status check_size(std::string_view side, std::uint64_t count, std::uint64_t blocks) const {
     std::uint64_t bytes = 0;
-    if (__builtin_mul_overflow(count, blocks * element_size(), &bytes) || bytes > std::numeric_limits<std::int64_t>::max())
+    if (__builtin_mul_overflow(blocks, element_size(), &bytes) || __builtin_mul_overflow(count, bytes, &bytes) ||
+        bytes > std::numeric_limits<std::int64_t>::max())
       return bad("{} count {} of {} is more than memory can hold", side, count, name(call_.type));
     return {};
   }

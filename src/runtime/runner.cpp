@@ -61,9 +61,8 @@ Runner::Runner(std::unique_ptr<Job> job)
       memory_limit_(static_cast<std::uint64_t>(job_->config().integer(Var::memory_limit))),
       cache_share_(job_->cache_share()),
       streams_(*job_),
-      policy_(job_->wait_policy()) {
-  if (job_->session().overlay) watch_.emplace(*job_->session().overlay);
-}
+      watch_(*job_->session().overlay),
+      policy_(job_->wait_policy()) {}
 
 Result<std::unique_ptr<Runner>> Runner::make(std::unique_ptr<Job> job) {
   auto overrides = AlgorithmOverrides::parse(job->config().text(Var::algorithm));
@@ -85,13 +84,12 @@ Status Runner::alive() {
 }
 
 void Runner::abort(const std::string& reason) {
-  if (!job_->session().overlay) return;  // alone: nobody waits
   job_->session().overlay->abort({Code::aborted, fmt::format("aborted by rank {}: {}", job_->rank(), reason), job_->rank()});
   over_.store(true, std::memory_order_release);
 }
 
 Error Runner::fail(Error error) {
-  if (watch_) error = find_cause(*job_->session().overlay, std::move(error));
+  error = find_cause(*job_->session().overlay, std::move(error));
   if (!failure_) {
     log(LogLevel::info, error.to_string());
     failure_ = error.clone();
@@ -187,7 +185,7 @@ Result<Runner::Prepared> Runner::prepare(const Call& call) {
   if (auto s = alive(); !s) return std::move(s.error());
   auto plan = plan_for(call);
   if (!plan) return std::move(plan.error());
-  return Prepared{(*plan)->shared_from_this(), buffers_for(**plan, call), next_sequence(call)};
+  return Prepared{(*plan)->shared_from_this(), buffers_for(**plan, call)};
 }
 
 Status Runner::run(const Call& call) {
@@ -203,8 +201,9 @@ Status Runner::run(const Call& call) {
   auto plan = plan_for(call);
   if (!plan) return std::move(plan.error());
   Execution& execution = *(*plan)->execution;
-  Status s = execution.start(buffers_for(**plan, call), next_sequence(call), policy_.first_looks());
-  if (s && !execution.done()) s = drive(execution, policy_, *watch_);
+  const std::uint32_t sequence = call.collective == Collective::send_recv ? 0 : next_sequence();
+  Status s = execution.start(buffers_for(**plan, call), sequence, policy_.first_looks());
+  if (s && !execution.done()) s = drive(execution, policy_, watch_);
   if (!s) return fail(s.because(fmt::format("{} on rank {}", execution.signature().to_string(), job_->rank())));
   if (last_plan_ != *plan) {
     last_plan_ = *plan;

@@ -42,9 +42,10 @@ class Runner {
   struct Prepared {
     std::shared_ptr<CachedPlan> plan;
     CallBuffers buffers;
-    std::uint32_t sequence = 0;
   };
   Result<Prepared> prepare(const Call& call);
+  // The number of the next collective call.
+  [[nodiscard]] std::uint32_t next_sequence() noexcept { return ++sequence_; }
   // Where scratch memory is now: preparing another call may move it.
   [[nodiscard]] std::byte* scratch() noexcept { return scratch_.reserve(0); }
   // The reason why this communicator is dead, if it is.
@@ -59,15 +60,12 @@ class Runner {
   [[nodiscard]] MemoryUse memory() const;
   [[nodiscard]] std::string last_algorithm() const;
   [[nodiscard]] const WaitPolicy& policy() const noexcept { return policy_; }
-  [[nodiscard]] OverlayWatch& watch() noexcept { return *watch_; }
+  [[nodiscard]] OverlayWatch& watch() noexcept { return watch_; }
 
  private:
   explicit Runner(std::unique_ptr<Job> job);
   Result<CachedPlan*> plan_for(const Call& call);
   Result<CachedPlan*> make_plan(const Call& call, const Request& request);
-  [[nodiscard]] std::uint32_t next_sequence(const Call& call) noexcept {
-    return call.collective == Collective::send_recv ? 0 : ++sequence_;
-  }
   Result<Schedule> schedule_for(const Request& request) const;
   Status make_room(const CachedPlan& plan);
   CallBuffers buffers_for(const CachedPlan& plan, const Call& call) noexcept;
@@ -78,7 +76,7 @@ class Runner {
   std::uint64_t memory_limit_;
   std::uint64_t cache_share_;
   Streams streams_;
-  std::optional<OverlayWatch> watch_;  // none where a rank is alone
+  OverlayWatch watch_;
   WaitPolicy policy_;
   PlanCache plans_;
   std::atomic<std::size_t> plan_bytes_{0}, transport_bytes_{0};

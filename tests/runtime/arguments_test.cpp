@@ -115,6 +115,21 @@ TEST(Arguments, SpansMustFit) {
   });
 }
 
+TEST(Arguments, BlocksThatNoMemoryHolds) {
+  run_ranks(4, [](Communicator& comm) {
+    std::vector<int> memory(100);
+    const Call call{
+        .collective = Collective::reduce_scatter,
+        .input = memory.data(),
+        .output = memory.data() + 50,
+        .count = 1,
+        .op = {.kind = ReduceKind::user, .user = {.apply = nothing, .element_bytes = std::size_t{1} << 62}},
+    };
+    fails(comm.run(call), Code::invalid_argument, {"input count 1", "memory"});
+    works(comm);
+  });
+}
+
 TEST(Arguments, OptionsAndRanksOfTheStart) {
   const auto id = create_unique_id(30);
   ASSERT_TRUE(id);

@@ -127,6 +127,18 @@ TEST(Abort, EndsAsynchronousCallsAndGroupsToo) {
   });
 }
 
+TEST(Abort, EndsACommunicatorOfOneRank) {
+  run_ranks(1, [](Communicator& comm) {
+    auto part = comm.split(0).value_or_throw();
+    part.abort("no more of this");
+    fails(part.barrier(), Code::aborted, {"no more of this"});
+    fails(part.split(0), Code::aborted, {"failed before"});
+    works(comm);
+    comm.abort("nor of that");
+    fails(comm.barrier(), Code::aborted, {"nor of that"});
+  });
+}
+
 class Leaving : public testing::TestWithParam<std::string> {};
 TEST_P(Leaving, EarlyIsNoticedByThoseWhoWait) {
   run_ranks(3, Options{.transports = GetParam()}, [](Communicator& comm) {
@@ -162,6 +174,25 @@ TEST(Timeout, NamesTheLateRank) {
     if (comm.rank() == 2) return given_up.wait();
     fails(comm.run(call_of(comm.rank(), Collective::all_reduce, 7)), Code::timeout,
           {"4 s", "TUTTI_TIMEOUT", "rank 2", "count 7"});
+    given_up.count_down();
+  });
+}
+
+TEST(Timeout, OfAGroupIsTheLeastOfItsCommunicators) {
+  const auto id = create_unique_id(120);
+  ASSERT_TRUE(id);
+  std::latch given_up(1);
+  run_ranks(2, Options{.timeout_s = 4}, [&](Communicator& hasty) {
+    auto patient = Communicator::create(*id, hasty.rank(), 2, {.timeout_s = 50}).value_or_throw();
+    works(hasty);
+    works(patient);
+    if (hasty.rank() == 1) return given_up.wait();
+    Group group;
+    ok(group.add(hasty, {}));
+    ok(group.add(patient, {}));
+    fails(group.run(), Code::timeout, {" 4 s", "TUTTI_TIMEOUT"});
+    fails(hasty.barrier(), Code::timeout, {"failed before"});
+    fails(patient.barrier(), Code::timeout, {"failed before"});
     given_up.count_down();
   });
 }

@@ -158,6 +158,30 @@ TEST(Groups, CommunicatorsOfDifferentJobsSideBySide) {
   for (std::size_t i = 0; i < 5; ++i) EXPECT_EQ(data[i], std::vector<int>(100, i < 2 ? 2 : 3));
 }
 
+TEST(Groups, AWrongCallHarmsNobody) {
+  run_ranks(2, [](Communicator& comm) {
+    int one = 1;
+    const Call good{.collective = Collective::all_reduce, .input = &one, .output = &one, .count = 1, .type = DataType::i32};
+    Call wrong = good;
+    wrong.algorithm = "no_such";
+    for (const auto& [first, second] : {std::pair(good, wrong), std::pair(wrong, good)}) {
+      Group group;
+      ok(group.add(comm, first));
+      ok(group.add(comm, second));
+      fails(group.run(), Code::invalid_argument, {"no_such"});
+      EXPECT_EQ(one, 1);
+      works(comm);
+    }
+    auto other = comm.duplicate().value_or_throw();
+    Group group;
+    ok(group.add(comm, good));
+    ok(group.add(other, good));
+    const Communicator moved = std::move(other);
+    fails(group.run(), Code::invalid_argument, {"moved away"});
+    works(comm);
+  });
+}
+
 TEST(Groups, AnEmptyGroupAndOneThatIsUsedAgain) {
   run_ranks(2, [](Communicator& comm) {
     Group group;

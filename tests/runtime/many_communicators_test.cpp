@@ -1,7 +1,11 @@
 // Split, duplicate, several communicators at once; what a communicator tells about itself; and that nothing stays behind.
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <filesystem>
 
+#include "core/log.h"
 #include "tests/runtime/communicators.h"
 
 namespace tutti {
@@ -82,6 +86,21 @@ TEST(Split, OfASplitOfADuplicate) {
     { const Communicator gone = std::move(copy); }
     works(half);
   });
+}
+
+TEST(Split, LeavesTheLogOfTheProcessAsItIs) {
+  testing::internal::CaptureStderr();
+  run_ranks(2, [](Communicator& comm) {
+    if (comm.rank() == 0) configure_log(LogLevel::warn, "", 7);
+    works(comm);
+    auto copy = comm.duplicate().value_or_throw();
+    auto alone = copy.split(comm.rank()).value_or_throw();
+    auto again = alone.duplicate().value_or_throw();
+    works(again);
+  });
+  log(LogLevel::warn, "who says this?");
+  configure_log(LogLevel::error, "", 0);
+  EXPECT_THAT(testing::internal::GetCapturedStderr(), testing::HasSubstr("rank 7] warning: who says this?"));
 }
 
 // Each rank uses both its communicators at the same time; whichever comes first on one rank may come second on another.
@@ -225,6 +244,34 @@ TEST(About, PlansAreKeptForTheLastShapesOnly) {
     EXPECT_LE(comm.memory().plan_bytes, full + full / 10);
     use(1);
   });
+}
+
+// What is left of its parent's communicators ends with it, unheard by the other ranks.
+TEST(ForkedChild, LeavesItsParentsCommunicatorsAlone) {
+  for (const bool asynchronous : {false, true})
+    run_ranks(2, [=](Communicator& comm) {
+      std::vector<int> data(10, 1);
+      if (asynchronous)
+        ok(comm.start({.collective = Collective::all_reduce,
+                       .input = data.data(),
+                       .output = data.data(),
+                       .count = data.size(),
+                       .type = DataType::i32})
+               .value_or_throw()
+               .wait());
+      works(comm);
+      if (comm.rank() == 0) {
+        const pid_t child = fork();
+        if (child == 0) {
+          { const Communicator copy = std::move(comm); }
+          _exit(0);
+        }
+        int status = -1;
+        EXPECT_EQ(waitpid(child, &status, 0), child);
+        EXPECT_EQ(status, 0);
+      }
+      works(comm);
+    });
 }
 
 std::size_t entries(const char* folder) {

@@ -108,24 +108,29 @@ Result<std::shared_ptr<PeerArena>> Hub::map_peer(const Descriptors& descriptors,
   return mapped;
 }
 
-std::optional<Fd> Hub::accept(const Key& key) {
+Result<std::optional<Fd>> Hub::accept(const Key& key) {
   std::lock_guard lock(mutex_);
   auto found = accepted_.find(key);
   if (found == accepted_.end()) {
-    take_knocks();
+    if (Status taken = take_knocks(); !taken) return std::move(taken.error());
     advance_knocks();
     found = accepted_.find(key);
-    if (found == accepted_.end()) return std::nullopt;
+    if (found == accepted_.end()) return std::optional<Fd>();
   }
   Fd socket = std::move(found->second);
   accepted_.erase(found);
-  return socket;
+  return std::optional(std::move(socket));
 }
 
-void Hub::take_knocks() {
+Status Hub::take_knocks() {
   for (;;) {
     Fd socket(accept4(listener_.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
-    if (!socket) return;
+    if (!socket) {
+      const bool full = errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS;
+      // Whoever is being heard may hang up and leave room.
+      if (full && knocks_.empty()) return system_error(errno, "accepting a connection over shared memory");
+      return {};
+    }
     if (auto user = same_user(socket, kNoRank); !user) {
       log(LogLevel::warn, fmt::format("shm: refused a connection: {}", user.error().to_string()));
       continue;

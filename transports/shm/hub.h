@@ -39,7 +39,7 @@ class Hub {
   Result<std::shared_ptr<PeerArena>> map_peer(const Descriptors& descriptors, Rank peer);
 
   // Accepts and authenticates whoever knocks; returns the connection that has this key, if it is there.
-  std::optional<Fd> accept(const Key& key);
+  Result<std::optional<Fd>> accept(const Key& key);
   // Descriptors whose events may bring a connection.
   void add_accept_fds(std::vector<pollfd>& fds);
   // Counts a sleeper and names what wakes it.
@@ -60,7 +60,7 @@ class Hub {
     Region region;
     Fd socket;
   };
-  void take_knocks();
+  Status take_knocks();
   void advance_knocks();
   void reap_lanes();
 

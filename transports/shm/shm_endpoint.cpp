@@ -200,8 +200,9 @@ Result<bool> ShmEndpoint::authenticate() {
 
 Result<bool> ShmEndpoint::wait_for_caller() {
   auto socket = hub_->accept({.me = request_.me, .peer = request_.peer, .stream = request_.stream});
-  if (!socket) return false;
-  socket_ = std::move(*socket);
+  if (!socket) return std::move(socket.error());
+  if (!*socket) return false;
+  socket_ = std::move(**socket);
   if (Status given = hand_over(); !given) return std::move(given.error());
   return true;
 }

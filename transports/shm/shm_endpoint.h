@@ -3,7 +3,7 @@
 
 #include <optional>
 
-#include "transports/shm/fifo.h"
+#include "core/fifo.h"
 #include "transports/shm/hub.h"
 #include "transports/shm/lane.h"
 

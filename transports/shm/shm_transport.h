@@ -3,10 +3,11 @@
 // Memory is anonymous (memfd): it has no name, no file, and is gone with the last process that maps it. It is handed over a
 // Unix socket after both ends have proved that they know the job's secret and that they belong to the same user.
 //
-// Messages of up to 32 bytes lie in the cache line that announces them; those below some megabytes go through a ring in two
-// copies that overlap; larger ones are read from the sender's memory (CMA) where the system permits it.
+// The smallest messages lie in the cache line that announces them; others go through a ring, the large ones in two copies that
+// overlap; from LinkTuning::direct_from on they are read from the sender's memory (CMA) where the system permits it. layout.h has
+// the sizes.
 //
-// A sleeper waits on a futex that peers ring. A peer that is killed cannot: sleep for 100 ms or less at a time.
+// A sleeper waits on a futex that peers ring. A peer that is killed cannot: sleep for some milliseconds only, then look.
 #pragma once
 
 #include <memory>

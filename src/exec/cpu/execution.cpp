@@ -7,17 +7,19 @@
 
 namespace tutti {
 
+void Stream::complete(Fifo<Posted>& posted, std::uint32_t count) {
+  for (std::uint32_t i = 0; i < count; ++i) {
+    const Posted p = posted.front();
+    posted.pop();
+    p.execution->complete(p.step);
+  }
+}
+
 Result<bool> Stream::poll() {
   auto progress = endpoint_->poll();
   if (!progress) return std::move(progress.error());
-  for (std::uint32_t i = 0; i < progress->sends; ++i) {
-    const Posted p = sends_.pop();
-    p.execution->complete(p.step);
-  }
-  for (std::uint32_t i = 0; i < progress->recvs; ++i) {
-    const Posted p = recvs_.pop();
-    p.execution->complete(p.step);
-  }
+  complete(sends_, progress->sends);
+  complete(recvs_, progress->recvs);
   return progress->moved || progress->sends > 0 || progress->recvs > 0;
 }
 

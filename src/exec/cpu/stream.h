@@ -2,8 +2,8 @@
 #pragma once
 
 #include <memory>
-#include <vector>
 
+#include "core/fifo.h"
 #include "tutti/transport.h"
 
 namespace tutti {
@@ -41,28 +41,11 @@ class Stream {
     Execution* execution;
     std::uint32_t step;
   };
-  // A queue whose memory is reused: it starts over whenever it runs empty.
-  class Queue {
-   public:
-    [[nodiscard]] bool empty() const noexcept { return head_ == items_.size(); }
-    void push(Posted p) { items_.push_back(p); }
-    Posted pop() {
-      const Posted p = items_[head_++];
-      if (empty()) {
-        items_.clear();
-        head_ = 0;
-      }
-      return p;
-    }
-
-   private:
-    std::vector<Posted> items_;
-    std::size_t head_ = 0;
-  };
+  static void complete(Fifo<Posted>& posted, std::uint32_t count);
 
   std::unique_ptr<Endpoint> endpoint_;
   Rank peer_;
-  Queue sends_, recvs_;
+  Fifo<Posted> sends_, recvs_;
 };
 
 }  // namespace tutti

@@ -42,8 +42,7 @@ class Driver {
       auto moved = poll_all();
       if (!moved) return std::move(moved.error());
       if (*moved) {
-        idle_rounds_ = 0;
-        since_.reset();
+        begin_anew();
         continue;
       }
       if (auto s = idle(); !s) return s;
@@ -88,6 +87,12 @@ class Driver {
     return moved;
   }
 
+  // Something has moved: the next wait is another one.
+  void begin_anew() {
+    idle_rounds_ = 0;
+    since_.reset();
+  }
+
   // A round over all streams has moved nothing.
   Status idle() {
     ++idle_rounds_;
@@ -127,6 +132,7 @@ class Driver {
     if (moved && !*moved) sleep_on(set, watch_);
     for (Stream* stream : sleeping_) stream->endpoint().end_wait();
     if (!moved) return std::move(moved.error());
+    if (*moved) begin_anew();
     return {};
   }
 

@@ -15,7 +15,6 @@ Result<Session> bootstrap(const Config& config, const Lookup& lookup) {
   session.rank = launch->rank;
   session.size = launch->size;
   session.launcher = name(launch->kind);
-  session.local_rank = launch->local_rank;
   if (launch->meeting == Meeting::rendezvous) return start_by_rendezvous(std::move(session), *launch, config);
   return start_by_store(std::move(session), *launch, config);
 }

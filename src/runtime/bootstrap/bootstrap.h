@@ -17,11 +17,10 @@ namespace tutti {
 struct Session {
   Rank rank = 0;
   Rank size = 1;
-  Secret secret;                   // of this communicator; for the transports' connections
-  std::uint64_t job = 0;           // a number that only this communicator's ranks share
-  std::string launcher;            // for people: "Open MPI's mpirun"
-  std::optional<Rank> local_rank;  // as the launcher says; a guess to place things, no proof
-  SocketAddress control_address;   // where this rank's control connections are; port 0
+  Secret secret;                  // of this communicator; for the transports' connections
+  std::uint64_t job = 0;          // a number that only this communicator's ranks share
+  std::string launcher;           // for people: "Open MPI's mpirun"
+  SocketAddress control_address;  // where this rank's control connections are; port 0
   std::unique_ptr<Overlay> overlay;
 };
 

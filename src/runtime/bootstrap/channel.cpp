@@ -14,7 +14,7 @@ namespace {
 
 constexpr std::size_t kLengthSize = 4;
 constexpr std::size_t kReadSize = 16u << 10;
-// A well-behaved peer is at most a few frames ahead.
+// More frames than this stay with the system, and then with the peer, until their reader has taken some.
 constexpr std::size_t kMaxWaiting = 4096;
 
 }  // namespace
@@ -72,7 +72,7 @@ void Channel::flush() {
 
 Status Channel::fill() {
   std::array<std::byte, kReadSize> piece;
-  for (;;) {
+  while (!full()) {
     const ssize_t n = recv(fd_.get(), piece.data(), piece.size(), MSG_DONTWAIT);
     if (n > 0) {
       in_.insert(in_.end(), piece.begin(), piece.begin() + n);
@@ -82,6 +82,7 @@ Status Channel::fill() {
       return {};
     }
   }
+  return {};
 }
 
 Status Channel::cut_frames() {
@@ -91,7 +92,6 @@ Status Channel::cut_frames() {
     if (length > max_frame_)
       return Error(Code::protocol, fmt::format("a control message announces {} bytes, allowed are {}", length, max_frame_));
     if (in_.size() - at - kLengthSize < length) break;
-    if (frames_.size() >= kMaxWaiting) return Error(Code::protocol, "the peer sends control messages that nobody asked for");
     const auto begin = in_.begin() + static_cast<std::ptrdiff_t>(at + kLengthSize);
     frames_.emplace_back(begin, begin + length);
     at += kLengthSize + length;
@@ -110,10 +110,12 @@ std::optional<std::vector<std::byte>> Channel::receive() {
 pollfd Channel::wanted() const noexcept {
   if (connecting_) return {fd_.get(), POLLOUT, 0};
   if (!open_) return {fd_.get(), handshake_.wanted_events(), 0};
-  const int events = (ended_ ? 0 : POLLIN) | (flushed() ? 0 : POLLOUT);
+  const int events = (ended_ || full() ? 0 : POLLIN) | (flushed() ? 0 : POLLOUT);
   // An ended connection would report its end for ever: poll() ignores negative descriptors.
   return {events == 0 ? -1 : fd_.get(), static_cast<short>(events), 0};
 }
+
+bool Channel::full() const noexcept { return frames_.size() >= kMaxWaiting; }
 
 void Channel::finish_sending() noexcept { (void)shutdown(fd_.get(), SHUT_WR); }
 

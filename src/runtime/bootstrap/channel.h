@@ -45,6 +45,7 @@ class Channel {
  private:
   Status finish_connecting();
   Status fill();
+  [[nodiscard]] bool full() const noexcept;
   Status cut_frames();
 
   Fd fd_;

@@ -213,7 +213,6 @@ Status Overlay::poll_failures() {
 Status Overlay::still_here(Rank peer) {
   const std::lock_guard lock(mutex_);
   if (peer < 0 || peer >= size_) return Error(Code::invalid_argument, fmt::format("there is no rank {} of {}", peer, size_));
-  progress();
   if (failure_) return status();
   if (left_[static_cast<std::size_t>(peer)])
     return Error(Code::peer_lost, fmt::format("{} has finished and left", describe(peer)), peer);

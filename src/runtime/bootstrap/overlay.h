@@ -61,8 +61,9 @@ class Overlay {
   // Whether all is well as far as this rank can know: Code::peer_lost with the rank that died, or what a rank called abort()
   // with. Cheap, never waits; passes news on. Once it has failed it says the same for ever.
   Status poll_failures();
-  // Whether this rank may still be waited for: Code::peer_lost when it has finished and left. What it sent before may still
-  // arrive, so ask after what has arrived was read. Fails like poll_failures() for other reasons.
+  // Whether this rank may still be waited for, as far as the last poll_failures() has heard: Code::peer_lost when it has finished
+  // and left. What it sent before may still arrive, so ask after what has arrived was read. Fails like poll_failures() for other
+  // reasons.
   Status still_here(Rank peer);
   // Tells one rank something, without waiting for it. It goes from link to link, as far as the ranks between look after their
   // overlays: for hints that may be late or lost. Only the latest note of a rank is kept.

@@ -8,6 +8,8 @@
 #include <cerrno>
 #include <charconv>
 
+#include "bootstrap/sockets.h"
+
 namespace tutti {
 namespace {
 
@@ -26,11 +28,6 @@ std::string shown(std::string_view line) {
   for (char& c : text)
     if (c < ' ' || c > '~') c = '?';
   return text;
-}
-
-int milliseconds_until(TimePoint deadline) {
-  const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now()).count();
-  return static_cast<int>(std::clamp<long long>(left + 1, 0, 1 << 30));
 }
 
 }  // namespace

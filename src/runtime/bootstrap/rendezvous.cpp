@@ -11,6 +11,7 @@
 #include "bootstrap/member.h"
 #include "bootstrap/neighbours.h"
 #include "core/log.h"
+#include "core/thread.h"
 
 namespace tutti {
 namespace {
@@ -19,11 +20,6 @@ constexpr std::size_t kMaxAnswer = 64u << 10;
 constexpr std::size_t kMaxReason = 1024;
 constexpr Duration kAnswerTime = std::chrono::seconds(10);
 constexpr Duration kGrace = std::chrono::seconds(2);
-
-int milliseconds_until(TimePoint deadline) {
-  const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now()).count();
-  return static_cast<int>(std::clamp<long long>(left + 1, 0, 1000));
-}
 
 std::vector<std::byte> refusal(const Error& error) {
   return Writer()
@@ -224,11 +220,13 @@ Result<std::unique_ptr<Rendezvous>> Rendezvous::start(std::vector<Fd> listeners,
   hello.job = job;
   Reception reception(std::move(listeners), secret, hello.encode(), kMaxAnswer);
   auto server = std::make_unique<Server>(std::move(reception), job, limits, rendezvous->stop_.get());
-  rendezvous->thread_ = std::thread([serving = std::move(server), &finished = rendezvous->finished_]() mutable {
+  auto thread = start_thread([serving = std::move(server), &finished = rendezvous->finished_]() mutable {
     serving->serve();
     serving.reset();
     finished.store(true, std::memory_order_release);
   });
+  if (!thread) return std::move(thread.error());
+  rendezvous->thread_ = std::move(*thread);
   return rendezvous;
 }
 

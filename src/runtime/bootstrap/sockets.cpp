@@ -131,6 +131,11 @@ int connect_error(int fd) {
   return getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) == 0 ? error : errno;
 }
 
+int milliseconds_until(TimePoint deadline) {
+  const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now()).count();
+  return static_cast<int>(std::clamp<long long>(left + 1, 0, 1000));
+}
+
 Result<Accepted> accept_next(int listener) {
   sockaddr_storage storage{};
   socklen_t size = sizeof storage;

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "bootstrap/wire.h"
+#include "core/clock.h"
 #include "core/fd.h"
 #include "transports/tcp/socket_address.h"
 #include "tutti/result.h"
@@ -37,6 +38,8 @@ void encode(const SocketAddress& address, Writer& out);
 // Starts to connect; finished when the socket becomes writable and connect_error() says 0.
 [[nodiscard]] Result<Fd> start_connect(const SocketAddress& address);
 [[nodiscard]] int connect_error(int fd);
+// For poll(): until then, but for a second at most.
+[[nodiscard]] int milliseconds_until(TimePoint deadline);
 // The next connection of a listening socket. No descriptor: none is waiting.
 struct Accepted {
   Fd fd;

@@ -163,7 +163,10 @@ TEST(Overlay, WhoSaidGoodbyeIsNotDeadButGone) {
     Overlay& overlay = *sessions[static_cast<std::size_t>(rank)].overlay;
     const TimePoint deadline = Clock::now() + std::chrono::seconds(30);
     Status here;
-    while ((here = overlay.still_here(3)) && Clock::now() < deadline) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    while ((here = overlay.still_here(3)) && Clock::now() < deadline) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+      ASSERT_TRUE(overlay.poll_failures());
+    }
     ASSERT_FALSE(here) << "rank " << rank << " never heard that rank 3 left";
     EXPECT_EQ(here.error().code(), Code::peer_lost);
     EXPECT_EQ(here.error().peer(), 3);
@@ -237,6 +240,12 @@ class Impostor {
     sender_->send(frame);
     while (!sender_->flushed()) sender_->flush();
   }
+  // All at once, and without reading on: what the system does not hold waits for the victim to look.
+  void queue(ConstBytes frame) { sender_->send(frame); }
+  bool flush() {
+    sender_->flush();
+    return sender_->flushed();
+  }
   Overlay& victim() { return *overlay_; }
 
  private:
@@ -289,6 +298,22 @@ TEST(Overlay, RanksAtDifferentExchangesAreToldSo) {
   ASSERT_FALSE(all);
   EXPECT_EQ(all.error().code(), Code::mismatch);
   EXPECT_THAT(all.error().message(), HasSubstr("exchange 9"));
+}
+
+// As when the ranks of a large job all wait for one that has not looked for long, and most notes come over one link.
+TEST(Overlay, MoreNotesThanAnybodyReadAreNoFailure) {
+  constexpr std::uint32_t kNotes = 20000;
+  Impostor impostor;
+  for (std::uint32_t i = 1; i <= kNotes; ++i)
+    impostor.queue(Writer().value(std::uint8_t{4}).value(Rank{0}).value(Rank{1}).bytes(Writer().value(i).take()).take());
+  const auto last = Writer().value(kNotes).take();
+  const TimePoint deadline = Clock::now() + std::chrono::seconds(30);
+  for (bool sent = false; !sent || impostor.victim().notes()[1] != last;) {
+    sent = impostor.flush();
+    const auto well = impostor.victim().poll_failures();
+    ASSERT_TRUE(well) << well.error().to_string();
+    ASSERT_LT(Clock::now(), deadline);
+  }
 }
 
 TEST(Overlay, AnEndlessFrameIsRefusedBeforeItIsStored) {

@@ -4,7 +4,7 @@
 #include <cstddef>
 #include <vector>
 
-namespace tutti::shm {
+namespace tutti {
 
 template <class T>
 class Fifo {
@@ -33,4 +33,4 @@ class Fifo {
   std::size_t begin_ = 0, end_ = 0;
 };
 
-}  // namespace tutti::shm
+}  // namespace tutti
