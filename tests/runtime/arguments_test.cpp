@@ -14,10 +14,11 @@ struct Wrong {
   std::vector<std::string> words;
 };
 
-void nothing(const void*, void*, std::size_t, DataType, void*) {}
+void nothing(const void*, void*, std::size_t, DataType, void*) noexcept {}
 
 TEST(Arguments, EachWrongOneIsNamed) {
-  static const Counts three{1, 1, 1}, two{1, 1}, overflowing{kHuge, kHuge}, far{0, kHuge - 1}, at{0, 1};
+  static const Counts three{1, 1, 1}, two{1, 1}, overflowing{kHuge, kHuge}, far{0, kHuge - 1}, at{0, 1}, threes{3, 3},
+      close{4, 2};
   static std::vector<int> memory(100);
   int* const m = memory.data();
   constexpr auto i32 = DataType::i32;
