@@ -66,8 +66,9 @@ Runner::Runner(std::unique_ptr<Job> job)
 }
 
 Result<std::unique_ptr<Runner>> Runner::make(std::unique_ptr<Job> job) {
-  auto overrides = AlgorithmOverrides::parse(job->config().text(Var::algorithm));
-  if (!overrides) return overrides.because("TUTTI_ALGORITHM");
+  const Config& config = job->config();
+  auto overrides = AlgorithmOverrides::parse(config.text(Var::algorithm));
+  if (!overrides) return overrides.because(config.source(Var::algorithm));
   std::unique_ptr<Runner> runner(new Runner(std::move(job)));
   runner->overrides_ = std::move(*overrides);
   return runner;

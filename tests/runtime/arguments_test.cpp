@@ -124,8 +124,9 @@ TEST(Arguments, OptionsAndRanksOfTheStart) {
   fails(Communicator::create(*id, 0, 0), Code::invalid_argument, {"0"});
   fails(Communicator::create(UniqueId{}, 0, 2), Code::invalid_argument, {});
   const auto with = [&](const Options& options) { return Communicator::create(*id, 0, 1, options); };
-  EXPECT_FALSE(with({.timeout_s = -1}));
-  EXPECT_FALSE(with({.algorithm = "all_reduce:no_such"}));
+  fails(with({.timeout_s = -1}), Code::environment, {"option timeout_s=\"-1\""});
+  fails(with({.algorithm = "all_reduce:no_such"}), Code::environment, {"option algorithm", "no_such"});
+  fails(with({.transports = "xx"}), Code::environment, {"option transports=\"xx\"", "shm, tcp"});
 }
 
 TEST(Arguments, RanksThatForceDifferentAlgorithmsDoNotBegin) {
