@@ -177,6 +177,14 @@ TEST(Timeout, NamesTheLateRank) {
   });
 }
 
+// More than connections hold, so that neither send can be done before the other side receives.
+TEST(Timeout, OfSendsToEachOtherTellsOfSendrecv) {
+  run_ranks(2, Options{.timeout_s = 4, .transports = "shm"}, [](Communicator& comm) {
+    const std::vector<int> data(std::size_t{16} << 20);
+    fails(comm.send(std::span(data), 1 - comm.rank()), Code::timeout, {"sending to rank", "has not received", "sendrecv"});
+  });
+}
+
 TEST(Memory, ALimitThatIsTooSmallIsAnErrorOnEveryRank) {
   const auto options = [](Rank rank) { return Options{.memory_limit = rank == 1 ? std::uint64_t{1} << 20 : 0}; };
   run_ranks(3, options, [](Communicator& comm) {
