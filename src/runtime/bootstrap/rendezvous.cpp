@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <optional>
 
 #include "bootstrap/member.h"
 #include "bootstrap/neighbours.h"
@@ -23,6 +22,11 @@ constexpr Duration kGrace = std::chrono::seconds(2);
 int milliseconds_until(TimePoint deadline) {
   const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now()).count();
   return static_cast<int>(std::clamp<long long>(left + 1, 0, 1000));
+}
+
+std::uint32_t milliseconds(Duration time) {
+  const auto count = std::chrono::duration_cast<std::chrono::milliseconds>(time).count();
+  return static_cast<std::uint32_t>(std::clamp<long long>(count, 0, UINT32_MAX));
 }
 
 std::vector<std::byte> refusal(const Error& error) {
@@ -61,9 +65,10 @@ class Rendezvous::Server {
   Server(Reception reception, std::uint64_t job, Limits limits, int stop)
       : reception_(std::move(reception)), job_(job), limits_(limits), stop_(stop), deadline_(Clock::now() + limits.lifetime) {}
 
-  void serve() {
+  // Until all ranks have registered and been answered, or why that could not be.
+  std::optional<Error> serve() {
     while (!complete() && Clock::now() < deadline_) {
-      if (wait()) return;
+      if (wait()) return std::nullopt;
       auto admitted = reception_.admit();
       if (!admitted) {  // nobody else can be told
         log(LogLevel::warn, "the rendezvous is closed: " + admitted.error().to_string());
@@ -79,6 +84,7 @@ class Rendezvous::Server {
       fail(late());
     }
     deliver();
+    return std::move(failure_);
   }
 
  private:
@@ -112,8 +118,11 @@ class Rendezvous::Server {
     if (size_ == 0) {
       size_ = hello->size;
       guests_.resize(static_cast<std::size_t>(size_));
-      deadline_ = Clock::now() + limits_.timeout;
+      first_came_ = Clock::now();
+      deadline_ = first_came_ + limits_.timeout;
     }
+    // A rank that gave up by itself could not say who is missing, and would look as if it had died.
+    deadline_ = std::min<TimePoint>(deadline_, Clock::now() + std::chrono::milliseconds(hello->timeout_ms));
     if (!failure_ && hello->size != size_)
       fail(Error(Code::mismatch,
                  fmt::format("{} says that there are {} ranks, the first to register said {}: start all ranks with the same size",
@@ -133,7 +142,7 @@ class Rendezvous::Server {
     ++registered_;
   }
 
-  // Nobody who waits says anything; whoever hangs up has died.
+  // Nobody who waits says anything; whoever hangs up has died, or waited until its time was over.
   void watch_waiting() {
     for (auto& channel : refused_) (void)channel->progress();
     std::erase_if(refused_, [](const auto& channel) { return channel->ended(); });
@@ -141,6 +150,7 @@ class Rendezvous::Server {
       if (!guests_[i].channel) continue;
       const auto moved = guests_[i].channel->progress();
       if ((moved && !guests_[i].channel->ended()) || failure_) continue;
+      if (Clock::now() >= deadline_) return fail(late());
       const Rank rank = static_cast<Rank>(i);
       fail(Error(Code::peer_lost, fmt::format("{} died while ranks were still registering", describe(rank, guests_[i].member)),
                  rank));
@@ -163,8 +173,8 @@ class Rendezvous::Server {
             : fmt::format("; {} connection(s) were dropped because they did not know the secret", reception_.refused());
     return {Code::timeout,
             fmt::format(
-                "{} of {} ranks did not register within {:.0f} s (rank {}){}: are they running, and started with the same size?",
-                named, size_, std::chrono::duration<double>(limits_.timeout).count(), missing, hint),
+                "{} of {} ranks did not register within {:.3g} s (rank {}){}: are they running, and started with the same size?",
+                named, size_, std::chrono::duration<double>(deadline_ - first_came_).count(), missing, hint),
             first};
   }
 
@@ -206,7 +216,7 @@ class Rendezvous::Server {
   std::uint64_t job_;
   Limits limits_;
   int stop_;
-  TimePoint deadline_;
+  TimePoint deadline_, first_came_{};
   Rank size_ = 0;
   std::size_t registered_ = 0;
   std::vector<Guest> guests_;
@@ -224,10 +234,10 @@ Result<std::unique_ptr<Rendezvous>> Rendezvous::start(std::vector<Fd> listeners,
   hello.job = job;
   Reception reception(std::move(listeners), secret, hello.encode(), kMaxAnswer);
   auto server = std::make_unique<Server>(std::move(reception), job, limits, rendezvous->stop_.get());
-  rendezvous->thread_ = std::thread([serving = std::move(server), &finished = rendezvous->finished_]() mutable {
-    serving->serve();
+  rendezvous->thread_ = std::thread([serving = std::move(server), &r = *rendezvous]() mutable {
+    r.failure_ = serving->serve();
     serving.reset();
-    finished.store(true, std::memory_order_release);
+    r.finished_.store(true, std::memory_order_release);
   });
   return rendezvous;
 }
@@ -253,6 +263,8 @@ class Registrant {
       auto addresses = attempt();
       if (addresses || final_) return addresses;
       last = std::move(addresses.error());
+      if (registration_.own != nullptr)
+        if (auto s = registration_.own->status(); !s) return s.because(where());
       if (Clock::now() + pause >= deadline_) return unreachable(last);
       std::this_thread::sleep_for(pause);
     }
@@ -286,6 +298,7 @@ class Registrant {
     hello.rank = registration_.rank;
     hello.size = registration_.size;
     hello.member = Member::of_this_process();
+    hello.timeout_ms = milliseconds(registration_.timeout);
     hello.address = encoded.take();
     Channel channel(std::move(*fd), Handshake::Role::connects, registration_.secret, hello.encode(), kMaxAnswer);
     return answer(channel, local->scope());
@@ -326,7 +339,7 @@ class Registrant {
         return addresses;
       }
       if (channel.ended()) return give_up(Error(Code::peer_lost, where() + ": it was closed before all ranks had registered", 0));
-      if (Clock::now() >= deadline_) return give_up(no_answer());
+      if (Clock::now() >= deadline_) return give_up(channel.is_open() ? no_answer() : stranger());
       pollfd waiting = channel.wanted();
       (void)::poll(&waiting, 1, milliseconds_until(deadline_));
     }
@@ -342,6 +355,13 @@ class Registrant {
   Error no_answer() const {
     return {Code::timeout, fmt::format("{}: registered, but no answer within {:.3g} s: did all {} ranks start?", where(),
                                        seconds_since(start_), registration_.size)};
+  }
+  Error stranger() const {
+    return {
+        Code::timeout,
+        fmt::format("{}: something accepts connections there, but did not answer tutti's handshake within {:.3g} s: is the port "
+                    "used by another program? ({})",
+                    where(), seconds_since(start_), registration_.at_text)};
   }
   Error unreachable(const Error& last) const {
     return {Code::timeout,
