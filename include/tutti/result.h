@@ -12,7 +12,6 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
-#include <source_location>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -40,7 +39,7 @@ enum class Code : std::uint8_t {
 // One link of the chain of causes. Cheap to move, allocated only when something failed.
 class Error {
  public:
-  Error(Code code, std::string message, Rank peer = kNoRank, std::source_location where = std::source_location::current());
+  Error(Code code, std::string message, Rank peer = kNoRank);
 
   [[nodiscard]] Code code() const noexcept { return node_->code; }
   // The rank at fault, or kNoRank where none is known.
@@ -49,16 +48,14 @@ class Error {
   // All messages, outermost first, joined by " <- ".
   [[nodiscard]] std::string to_string() const;
   // The same error seen from further out; code and peer are kept.
-  [[nodiscard]] Error because(std::string context, std::source_location where = std::source_location::current()) &&;
+  [[nodiscard]] Error because(std::string context) &&;
   [[nodiscard]] Error clone() const;
-  [[nodiscard]] std::source_location where() const noexcept { return node_->where; }
 
  private:
   struct Node {
     Code code;
     Rank peer;
     std::string message;
-    std::source_location where;
     std::unique_ptr<Node> cause;
   };
   explicit Error(std::unique_ptr<Node> node) : node_(std::move(node)) {}
@@ -66,8 +63,7 @@ class Error {
 };
 
 // From errno: "what: strerror (EXXX)", and which limit of the process was met where it was one.
-[[nodiscard]] Error system_error(int error_number, std::string_view what, Rank peer = kNoRank,
-                                 std::source_location where = std::source_location::current());
+[[nodiscard]] Error system_error(int error_number, std::string_view what, Rank peer = kNoRank);
 
 // Thrown by Result::value_or_throw only; the library itself never throws across its interface.
 class Failure : public std::runtime_error {
@@ -96,9 +92,7 @@ class [[nodiscard]] Result {
   [[nodiscard]] Error& error() { return *error_; }
   [[nodiscard]] const Error& error() const { return *error_; }
   // Hands the error on with one more line of context.
-  [[nodiscard]] Error because(std::string context, std::source_location where = std::source_location::current()) {
-    return std::move(*error_).because(std::move(context), where);
-  }
+  [[nodiscard]] Error because(std::string context) { return std::move(*error_).because(std::move(context)); }
   // The value, or a Failure thrown: for programs that do not handle errors one by one.
   T value_or_throw() && {
     if (!value_) throw Failure(*error_);
@@ -119,9 +113,7 @@ class [[nodiscard]] Result<void> {
   [[nodiscard]] explicit operator bool() const noexcept { return error_ == nullptr; }
   [[nodiscard]] Error& error() { return *error_; }
   [[nodiscard]] const Error& error() const { return *error_; }
-  [[nodiscard]] Error because(std::string context, std::source_location where = std::source_location::current()) {
-    return std::move(*error_).because(std::move(context), where);
-  }
+  [[nodiscard]] Error because(std::string context) { return std::move(*error_).because(std::move(context)); }
   void value_or_throw() && {
     if (error_) throw Failure(*error_);
   }

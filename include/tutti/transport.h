@@ -29,7 +29,7 @@ struct Signature {
   std::uint8_t collective = 0;
   std::uint8_t type = 0;
   std::uint8_t op = 0;
-  std::uint8_t reserved = 0;
+  std::uint8_t element_bytes = 0;  // of a user's elements; 255: that or more; 0: the type says it
 
   friend bool operator==(const Signature&, const Signature&) = default;
   // "all_reduce #5 (count 1024, f32, sum)"

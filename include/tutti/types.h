@@ -3,6 +3,10 @@
 // Everything here is a plain value; none of the functions allocates or fails by throwing.
 #pragma once
 
+#if __cplusplus <= 201703L
+#error "tutti needs C++20: compile with -std=c++20 (g++ 12, clang++ 14, or newer)"
+#endif
+
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -67,9 +71,10 @@ inline constexpr int kReduceKinds = 13;
 // A user's reduction: inout[i] = op(in[i], inout[i]) for count elements, where `in` holds the
 // contribution of the lower ranks (the same convention as MPI_User_function). The elements are of the call's type, or, where
 // element_bytes is given, blocks of that many bytes (structs, pairs): then the call's type means nothing, its counts and
-// displacements count such blocks, and no block is ever split.
+// displacements count such blocks, and no block is ever split. It must not throw: like any noexcept function, it would end the
+// process.
 struct UserFunction {
-  void (*apply)(const void* in, void* inout, std::size_t count, DataType type, void* context) = nullptr;
+  void (*apply)(const void* in, void* inout, std::size_t count, DataType type, void* context) noexcept = nullptr;
   void* context = nullptr;
   std::size_t element_bytes = 0;
 

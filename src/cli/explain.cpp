@@ -40,7 +40,7 @@ std::string in_this_job(const Communicator& comm, const ExplainOptions& o) {
   if (q.ordered && reduces(collective)) {
     call.op.kind = ReduceKind::user;
     call.op.commutative = false;
-    call.op.user.apply = [](const void*, void*, std::size_t, DataType, void*) {};
+    call.op.user.apply = [](const void*, void*, std::size_t, DataType, void*) noexcept {};
   }
   auto text = comm.explain(call, o.json);
   if (!text) leave(text.error());

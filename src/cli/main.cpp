@@ -40,9 +40,15 @@ void check_words(const CLI::App& app, const std::vector<std::string>& words) {
   tutti::leave(fmt::format("there is no sub-command \"{}\"; there are {}", words.front(), known), tutti::kExitUsage);
 }
 
+// CLI11 lists words that it does not expect backwards.
+std::string what(const CLI::App* app, const CLI::Error& error) {
+  if (error.get_exit_code() != static_cast<int>(CLI::ExitCodes::ExtrasError)) return error.what();
+  return fmt::format("not expected: {}", fmt::join(app->remaining(true), " "));
+}
+
 std::string failure_message(const CLI::App* app, const CLI::Error& error) {
   const auto chosen = app->get_subcommands();
-  return fmt::format("tutti: {}; `tutti {}--help` tells more\n", error.what(),
+  return fmt::format("tutti: {}; `tutti {}--help` tells more\n", what(app, error),
                      chosen.empty() ? "" : chosen.front()->get_name() + " ");
 }
 

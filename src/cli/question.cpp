@@ -56,7 +56,7 @@ void add_question(CLI::App& command, Question& q) {
 std::uint64_t bytes_of(const Question& q) {
   auto bytes = parse_bytes(q.bytes);
   if (!bytes) leave(bytes.because("--bytes"));
-  return *bytes;
+  return collective_of(q) == Collective::barrier ? 0 : *bytes;
 }
 
 Answer ask(const Question& q) {

@@ -31,6 +31,6 @@ struct Answer {
 
 // What the question is about; leaves where it makes no sense.
 [[nodiscard]] Collective collective_of(const Question& question);
-[[nodiscard]] std::uint64_t bytes_of(const Question& question);
+[[nodiscard]] std::uint64_t bytes_of(const Question& question);  // a barrier has none
 
 }  // namespace tutti

@@ -4,6 +4,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <cerrno>
 #include <charconv>
 #include <fstream>
 #include <memory>
@@ -59,13 +60,13 @@ Result<std::string> read_text(const std::string& path) {
   constexpr std::size_t kMaxBytes = std::size_t{256} << 20;
   std::ifstream file(path, std::ios::binary);
   std::string text, block(std::size_t{1} << 16, '\0');
-  if (!file) return Error(Code::invalid_argument, fmt::format("cannot open '{}'", path));
+  if (!file) return Error(Code::invalid_argument, system_error(errno, fmt::format("cannot open '{}'", path)).message());
   while (file.read(block.data(), static_cast<std::streamsize>(block.size())), file.gcount() > 0) {
     text.append(block, 0, static_cast<std::size_t>(file.gcount()));
     if (text.size() > kMaxBytes)
       return Error(Code::invalid_argument, fmt::format("'{}' is longer than {} bytes, too long for a schedule", path, kMaxBytes));
   }
-  if (!file.eof()) return Error(Code::invalid_argument, fmt::format("cannot read '{}'", path));
+  if (!file.eof()) return Error(Code::invalid_argument, system_error(errno, fmt::format("cannot read '{}'", path)).message());
   return text;
 }
 
@@ -122,6 +123,9 @@ bool verify_row(const Algorithm& row, const std::vector<int>& ranks, const Catal
 }
 
 void verify_catalog(const Options& options) {
+  if (options.collective == name(Collective::send_recv))
+    leave("send_recv is between two ranks: there are no algorithms to prove; `tutti verify` lists those of other collectives",
+          kExitUsage);
   if (!options.collective.empty() && !parse_collective(options.collective))
     leave(fmt::format("there is no collective '{}'; `tutti verify` lists them", options.collective), kExitUsage);
   const auto ranks = parse_numbers("--ranks", options.ranks, kMaxRanks);

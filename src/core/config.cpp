@@ -39,17 +39,19 @@ constexpr std::array kTable{
     ConfigRow{Var::topology, "TUTTI_TOPOLOGY", Kind::text, "", "",
               "Machine description to use instead of this machine: an hwloc XML file, a tutti JSON file, or a short description "
               "(node:2 numa:2 core:8)."},
-    ConfigRow{Var::memory_limit, "TUTTI_MEMORY_LIMIT", Kind::bytes, "", "",
-              "Most memory one communicator may hold for scratch and transport buffers (64M); a call that needs more fails and "
-              "says so. 0: no limit."},
+    ConfigRow{
+        Var::memory_limit, "TUTTI_MEMORY_LIMIT", Kind::bytes, "", "",
+        "Most memory one communicator may hold for scratch and transport buffers, such as 64M (unset: no limit); a call that "
+        "needs more fails and says so."},
     ConfigRow{Var::shm_bytes, "TUTTI_SHM_BYTES", Kind::bytes, "32M", "",
-              "Most shared memory of a rank, for the connections to all others on its host."},
+              "Most shared memory of a rank, for the connections to all others on its host.", 16u << 10},
     ConfigRow{Var::tcp_sockets, "TUTTI_TCP_SOCKETS", Kind::integer, "2", "",
-              "Sockets per TCP peer; large messages use all of them."},
+              "Sockets per TCP peer; large messages use all of them.", 1, 64},
     ConfigRow{Var::cma, "TUTTI_CMA", Kind::flag, "1", "",
               "Whether large messages between processes may be copied directly (process_vm_readv) where the system permits it."},
     ConfigRow{Var::spin_us, "TUTTI_SPIN_US", Kind::integer, "1000", "",
-              "Microseconds a waiting rank polls before it sleeps; with more ranks than cores it yields from the start."},
+              "Microseconds a waiting rank polls before it sleeps; with more ranks than cores it yields from the start.", 0,
+              1'000'000'000},
     ConfigRow{Var::calibrate, "TUTTI_CALIBRATE", Kind::flag, "1", "",
               "Whether a communicator measures latency and bandwidth at its start (some 30 milliseconds); 0 uses the topology's "
               "estimates."},
@@ -71,36 +73,47 @@ bool parse_number(std::string_view text, T& value) {
   return error == std::errc{} && end == text.data() + text.size();
 }
 
-Error bad_value(const ConfigRow& row, std::string_view value, std::string_view expected) {
-  return {Code::environment, fmt::format("{}=\"{}\" is not {}; {}", row.name, value, expected, row.help)};
+// "", or " from 1 to 64": what a number must lie in.
+std::string range_of(const ConfigRow& row) {
+  if (row.least == 0 && row.most == INT64_MAX) return "";
+  const auto show = [&](std::uint64_t n) { return row.kind == Kind::bytes ? format_bytes(n) : std::to_string(n); };
+  return row.most == INT64_MAX ? fmt::format(", at least {}", show(row.least))
+                               : fmt::format(" from {} to {}", show(row.least), show(row.most));
 }
 
-Status check_value(const ConfigRow& row, std::string_view value) {
+bool in_range(const ConfigRow& row, std::uint64_t number) { return number >= row.least && number <= row.most; }
+
+// The name under which the value was given is put before what is said.
+Status check_value(const ConfigRow& row, std::string_view value, std::string_view source) {
+  const auto bad = [&](std::string_view expected) {
+    return Error(Code::environment, fmt::format("{}=\"{}\" is not {}; {}", source, value, expected, row.help));
+  };
   switch (row.kind) {
     case Kind::text:
       return {};
     case Kind::integer: {
-      long long number = 0;
-      if (!parse_number(value, number) || number < 0) return bad_value(row, value, "a whole number");
+      std::uint64_t number = 0;
+      if (!parse_number(value, number) || !in_range(row, number)) return bad("a whole number" + range_of(row));
       return {};
     }
-    case Kind::bytes:
-      if (!parse_bytes(value)) return bad_value(row, value, "a size such as 4096, 64K or 8M");
+    case Kind::bytes: {
+      const auto bytes = parse_bytes(value);
+      if (!bytes || !in_range(row, *bytes)) return bad("a size such as 4096, 64K or 8M" + range_of(row));
       return {};
+    }
     case Kind::seconds: {
       double number = 0;
-      if (!parse_number(value, number) || !(number > 0) || number > 1e9)
-        return bad_value(row, value, "a positive number of seconds");
+      if (!parse_number(value, number) || !(number > 0) || number > 1e9) return bad("a positive number of seconds");
       return {};
     }
     case Kind::flag:
-      if (value != "0" && value != "1") return bad_value(row, value, "0 or 1");
+      if (value != "0" && value != "1") return bad("0 or 1");
       return {};
     case Kind::choice:
       for (std::string_view rest = row.choices;;) {
         const auto bar = rest.find('|');
         if (rest.substr(0, bar) == value) return {};
-        if (bar == std::string_view::npos) return bad_value(row, value, fmt::format("one of {}", row.choices));
+        if (bar == std::string_view::npos) return bad(fmt::format("one of {}", row.choices));
         rest.remove_prefix(bar + 1);
       }
   }
@@ -122,6 +135,12 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
   return line[b.size()];
 }
 
+// Two letters of a long name, one of a short one: other names of three letters are no misspellings of LOG.
+bool is_near(std::string_view name, std::string_view known) {
+  const std::size_t letters = known.size() - std::string_view("TUTTI_").size();
+  return edit_distance(name, known) <= std::clamp<std::size_t>(letters / 3, 1, 2);
+}
+
 // A misspelt variable would be silently without effect.
 Status check_spelling() {
   for (char** entry = environ; *entry != nullptr; ++entry) {
@@ -130,8 +149,7 @@ Status check_spelling() {
     if (!name.starts_with("TUTTI_")) continue;
     if (std::any_of(kTable.begin(), kTable.end(), [&](const ConfigRow& r) { return r.name == name; })) continue;
     for (const auto& r : kTable)
-      if (edit_distance(name, r.name) <= 2)
-        return Error(Code::environment, fmt::format("unknown variable {}: is {} meant?", name, r.name));
+      if (is_near(name, r.name)) return Error(Code::environment, fmt::format("unknown variable {}: is {} meant?", name, r.name));
   }
   return {};
 }
@@ -150,6 +168,7 @@ Result<Config> Config::from_environment() {
   Config config;
   for (const auto& r : kTable) {
     config.values_.emplace_back(r.default_value);
+    config.sources_.emplace_back(r.name);
     config.set_.push_back(false);
   }
   for (const auto& r : kTable) {
@@ -161,14 +180,17 @@ Result<Config> Config::from_environment() {
   return config;
 }
 
-Status Config::set(Var var, std::string value) {
-  if (auto s = check_value(row(var), value); !s) return s;
+Status Config::set(Var var, std::string value, std::string source) {
+  if (source.empty()) source = row(var).name;
+  if (auto s = check_value(row(var), value, source); !s) return s;
   values_[index(var)] = std::move(value);
+  sources_[index(var)] = std::move(source);
   set_[index(var)] = true;
   return {};
 }
 
 bool Config::is_set(Var var) const { return set_[index(var)]; }
+const std::string& Config::source(Var var) const { return sources_[index(var)]; }
 const std::string& Config::text(Var var) const { return values_[index(var)]; }
 
 long long Config::integer(Var var) const {

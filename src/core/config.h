@@ -40,6 +40,7 @@ struct ConfigRow {
   std::string_view default_value;  // empty: unset
   std::string_view choices;        // Kind::choice: "a|b|c"
   std::string_view help;
+  std::uint64_t least = 0, most = INT64_MAX;  // Kind::integer, Kind::bytes
 };
 [[nodiscard]] std::span<const ConfigRow> config_table() noexcept;
 
@@ -57,11 +58,13 @@ class Config {
   [[nodiscard]] long long integer(Var var) const;        // integer, bytes
   [[nodiscard]] double seconds(Var var) const;
   [[nodiscard]] bool flag(Var var) const;
-  // For programs that override a variable by an option of their own. Checked like the environment.
-  Status set(Var var, std::string value);
+  // What gave the value, for errors: the variable, or what set() was told.
+  [[nodiscard]] const std::string& source(Var var) const;
+  // For programs that override a variable by an option of their own, which errors shall name. Checked like the environment.
+  Status set(Var var, std::string value, std::string source = {});
 
  private:
-  std::vector<std::string> values_;
+  std::vector<std::string> values_, sources_;
   std::vector<bool> set_;
 };
 

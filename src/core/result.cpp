@@ -45,8 +45,7 @@ std::string_view name(Code code) noexcept {
   return kNames[static_cast<std::size_t>(code)];
 }
 
-Error::Error(Code code, std::string message, Rank peer, std::source_location where)
-    : node_(new Node{code, peer, std::move(message), where, nullptr}) {}
+Error::Error(Code code, std::string message, Rank peer) : node_(new Node{code, peer, std::move(message), nullptr}) {}
 
 std::string Error::to_string() const {
   std::string text = node_->message;
@@ -54,28 +53,27 @@ std::string Error::to_string() const {
   return text;
 }
 
-Error Error::because(std::string context, std::source_location where) && {
+Error Error::because(std::string context) && {
   const Code code = node_->code;
   const Rank peer = node_->peer;
-  return Error(std::unique_ptr<Node>(new Node{code, peer, std::move(context), where, std::move(node_)}));
+  return Error(std::unique_ptr<Node>(new Node{code, peer, std::move(context), std::move(node_)}));
 }
 
 Error Error::clone() const {
   std::unique_ptr<Node> head;
   std::unique_ptr<Node>* tail = &head;
   for (const Node* n = node_.get(); n != nullptr; n = n->cause.get()) {
-    tail->reset(new Node{n->code, n->peer, n->message, n->where, nullptr});
+    tail->reset(new Node{n->code, n->peer, n->message, nullptr});
     tail = &(*tail)->cause;
   }
   return Error(std::move(head));
 }
 
-Error system_error(int error_number, std::string_view what, Rank peer, std::source_location where) {
+Error system_error(int error_number, std::string_view what, Rank peer) {
   std::array<char, 128> buffer{};
   const char* text = strerror_r(error_number, buffer.data(), buffer.size());
   const char* symbol = strerrorname_np(error_number);
-  return {Code::resource, fmt::format("{}: {} ({}){}", what, text, symbol != nullptr ? symbol : "?", remedy(error_number)), peer,
-          where};
+  return {Code::resource, fmt::format("{}: {} ({}){}", what, text, symbol != nullptr ? symbol : "?", remedy(error_number)), peer};
 }
 
 }  // namespace tutti

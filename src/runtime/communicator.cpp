@@ -13,15 +13,17 @@ namespace {
 Result<Config> configure(const Options& options) {
   auto config = Config::from_environment();
   if (!config) return config;
-  const auto override = [&](bool given, Var var, std::string value) {
-    return given ? config->set(var, std::move(value)) : Status{};
+  const auto override = [&](bool given, Var var, std::string value, std::string_view option) {
+    return given ? config->set(var, std::move(value), fmt::format("option {}", option)) : Status{};
   };
-  if (auto s = override(options.timeout_s != 0, Var::timeout, fmt::format("{}", options.timeout_s)); !s)
+  if (auto s = override(options.timeout_s != 0, Var::timeout, fmt::format("{}", options.timeout_s), "timeout_s"); !s)
     return std::move(s.error());
-  if (auto s = override(options.memory_limit != 0, Var::memory_limit, std::to_string(options.memory_limit)); !s)
+  if (auto s = override(options.memory_limit != 0, Var::memory_limit, std::to_string(options.memory_limit), "memory_limit"); !s)
     return std::move(s.error());
-  if (auto s = override(!options.transports.empty(), Var::transport, options.transports); !s) return std::move(s.error());
-  if (auto s = override(!options.algorithm.empty(), Var::algorithm, options.algorithm); !s) return std::move(s.error());
+  if (auto s = override(!options.transports.empty(), Var::transport, options.transports, "transports"); !s)
+    return std::move(s.error());
+  if (auto s = override(!options.algorithm.empty(), Var::algorithm, options.algorithm, "algorithm"); !s)
+    return std::move(s.error());
   return config;
 }
 

@@ -18,8 +18,13 @@ namespace {
 
 using Blobs = std::vector<std::vector<std::byte>>;
 
-// TUTTI_TRANSPORT: "shm,tcp" or "^shm".
-Result<std::vector<const TransportRow*>> chosen_transports(std::string_view spec) {
+// A test's tool, which only joins threads of one process: used where it is named.
+constexpr std::string_view kForThreads = "loopback";
+
+// "shm,tcp" or "^shm".
+Result<std::vector<const TransportRow*>> chosen_transports(const Config& config) {
+  const std::string_view spec = config.text(Var::transport);
+  const std::string& source = config.source(Var::transport);
   std::vector<const TransportRow*> rows;
   const bool exclude = spec.starts_with('^');
   std::vector<std::string_view> names;
@@ -31,16 +36,17 @@ Result<std::vector<const TransportRow*>> chosen_transports(std::string_view spec
   for (const auto name : names)
     if (find_transport(name) == nullptr) {
       std::string known;
-      for (const auto& row : transport_table()) known += (known.empty() ? "" : ", ") + std::string(row.name);
+      for (const auto& row : transport_table())
+        if (row.name != kForThreads) known += (known.empty() ? "" : ", ") + std::string(row.name);
       return Error(Code::environment,
-                   fmt::format("TUTTI_TRANSPORT=\"{}\": there is no transport \"{}\"; there are {}", spec, name, known));
+                   fmt::format("{}=\"{}\": there is no transport \"{}\"; there are {}", source, spec, name, known));
     }
   for (const auto& row : transport_table()) {
     const bool named = std::ranges::find(names, row.name) != names.end();
-    if (row.name != "loopback" || named)  // a test's tool; it only joins threads of one process
+    if (row.name != kForThreads || named)
       if (names.empty() || named != exclude) rows.push_back(&row);
   }
-  if (rows.empty()) return Error(Code::environment, fmt::format("TUTTI_TRANSPORT=\"{}\" leaves no transport", spec));
+  if (rows.empty()) return Error(Code::environment, fmt::format("{}=\"{}\" leaves no transport", source, spec));
   return rows;
 }
 
@@ -73,6 +79,7 @@ Error bad_blob(Rank rank) {
 
 Result<std::unique_ptr<Job>> Job::start(Session session, const Config& config, const Job* parent) {
   std::unique_ptr<Job> job(new Job(std::move(session), config));
+  if (auto rows = chosen_transports(config); !rows) return std::move(rows.error());
   if (job->session_.size == 1) return job;
   const auto begin = [&]() -> Status {
     if (auto s = job->look_at_machine(parent); !s) return s;
@@ -94,7 +101,7 @@ Job::~Job() {
 }
 
 Status Job::open_transports() {
-  auto rows = chosen_transports(config_.text(Var::transport));
+  auto rows = chosen_transports(config_);
   if (!rows) return std::move(rows.error());
   Rank on_this_host = 0;
   for (Rank r = 0; r < size(); ++r)

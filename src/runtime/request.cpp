@@ -146,6 +146,21 @@ class Checker {
     return check_size(side, sum, 1);
   }
 
+  // Blocks may be read twice, but not written twice.
+  Status check_apart(std::span<const std::uint64_t> counts, std::span<const std::uint64_t> displacements) const {
+    std::vector<std::size_t> order;
+    for (std::size_t b = 0; b < displacements.size(); ++b)
+      if (counts[b] > 0) order.push_back(b);
+    std::ranges::sort(order, {}, [&](std::size_t b) { return displacements[b]; });
+    for (std::size_t i = 1; i < order.size(); ++i) {
+      const std::size_t a = order[i - 1], b = order[i];
+      if (displacements[a] + counts[a] > displacements[b])
+        return bad("the output blocks of ranks {} and {} overlap (displacement {} count {}, displacement {} count {})", a, b,
+                   displacements[a], counts[a], displacements[b], counts[b]);
+    }
+    return {};
+  }
+
   Status check_size(std::string_view side, std::uint64_t count, std::uint64_t blocks) const {
     std::uint64_t bytes = 0;
     if (__builtin_mul_overflow(blocks, element_size(), &bytes) || __builtin_mul_overflow(count, bytes, &bytes) ||
@@ -168,6 +183,7 @@ class Checker {
   Status check_counts() const {
     if (auto s = check_side("input", sides_.many_in, call_.input_counts, call_.input_displacements); !s) return s;
     if (auto s = check_side("output", sides_.many_out, call_.output_counts, call_.output_displacements); !s) return s;
+    if (auto s = check_apart(call_.output_counts, call_.output_displacements); !s) return s;
     if (call_.collective == Collective::send_recv) return check_send_recv();
     if (call_.collective == Collective::all_to_all && call_.input_counts.empty() != call_.output_counts.empty())
       return bad("counts must be given for both sides or for none");

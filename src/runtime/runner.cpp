@@ -29,12 +29,14 @@ Signature signature_of(const Request& r, const Schedule& schedule) {
   if (r.collective != Collective::all_to_all)
     for (const auto counts : {r.input_blocks.counts, r.output_blocks.counts})
       for (const auto c : counts) plan.value(c);
+  const std::size_t element = r.element_size() == size_of(r.type) ? 0 : r.element_size();
   return {.count = agreed_count(r),
           .plan = r.collective == Collective::send_recv ? 0 : static_cast<std::uint32_t>(plan.result()),
           .root = static_cast<std::uint32_t>(r.root),
           .collective = static_cast<std::uint8_t>(r.collective),
           .type = static_cast<std::uint8_t>(r.type),
-          .op = reduces(r.collective) ? static_cast<std::uint8_t>(r.op.kind) : std::uint8_t{0}};
+          .op = reduces(r.collective) ? static_cast<std::uint8_t>(r.op.kind) : std::uint8_t{0},
+          .element_bytes = static_cast<std::uint8_t>(std::min<std::size_t>(element, UINT8_MAX))};
 }
 
 ChunkMap chunk_map_for(const Request& r, const Schedule& s) {
@@ -65,8 +67,9 @@ Runner::Runner(std::unique_ptr<Job> job)
       policy_(job_->wait_policy()) {}
 
 Result<std::unique_ptr<Runner>> Runner::make(std::unique_ptr<Job> job) {
-  auto overrides = AlgorithmOverrides::parse(job->config().text(Var::algorithm));
-  if (!overrides) return overrides.because("TUTTI_ALGORITHM");
+  const Config& config = job->config();
+  auto overrides = AlgorithmOverrides::parse(config.text(Var::algorithm));
+  if (!overrides) return overrides.because(config.source(Var::algorithm));
   std::unique_ptr<Runner> runner(new Runner(std::move(job)));
   runner->overrides_ = std::move(*overrides);
   return runner;

@@ -131,6 +131,12 @@ for few in "${limits[@]}"; do
   rank_said 1 EMFILE "$files open files (ulimit -n)" "ulimit -n $(ulimit -Hn)"
   one_error_each
 done
+if [[ -z ${SANITIZED:-} ]]; then  # too few to let anybody in
+  # shellcheck disable=SC2016
+  expect 1 env TUTTI_RANK=0 TUTTI_SIZE=2 TUTTI_RENDEZVOUS=127.0.0.1:"$(free_port)" \
+    bash -c 'ulimit -Sn 8; exec "$@"' few "$tutti" perf barrier
+  grep -q '^tutti: .*EMFILE.* 8 open files' "$work/err" || { fail "'$what' does not say why:"; cat "$work/err"; }
+fi
 unset TUTTI_TIMEOUT
 
 echo "== one rank that never comes"

@@ -37,6 +37,7 @@ for command in "topo" "explain all_reduce" "schedule all_reduce" "perf all_reduc
   refuses "--no-such-flag" "$tutti" $command --no-such-flag
   said "tutti ${command%% *} --help"
 done
+refuses "--no-such-flag of that name" "$tutti" explain all_reduce --no-such-flag of that name
 for command in perf explain schedule; do
   refuses "which collective?" "$tutti" $command
   said "all_reduce" "exscan"
@@ -94,6 +95,7 @@ refuses "even" "$tutti" explain all_gather --ranks 7 --algorithm neighbour_excha
 refuses "0 not in range 1 to" "$tutti" explain all_reduce --ranks 0
 refuses "2000000 not in range 1 to" "$tutti" explain all_reduce --ranks 2000000
 refuses "nowhere" "$tutti" explain all_reduce --topology "nowhere:4"
+refuses 'write net=VALUE' "$tutti" topo --from "net:-5"
 refuses "/no/such.xml" "$tutti" explain all_reduce --topology /no/such.xml
 "$tutti" topo --from "node:2 numa:2 core:4" --json >"$work/whole.json" || fail "topo --json"
 head -c 300 "$work/whole.json" >"$work/cut.json"
@@ -111,6 +113,8 @@ refuses "more than" "$tutti" explain all_reduce --topology "node:1000000 core:10
 echo "== explain: good input"
 expect 0 "$tutti" explain all_reduce --bytes 64 --ranks 64 --topology "node:4 numa:2 core:8"
 printed "chosen: " "hierarchical" "ring"
+expect 0 "$tutti" explain barrier --ranks 4 --topology "core:4"
+printed "barrier of 0 bytes"
 expect 0 "$tutti" explain all_reduce --bytes 1M --ranks 8 --topology "$work/whole.json" --json
 printed '"chosen"' '"candidates"'
 
@@ -120,6 +124,8 @@ refuses "helical" "$tutti" verify --algorithm helical
 refuses "--ranks" "$tutti" verify --ranks 0
 refuses "--ranks" "$tutti" verify --ranks 4..2
 refuses "/no/such" "$tutti" verify /no/such
+said ENOENT
+refuses "between two ranks" "$tutti" verify --collective send_recv
 printf 'not a schedule\n' >"$work/broken.txt"
 refuses "broken.txt" "$tutti" verify "$work/broken.txt"
 expect 2 "$tutti" verify "$work/noise"
@@ -176,6 +182,9 @@ for bad in nowhere 127.0.0.1: 127.0.0.1:port 127.0.0.1:0 127.0.0.1:65536 :80 '[:
   variable "TUTTI_RENDEZVOUS" TUTTI_RANK=1 TUTTI_SIZE=2 "TUTTI_RENDEZVOUS=$bad"
 done
 variable "is TUTTI_TIMEOUT meant?" TUTTI_TIMEOUTS=3
+variable "at least 16K" TUTTI_SHM_BYTES=1
+variable "from 1 to 64" TUTTI_TCP_SOCKETS=100000
+variable 'TUTTI_TRANSPORT="xx": there is no transport "xx"; there are shm, tcp' TUTTI_TRANSPORT=xx
 variable "TUTTI_TIMEOUT=\"soon\"" TUTTI_TIMEOUT=soon
 variable "TUTTI_TIMEOUT=\"0\"" TUTTI_TIMEOUT=0
 variable "TUTTI_LOG=\"loud\"" TUTTI_LOG=loud

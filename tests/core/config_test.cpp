@@ -108,14 +108,19 @@ INSTANTIATE_TEST_SUITE_P(
                     Bad{"TUTTI_SHM_BYTES", "-8", "a size"}, Bad{"TUTTI_TIMEOUT", "0", "a positive number of seconds"},
                     Bad{"TUTTI_TIMEOUT", "-1", "a positive number"}, Bad{"TUTTI_TIMEOUT", "nan", "a positive number"},
                     Bad{"TUTTI_TIMEOUT", "inf", "a positive number"}, Bad{"TUTTI_TIMEOUT", "1e300", "a positive number"},
-                    Bad{"TUTTI_CMA", "yes", "0 or 1"}, Bad{"TUTTI_CALIBRATE", "2", "0 or 1"},
-                    Bad{"TUTTI_LOG", "loud", "error|warn|info|debug"}, Bad{"TUTTI_LOG", "warn|info", "one of"}));
+                    Bad{"TUTTI_TCP_SOCKETS", "0", "a whole number from 1 to 64"},
+                    Bad{"TUTTI_TCP_SOCKETS", "100000", "from 1 to 64"}, Bad{"TUTTI_SHM_BYTES", "1", "at least 16K"},
+                    Bad{"TUTTI_SHM_BYTES", "16777215T", "a size"}, Bad{"TUTTI_CMA", "yes", "0 or 1"},
+                    Bad{"TUTTI_CALIBRATE", "2", "0 or 1"}, Bad{"TUTTI_LOG", "loud", "error|warn|info|debug"},
+                    Bad{"TUTTI_LOG", "warn|info", "one of"}));
 
 TEST_F(ConfigTest, AMisspeltVariableIsAnErrorThatNamesTheRightOne) {
   const std::string text = refusal("TUTTI_TIMOUT", "3");
   EXPECT_NE(text.find("TUTTI_TIMOUT"), std::string::npos) << text;
   EXPECT_NE(text.find("is TUTTI_TIMEOUT meant?"), std::string::npos) << text;
-  EXPECT_EQ(refusal("TUTTI_OF_ANOTHER_PROGRAM", "3"), "");
+  EXPECT_NE(refusal("TUTTI_LOGG", "3").find("is TUTTI_LOG meant?"), std::string::npos);
+  for (const auto* other : {"TUTTI_OF_ANOTHER_PROGRAM", "TUTTI_FOO", "TUTTI_CPU", "TUTTI_NODE"})
+    EXPECT_EQ(refusal(other, "3"), "");
   EXPECT_EQ(refusal("TUTT_RANK", "x"), "");  // not ours
 }
 
@@ -128,6 +133,18 @@ TEST_F(ConfigTest, SetChecksLikeTheEnvironment) {
   ASSERT_FALSE(status);
   EXPECT_EQ(status.error().code(), Code::environment);
   EXPECT_EQ(config->integer(Var::tcp_sockets), 4) << "a refused value must leave the old one";
+  EXPECT_EQ(config->source(Var::tcp_sockets), "TUTTI_TCP_SOCKETS");
+}
+
+TEST_F(ConfigTest, ErrorsNameWhatGaveTheValue) {
+  auto config = Config::from_environment();
+  ASSERT_TRUE(config);
+  auto status = config->set(Var::timeout, "-1", "--patience");
+  ASSERT_FALSE(status);
+  EXPECT_TRUE(status.error().to_string().starts_with("--patience=\"-1\" is not")) << status.error().to_string();
+  EXPECT_EQ(config->source(Var::timeout), "TUTTI_TIMEOUT");
+  ASSERT_TRUE(config->set(Var::timeout, "2", "--patience"));
+  EXPECT_EQ(config->source(Var::timeout), "--patience");
 }
 
 TEST_F(ConfigTest, ForeignVariables) {

@@ -37,17 +37,10 @@ TEST(ErrorTest, CloneIsTheWholeChainAndIndependent) {
     auto r = outer();
     copy = r.error().clone();
     EXPECT_EQ(copy.to_string(), r.error().to_string());
-    EXPECT_EQ(copy.where().line(), r.error().where().line());
   }
   EXPECT_EQ(copy.to_string(), "connecting to rank 3 <- socket(): Address already in use (EADDRINUSE)");
   EXPECT_EQ(copy.code(), Code::resource);
   EXPECT_EQ(copy.peer(), 3);
-}
-
-TEST(ErrorTest, RemembersWhereItWasMade) {
-  const Error error(Code::internal, "here");
-  EXPECT_NE(std::string(error.where().file_name()).find("result_test.cpp"), std::string::npos);
-  EXPECT_EQ(error.peer(), kNoRank);
 }
 
 TEST(ErrorTest, UnknownErrnoIsNoCrash) { EXPECT_NE(system_error(99999, "read").to_string().find("read: "), std::string::npos); }

@@ -27,6 +27,10 @@ TEST(SignatureTest, TextShowsWhatTheCollectiveHas) {
   EXPECT_EQ(s.to_string(), "reduce #5 (count 7, f32, sum, root 3)");
   s.collective = static_cast<std::uint8_t>(Collective::all_gather);
   EXPECT_EQ(s.to_string(), "all_gather #5 (count 7, f32)");
+  s = sum_of(7);
+  s.op = static_cast<std::uint8_t>(ReduceKind::user);
+  s.element_bytes = 24;
+  EXPECT_EQ(s.to_string(), "all_reduce #5 (count 7, elements of 24 bytes, user)");
 }
 
 // A signature comes from a peer: its numbers may be anything.
@@ -45,6 +49,19 @@ TEST(MismatchTest, ShowsBothSidesAndWhatToDo) {
   EXPECT_THAT(error.message(), HasSubstr("this rank is in all_reduce #5 (count 2, f32, sum) (message of 8 bytes)"));
   EXPECT_THAT(error.message(), HasSubstr("rank 1 is in all_reduce #5 (count 4, f32, sum) (message of 16 bytes)"));
   EXPECT_THAT(error.message(), HasSubstr("same calls in the same order"));
+}
+
+// What a small message has left behind is found by the next call.
+TEST(MismatchTest, BlamesTheEarlierCallOfTwo) {
+  Signature next = sum_of(2);
+  ++next.sequence;
+  EXPECT_THAT(mismatch(next, 8, sum_of(2), 8, 1).message(),
+              HasSubstr("rank 1's call #5 has sent something that this rank's call #5"));
+  EXPECT_THAT(mismatch(sum_of(2), 8, next, 8, 1).message(),
+              HasSubstr("this rank's call #5 waits for something that rank 1's call #5"));
+  EXPECT_THAT(mismatch(sum_of(2), 8, sum_of(4), 16, 1).message(), Not(HasSubstr("call #5")));
+  next.collective = static_cast<std::uint8_t>(Collective::send_recv);
+  EXPECT_THAT(mismatch(next, 8, sum_of(2), 8, 1).message(), Not(HasSubstr("call #5")));
 }
 
 TEST(MismatchTest, CallsThatLookAlikeDifferInTheirPlan) {

@@ -123,6 +123,19 @@ TEST(Execution, ATimeoutNamesTheRankThatIsWaitedFor) {
   EXPECT_NE(s.error().to_string().find("rank 1"), std::string::npos) << s.error().to_string();
 }
 
+// What it waits for is told to another one, as where two threads use a communicator.
+TEST(Execution, ATimeoutWithoutARankSuspectsTwoThreads) {
+  Fabric fabric(2);
+  Job job(*find_algorithm(Collective::all_reduce, "direct"), 2, 10, fabric, true);
+  NobodyFails watch;
+  for (const std::size_t rank : {0, 1}) ASSERT_TRUE(job.execution(rank).start(job.buffers(rank), 1));
+  Execution other = job.execution(0);
+  auto s = drive(other, {.timeout = std::chrono::milliseconds(20)}, watch);
+  ASSERT_FALSE(s);
+  EXPECT_EQ(s.error().code(), Code::timeout);
+  EXPECT_NE(s.error().to_string().find("two threads at once?"), std::string::npos) << s.error().to_string();
+}
+
 TEST(Execution, TheWatchEndsTheWait) {
   struct BadNews final : FailureWatch {
     Status check(const Waiting& waiting) override {

@@ -67,4 +67,8 @@ expect "$version" pkg-config --modversion tutti
 LD_LIBRARY_PATH=$(pkg-config --variable=libdir tutti)
 export LD_LIBRARY_PATH
 check_program "$work/hello"
+echo "== an older C++ is told"
+# shellcheck disable=SC2046
+! "$compiler" -std=c++17 -fsyntax-only $(pkg-config --cflags tutti) "$work/source/hello.cpp" 2>"$work/log" || { echo "C++17 passes"; exit 1; }
+grep -q "tutti needs C++20" "$work/log" || { cat "$work/log"; exit 1; }
 echo "passed"

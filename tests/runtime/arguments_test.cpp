@@ -14,10 +14,11 @@ struct Wrong {
   std::vector<std::string> words;
 };
 
-void nothing(const void*, void*, std::size_t, DataType, void*) {}
+void nothing(const void*, void*, std::size_t, DataType, void*) noexcept {}
 
 TEST(Arguments, EachWrongOneIsNamed) {
-  static const Counts three{1, 1, 1}, two{1, 1}, overflowing{kHuge, kHuge}, far{0, kHuge - 1}, at{0, 1};
+  static const Counts three{1, 1, 1}, two{1, 1}, overflowing{kHuge, kHuge}, far{0, kHuge - 1}, at{0, 1}, threes{3, 3},
+      close{4, 2};
   static std::vector<int> memory(100);
   int* const m = memory.data();
   constexpr auto i32 = DataType::i32;
@@ -66,6 +67,13 @@ TEST(Arguments, EachWrongOneIsNamed) {
        {"output counts", "64 bits"}},
       {{.collective = all_gather, .input = m, .output = m + 50, .type = i32, .output_counts = two, .output_displacements = far},
        {"output", "memory"}},
+      {{.collective = all_gather,
+        .input = m,
+        .output = m + 50,
+        .type = i32,
+        .output_counts = threes,
+        .output_displacements = close},
+       {"output blocks of ranks 1 and 0 overlap", "displacement 2 count 3"}},
       {{.collective = all_to_all, .input = m, .output = m + 50, .type = i32, .input_counts = two}, {"both sides"}},
       {{.collective = all_reduce, .input = m, .output = m, .count = 1, .algorithm = "no_such"}, {"no_such", "ring", "direct"}},
       {{.collective = all_reduce,
@@ -138,8 +146,9 @@ TEST(Arguments, OptionsAndRanksOfTheStart) {
   fails(Communicator::create(*id, 0, 0), Code::invalid_argument, {"0"});
   fails(Communicator::create(UniqueId{}, 0, 2), Code::invalid_argument, {});
   const auto with = [&](const Options& options) { return Communicator::create(*id, 0, 1, options); };
-  EXPECT_FALSE(with({.timeout_s = -1}));
-  EXPECT_FALSE(with({.algorithm = "all_reduce:no_such"}));
+  fails(with({.timeout_s = -1}), Code::environment, {"option timeout_s=\"-1\""});
+  fails(with({.algorithm = "all_reduce:no_such"}), Code::environment, {"option algorithm", "no_such"});
+  fails(with({.transports = "xx"}), Code::environment, {"option transports=\"xx\"", "shm, tcp"});
 }
 
 TEST(Arguments, RanksThatForceDifferentAlgorithmsDoNotBegin) {

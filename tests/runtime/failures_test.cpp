@@ -49,7 +49,18 @@ TEST(Disagreement, AboutTheRoot) {
     int data = 1;
     Status s = comm.broadcast(std::span(&data, 1), comm.rank());
     if (s) s = comm.barrier();
-    fails(std::move(s), Code::mismatch, {"broadcast", "root", "barrier"});
+    fails(std::move(s), Code::mismatch, {"broadcast", "root", "barrier", "call #1"});
+  });
+}
+
+void ignore(const void*, void*, std::size_t, DataType, void*) noexcept {}
+
+TEST(Disagreement, AboutTheSizeOfAUsersElements) {
+  run_ranks(2, [](Communicator& comm) {
+    Call call = call_of(comm.rank(), Collective::all_reduce, 10);
+    const std::size_t bytes = comm.rank() == 0 ? 24 : 32;
+    call.op = {.kind = ReduceKind::user, .user = {.apply = ignore, .element_bytes = bytes}};
+    fails(comm.run(call), Code::mismatch, {"elements of 24 bytes", "elements of 32 bytes"});
   });
 }
 
@@ -194,6 +205,14 @@ TEST(Timeout, OfAGroupIsTheLeastOfItsCommunicators) {
     fails(hasty.barrier(), Code::timeout, {"failed before"});
     fails(patient.barrier(), Code::timeout, {"failed before"});
     given_up.count_down();
+  });
+}
+
+// More than connections hold, so that neither send can be done before the other side receives.
+TEST(Timeout, OfSendsToEachOtherTellsOfSendrecv) {
+  run_ranks(2, Options{.timeout_s = 4, .transports = "shm"}, [](Communicator& comm) {
+    const std::vector<int> data(std::size_t{16} << 20);
+    fails(comm.send(std::span(data), 1 - comm.rank()), Code::timeout, {"sending to rank", "has not received", "sendrecv"});
   });
 }
 

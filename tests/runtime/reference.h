@@ -63,7 +63,7 @@ struct MatrixProduct {
   static Value pack(Value a, Value b, Value c, Value d) {
     return (a & 0xFFFF) | (b & 0xFFFF) << 16 | (c & 0xFFFF) << 32 | (d & 0xFFFF) << 48;
   }
-  static void apply(const void* in, void* inout, std::size_t count, DataType, void*) {
+  static void apply(const void* in, void* inout, std::size_t count, DataType, void*) noexcept {
     const auto* left = static_cast<const Value*>(in);
     auto* right = static_cast<Value*>(inout);
     for (std::size_t i = 0; i < count; ++i) right[i] = combine(left[i], right[i]);
@@ -87,7 +87,7 @@ struct Stretches {
   static Value combine(Value a, Value b) { return {a.first, b.last, a.parts + b.parts}; }
 
  private:
-  static void apply(const void* in, void* inout, std::size_t count, DataType, void*) {
+  static void apply(const void* in, void* inout, std::size_t count, DataType, void*) noexcept {
     for (std::size_t i = 0; i < count; ++i) {
       Value left, right;
       std::memcpy(&left, static_cast<const std::byte*>(in) + i * sizeof left, sizeof left);

@@ -30,7 +30,7 @@ constexpr struct {
 };
 
 constexpr std::string_view kKnown = "node, package, numa, l3, core, pu, gpu, nic";
-constexpr std::string_view kOptions = "net, net_latency, pcie, nvlink, memory, gpu_memory, l3, l2";
+constexpr std::array<std::string_view, 8> kOptions{"net", "net_latency", "pcie", "nvlink", "memory", "gpu_memory", "l3", "l2"};
 constexpr std::string_view kSpace = " \t\r\n";
 constexpr std::uint64_t kMaxCount = 1'000'000;
 
@@ -141,7 +141,7 @@ class Parser {
     const std::size_t end = word.find_first_of(":=(");
     if (end != std::string_view::npos && word[end] == '=') return read_option(word.substr(0, end), word.substr(end + 1));
     const auto unit = find_unit(word.substr(0, end));
-    if (!unit) return bad(fmt::format("\"{}\" is unknown; known are {} and the options {}", brief(word), kKnown, kOptions));
+    if (!unit) return unknown(word, word.substr(0, end));
     std::uint64_t count = 1;
     std::string_view rest = end == std::string_view::npos ? std::string_view() : word.substr(end);
     if (rest.starts_with(':')) {
@@ -155,6 +155,12 @@ class Parser {
     }
     if (Status status = read_attributes(*unit, rest, word); !status) return status;
     return add(*unit, static_cast<int>(count), word);
+  }
+
+  static Error unknown(std::string_view word, std::string_view name) {
+    if (std::ranges::find(kOptions, name) != kOptions.end())
+      return bad(fmt::format("\"{}\": {} is an option; write {}=VALUE", brief(word), name, name));
+    return bad(fmt::format("\"{}\" is unknown; known are {} and the options {}", brief(word), kKnown, fmt::join(kOptions, ", ")));
   }
 
   static std::optional<Unit> find_unit(std::string_view word) {
@@ -217,7 +223,7 @@ class Parser {
     if (key == "gpu_memory") return read_size(key, value, d.gpu_memory);
     if (key == "l3") return read_size(key, value, d.l3_bytes);
     if (key == "l2") return read_size(key, value, d.l2_bytes);
-    return bad(fmt::format("unknown option {}=; known are {}", brief(key), kOptions));
+    return bad(fmt::format("unknown option {}=; known are {}", brief(key), fmt::join(kOptions, ", ")));
   }
 
   [[nodiscard]] bool has(Unit unit) const {

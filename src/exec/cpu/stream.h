@@ -21,6 +21,7 @@ class Stream {
   [[nodiscard]] Endpoint& endpoint() noexcept { return *endpoint_; }
   [[nodiscard]] bool pending() const noexcept { return !sends_.empty() || !recvs_.empty(); }
   [[nodiscard]] bool receiving() const noexcept { return !recvs_.empty(); }
+  [[nodiscard]] bool sending() const noexcept { return !sends_.empty(); }
 
   // true: done at once. false: `step` of `execution` is told when it is.
   Result<bool> send(const Signature& signature, ConstBytes data, Execution& execution, std::uint32_t step) {

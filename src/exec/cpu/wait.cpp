@@ -144,17 +144,33 @@ class Driver {
     return waiting_;
   }
 
+  // Why ranks may have to wait for ever.
+  std::string suspicion(const std::set<Rank>& late) {
+    if (late.empty()) return "waiting for no rank; was the communicator used by two threads at once?";
+    const std::string ranks = fmt::format("rank{} {}", late.size() == 1 ? "" : "s", fmt::join(late, ", "));
+    const bool point_to_point = std::ranges::all_of(waiting_.calls, [](const Signature& call) {
+      return call.collective == static_cast<std::uint8_t>(Collective::send_recv);
+    });
+    if (!point_to_point) return fmt::format("waiting for {}; every rank must make the same calls in the same order", ranks);
+    bool sending = false, receiving = false;
+    for_each_pending([&](const Stream& stream) {
+      sending |= stream.sending();
+      receiving |= stream.receiving();
+    });
+    if (sending && !receiving)
+      return fmt::format(
+          "sending to {}, which has not received it; for ranks that send to each other there are sendrecv and Group", ranks);
+    return fmt::format("waiting for {}; every send needs a recv on its other side, and every recv a send", ranks);
+  }
+
   Error too_late() {
     const std::set<Rank> late(waiting().peers.begin(), waiting().peers.end());
     std::string calls;
     for (const Signature& call : waiting_.calls) calls += (calls.empty() ? "" : ", ") + call.to_string();
-    return {
-        Code::timeout,
-        fmt::format(
-            "{} made no progress within {:.6g} s (TUTTI_TIMEOUT): waiting for rank{} {}; every rank must make the same calls "
-            "in the same order",
-            calls, std::chrono::duration<double>(policy_.timeout).count(), late.size() == 1 ? "" : "s", fmt::join(late, ", ")),
-        late.empty() ? kNoRank : *late.begin()};
+    return {Code::timeout,
+            fmt::format("{} made no progress within {:.6g} s (TUTTI_TIMEOUT): {}", calls,
+                        std::chrono::duration<double>(policy_.timeout).count(), suspicion(late)),
+            late.empty() ? kNoRank : *late.begin()};
   }
 
   std::span<Execution*> active_;

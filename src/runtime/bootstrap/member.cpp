@@ -40,7 +40,7 @@ std::string describe(Rank rank, const Member& member) {
 
 std::vector<std::byte> Hello::encode() const {
   Writer out;
-  out.value(purpose).value(kVersion).value(job).value(rank).value(size).value(link);
+  out.value(purpose).value(kVersion).value(job).value(rank).value(size).value(link).value(timeout_ms);
   member.encode(out);
   return out.bytes(address).take();
 }
@@ -54,6 +54,7 @@ Result<Hello> Hello::decode(ConstBytes bytes, Purpose expected) {
   hello.rank = in.value<Rank>();
   hello.size = in.value<Rank>();
   hello.link = in.value<std::uint8_t>();
+  hello.timeout_ms = in.value<std::uint32_t>();
   hello.member = Member::decode(in);
   const ConstBytes address = in.bytes();
   hello.address.assign(address.begin(), address.end());

@@ -31,6 +31,7 @@ struct Hello {
   Rank size = 0;
   std::uint8_t link = 0;  // overlay: which of the sender's connections this is
   Member member;
+  std::uint32_t timeout_ms = 0;    // registration: how long this rank waits for the others
   std::vector<std::byte> address;  // registration: where this rank listens
 
   [[nodiscard]] std::vector<std::byte> encode() const;

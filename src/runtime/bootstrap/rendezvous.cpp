@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <optional>
 
 #include "bootstrap/member.h"
 #include "bootstrap/neighbours.h"
@@ -20,6 +19,11 @@ constexpr std::size_t kMaxAnswer = 64u << 10;
 constexpr std::size_t kMaxReason = 1024;
 constexpr Duration kAnswerTime = std::chrono::seconds(10);
 constexpr Duration kGrace = std::chrono::seconds(2);
+
+std::uint32_t milliseconds(Duration time) {
+  const auto count = std::chrono::duration_cast<std::chrono::milliseconds>(time).count();
+  return static_cast<std::uint32_t>(std::clamp<long long>(count, 0, UINT32_MAX));
+}
 
 std::vector<std::byte> refusal(const Error& error) {
   return Writer()
@@ -57,9 +61,10 @@ class Rendezvous::Server {
   Server(Reception reception, std::uint64_t job, Limits limits, int stop)
       : reception_(std::move(reception)), job_(job), limits_(limits), stop_(stop), deadline_(Clock::now() + limits.lifetime) {}
 
-  void serve() {
+  // Until all ranks have registered and been answered, or why that could not be.
+  std::optional<Error> serve() {
     while (!complete() && Clock::now() < deadline_) {
-      if (wait()) return;
+      if (wait()) return std::nullopt;
       auto admitted = reception_.admit();
       if (!admitted) {  // nobody else can be told
         log(LogLevel::warn, "the rendezvous is closed: " + admitted.error().to_string());
@@ -75,6 +80,7 @@ class Rendezvous::Server {
       fail(late());
     }
     deliver();
+    return std::move(failure_);
   }
 
  private:
@@ -108,8 +114,11 @@ class Rendezvous::Server {
     if (size_ == 0) {
       size_ = hello->size;
       guests_.resize(static_cast<std::size_t>(size_));
-      deadline_ = Clock::now() + limits_.timeout;
+      first_came_ = Clock::now();
+      deadline_ = first_came_ + limits_.timeout;
     }
+    // A rank that gave up by itself could not say who is missing, and would look as if it had died.
+    deadline_ = std::min<TimePoint>(deadline_, Clock::now() + std::chrono::milliseconds(hello->timeout_ms));
     if (!failure_ && hello->size != size_)
       fail(Error(Code::mismatch,
                  fmt::format("{} says that there are {} ranks, the first to register said {}: start all ranks with the same size",
@@ -129,7 +138,7 @@ class Rendezvous::Server {
     ++registered_;
   }
 
-  // Nobody who waits says anything; whoever hangs up has died.
+  // Nobody who waits says anything; whoever hangs up has died, or waited until its time was over.
   void watch_waiting() {
     for (auto& channel : refused_) (void)channel->progress();
     std::erase_if(refused_, [](const auto& channel) { return channel->ended(); });
@@ -137,6 +146,7 @@ class Rendezvous::Server {
       if (!guests_[i].channel) continue;
       const auto moved = guests_[i].channel->progress();
       if ((moved && !guests_[i].channel->ended()) || failure_) continue;
+      if (Clock::now() >= deadline_) return fail(late());
       const Rank rank = static_cast<Rank>(i);
       fail(Error(Code::peer_lost, fmt::format("{} died while ranks were still registering", describe(rank, guests_[i].member)),
                  rank));
@@ -159,8 +169,8 @@ class Rendezvous::Server {
             : fmt::format("; {} connection(s) were dropped because they did not know the secret", reception_.refused());
     return {Code::timeout,
             fmt::format(
-                "{} of {} ranks did not register within {:.0f} s (rank {}){}: are they running, and started with the same size?",
-                named, size_, std::chrono::duration<double>(limits_.timeout).count(), missing, hint),
+                "{} of {} ranks did not register within {:.3g} s (rank {}){}: are they running, and started with the same size?",
+                named, size_, std::chrono::duration<double>(deadline_ - first_came_).count(), missing, hint),
             first};
   }
 
@@ -202,7 +212,7 @@ class Rendezvous::Server {
   std::uint64_t job_;
   Limits limits_;
   int stop_;
-  TimePoint deadline_;
+  TimePoint deadline_, first_came_{};
   Rank size_ = 0;
   std::size_t registered_ = 0;
   std::vector<Guest> guests_;
@@ -220,10 +230,10 @@ Result<std::unique_ptr<Rendezvous>> Rendezvous::start(std::vector<Fd> listeners,
   hello.job = job;
   Reception reception(std::move(listeners), secret, hello.encode(), kMaxAnswer);
   auto server = std::make_unique<Server>(std::move(reception), job, limits, rendezvous->stop_.get());
-  auto thread = start_thread([serving = std::move(server), &finished = rendezvous->finished_]() mutable {
-    serving->serve();
+  auto thread = start_thread([serving = std::move(server), &r = *rendezvous]() mutable {
+    r.failure_ = serving->serve();
     serving.reset();
-    finished.store(true, std::memory_order_release);
+    r.finished_.store(true, std::memory_order_release);
   });
   if (!thread) return std::move(thread.error());
   rendezvous->thread_ = std::move(*thread);
@@ -251,6 +261,8 @@ class Registrant {
       auto addresses = attempt();
       if (addresses || final_) return addresses;
       last = std::move(addresses.error());
+      if (registration_.own != nullptr)
+        if (auto s = registration_.own->status(); !s) return s.because(where());
       if (Clock::now() + pause >= deadline_) return unreachable(last);
       std::this_thread::sleep_for(pause);
     }
@@ -284,6 +296,7 @@ class Registrant {
     hello.rank = registration_.rank;
     hello.size = registration_.size;
     hello.member = Member::of_this_process();
+    hello.timeout_ms = milliseconds(registration_.timeout);
     hello.address = encoded.take();
     Channel channel(std::move(*fd), Handshake::Role::connects, registration_.secret, hello.encode(), kMaxAnswer);
     return answer(channel, local->scope());
@@ -324,7 +337,7 @@ class Registrant {
         return addresses;
       }
       if (channel.ended()) return give_up(Error(Code::peer_lost, where() + ": it was closed before all ranks had registered", 0));
-      if (Clock::now() >= deadline_) return give_up(no_answer());
+      if (Clock::now() >= deadline_) return give_up(channel.is_open() ? no_answer() : stranger());
       pollfd waiting = channel.wanted();
       (void)::poll(&waiting, 1, milliseconds_until(deadline_));
     }
@@ -340,6 +353,13 @@ class Registrant {
   Error no_answer() const {
     return {Code::timeout, fmt::format("{}: registered, but no answer within {:.3g} s: did all {} ranks start?", where(),
                                        seconds_since(start_), registration_.size)};
+  }
+  Error stranger() const {
+    return {
+        Code::timeout,
+        fmt::format("{}: something accepts connections there, but did not answer tutti's handshake within {:.3g} s: is the port "
+                    "used by another program? ({})",
+                    where(), seconds_since(start_), registration_.at_text)};
   }
   Error unreachable(const Error& last) const {
     return {Code::timeout,

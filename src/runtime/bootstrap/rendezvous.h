@@ -6,6 +6,7 @@
 #include <atomic>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <thread>
 #include <vector>
 
@@ -21,7 +22,7 @@ class Rendezvous {
  public:
   struct Limits {
     Duration lifetime;  // without anybody registering
-    Duration timeout;   // from the first registration to the last
+    Duration timeout;   // from the first registration to the last; ranks that wait less long shorten it
   };
   static Result<std::unique_ptr<Rendezvous>> start(std::vector<Fd> listeners, const Secret& secret, std::uint64_t job,
                                                    Limits limits);
@@ -31,12 +32,15 @@ class Rendezvous {
   Rendezvous& operator=(const Rendezvous&) = delete;
 
   [[nodiscard]] bool finished() const noexcept { return finished_.load(std::memory_order_acquire); }
+  // Why it was closed before all ranks had registered. For the process that holds it.
+  [[nodiscard]] Status status() const { return finished() && failure_ ? Status(failure_->clone()) : Status(); }
 
  private:
   class Server;
   Rendezvous() = default;
 
   Fd stop_;
+  std::optional<Error> failure_;  // of the thread, until it has finished
   std::atomic<bool> finished_ = false;
   std::thread thread_;
 };
@@ -50,7 +54,8 @@ struct Registration {
   std::string at_text;  // where the address came from, for errors
   // Opens this rank's own listener; is told which of this host's addresses reaches the rendezvous.
   std::function<Result<SocketAddress>(const SocketAddress& local)> listen;
-  Duration timeout{};  // to reach the rendezvous, and again from there until all ranks have
+  Duration timeout{};               // to reach the rendezvous, and again from there until all ranks have
+  const Rendezvous* own = nullptr;  // where this process serves it
 };
 
 // Registers with the rendezvous, retrying with growing pauses, and returns the addresses of the neighbours.

@@ -19,7 +19,7 @@ Result<SocketAddress> listening_address(const Place& place, const SocketAddress&
   return local.with_port(0);
 }
 
-Result<Session> meet(Session session, const Place& place, const Config& config) {
+Result<Session> meet(Session session, const Place& place, const Rendezvous* own, const Config& config) {
   Listener listener;
   Registration registration;
   registration.rank = session.rank;
@@ -29,6 +29,7 @@ Result<Session> meet(Session session, const Place& place, const Config& config) 
   registration.at = place.at;
   registration.at_text = place.text;
   registration.timeout = timeout_of(config);
+  registration.own = own;
   registration.listen = [&](const SocketAddress& local) -> Result<SocketAddress> {
     auto at = listening_address(place, local, config);
     if (!at) return at;
@@ -82,11 +83,11 @@ Secret launch_secret(const Launch& launch, const Config& config) {
 }  // namespace
 
 Result<Session> start_at(Session session, const Place& place, std::vector<Fd> listeners, const Config& config) {
-  if (listeners.empty()) return meet(std::move(session), place, config);
+  if (listeners.empty()) return meet(std::move(session), place, nullptr, config);
   auto rendezvous =
       Rendezvous::start(std::move(listeners), session.secret, session.job, {timeout_of(config), timeout_of(config)});
   if (!rendezvous) return std::move(rendezvous.error());
-  return meet(std::move(session), place, config);
+  return meet(std::move(session), place, rendezvous->get(), config);
 }
 
 Result<Session> start_by_rendezvous(Session session, const Launch& launch, const Config& config) {

@@ -161,7 +161,7 @@ struct Matrix {
 };
 
 // As a user would pass it: c128 elements carry the four numbers.
-void multiply_matrices(const void* in, void* inout, std::size_t count, DataType type, void* context) {
+void multiply_matrices(const void* in, void* inout, std::size_t count, DataType type, void* context) noexcept {
   ASSERT_EQ(type, DataType::c128);
   *static_cast<std::size_t*>(context) += count;
   const auto* left = static_cast<const Matrix*>(in);

@@ -14,6 +14,7 @@ namespace {
 
 using testing::AnyOf;
 using testing::HasSubstr;
+using testing::Not;
 
 Lookup nothing() {
   return [](const char*) { return std::nullopt; };
@@ -145,6 +146,16 @@ TEST(Bootstrap, MissingRanksAreNamed) {
   EXPECT_THAT(session.error().to_string(), HasSubstr("(rank 0, 1, 3, 4)"));
 }
 
+// The id's maker would wait longer than the ranks do.
+TEST(Bootstrap, MissingRanksAreNamedWhenTheTimeOfTheRanksIsOver) {
+  const UniqueId id = create_unique_id(test_config("300"), 60).value_or_throw();
+  auto session = bootstrap(id, 1, 3, test_config("0.2"));
+  ASSERT_FALSE(session);
+  EXPECT_EQ(session.error().code(), Code::timeout);
+  EXPECT_EQ(session.error().peer(), 0);
+  EXPECT_THAT(session.error().to_string(), HasSubstr("2 of 3 ranks did not register within 0.2 s (rank 0, 2)"));
+}
+
 TEST(Bootstrap, DifferentSizesAreShown) {
   const UniqueId id = create_unique_id(test_config(), 60).value_or_throw();
   each_rank(2, [&](Rank rank) {
@@ -228,6 +239,16 @@ TEST(Bootstrap, AStrangersServiceAtTheRendezvousIsRecognized) {
   stranger.join();
   ASSERT_FALSE(session);
   EXPECT_EQ(session.error().code(), Code::unauthenticated);
+}
+
+TEST(Bootstrap, AStrangersServiceThatSaysNothingIsRecognized) {
+  Fd listener = listen_at(v4_loopback()).value_or_throw();  // the system accepts what connects
+  const std::string at = SocketAddress::of_socket(listener.get()).value_or_throw().to_string();
+  auto session = bootstrap(plain(1, 2, at, "0.2"), nothing());
+  ASSERT_FALSE(session);
+  EXPECT_EQ(session.error().code(), Code::timeout);
+  EXPECT_THAT(session.error().to_string(), HasSubstr("is the port used by another program?"));
+  EXPECT_THAT(session.error().to_string(), Not(HasSubstr("registered")));
 }
 
 TEST(Bootstrap, RandomGreetingsNeverPass) {
