@@ -45,9 +45,10 @@ static_assert(sizeof(Signature) == 24);
 
 // Where the bytes of a message go. Either memory, or a consumer that is shown the bytes piece by piece, in order, while they
 // lie in the transport's own memory (so that a reduction needs no stop in between). Every piece but the last has a size
-// that is a multiple of 64 bytes.
+// that is a multiple of kGrain.
 class Consumer {
  public:
+  static constexpr std::size_t kGrain = 64;  // bytes
   virtual void consume(std::size_t offset, ConstBytes piece) = 0;
 
  protected:
@@ -132,13 +133,6 @@ class Endpoint {
   [[nodiscard]] virtual std::size_t memory_bytes() const = 0;
 };
 
-struct Capabilities {
-  double latency_us = 0;         // one small message, one way, both sides polling: a first guess, calibration refines it
-  double bandwidth_gbps = 0;     // gigabytes per second, one direction, large messages
-  std::size_t inline_bytes = 0;  // up to this a message costs one latency
-  std::string detail;            // for people: "interface eth0 10.0.0.1", "CMA permitted"
-};
-
 struct ConnectRequest {
   Rank me = 0;  // numbers in errors; the higher rank connects, the lower accepts
   Rank peer = 0;
@@ -151,8 +145,8 @@ class Transport {
  public:
   virtual ~Transport() = default;
   [[nodiscard]] virtual std::string_view name() const = 0;
-  // What this transport can do on this machine, or the reason why it cannot work here.
-  virtual Result<Capabilities> probe() = 0;
+  // Whether this transport can work on this machine, or the reason why it cannot.
+  virtual Status probe() = 0;
   // Two ranks whose domains are equal may try to connect. Reachability is then proved by `reaches`.
   [[nodiscard]] virtual std::string domain() const = 0;
   // Opens the listening side and returns an address for peers (at most 512 bytes).

@@ -124,9 +124,9 @@ Result<Schedule> Runner::schedule_for(const Request& r) const {
                     .root = r.root,
                     .in_place = r.in_place,
                     .levels = machine_.levels.empty() ? nullptr : &machine_.levels};
-  // Messages arrive in pieces of whole cache lines, which must not split an element.
-  constexpr std::size_t kLine = 64;
-  return fuse(winner.algorithm->build(job_->rank(), shape, winner.chunking), {.arrivals = kLine % r.element_size() == 0});
+  // Pieces of a message must not split an element.
+  return fuse(winner.algorithm->build(job_->rank(), shape, winner.chunking),
+              {.arrivals = Consumer::kGrain % r.element_size() == 0});
 }
 
 Result<CachedPlan*> Runner::make_plan(const Call& call, const Request& r) {

@@ -7,7 +7,6 @@
 #include <algorithm>
 
 #include "core/host.h"
-#include "transports/shm/cma.h"
 #include "transports/shm/shm_endpoint.h"
 
 namespace tutti {
@@ -40,15 +39,9 @@ class ShmTransport final : public Transport {
 
   [[nodiscard]] std::string_view name() const override { return "shm"; }
 
-  Result<Capabilities> probe() override {
+  Status probe() override {
     if (Status opened = hub_->open(); !opened) return opened.because("shared memory cannot be used here");
-    const bool cma =
-        hub_->options().cma && shm::can_read(getpid(), reinterpret_cast<std::uint64_t>(&hub_->probe_word()), hub_->probe_word());
-    return Capabilities{.latency_us = 0.1,
-                        .bandwidth_gbps = 8,
-                        .inline_bytes = 256,
-                        .detail = fmt::format("{} bytes of memfd per rank, CMA {}", hub_->arena().size(),
-                                              cma ? "where a peer permits it" : "off")};
+    return {};
   }
 
   [[nodiscard]] std::string domain() const override { return domain_; }

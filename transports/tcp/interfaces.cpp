@@ -8,7 +8,6 @@
 #include <array>
 #include <cerrno>
 #include <charconv>
-#include <fstream>
 #include <memory>
 #include <optional>
 #include <tuple>
@@ -173,12 +172,6 @@ Result<InterfaceAddress> choose_interface(std::string_view spec, std::span<const
   if (spec.empty()) return Error(Code::environment, fmt::format("no network interface is up; there are: {}", list_of(available)));
   return Error(Code::environment,
                fmt::format("no network interface that is up matches '{}'; there are: {}", spec, list_of(available)));
-}
-
-double interface_gbps(const std::string& name) {
-  std::ifstream file("/sys/class/net/" + name + "/speed");
-  double megabits = 0;
-  return file >> megabits && megabits > 0 ? megabits / 8e3 : 0;
 }
 
 }  // namespace tutti

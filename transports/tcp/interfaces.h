@@ -42,7 +42,4 @@ struct InterfaceAddress {
 // The same among the given ones.
 [[nodiscard]] Result<InterfaceAddress> choose_interface(std::string_view spec, std::span<const InterfaceAddress> available);
 
-// What the kernel says of the link's speed, in gigabytes per second; 0 where it does not know (loopback, some virtual ones).
-[[nodiscard]] double interface_gbps(const std::string& name);
-
 }  // namespace tutti

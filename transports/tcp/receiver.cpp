@@ -14,10 +14,9 @@ namespace {
 
 constexpr std::size_t kMaxPieces = 32;
 constexpr std::size_t kBudget = 4u << 20;
-constexpr std::size_t kGrain = 64;  // pieces shown to a consumer are multiples of this
 constexpr std::size_t kStaging = Stripes::kSegment;
 constexpr std::align_val_t kStagingAlignment{64};
-static_assert(Stripes::kSegment % kGrain == 0);
+static_assert(Stripes::kSegment % Consumer::kGrain == 0);
 
 }  // namespace
 
@@ -98,7 +97,7 @@ void Receiver::show(Message& message, std::size_t bytes) {
   const std::size_t offset = message.ordered - held_;
   message.ordered += bytes;
   held_ += bytes;
-  const std::size_t shown = message.ordered == message.bytes() ? held_ : held_ - held_ % kGrain;
+  const std::size_t shown = message.ordered == message.bytes() ? held_ : held_ - held_ % Consumer::kGrain;
   if (shown == 0) return;
   message.sink.consumer->consume(offset, {staging_.get(), shown});
   held_ -= shown;

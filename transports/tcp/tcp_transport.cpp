@@ -12,12 +12,6 @@
 namespace tutti {
 namespace {
 
-// Guesses for the time before calibration: through a loopback device, through a wire.
-constexpr double kLoopbackLatencyUs = 8, kWireLatencyUs = 20;
-constexpr double kLoopbackGbps = 4, kUnknownWireGbps = 1.25;
-// What one segment of an Ethernet frame takes.
-constexpr std::size_t kInlineBytes = 1400;
-
 // Waits for the connection to stand, letting visitors of our own in meanwhile: others probe at the same time.
 Status wait_connected(int fd, Acceptor* acceptor, Duration limit) {
   const TimePoint end = Clock::now() + limit;
@@ -44,15 +38,9 @@ Status wait_connected(int fd, Acceptor* acceptor, Duration limit) {
 TcpTransport::TcpTransport(const TransportOptions& options, const TcpTuning& tuning)
     : options_(options), tuning_(tuning), local_(choose_interface(options.interface)) {}
 
-Result<Capabilities> TcpTransport::probe() {
+Status TcpTransport::probe() {
   if (!local_) return local_.error().clone();
-  const double speed = interface_gbps(local_->name);
-  Capabilities can;
-  can.latency_us = local_->loopback ? kLoopbackLatencyUs : kWireLatencyUs;
-  can.bandwidth_gbps = speed > 0 ? speed : local_->loopback ? kLoopbackGbps : kUnknownWireGbps;
-  can.inline_bytes = kInlineBytes;
-  can.detail = fmt::format("interface {}, {} sockets per connection", local_->to_string(), options_.tcp_sockets);
-  return can;
+  return {};
 }
 
 std::string TcpTransport::domain() const {

@@ -17,7 +17,7 @@ class TcpTransport final : public Transport {
   explicit TcpTransport(const TransportOptions& options, const TcpTuning& tuning = {});
 
   [[nodiscard]] std::string_view name() const override { return "tcp"; }
-  Result<Capabilities> probe() override;
+  Status probe() override;
   [[nodiscard]] std::string domain() const override;  // "tcp4", "tcp6"; "tcp-none" without a usable interface
   Result<std::vector<std::byte>> listen() override;
   Status reaches(Rank peer, ConstBytes peer_address) override;

@@ -273,9 +273,8 @@ TEST_P(TransportConformance, DescribesItself) {
   run(GetParam(), 2, [](Member& me) {
     me.check(!me.transport().name().empty(), "no name");
     me.check(!me.transport().domain().empty(), "no domain");
-    const auto capabilities = me.transport().probe();
-    me.check(static_cast<bool>(capabilities), capabilities ? "" : "probe: " + capabilities.error().to_string());
-    me.check(capabilities->latency_us > 0 && capabilities->bandwidth_gbps > 0, "no figures to begin with");
+    const Status works = me.transport().probe();
+    me.check(static_cast<bool>(works), works ? "" : "probe: " + works.error().to_string());
     const Status reached = me.transport().reaches(1 - me.rank(), me.address_of(1 - me.rank()));
     me.check(static_cast<bool>(reached), reached ? "" : "reaches: " + reached.error().to_string());
     Link link = me.connect(1 - me.rank());
