@@ -40,12 +40,13 @@ Error nobody() {
 
 }  // namespace
 
-Result<Communicator> Communicator::Impl::make(Result<Session> session, const Config& config, const Job* parent) {
+Result<Communicator> Communicator::Impl::make(Result<Session> session, const Config& config, const Options& options,
+                                              const Job* parent) {
   if (!session) return std::move(session.error());
   configure_log_from(config, session->rank);
   auto job = Job::start(std::move(*session), config, parent);
   if (!job) return std::move(job.error());
-  auto runner = Runner::make(std::move(*job));
+  auto runner = Runner::make(std::move(*job), options);
   if (!runner) return std::move(runner.error());
   return Communicator(std::make_unique<Impl>(std::move(*runner)));
 }
@@ -58,13 +59,13 @@ Communicator::~Communicator() = default;
 Result<Communicator> Communicator::from_environment(const Options& options) {
   auto config = configure(options);
   if (!config) return std::move(config.error());
-  return Impl::make(bootstrap(*config), *config);
+  return Impl::make(bootstrap(*config), *config, options);
 }
 
 Result<Communicator> Communicator::create(const UniqueId& id, Rank rank, Rank size, const Options& options) {
   auto config = configure(options);
   if (!config) return std::move(config.error());
-  return Impl::make(bootstrap(id, rank, size, *config), *config);
+  return Impl::make(bootstrap(id, rank, size, *config), *config, options);
 }
 
 Rank Communicator::rank() const noexcept { return impl_ ? impl_->runner->job().rank() : kNoRank; }
@@ -95,12 +96,12 @@ Result<Communicator> Communicator::split(int color, int key) {
     if (color < 0) return Communicator(nullptr);
     Session alone;
     alone.launcher = job.session().launcher;
-    return Impl::make(std::move(alone), job.config());
+    return Impl::make(std::move(alone), job.config(), runner.options());
   }
   auto session = tutti::split(job.session(), color, key, job.config());
   if (!session) return runner.fail(session.because(fmt::format("splitting the communicator on rank {}", job.rank())));
   if (!*session) return Communicator(nullptr);
-  return Impl::make(std::move(**session), job.config(), &job);
+  return Impl::make(std::move(**session), job.config(), runner.options(), &job);
 }
 
 Result<Communicator> Communicator::duplicate() { return split(0, rank()); }

@@ -12,7 +12,8 @@ struct Communicator::Impl {
   std::unique_ptr<Runner> runner;
   AsyncQueue async;
 
-  static Result<Communicator> make(Result<Session> session, const Config& config, const Job* parent = nullptr);
+  static Result<Communicator> make(Result<Session> session, const Config& config, const Options& options,
+                                   const Job* parent = nullptr);
   [[nodiscard]] Result<Request> check(const Call& call) const {
     return check_call(call, runner->job().rank(), runner->job().size());
   }
