@@ -85,6 +85,8 @@ struct Options {
   // Called again and again while a call waits, at least about once a millisecond, by the thread that waits; for programs in which
   // something else must go on meanwhile. Communicators split from this one have it, too.
   std::function<void()> while_waiting = {};
+  // A communicator that all ranks of the new one are in: what is known of the machine is taken from there and not measured again.
+  const class Communicator* part_of = nullptr;
 };
 
 struct MemoryUse {

@@ -65,7 +65,9 @@ Result<Communicator> Communicator::from_environment(const Options& options) {
 Result<Communicator> Communicator::create(const UniqueId& id, Rank rank, Rank size, const Options& options) {
   auto config = configure(options);
   if (!config) return std::move(config.error());
-  return Impl::make(bootstrap(id, rank, size, *config), *config, options);
+  const Communicator* whole = options.part_of;
+  const Job* parent = whole != nullptr && whole->impl_ ? &whole->impl_->runner->job() : nullptr;
+  return Impl::make(bootstrap(id, rank, size, *config), *config, options, parent);
 }
 
 Rank Communicator::rank() const noexcept { return impl_ ? impl_->runner->job().rank() : kNoRank; }

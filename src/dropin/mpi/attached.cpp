@@ -4,10 +4,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <climits>
 #include <memory>
 #include <mutex>
 
 #include "core/config.h"
+#include "core/hash.h"
 #include "core/log.h"
 
 namespace tutti::mpi {
@@ -94,6 +96,26 @@ bool all_agree(bool mine, Handle comm) {
   return pmpi::allreduce(&in, &out, 1, abi().integer, abi().min, comm) == kSuccess && out == 1;
 }
 
+// What this rank knows of MPI_COMM_WORLD, where that is attached; 0 is nothing. Ranks of one world know the same.
+struct World {
+  const Attached* attached = nullptr;
+  int number = 0;
+};
+World known_world() {
+  Registry& r = registry();
+  const std::lock_guard lock(r.mutex);
+  for (const auto& a : r.all)
+    if (a->handle == abi().comm_world && a->communicator) return {a.get(), a->number};
+  return {};
+}
+
+// Whether all ranks of a communicator know one and the same world: programs that were started one by one may have joined.
+bool is_part_of(const World& world, Handle comm) {
+  const int in[] = {world.number, -world.number};
+  int out[] = {0, 0};
+  return pmpi::allreduce(in, out, 2, abi().integer, abi().min, comm) == kSuccess && out[0] == -out[1] && out[0] != 0;
+}
+
 Options options() {
   Options options;
   options.while_waiting = let_mpi_progress;
@@ -113,7 +135,10 @@ Status connect(Attached& a) {
   if (!all_agree(why.empty(), a.handle)) return Error(Code::unsupported, why.empty() ? "another rank would not" : std::move(why));
   if (pmpi::bcast(id->bytes.data(), static_cast<int>(UniqueId::kSize), abi().byte, 0, a.handle) != kSuccess)
     return Error(Code::unsupported, "MPI_Bcast has failed");
-  auto made = Communicator::create(*id, a.rank, a.size, options());
+  a.number = static_cast<int>(Hasher().bytes(id->bytes.data(), id->bytes.size()).result() % INT_MAX) + 1;
+  Options with = options();
+  if (const World world = known_world(); is_part_of(world, a.handle)) with.part_of = &*world.attached->communicator;
+  auto made = Communicator::create(*id, a.rank, a.size, with);
   if (!all_agree(static_cast<bool>(made), a.handle)) {
     if (made) return Error(Code::unsupported, "another rank could not start");
     log(LogLevel::warn, fmt::format("collectives are left to the MPI library: {}", made.error().to_string()));

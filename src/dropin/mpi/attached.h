@@ -35,6 +35,7 @@ struct Attached {
   std::optional<Communicator> communicator;  // none: all calls are left to the MPI library,
   std::string left_because;                  // for this reason, which all ranks share
   bool failed = false;
+  int number = 0;  // that all ranks know it by
 
   // Of the call under way
   std::vector<Block> input_blocks, output_blocks;

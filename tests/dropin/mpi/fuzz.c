@@ -350,7 +350,6 @@ static void moving_case(MPI_Comm comm, int rank, int ranks) {
   void *send = in_place ? MPI_IN_PLACE : input.at, *receive = in_place ? MPI_IN_PLACE : output.at;
 
   unsigned char *values = pack(input, in, ins), *result = pack(output, out, outs); /* what the MPI library works on */
-  void *from = in_place ? MPI_IN_PLACE : values, *to = in_place ? MPI_IN_PLACE : result;
   int from_bytes[kMostRanks], from_at[kMostRanks], to_bytes[kMostRanks], to_at[kMostRanks];
   MPI_Datatype bytes[kMostRanks];
   for (int i = 0, a = 0, b = 0; i < ranks; ++i) {
@@ -359,6 +358,16 @@ static void moving_case(MPI_Comm comm, int rank, int ranks) {
     from_at[i] = a, to_at[i] = b;
     a += from_bytes[i], b += to_bytes[i];
   }
+  int sent = sc * size;
+  unsigned char* from = values;
+  if (in_place && move != scatter && move != scatterv) { /* for the library, never: some libraries fail in it */
+    free(values);
+    from = values = pack(output, out, outs);
+    if (move == gather || move == allgather) sent = count * size, from += rank * sent;
+    if (move == gatherv || move == allgatherv) sent = to_bytes[rank], from += to_at[rank];
+    memcpy(from_bytes, to_bytes, sizeof from_bytes);
+    memcpy(from_at, to_at, sizeof from_at);
+  }
   int results = outs;
   switch (move) {
     case bcast:
@@ -366,31 +375,31 @@ static void moving_case(MPI_Comm comm, int rank, int ranks) {
       MPI_Bcast(output.at, rc, rt, root, comm);
       break;
     case gather:
-      PMPI_Gather(from, sc * size, MPI_BYTE, result, count * size, MPI_BYTE, root, comm);
+      PMPI_Gather(from, sent, MPI_BYTE, result, count * size, MPI_BYTE, root, comm);
       MPI_Gather(send, sc, st, output.at, count, rt, root, comm);
       if (!at_root) results = 0;
       break;
     case gatherv:
-      PMPI_Gatherv(from, sc * size, MPI_BYTE, result, to_bytes, to_at, MPI_BYTE, root, comm);
+      PMPI_Gatherv(from, sent, MPI_BYTE, result, to_bytes, to_at, MPI_BYTE, root, comm);
       MPI_Gatherv(send, sc, st, output.at, out_counts, out_at, rt, root, comm);
       if (!at_root) results = 0;
       break;
     case scatter:
-      PMPI_Scatter(values, count * size, MPI_BYTE, to, rc * size, MPI_BYTE, root, comm);
+      PMPI_Scatter(values, count * size, MPI_BYTE, result, rc * size, MPI_BYTE, root, comm);
       MPI_Scatter(input.at, count, st, receive, rc, rt, root, comm);
       if (in_place) results = 0;
       break;
     case scatterv:
-      PMPI_Scatterv(values, from_bytes, from_at, MPI_BYTE, to, rc * size, MPI_BYTE, root, comm);
+      PMPI_Scatterv(values, from_bytes, from_at, MPI_BYTE, result, rc * size, MPI_BYTE, root, comm);
       MPI_Scatterv(input.at, in_counts, in_at, st, receive, rc, rt, root, comm);
       if (in_place) results = 0;
       break;
     case allgather:
-      PMPI_Allgather(from, sc * size, MPI_BYTE, result, count * size, MPI_BYTE, comm);
+      PMPI_Allgather(from, sent, MPI_BYTE, result, count * size, MPI_BYTE, comm);
       MPI_Allgather(send, sc, st, output.at, count, rt, comm);
       break;
     case allgatherv:
-      PMPI_Allgatherv(from, sc * size, MPI_BYTE, result, to_bytes, to_at, MPI_BYTE, comm);
+      PMPI_Allgatherv(from, sent, MPI_BYTE, result, to_bytes, to_at, MPI_BYTE, comm);
       MPI_Allgatherv(send, sc, st, output.at, out_counts, out_at, rt, comm);
       break;
     case alltoall:
@@ -451,6 +460,7 @@ static void reducing_case(MPI_Comm comm, int rank, int ranks) {
   const int out_count = kind == reduce_scatter ? counts[rank] : count;
   snprintf(story, sizeof story, "MPI_%s of %d ranks, count %d, group %d of size %d, layout %d, root %d%s", reduction_names[kind], ranks, count, o.group,
            o.basic.size, layout, root, in_place ? ", in place" : "");
+  if (verbose) fprintf(stderr, "%ld rank %d: %s\n", number, world_rank, story);
   const size_t bytes = (size_t)((in_count + 1) * type.extent + type.lb + type.span);
   Buffer input = new_buffer(bytes, &own), output = new_buffer(bytes, &own);
   const Block in = {0, in_count, type}, out = {0, out_count, type};
@@ -463,32 +473,30 @@ static void reducing_case(MPI_Comm comm, int rank, int ranks) {
   Type plain = make_type(o.basic.type, o.group, 0);
   const Block plain_in = {0, in_count, plain}, plain_out = {0, out_count, plain};
   Buffer values = new_buffer((size_t)((in_count + 1) * plain.extent), &own), result = new_buffer((size_t)((in_count + 1) * plain.extent), &own);
-  unpack(pack(input, &in, 1), values, plain_in);
-  unpack(pack(output, &in, 1), result, plain_in);
-  void* from = in_place ? MPI_IN_PLACE : values.at;
+  unpack(pack(in_place ? output : input, &in, 1), values, plain_in); /* never in place: some libraries fail in it */
   switch (kind) {
     case allreduce:
-      PMPI_Allreduce(from, result.at, count, plain.type, o.op, comm);
+      PMPI_Allreduce(values.at, result.at, count, plain.type, o.op, comm);
       MPI_Allreduce(send, output.at, count, type.type, o.op, comm);
       break;
     case reduce:
-      PMPI_Reduce(from, result.at, count, plain.type, o.op, root, comm);
+      PMPI_Reduce(values.at, result.at, count, plain.type, o.op, root, comm);
       MPI_Reduce(send, output.at, count, type.type, o.op, root, comm);
       break;
     case reduce_scatter_block:
-      PMPI_Reduce_scatter_block(from, result.at, count, plain.type, o.op, comm);
+      PMPI_Reduce_scatter_block(values.at, result.at, count, plain.type, o.op, comm);
       MPI_Reduce_scatter_block(send, output.at, count, type.type, o.op, comm);
       break;
     case reduce_scatter:
-      PMPI_Reduce_scatter(from, result.at, counts, plain.type, o.op, comm);
+      PMPI_Reduce_scatter(values.at, result.at, counts, plain.type, o.op, comm);
       MPI_Reduce_scatter(send, output.at, counts, type.type, o.op, comm);
       break;
     case scan:
-      PMPI_Scan(from, result.at, count, plain.type, o.op, comm);
+      PMPI_Scan(values.at, result.at, count, plain.type, o.op, comm);
       MPI_Scan(send, output.at, count, type.type, o.op, comm);
       break;
     case exscan:
-      PMPI_Exscan(from, result.at, count, plain.type, o.op, comm);
+      PMPI_Exscan(values.at, result.at, count, plain.type, o.op, comm);
       MPI_Exscan(send, output.at, count, type.type, o.op, comm);
       break;
     case kReductions: break;
