@@ -82,6 +82,7 @@ struct Options {
   std::uint64_t memory_limit = 0;  // bytes one communicator may hold for scratch and transport buffers; 0: TUTTI_MEMORY_LIMIT
   std::string transports = {};     // empty: TUTTI_TRANSPORT
   std::string algorithm = {};      // empty: TUTTI_ALGORITHM
+  bool calibrate = true;           // false: as with TUTTI_CALIBRATE=0
   // Called again and again while a call waits, at least about once a millisecond, by the thread that waits; for programs in which
   // something else must go on meanwhile. Communicators split from this one have it, too.
   std::function<void()> while_waiting = {};

@@ -20,6 +20,7 @@ Result<Config> configure(const Options& options) {
     return std::move(s.error());
   if (auto s = override(options.memory_limit != 0, Var::memory_limit, std::to_string(options.memory_limit)); !s)
     return std::move(s.error());
+  if (auto s = override(!options.calibrate, Var::calibrate, "0"); !s) return std::move(s.error());
   if (auto s = override(!options.transports.empty(), Var::transport, options.transports); !s) return std::move(s.error());
   if (auto s = override(!options.algorithm.empty(), Var::algorithm, options.algorithm); !s) return std::move(s.error());
   return config;

@@ -64,6 +64,7 @@ Runner::Runner(std::unique_ptr<Job> job, const Options& options)
       streams_(*job_),
       policy_(job_->wait_policy()) {
   if (job_->session().overlay) watch_.emplace(*job_->session().overlay);
+  options_.part_of = nullptr;
   policy_.while_waiting = options_.while_waiting;
   if (options_.call_timeout_s > 0) policy_.timeout = from_seconds(options_.call_timeout_s);
 }

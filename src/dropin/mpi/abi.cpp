@@ -149,8 +149,6 @@ Abi make_abi() {
     case Family::open_mpi:
       abi = {.handle_bytes = 8,
              .in_place = reinterpret_cast<const void*>(1),
-             .any_source = -1,
-             .any_tag = -1,
              .root = -4,
              .err_truncate = 15,
              .err_other = 16,
@@ -166,8 +164,6 @@ Abi make_abi() {
     case Family::mpich:
       abi = {.handle_bytes = 4,
              .in_place = reinterpret_cast<const void*>(-1),
-             .any_source = -2,
-             .any_tag = -1,
              .root = -3,
              .err_truncate = 14,
              .err_other = 15,
@@ -183,8 +179,6 @@ Abi make_abi() {
     case Family::standard:
       abi = {.handle_bytes = 8,
              .in_place = reinterpret_cast<const void*>(1),
-             .any_source = -1,
-             .any_tag = -2,
              .root = -4,
              .err_truncate = 15,
              .err_other = 16,

@@ -13,7 +13,7 @@ namespace tutti::mpi {
 struct Abi {
   unsigned handle_bytes;
   const void* in_place;
-  int any_source, any_tag, root;
+  int root;
   int err_truncate, err_other, err_count, err_no_mem, err_proc_failed;
   Handle comm_null, comm_world, comm_self, type_null, op_null;
   Handle byte = 0, integer = 0, min = 0;

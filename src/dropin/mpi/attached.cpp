@@ -29,6 +29,38 @@ Registry& registry() {
   return one;
 }
 
+// A rank that waits in tutti must still do its part in the messages and nonblocking collectives of the MPI library. Asking for a
+// message that never comes makes every library do so; a probe is not enough for some.
+class Progress {
+ public:
+  void begin() {
+    pmpi::comm_dup(abi().comm_self, &comm_);
+    pmpi::irecv(nullptr, 0, abi().byte, 0, 0, comm_, &request_);
+  }
+  void end() {
+    const std::lock_guard lock(mutex_);
+    if (comm_ == 0) return;
+    pmpi::cancel(&request_);
+    pmpi::wait(&request_, status_);
+    pmpi::comm_free(&comm_);
+    comm_ = 0;
+  }
+  void push() {
+    const std::unique_lock lock(mutex_, std::try_to_lock);  // one thread does it for all
+    int flag = 0;
+    if (lock && comm_ != 0) pmpi::test(&request_, &flag, status_);
+  }
+
+ private:
+  std::mutex mutex_;
+  Handle comm_ = 0, request_ = 0;
+  alignas(16) std::byte status_[256];  // more than any MPI_Status
+};
+Progress& progress() {
+  static auto& one = *new Progress;
+  return one;
+}
+
 int no_copy(Handle /*comm*/, int /*keyval*/, void* /*extra*/, void* /*in*/, void* /*out*/, int* flag) {
   *flag = 0;
   return kSuccess;
@@ -50,6 +82,7 @@ int finalizing(Handle /*comm*/, int /*keyval*/, void* /*value*/, void* /*extra*/
   r.finalizing = true;
   r.all.clear();
   attachments_deleted.fetch_add(1, std::memory_order_release);
+  progress().end();
   return kSuccess;
 }
 
@@ -62,17 +95,11 @@ int create_keyval(int (*freed)(Handle, int, void*, void*)) {
 int keyval() {
   static const int key = [] {
     static int some = 0;
+    progress().begin();
     pmpi::comm_set_attr(abi().comm_self, create_keyval(finalizing), &some);
     return create_keyval(comm_freed);
   }();
   return key;
-}
-
-// A rank that waits in tutti must still do its part in the messages and nonblocking collectives of the MPI library.
-void let_mpi_progress() {
-  alignas(16) std::byte status[256];  // more than any MPI_Status
-  int flag = 0;
-  pmpi::iprobe(abi().any_source, abi().any_tag, abi().comm_self, &flag, status);
 }
 
 bool device_memory_may_be_in_use() {
@@ -118,7 +145,7 @@ bool is_part_of(const World& world, Handle comm) {
 
 Options options() {
   Options options;
-  options.while_waiting = let_mpi_progress;
+  options.while_waiting = [] { progress().push(); };
   // MPI knows no time limit; the program's user may.
   if (!environment("TUTTI_TIMEOUT")) options.call_timeout_s = 1e9;
   return options;
@@ -137,6 +164,9 @@ Status connect(Attached& a) {
     return Error(Code::unsupported, "MPI_Bcast has failed");
   a.number = static_cast<int>(Hasher().bytes(id->bytes.data(), id->bytes.size()).result() % INT_MAX) + 1;
   Options with = options();
+  int ranks_of_world = 0;
+  pmpi::comm_size(abi().comm_world, &ranks_of_world);
+  with.calibrate = a.size == ranks_of_world;  // parts are many, and short of time
   if (const World world = known_world(); is_part_of(world, a.handle)) with.part_of = &*world.attached->communicator;
   auto made = Communicator::create(*id, a.rank, a.size, with);
   if (!all_agree(static_cast<bool>(made), a.handle)) {

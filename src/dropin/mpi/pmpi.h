@@ -59,7 +59,14 @@ inline constexpr Function<"MPI_Comm_create_keyval", void*, void*, int*, void*> c
 inline constexpr Function<"MPI_Comm_get_attr", Handle, int, void*, int*> comm_get_attr;
 inline constexpr Function<"MPI_Comm_set_attr", Handle, int, void*> comm_set_attr;
 inline constexpr Function<"MPI_Comm_call_errhandler", Handle, int> comm_call_errhandler;
-inline constexpr Function<"MPI_Iprobe", int, int, Handle, int*, void*> iprobe;
+inline constexpr Function<"MPI_Comm_dup", Handle, Handle*> comm_dup;
+inline constexpr Function<"MPI_Comm_free", Handle*> comm_free;
+
+// Requests
+inline constexpr Function<"MPI_Irecv", void*, int, Handle, int, int, Handle, Handle*> irecv;
+inline constexpr Function<"MPI_Test", Handle*, int*, void*> test;
+inline constexpr Function<"MPI_Cancel", Handle*> cancel;
+inline constexpr Function<"MPI_Wait", Handle*, void*> wait;
 
 // Types and operators
 inline constexpr Function<"MPI_Type_size_x", Handle, Count*> type_size;
