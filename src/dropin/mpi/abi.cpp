@@ -196,7 +196,11 @@ Abi make_abi() {
   }
   abi.byte = named(type_table(), "MPI_BYTE");
   abi.integer = named(type_table(), "MPI_INT");
+  abi.float32 = named(type_table(), "MPI_FLOAT");
+  abi.float64 = named(type_table(), "MPI_DOUBLE");
+  abi.long_double = named(type_table(), "MPI_LONG_DOUBLE");
   abi.min = named(op_table(), "MPI_MIN");
+  abi.sum = named(op_table(), "MPI_SUM");
   return abi;
 }
 

@@ -11,6 +11,7 @@
 #include "core/config.h"
 #include "core/hash.h"
 #include "core/log.h"
+#include "mpi/report.h"
 
 namespace tutti::mpi {
 
@@ -80,6 +81,7 @@ int finalizing(Handle /*comm*/, int /*keyval*/, void* /*value*/, void* /*extra*/
   Registry& r = registry();
   const std::lock_guard lock(r.mutex);
   r.finalizing = true;
+  print_report();
   r.all.clear();
   attachments_deleted.fetch_add(1, std::memory_order_release);
   progress().end();
@@ -115,6 +117,11 @@ std::string objection() {
   if (!config->flag(Var::mpi)) return "TUTTI_MPI=0";
   if (device_memory_may_be_in_use()) return "the CUDA driver is loaded, so that buffers may be device memory";
   return "";
+}
+
+bool check_wanted() {
+  auto config = Config::from_environment();
+  return config && config->flag(Var::mpi_check);
 }
 
 bool all_agree(bool mine, Handle comm) {
@@ -175,6 +182,7 @@ Status connect(Attached& a) {
     return std::move(made.error());
   }
   a.communicator.emplace(std::move(*made));
+  a.checked = all_agree(check_wanted(), a.handle);
   return {};
 }
 

@@ -6,21 +6,12 @@
 #include <string>
 #include <vector>
 
+#include "mpi/check.h"
 #include "mpi/layout.h"
 #include "runtime/runner.h"
 #include "tutti/communicator.h"
 
 namespace tutti::mpi {
-
-// Consecutive elements of one type at an offset in a buffer.
-struct Block {
-  Count count = 0;
-  Aint offset = 0;
-  Handle type = 0;
-  Layout layout;
-
-  [[nodiscard]] Count bytes() const noexcept { return count * layout.size; }
-};
 
 // What a user's function for tutti needs to call MPI's operator.
 struct Combiner {
@@ -35,7 +26,8 @@ struct Attached {
   std::optional<Communicator> communicator;  // none: all calls are left to the MPI library,
   std::string left_because;                  // for this reason, which all ranks share
   bool failed = false;
-  int number = 0;  // that all ranks know it by
+  bool checked = false;  // TUTTI_MPI_CHECK on all ranks
+  int number = 0;        // that all ranks know it by
 
   // Of the call under way
   std::vector<Block> input_blocks, output_blocks;
@@ -43,6 +35,7 @@ struct Attached {
   Scratch input, output, aside;
   Combiner combiner;
   Count bytes = 0;  // that its largest side holds
+  Check check;
 };
 
 // nullptr: the call is MPI's business alone (no such communicator, an unknown MPI library, MPI is being finalized). Collective

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "mpi/calls.h"
+#include "mpi/report.h"
 
 namespace tutti::mpi {
 namespace {
@@ -67,29 +68,51 @@ int original(const Plain& plain, const Large& large, int root, Handle comm, Args
   }
 }
 
-// `serve` is tutti's way to do the call, `forward` the MPI library's.
+// `serve` is tutti's way to do the call, `forward` the MPI library's, with its result in the buffer given.
 template <class Serve, class Forward>
-int collective(Handle comm, Serve&& serve, Forward&& forward) {
+int observe(Kind kind, Attached& a, void* out, Serve&& serve, Forward&& forward) {
+  const TimePoint start = Clock::now();
+  a.check.forget();
+  const int code = serve(a);
+  if (code == kForward) {
+    note_left(kind, "arguments that MPI refuses, or a type or operator that tutti does not know");
+    return forward(out);
+  }
+  if (code != kSuccess) return code;
+  note_served(kind, a, Clock::now() - start);
+  if (!a.checked) return code;
+  if (const int theirs = forward(a.check.shadow(a, out)); theirs != kSuccess) return theirs;
+  note_check(kind, a, a.check.difference(a));
+  return code;
+}
+
+template <class Serve, class Forward>
+int collective(Kind kind, Handle comm, void* out, Serve&& serve, Forward&& forward) {
   comm = abi().cut(comm);
   Attached* a = attached(comm);
-  if (a == nullptr || !a->communicator) return forward();
+  if (a == nullptr) return forward(out);
+  if (!a->communicator) {
+    if (observed()) note_left(kind, a->left_because);
+    return forward(out);
+  }
+  if (a->checked || observed()) return observe(kind, *a, out, serve, forward);
   const int code = serve(*a);
-  return code == kForward ? forward() : code;
+  return code == kForward ? forward(out) : code;
 }
 
 template <class N>
 int any_bcast(void* buffer, N count, Handle type, int root, Handle comm) {
   return collective(
-      comm, [&](Attached& a) { return bcast(a, buffer, count, type, root); },
-      [&] { return original<N>(pmpi::bcast, pmpi::bcast_c, root, comm, buffer, count, type, root); });
+      Kind::bcast, comm, buffer, [&](Attached& a) { return bcast(a, buffer, count, type, root); },
+      [&](void* result) { return original<N>(pmpi::bcast, pmpi::bcast_c, root, comm, result, count, type, root); });
 }
 
 template <class N>
 int any_gather(const void* in, N in_count, Handle in_type, void* out, N out_count, Handle out_type, int root, Handle comm) {
   return collective(
-      comm, [&](Attached& a) { return gather(a, in, in_count, in_type, out, out_count, out_type, root); },
-      [&] {
-        return original<N>(pmpi::gather, pmpi::gather_c, root, comm, in, in_count, in_type, out, out_count, out_type, root);
+      Kind::gather, comm, out, [&](Attached& a) { return gather(a, in, in_count, in_type, out, out_count, out_type, root); },
+      [&](void* result) {
+        return original<N>(pmpi::gather, pmpi::gather_c, root, comm, in, in_count, in_type, result, out_count, out_type, root);
       });
 }
 
@@ -97,9 +120,10 @@ template <class N>
 int any_gatherv(const void* in, N in_count, Handle in_type, void* out, const N* counts, const N* displacements, Handle out_type,
                 int root, Handle comm) {
   return collective(
-      comm, [&](Attached& a) { return gatherv(a, in, in_count, in_type, out, counts, displacements, out_type, root); },
-      [&] {
-        return original<N>(pmpi::gatherv, pmpi::gatherv_c, root, comm, in, in_count, in_type, out, counts, displacements,
+      Kind::gatherv, comm, out,
+      [&](Attached& a) { return gatherv(a, in, in_count, in_type, out, counts, displacements, out_type, root); },
+      [&](void* result) {
+        return original<N>(pmpi::gatherv, pmpi::gatherv_c, root, comm, in, in_count, in_type, result, counts, displacements,
                            out_type, root);
       });
 }
@@ -107,9 +131,9 @@ int any_gatherv(const void* in, N in_count, Handle in_type, void* out, const N* 
 template <class N>
 int any_scatter(const void* in, N in_count, Handle in_type, void* out, N out_count, Handle out_type, int root, Handle comm) {
   return collective(
-      comm, [&](Attached& a) { return scatter(a, in, in_count, in_type, out, out_count, out_type, root); },
-      [&] {
-        return original<N>(pmpi::scatter, pmpi::scatter_c, root, comm, in, in_count, in_type, out, out_count, out_type, root);
+      Kind::scatter, comm, out, [&](Attached& a) { return scatter(a, in, in_count, in_type, out, out_count, out_type, root); },
+      [&](void* result) {
+        return original<N>(pmpi::scatter, pmpi::scatter_c, root, comm, in, in_count, in_type, result, out_count, out_type, root);
       });
 }
 
@@ -117,9 +141,10 @@ template <class N>
 int any_scatterv(const void* in, const N* counts, const N* displacements, Handle in_type, void* out, N out_count, Handle out_type,
                  int root, Handle comm) {
   return collective(
-      comm, [&](Attached& a) { return scatterv(a, in, counts, displacements, in_type, out, out_count, out_type, root); },
-      [&] {
-        return original<N>(pmpi::scatterv, pmpi::scatterv_c, root, comm, in, counts, displacements, in_type, out, out_count,
+      Kind::scatterv, comm, out,
+      [&](Attached& a) { return scatterv(a, in, counts, displacements, in_type, out, out_count, out_type, root); },
+      [&](void* result) {
+        return original<N>(pmpi::scatterv, pmpi::scatterv_c, root, comm, in, counts, displacements, in_type, result, out_count,
                            out_type, root);
       });
 }
@@ -127,9 +152,9 @@ int any_scatterv(const void* in, const N* counts, const N* displacements, Handle
 template <class N>
 int any_allgather(const void* in, N in_count, Handle in_type, void* out, N out_count, Handle out_type, Handle comm) {
   return collective(
-      comm, [&](Attached& a) { return allgather(a, in, in_count, in_type, out, out_count, out_type); },
-      [&] {
-        return original<N>(pmpi::allgather, pmpi::allgather_c, kNoRoot, comm, in, in_count, in_type, out, out_count, out_type);
+      Kind::allgather, comm, out, [&](Attached& a) { return allgather(a, in, in_count, in_type, out, out_count, out_type); },
+      [&](void* result) {
+        return original<N>(pmpi::allgather, pmpi::allgather_c, kNoRoot, comm, in, in_count, in_type, result, out_count, out_type);
       });
 }
 
@@ -137,19 +162,20 @@ template <class N>
 int any_allgatherv(const void* in, N in_count, Handle in_type, void* out, const N* counts, const N* displacements,
                    Handle out_type, Handle comm) {
   return collective(
-      comm, [&](Attached& a) { return allgatherv(a, in, in_count, in_type, out, counts, displacements, out_type); },
-      [&] {
-        return original<N>(pmpi::allgatherv, pmpi::allgatherv_c, kNoRoot, comm, in, in_count, in_type, out, counts, displacements,
-                           out_type);
+      Kind::allgatherv, comm, out,
+      [&](Attached& a) { return allgatherv(a, in, in_count, in_type, out, counts, displacements, out_type); },
+      [&](void* result) {
+        return original<N>(pmpi::allgatherv, pmpi::allgatherv_c, kNoRoot, comm, in, in_count, in_type, result, counts,
+                           displacements, out_type);
       });
 }
 
 template <class N>
 int any_alltoall(const void* in, N in_count, Handle in_type, void* out, N out_count, Handle out_type, Handle comm) {
   return collective(
-      comm, [&](Attached& a) { return alltoall(a, in, in_count, in_type, out, out_count, out_type); },
-      [&] {
-        return original<N>(pmpi::alltoall, pmpi::alltoall_c, kNoRoot, comm, in, in_count, in_type, out, out_count, out_type);
+      Kind::alltoall, comm, out, [&](Attached& a) { return alltoall(a, in, in_count, in_type, out, out_count, out_type); },
+      [&](void* result) {
+        return original<N>(pmpi::alltoall, pmpi::alltoall_c, kNoRoot, comm, in, in_count, in_type, result, out_count, out_type);
       });
 }
 
@@ -157,12 +183,12 @@ template <class N>
 int any_alltoallv(const void* in, const N* in_counts, const N* in_displacements, Handle in_type, void* out, const N* out_counts,
                   const N* out_displacements, Handle out_type, Handle comm) {
   return collective(
-      comm,
+      Kind::alltoallv, comm, out,
       [&](Attached& a) {
         return alltoallv(a, in, in_counts, in_displacements, in_type, out, out_counts, out_displacements, out_type);
       },
-      [&] {
-        return original<N>(pmpi::alltoallv, pmpi::alltoallv_c, kNoRoot, comm, in, in_counts, in_displacements, in_type, out,
+      [&](void* result) {
+        return original<N>(pmpi::alltoallv, pmpi::alltoallv_c, kNoRoot, comm, in, in_counts, in_displacements, in_type, result,
                            out_counts, out_displacements, out_type);
       });
 }
@@ -171,12 +197,12 @@ template <class N>
 int any_alltoallw(const void* in, const N* in_counts, const N* in_displacements, const void* in_types, void* out,
                   const N* out_counts, const N* out_displacements, const void* out_types, Handle comm) {
   return collective(
-      comm,
+      Kind::alltoallw, comm, out,
       [&](Attached& a) {
         return alltoallw(a, in, in_counts, in_displacements, in_types, out, out_counts, out_displacements, out_types);
       },
-      [&] {
-        return original<N>(pmpi::alltoallw, pmpi::alltoallw_c, kNoRoot, comm, in, in_counts, in_displacements, in_types, out,
+      [&](void* result) {
+        return original<N>(pmpi::alltoallw, pmpi::alltoallw_c, kNoRoot, comm, in, in_counts, in_displacements, in_types, result,
                            out_counts, out_displacements, out_types);
       });
 }
@@ -184,45 +210,47 @@ int any_alltoallw(const void* in, const N* in_counts, const N* in_displacements,
 template <class N>
 int any_reduce(const void* in, void* out, N count, Handle type, Handle op, int root, Handle comm) {
   return collective(
-      comm, [&](Attached& a) { return reduce(a, in, out, count, type, op, root); },
-      [&] { return original<N>(pmpi::reduce, pmpi::reduce_c, root, comm, in, out, count, type, op, root); });
+      Kind::reduce, comm, out, [&](Attached& a) { return reduce(a, in, out, count, type, op, root); },
+      [&](void* result) { return original<N>(pmpi::reduce, pmpi::reduce_c, root, comm, in, result, count, type, op, root); });
 }
 
 template <class N>
 int any_allreduce(const void* in, void* out, N count, Handle type, Handle op, Handle comm) {
   return collective(
-      comm, [&](Attached& a) { return allreduce(a, in, out, count, type, op); },
-      [&] { return original<N>(pmpi::allreduce, pmpi::allreduce_c, kNoRoot, comm, in, out, count, type, op); });
+      Kind::allreduce, comm, out, [&](Attached& a) { return allreduce(a, in, out, count, type, op); },
+      [&](void* result) { return original<N>(pmpi::allreduce, pmpi::allreduce_c, kNoRoot, comm, in, result, count, type, op); });
 }
 
 template <class N>
 int any_reduce_scatter_block(const void* in, void* out, N count, Handle type, Handle op, Handle comm) {
   return collective(
-      comm, [&](Attached& a) { return reduce_scatter_block(a, in, out, count, type, op); },
-      [&] {
-        return original<N>(pmpi::reduce_scatter_block, pmpi::reduce_scatter_block_c, kNoRoot, comm, in, out, count, type, op);
+      Kind::reduce_scatter_block, comm, out, [&](Attached& a) { return reduce_scatter_block(a, in, out, count, type, op); },
+      [&](void* result) {
+        return original<N>(pmpi::reduce_scatter_block, pmpi::reduce_scatter_block_c, kNoRoot, comm, in, result, count, type, op);
       });
 }
 
 template <class N>
 int any_reduce_scatter(const void* in, void* out, const N* counts, Handle type, Handle op, Handle comm) {
   return collective(
-      comm, [&](Attached& a) { return reduce_scatter(a, in, out, counts, type, op); },
-      [&] { return original<N>(pmpi::reduce_scatter, pmpi::reduce_scatter_c, kNoRoot, comm, in, out, counts, type, op); });
+      Kind::reduce_scatter, comm, out, [&](Attached& a) { return reduce_scatter(a, in, out, counts, type, op); },
+      [&](void* result) {
+        return original<N>(pmpi::reduce_scatter, pmpi::reduce_scatter_c, kNoRoot, comm, in, result, counts, type, op);
+      });
 }
 
 template <class N>
 int any_scan(const void* in, void* out, N count, Handle type, Handle op, Handle comm) {
   return collective(
-      comm, [&](Attached& a) { return scan(a, in, out, count, type, op); },
-      [&] { return original<N>(pmpi::scan, pmpi::scan_c, kNoRoot, comm, in, out, count, type, op); });
+      Kind::scan, comm, out, [&](Attached& a) { return scan(a, in, out, count, type, op); },
+      [&](void* result) { return original<N>(pmpi::scan, pmpi::scan_c, kNoRoot, comm, in, result, count, type, op); });
 }
 
 template <class N>
 int any_exscan(const void* in, void* out, N count, Handle type, Handle op, Handle comm) {
   return collective(
-      comm, [&](Attached& a) { return exscan(a, in, out, count, type, op); },
-      [&] { return original<N>(pmpi::exscan, pmpi::exscan_c, kNoRoot, comm, in, out, count, type, op); });
+      Kind::exscan, comm, out, [&](Attached& a) { return exscan(a, in, out, count, type, op); },
+      [&](void* result) { return original<N>(pmpi::exscan, pmpi::exscan_c, kNoRoot, comm, in, result, count, type, op); });
 }
 
 }  // namespace
@@ -234,7 +262,8 @@ using tutti::mpi::Handle;
 extern "C" {
 
 int MPI_Barrier(Handle comm) {
-  return tutti::mpi::collective(comm, tutti::mpi::barrier, [&] { return tutti::mpi::pmpi::barrier(comm); });
+  return tutti::mpi::collective(tutti::mpi::Kind::barrier, comm, nullptr, tutti::mpi::barrier,
+                                [&](void* /*none*/) { return tutti::mpi::pmpi::barrier(comm); });
 }
 int MPI_Bcast(void* buffer, int count, Handle type, int root, Handle comm) {
   return tutti::mpi::any_bcast(buffer, count, type, root, comm);

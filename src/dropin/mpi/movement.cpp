@@ -40,6 +40,10 @@ int move(Attached& a, Call call, const Sides& s) {
   if (s.in_counted) call.input_counts = a.input_counts, call.input_displacements = a.input_displacements;
   if (s.out_counted) call.output_counts = a.output_counts, call.output_displacements = a.output_displacements;
   a.bytes = std::max(in.span, out.span);
+  if (a.checked && !s.keep_output) {
+    const std::vector<Block> blocks(s.out_blocks.begin(), s.out_blocks.end());
+    a.check.begin(a, s.out, blocks, blocks);
+  }
   if (const int code = run(a, call, in.span); code != kSuccess) return code;
   return s.keep_output ? kSuccess : deliver(a, out, s.out, s.out_blocks);
 }
@@ -166,6 +170,7 @@ int gatherv(Attached& a, const void* in, Count in_count, Handle in_type, void* o
   }
   auto& blocks = a.output_blocks;
   if (const int code = make_blocks(a, counts, displacements, out_type, blocks); code != kSuccess) return code;
+  if (a.checked) a.check.begin(a, out, blocks, blocks);
   if (!is_in_place(in))
     if (const int code = copy_block(a, in, from, out, blocks[own(a)]); code != kSuccess) return code;
   blocks[own(a)].count = 0;
@@ -185,8 +190,10 @@ int scatterv(Attached& a, const void* in, Numbers counts, Numbers displacements,
   const bool at_root = a.rank == root;
   if ((is_in_place(out) && !at_root) || (at_root && is_in_place(in))) return kForward;
   Block to;
-  if (!is_in_place(out))
+  if (!is_in_place(out)) {
     if (const int code = make_block(a, out_count, out_type, 0, to); code != kSuccess) return code;
+    if (a.checked) a.check.begin(a, out, {to}, {to});
+  }
   Messages messages(a);
   Wire wire;
   if (!at_root) {

@@ -65,7 +65,18 @@ struct Reduction {
   Count in_count = 0, out_count = 0;
   bool has_output = true;
   bool staged_output = false;
+  Count first = 0;  // element of the input that the output begins with
 };
+
+void remember(Attached& a, const void* in, void* out, const Block& from, const Block& to, Handle op, const Reduction& r) {
+  if (r.has_output) a.check.begin(a, out, {to}, {in == out ? from : to});
+  const OpRow* known = find_op(abi().cut(op));
+  const TypeRow* type = from.layout.row;
+  if (known == nullptr || !known->native || (type->type_class != TypeClass::floating && type->type_class != TypeClass::complex))
+    return;
+  if (*known->native == ReduceKind::sum || *known->native == ReduceKind::prod)
+    a.check.allow_rounding(a, *known->native == ReduceKind::prod, in, from, r.first);
+}
 
 // `call` lacks type, operator and buffers.
 int reduce_by(Attached& a, Call call, const void* in, void* out, Handle type, Handle op, const Reduction& r) {
@@ -83,6 +94,7 @@ int reduce_by(Attached& a, Call call, const void* in, void* out, Handle type, Ha
   call.input = input.data;
   call.output = output.data;
   a.bytes = from.bytes();
+  if (a.checked) remember(a, is_in_place(in) ? out : in, out, from, to, op, r);
   if (const int code = run(a, call, input.span); code != kSuccess) return code;
   return r.has_output ? deliver(a, output, out, {&to, 1}) : kSuccess;
 }
@@ -103,21 +115,22 @@ int reduce(Attached& a, const void* in, void* out, Count count, Handle type, Han
 // In place, MPI wants the result at the start of the buffer, tutti at its own block: it goes by way of memory of our own.
 int reduce_scatter_block(Attached& a, const void* in, void* out, Count count, Handle type, Handle op) {
   return reduce_by(a, {.collective = Collective::reduce_scatter, .count = static_cast<std::uint64_t>(count)}, in, out, type, op,
-                   {.in_count = count * a.size, .out_count = count, .staged_output = is_in_place(in)});
+                   {.in_count = count * a.size, .out_count = count, .staged_output = is_in_place(in), .first = count * a.rank});
 }
 
 int reduce_scatter(Attached& a, const void* in, void* out, Numbers counts, Handle type, Handle op) {
-  Count sum = 0;
+  Count sum = 0, first = 0;
   a.input_counts.clear();
   for (std::size_t r = 0; r < static_cast<std::size_t>(a.size); ++r) {
     if (counts[r] < 0) return kForward;
     a.input_counts.push_back(static_cast<std::uint64_t>(counts[r]));
+    if (r < static_cast<std::size_t>(a.rank)) first += counts[r];
     sum += counts[r];
   }
   const Count mine = counts[static_cast<std::size_t>(a.rank)];
   return reduce_by(
       a, {.collective = Collective::reduce_scatter, .count = static_cast<std::uint64_t>(mine), .input_counts = a.input_counts},
-      in, out, type, op, {.in_count = sum, .out_count = mine, .staged_output = is_in_place(in)});
+      in, out, type, op, {.in_count = sum, .out_count = mine, .staged_output = is_in_place(in), .first = first});
 }
 
 int scan(Attached& a, const void* in, void* out, Count count, Handle type, Handle op) {
