@@ -78,6 +78,7 @@ int run(int argc, char** argv) {
   tutti::add_run_mpi_command(app);
   tutti::add_env_command(app);
   auto words = words_from(argc, argv);
+  tutti::drop_separator(words);
   if (words.empty()) {
     fmt::print(stderr, "{}", app.help());
     return tutti::kExitUsage;

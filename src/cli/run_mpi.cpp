@@ -103,6 +103,14 @@ Open MPI, MPICH, Intel MPI and programs of MPI's standard ABI, as they are. Exit
 
 }  // namespace
 
+void drop_separator(std::vector<std::string>& words) {
+  if (words.empty() || words.front() != "run-mpi") return;
+  auto at = words.begin() + 1;
+  while (at != words.end() && at->starts_with('-') && *at != "--")
+    if (*at++ == "--algorithm" && at != words.end()) ++at;
+  if (at != words.end() && *at == "--") words.erase(at);
+}
+
 void add_run_mpi_command(CLI::App& app) {
   auto options = std::make_shared<Options>();
   CLI::App* command = app.add_subcommand("run-mpi", "Runs an unchanged MPI program with its collectives served by tutti");
@@ -112,11 +120,10 @@ void add_run_mpi_command(CLI::App& app) {
   command->add_flag("--check", options->check, "Compare every result with the MPI library's own");
   command->add_option("--algorithm", options->algorithm, "As TUTTI_ALGORITHM: name, or collective:name, separated by commas");
   command->add_flag("--verbose", options->verbose, "Print the command that is run");
-  command->prefix_command()->allow_extras();
+  command->prefix_command();
   command->footer(with_exit_statuses(kExamples));
   command->callback([options, command] {
     options->command = command->remaining();
-    if (!options->command.empty() && options->command.front() == "--") options->command.erase(options->command.begin());
     run(*options);
   });
 }
