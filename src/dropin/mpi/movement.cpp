@@ -92,7 +92,8 @@ std::byte* part_of(const Wire& wire, std::span<const Block> blocks, const void* 
 
 int barrier(Attached& a) {
   a.bytes = 0;
-  return run(a, {}, 0);
+  Call call;
+  return run(a, call, 0);
 }
 
 int bcast(Attached& a, void* buffer, Count count, Handle type, int root) {

@@ -78,9 +78,27 @@ void remember(Attached& a, const void* in, void* out, const Block& from, const B
     a.check.allow_rounding(a, *known->native == ReduceKind::prod, in, from, r.first);
 }
 
+// The common case, which needs no layouts: an operator and a type that tutti has. False for every other.
+bool is_native(Attached& a, Handle type, Handle op, const Reduction& r, Call& call) {
+  if (a.checked || r.staged_output || r.in_count < 0) return false;
+  const TypeRow* known_type = find_type(abi().cut(type));
+  const OpRow* known_op = find_op(abi().cut(op));
+  if (known_type == nullptr || known_op == nullptr || !known_type->native || !known_op->native) return false;
+  if (!defined(*known_op, *known_type)) return false;
+  call.type = *known_type->native;
+  call.op.kind = *known_op->native;
+  a.bytes = r.in_count * static_cast<Count>(size_of(call.type));
+  return true;
+}
+
 // `call` lacks type, operator and buffers.
 int reduce_by(Attached& a, Call call, const void* in, void* out, Handle type, Handle op, const Reduction& r) {
   if (r.has_output && is_in_place(out)) return kForward;
+  if (is_native(a, type, op, r, call)) {
+    call.input = is_in_place(in) ? out : in;
+    call.output = r.has_output ? out : nullptr;
+    return run(a, call, a.bytes);
+  }
   Block from, to;
   if (const int code = make_block(a, r.in_count, type, 0, from); code != kSuccess) return code;
   if (const int code = translate(a, op, from, call); code != kSuccess) return code;

@@ -135,7 +135,7 @@ int copy_block(Attached& a, const void* from, const Block& in, void* to, const B
   return unpack(packed, static_cast<std::byte*>(to) + out.offset, out.count, out.type, out.layout, a.handle);
 }
 
-int run(Attached& a, Call call, Count span) {
+int run(Attached& a, Call& call, Count span) {
   auto status = a.communicator->run(call);
   if (status) [[likely]]
     return kSuccess;

@@ -33,7 +33,7 @@ int deliver(Attached& a, const Wire& wire, void* buffer, std::span<const Block> 
 int copy_block(Attached& a, const void* from, const Block& in, void* to, const Block& out);
 
 // Runs a call that has been brought into tutti's terms; `span` is that of its input.
-int run(Attached& a, Call call, Count span);
+int run(Attached& a, Call& call, Count span);
 // Tells the user and MPI's error handler.
 int fail(Attached& a, const Error& error);
 int out_of_memory(Attached& a, Count bytes);
