@@ -211,6 +211,8 @@ Attached* find_attached(Handle comm) {
     const std::lock_guard lock(r.mutex);
     if (r.finalizing) return nullptr;
   }
+  int initialized = 0;
+  if (pmpi::initialized(&initialized) != kSuccess || initialized == 0) return nullptr;  // sessions alone have no world
   void* value = nullptr;
   int known = 0;
   if (pmpi::comm_get_attr(comm, keyval(), &value, &known) != kSuccess) return nullptr;

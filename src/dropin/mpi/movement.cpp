@@ -129,6 +129,7 @@ int gather(Attached& a, const void* in, Count in_count, Handle in_type, void* ou
   } else if (const int code = make_block(a, in_count, in_type, 0, from); code != kSuccess) {
     return code;
   }
+  if (at_root && from.bytes() != one.bytes()) return sizes_differ(a, from.bytes(), one.bytes());
   return move(a, {.collective = Collective::gather, .count = bytes_of(at_root ? one : from), .root = root}, sides);
 }
 
@@ -150,6 +151,7 @@ int scatter(Attached& a, const void* in, Count in_count, Handle in_type, void* o
   } else if (const int code = make_block(a, out_count, out_type, 0, to); code != kSuccess) {
     return code;
   }
+  if (at_root && to.bytes() != one.bytes()) return sizes_differ(a, one.bytes(), to.bytes());
   return move(a, {.collective = Collective::scatter, .count = bytes_of(at_root ? one : to), .root = root}, sides);
 }
 
@@ -230,6 +232,7 @@ int allgather(Attached& a, const void* in, Count in_count, Handle in_type, void*
   } else if (const int code = make_block(a, in_count, in_type, 0, from); code != kSuccess) {
     return code;
   }
+  if (from.bytes() != one.bytes()) return sizes_differ(a, from.bytes(), one.bytes());
   return move(a, {.collective = Collective::all_gather, .count = bytes_of(one)}, sides);
 }
 
@@ -241,6 +244,7 @@ int allgatherv(Attached& a, const void* in, Count in_count, Handle in_type, void
   Block from = blocks[own(a)];
   if (!is_in_place(in))
     if (const int code = make_block(a, in_count, in_type, 0, from); code != kSuccess) return code;
+  if (from.bytes() != blocks[own(a)].bytes()) return sizes_differ(a, from.bytes(), blocks[own(a)].bytes());
   const Sides sides{
       .in = is_in_place(in) ? out : in, .in_blocks = {&from, 1}, .out = out, .out_blocks = blocks, .out_counted = true};
   return move(a, {.collective = Collective::all_gather, .count = bytes_of(from)}, sides);
@@ -259,6 +263,7 @@ int alltoall(Attached& a, const void* in, Count in_count, Handle in_type, void* 
     if (const int code = make_block(a, in_count, in_type, 0, from); code != kSuccess) return code;
     from = for_all(a, from);
   }
+  if (from.bytes() != to.bytes()) return sizes_differ(a, from.bytes() / a.size, to.bytes() / a.size);
   return move(a, {.collective = Collective::all_to_all, .count = count},
               {.in = in, .in_blocks = {&from, 1}, .out = out, .out_blocks = {&to, 1}});
 }

@@ -50,6 +50,8 @@ struct Function {
 
 namespace pmpi {
 
+inline constexpr Function<"MPI_Initialized", int*> initialized;
+
 // Communicators
 inline constexpr Function<"MPI_Comm_rank", Handle, int*> comm_rank;
 inline constexpr Function<"MPI_Comm_size", Handle, int*> comm_size;

@@ -57,6 +57,10 @@ int class_of(Code code) {
 
 int make_block(const Attached& a, Count count, Handle type, Aint offset, Block& block) {
   type = abi().cut(type);
+  if (count == 0 && type == abi().type_null) {  // some libraries let ranks that have nothing say so
+    block = {.layout = {.dense = true}};
+    return kSuccess;
+  }
   if (count < 0 || type == abi().type_null) return kForward;
   block.count = count;
   block.offset = offset;
@@ -127,6 +131,7 @@ int deliver(Attached& a, const Wire& wire, void* buffer, std::span<const Block> 
 }
 
 int copy_block(Attached& a, const void* from, const Block& in, void* to, const Block& out) {
+  if (in.bytes() != out.bytes()) return sizes_differ(a, in.bytes(), out.bytes());
   if (in.bytes() == 0) return kSuccess;
   std::byte* packed = a.aside.reserve(static_cast<std::uint64_t>(in.bytes()));
   if (packed == nullptr) return out_of_memory(a, in.bytes());
@@ -162,10 +167,22 @@ int fail(Attached& a, const Error& error) {
   return code;
 }
 
+namespace {
+
+// The others may be in this call already.
+int give_up(Attached& a, Code code, const std::string& why) {
+  a.communicator->abort(why);
+  return fail(a, {code, why, a.rank});
+}
+
+}  // namespace
+
 int out_of_memory(Attached& a, Count bytes) {
-  const std::string why = fmt::format("rank {} has no memory for {} bytes", a.rank, bytes);
-  a.communicator->abort(why);  // the others are in this call already
-  return fail(a, {Code::resource, why, a.rank});
+  return give_up(a, Code::resource, fmt::format("rank {} has no memory for {} bytes", a.rank, bytes));
+}
+
+int sizes_differ(Attached& a, Count sent, Count received) {
+  return give_up(a, Code::mismatch, fmt::format("rank {} sends {} bytes to itself where it receives {}", a.rank, sent, received));
 }
 
 }  // namespace tutti::mpi

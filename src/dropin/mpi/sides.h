@@ -37,5 +37,7 @@ int run(Attached& a, Call& call, Count span);
 // Tells the user and MPI's error handler.
 int fail(Attached& a, const Error& error);
 int out_of_memory(Attached& a, Count bytes);
+// What a rank sends to itself is not what it receives from itself.
+int sizes_differ(Attached& a, Count sent, Count received);
 
 }  // namespace tutti::mpi

@@ -172,6 +172,27 @@ static void errors(void) {
   CHECK(sum_of(rank, MPI_COMM_WORLD) == expected_sum());
 }
 
+/* A rank that has nothing may say so without a type, where a library lets it. */
+static void nothing_to_send(void) {
+  int all[64], counts[64], at[64];
+  for (int i = 0; i < ranks; ++i) counts[i] = i != 1, at[i] = i, all[i] = -1;
+  MPI_Gatherv(&rank, rank != 1, rank != 1 ? MPI_INT : MPI_DATATYPE_NULL, all, counts, at, MPI_INT, 0, MPI_COMM_WORLD);
+  for (int i = 0; i < ranks && rank == 0; ++i) CHECK(all[i] == (i == 1 ? -1 : i));
+}
+
+/* What a rank sends to itself differs from what it expects of itself: all ranks learn of it. */
+static void self_mismatch(void) {
+  MPI_Comm comm;
+  MPI_Comm_dup(MPI_COMM_WORLD, &comm);
+  CHECK(sum_of(1, comm) == ranks);
+  MPI_Comm_set_errhandler(comm, MPI_ERRORS_RETURN);
+  PMPI_Barrier(comm); /* what follows ends all calls on it at once */
+  int in[2] = {0}, out[128];
+  CHECK(MPI_Allgather(in, rank == 0 ? 1 : 2, MPI_INT, out, 2, MPI_INT, comm) != MPI_SUCCESS || rank != 0);
+  CHECK(MPI_Barrier(comm) != MPI_SUCCESS);
+  MPI_Comm_free(&comm);
+}
+
 /* Ranks that disagree about a size learn of it, through the error handler. */
 static void mismatch(void) {
   MPI_Comm comm;
@@ -240,7 +261,7 @@ int main(int argc, char** argv) {
   static const struct { const char* name; void (*run)(void); } cases[] = {
       {"progress", progress}, {"mixed", mixed}, {"communicators", communicators}, {"intercommunicator", intercommunicator},
       {"errors", errors}, {"mismatch", mismatch}, {"threads", threads}, {"finalize", finalize}, {"large_counts", large_counts},
-      {"nothing", nothing}};
+      {"nothing_to_send", nothing_to_send}, {"self_mismatch", self_mismatch}, {"nothing", nothing}};
   int provided;
   name = argc > 1 ? argv[1] : "";
   MPI_Init_thread(&argc, &argv, strcmp(name, "threads") == 0 ? MPI_THREAD_MULTIPLE : MPI_THREAD_FUNNELED, &provided);
