@@ -86,6 +86,7 @@ void run(const Options& options) {
   words.insert(words.begin() + 1, flags.begin(), flags.end());
   if (options.verbose) fmt::print(stderr, "tutti run-mpi: {}\n", fmt::join(words, " "));
   std::vector<char*> arguments;
+  arguments.reserve(words.size() + 1);
   for (std::string& word : words) arguments.push_back(word.data());
   arguments.push_back(nullptr);
   execvp(arguments.front(), arguments.data());

@@ -163,7 +163,7 @@ Abi make_abi() {
       break;
     case Family::mpich:
       abi = {.handle_bytes = 4,
-             .in_place = reinterpret_cast<const void*>(-1),
+             .in_place = reinterpret_cast<const void*>(-1),  // NOLINT(performance-no-int-to-ptr)
              .root = -3,
              .err_truncate = 14,
              .err_other = 15,

@@ -2,6 +2,7 @@
 // (mpi_bcast_) as for `use mpi_f08` (mpi_bcast_f08_); those of MPICH call MPI_*, and are left to do so.
 #include <dlfcn.h>
 
+#include <algorithm>
 #include <vector>
 
 #include "mpi/abi.h"
@@ -57,8 +58,8 @@ std::vector<Handle> types_of(const int* types, int comm) {
     pmpi::comm_remote_size(comm_of(comm), &ranks);
   else
     pmpi::comm_size(comm_of(comm), &ranks);
-  std::vector<Handle> handles;
-  for (int r = 0; r < ranks; ++r) handles.push_back(type_of(types[r]));
+  std::vector<Handle> handles(static_cast<std::size_t>(ranks));
+  std::transform(types, types + ranks, handles.begin(), type_of);
   return handles;
 }
 

@@ -51,7 +51,7 @@ int find_dense(Handle type, Handle comm, Layout& layout) {
   if (known == 0) {
     bool dense = false;
     if (const int code = probe(type, layout.size, comm, dense); code != kSuccess) return code;
-    value = reinterpret_cast<void*>(dense ? kDense : kNot);
+    value = reinterpret_cast<void*>(dense ? kDense : kNot);  // NOLINT(performance-no-int-to-ptr)
     if (const int code = pmpi::type_set_attr(type, keyval(), value); code != kSuccess) return code;
   }
   layout.dense = reinterpret_cast<std::uintptr_t>(value) == kDense;
