@@ -27,25 +27,33 @@ function(tutti_reach ROOM ROOMS LIBRARIES)
   set(${LIBRARIES} ${libraries} PARENT_SCOPE)
 endfunction()
 
-tutti_reach(tutti_runtime rooms libraries)
-list(TRANSFORM rooms REPLACE "(.+)" "$<TARGET_OBJECTS:\\1>" OUTPUT_VARIABLE objects)
+# tutti_shared_library(TARGET ROOM MAP): a library made of a room and all below it, which shows only the names in MAP and calls its
+# own inside.
+function(tutti_shared_library TARGET ROOM MAP)
+  tutti_reach(${ROOM} rooms libraries)
+  list(TRANSFORM rooms REPLACE "(.+)" "$<TARGET_OBJECTS:\\1>" OUTPUT_VARIABLE objects)
+  add_library(${TARGET} SHARED ${objects})
+  set_target_properties(${TARGET} PROPERTIES LINKER_LANGUAGE CXX LINK_DEPENDS ${MAP})
+  target_link_libraries(${TARGET} PRIVATE ${libraries})
+  target_link_options(${TARGET} PRIVATE -Wl,--version-script=${MAP} -Wl,-Bsymbolic-functions -Wl,--no-undefined)
+endfunction()
 
-add_library(tutti_library SHARED ${objects})
+tutti_shared_library(tutti_library tutti_runtime ${CMAKE_CURRENT_LIST_DIR}/exports.map)
 add_library(tutti::tutti ALIAS tutti_library)
 set_target_properties(tutti_library PROPERTIES
-  OUTPUT_NAME tutti EXPORT_NAME tutti LINKER_LANGUAGE CXX VERSION ${PROJECT_VERSION} SOVERSION 0
-  LINK_DEPENDS ${CMAKE_CURRENT_LIST_DIR}/exports.map)
+  OUTPUT_NAME tutti EXPORT_NAME tutti VERSION ${PROJECT_VERSION} SOVERSION 0)
 target_compile_features(tutti_library PUBLIC cxx_std_20)
 target_include_directories(tutti_library PUBLIC $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include>
                                                 $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
-target_link_libraries(tutti_library PRIVATE ${libraries})
-# Only names of tutti leave the library, and its own calls of them stay inside.
-target_link_options(tutti_library PRIVATE
-  -Wl,--version-script=${CMAKE_CURRENT_LIST_DIR}/exports.map -Wl,-Bsymbolic-functions -Wl,--no-undefined)
+
+# What MPI programs preload.
+tutti_shared_library(tutti_mpi_library tutti_mpi ${PROJECT_SOURCE_DIR}/src/dropin/mpi/exports.map)
+set_target_properties(tutti_mpi_library PROPERTIES OUTPUT_NAME tutti_mpi)
 
 install(TARGETS tutti_library EXPORT tutti
   LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}
   INCLUDES DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+install(TARGETS tutti_mpi_library LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(TARGETS tutti_program RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 install(DIRECTORY include/tutti DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN "*.h")
 

@@ -78,9 +78,16 @@ class Work {
 
 struct Options {
   double timeout_s = 0;            // 0: TUTTI_TIMEOUT
+  double call_timeout_s = 0;       // of calls alone, once the communicator is made; 0: timeout_s
   std::uint64_t memory_limit = 0;  // bytes one communicator may hold for scratch and transport buffers; 0: TUTTI_MEMORY_LIMIT
   std::string transports = {};     // empty: TUTTI_TRANSPORT
   std::string algorithm = {};      // empty: TUTTI_ALGORITHM
+  bool calibrate = true;           // false: as with TUTTI_CALIBRATE=0
+  // Called again and again while a call waits, at least about once a millisecond, by the thread that waits; for programs in which
+  // something else must go on meanwhile. Communicators split from this one have it, too.
+  std::function<void()> while_waiting = {};
+  // A communicator that all ranks of the new one are in: what is known of the machine is taken from there and not measured again.
+  const class Communicator* part_of = nullptr;
 };
 
 struct MemoryUse {

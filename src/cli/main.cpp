@@ -11,6 +11,7 @@
 #include "cli/explain.h"
 #include "cli/perf.h"
 #include "cli/report.h"
+#include "cli/run_mpi.h"
 #include "cli/schedule.h"
 #include "cli/topo.h"
 #include "cli/usage.h"
@@ -80,8 +81,10 @@ int run(int argc, char** argv) {
   tutti::add_schedule_command(app);
   tutti::add_verify_command(app);
   tutti::add_perf_command(app);
+  tutti::add_run_mpi_command(app);
   tutti::add_env_command(app);
   auto words = words_from(argc, argv);
+  tutti::drop_separator(words);
   if (words.empty()) {
     fmt::print(stderr, "{}", app.help());
     return tutti::kExitUsage;

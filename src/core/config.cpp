@@ -55,6 +55,12 @@ constexpr std::array kTable{
     ConfigRow{Var::calibrate, "TUTTI_CALIBRATE", Kind::flag, "1", "",
               "Whether a communicator measures latency and bandwidth at its start (some 30 milliseconds); 0 uses the topology's "
               "estimates."},
+    ConfigRow{Var::mpi, "TUTTI_MPI", Kind::flag, "1", "",
+              "Whether libtutti_mpi.so serves an MPI program's collectives; 0 leaves them all to the MPI library."},
+    ConfigRow{Var::mpi_report, "TUTTI_MPI_REPORT", Kind::text, "", "",
+              "Where rank 0 of an MPI program tells at MPI_Finalize what was served and what was not: 1 for stderr, or a file."},
+    ConfigRow{Var::mpi_check, "TUTTI_MPI_CHECK", Kind::flag, "0", "",
+              "Whether every collective that libtutti_mpi.so serves also runs on the MPI library, and the results are compared."},
 };
 
 constexpr bool rows_in_order() {

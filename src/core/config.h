@@ -31,6 +31,9 @@ enum class Var : std::uint8_t {
   cma,
   spin_us,
   calibrate,
+  mpi,
+  mpi_report,
+  mpi_check,
 };
 
 struct ConfigRow {

@@ -24,6 +24,7 @@ Result<Config> configure(const Options& options) {
     return std::move(s.error());
   if (auto s = override(!options.algorithm.empty(), Var::algorithm, options.algorithm, "algorithm"); !s)
     return std::move(s.error());
+  if (auto s = override(!options.calibrate, Var::calibrate, "0", "calibrate"); !s) return std::move(s.error());
   return config;
 }
 
@@ -42,12 +43,13 @@ Error nobody() {
 
 }  // namespace
 
-Result<Communicator> Communicator::Impl::make(Result<Session> session, const Config& config, const Job* parent) {
+Result<Communicator> Communicator::Impl::make(Result<Session> session, const Config& config, const Options& options,
+                                              const Job* parent) {
   if (!session) return std::move(session.error());
   if (parent == nullptr) configure_log_from(config, session->rank);
   auto job = Job::start(std::move(*session), config, parent);
   if (!job) return std::move(job.error());
-  auto runner = Runner::make(std::move(*job));
+  auto runner = Runner::make(std::move(*job), options);
   if (!runner) return std::move(runner.error());
   return Communicator(Owned(new Impl(std::move(*runner))));
 }
@@ -65,13 +67,15 @@ Communicator::~Communicator() = default;
 Result<Communicator> Communicator::from_environment(const Options& options) {
   auto config = configure(options);
   if (!config) return std::move(config.error());
-  return Impl::make(bootstrap(*config), *config);
+  return Impl::make(bootstrap(*config), *config, options);
 }
 
 Result<Communicator> Communicator::create(const UniqueId& id, Rank rank, Rank size, const Options& options) {
   auto config = configure(options);
   if (!config) return std::move(config.error());
-  return Impl::make(bootstrap(id, rank, size, *config), *config);
+  const Communicator* whole = options.part_of;
+  const Job* parent = whole != nullptr && whole->impl_ ? &whole->impl_->runner->job() : nullptr;
+  return Impl::make(bootstrap(id, rank, size, *config), *config, options, parent);
 }
 
 Rank Communicator::rank() const noexcept { return impl_ ? impl_->runner->job().rank() : kNoRank; }
@@ -103,7 +107,7 @@ Result<Communicator> Communicator::split(int color, int key) {
   auto session = tutti::split(job.session(), color, key, job.config());
   if (!session) return runner.fail(session.because(fmt::format("splitting the communicator on rank {}", job.rank())));
   if (!*session) return Communicator(nullptr);
-  return Impl::make(std::move(**session), job.config(), &job);
+  return Impl::make(std::move(**session), job.config(), runner.options(), &job);
 }
 
 Result<Communicator> Communicator::duplicate() { return split(0, rank()); }

@@ -15,7 +15,8 @@ struct Communicator::Impl {
   AsyncQueue async;
   pid_t owner = getpid();
 
-  static Result<Communicator> make(Result<Session> session, const Config& config, const Job* parent = nullptr);
+  static Result<Communicator> make(Result<Session> session, const Config& config, const Options& options,
+                                   const Job* parent = nullptr);
   [[nodiscard]] Result<Request> check(const Call& call) const {
     return check_call(call, runner->job().rank(), runner->job().size());
   }

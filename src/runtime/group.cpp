@@ -92,6 +92,11 @@ Status Group::run() {
     policy.oversubscribed |= share.runner->policy().oversubscribed;
     policy.spin = std::min(policy.spin, share.runner->policy().spin);
     policy.timeout = std::min(policy.timeout, share.runner->policy().timeout);
+    if (const auto& hook = share.runner->policy().while_waiting)
+      policy.while_waiting = [hook, before = std::move(policy.while_waiting)] {
+        if (before) before();
+        hook();
+      };
   }
   Status s = drive(lanes, policy, watch);
   if (!s) return give_up(std::move(s.error()));

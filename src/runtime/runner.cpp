@@ -57,20 +57,25 @@ std::byte* Scratch::grow(std::uint64_t bytes) {
   return memory_.get();
 }
 
-Runner::Runner(std::unique_ptr<Job> job)
+Runner::Runner(std::unique_ptr<Job> job, const Options& options)
     : job_(std::move(job)),
+      options_(options),
       machine_(job_->machine()),
       memory_limit_(static_cast<std::uint64_t>(job_->config().integer(Var::memory_limit))),
       cache_share_(job_->cache_share()),
       streams_(*job_),
       watch_(*job_->session().overlay),
-      policy_(job_->wait_policy()) {}
+      policy_(job_->wait_policy()) {
+  options_.part_of = nullptr;
+  policy_.while_waiting = options_.while_waiting;
+  if (options_.call_timeout_s > 0) policy_.timeout = from_seconds(options_.call_timeout_s);
+}
 
-Result<std::unique_ptr<Runner>> Runner::make(std::unique_ptr<Job> job) {
+Result<std::unique_ptr<Runner>> Runner::make(std::unique_ptr<Job> job, const Options& options) {
   const Config& config = job->config();
   auto overrides = AlgorithmOverrides::parse(config.text(Var::algorithm));
   if (!overrides) return overrides.because(config.source(Var::algorithm));
-  std::unique_ptr<Runner> runner(new Runner(std::move(job)));
+  std::unique_ptr<Runner> runner(new Runner(std::move(job), options));
   runner->overrides_ = std::move(*overrides);
   return runner;
 }

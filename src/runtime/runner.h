@@ -30,11 +30,13 @@ class Scratch {
 
 class Runner {
  public:
-  static Result<std::unique_ptr<Runner>> make(std::unique_ptr<Job> job);
+  static Result<std::unique_ptr<Runner>> make(std::unique_ptr<Job> job, const Options& options);
   ~Runner();
 
   [[nodiscard]] Job& job() noexcept { return *job_; }
   [[nodiscard]] const JobMachine& machine() const noexcept { return machine_; }
+  // That it was made with.
+  [[nodiscard]] const Options& options() const noexcept { return options_; }
 
   Status run(const Call& call);
 
@@ -63,7 +65,7 @@ class Runner {
   [[nodiscard]] OverlayWatch& watch() noexcept { return watch_; }
 
  private:
-  explicit Runner(std::unique_ptr<Job> job);
+  Runner(std::unique_ptr<Job> job, const Options& options);
   Result<CachedPlan*> plan_for(const Call& call);
   Result<CachedPlan*> make_plan(const Call& call, const Request& request);
   Result<Schedule> schedule_for(const Request& request) const;
@@ -71,6 +73,7 @@ class Runner {
   CallBuffers buffers_for(const CachedPlan& plan, const Call& call) noexcept;
 
   std::unique_ptr<Job> job_;
+  Options options_;
   JobMachine machine_;
   AlgorithmOverrides overrides_;
   std::uint64_t memory_limit_;

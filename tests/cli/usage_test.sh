@@ -5,7 +5,7 @@ tutti=$1
 . "$(dirname "$0")/common.sh"
 
 echo "== help and version"
-commands="topo explain schedule verify perf env"
+commands="topo explain schedule verify perf run-mpi env"
 expect 0 "$tutti" --help
 printed $commands "First steps" "Exit status"
 cp "$work/out" "$work/help"
@@ -31,7 +31,7 @@ expect 2 "$tutti"
 said "Usage: tutti" "First steps" $commands
 refuses '"foo"' "$tutti" help foo
 refuses '"foo"' "$tutti" foo
-said "topo, explain, schedule, verify, perf, env"
+said "topo, explain, schedule, verify, perf, run-mpi, env"
 for command in "topo" "explain all_reduce" "schedule all_reduce" "perf all_reduce" "verify" "env"; do
   # shellcheck disable=SC2086
   refuses "--no-such-flag" "$tutti" $command --no-such-flag

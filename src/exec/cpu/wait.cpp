@@ -16,12 +16,13 @@ namespace {
 constexpr auto kSpinAlone = std::chrono::microseconds(20);  // then the core is offered to others
 constexpr int kSpinShared = 20;                             // pauses before yielding where ranks share cores
 constexpr auto kCheckEvery = std::chrono::milliseconds(1);
-constexpr auto kLongestSleep = std::chrono::milliseconds(10);  // failures are looked for at least this often
-constexpr auto kMixedSleep = std::chrono::milliseconds(1);     // no call sleeps on a futex and on sockets at once
+constexpr auto kLongestSleep = std::chrono::milliseconds(10);       // failures are looked for at least this often
+constexpr auto kMixedSleep = std::chrono::milliseconds(1);          // no call sleeps on a futex and on sockets at once
+constexpr auto kInterruptedSleep = std::chrono::microseconds(500);  // where something else must go on
 
-void sleep_on(WaitSet& set, FailureWatch& watch) {
-  if (set.fds.empty() && !set.words.empty()) return futex_wait_any(set.words, kLongestSleep);
-  const timespec limit = to_timespec(set.words.empty() ? kLongestSleep : kMixedSleep);
+void sleep_on(WaitSet& set, FailureWatch& watch, Duration longest) {
+  if (set.fds.empty() && !set.words.empty()) return futex_wait_any(set.words, longest);
+  const timespec limit = to_timespec(set.words.empty() ? longest : kMixedSleep);
   watch.add_fds(set.fds);
   ppoll(set.fds.data(), set.fds.size(), &limit, nullptr);
 }
@@ -115,6 +116,7 @@ class Driver {
       if (auto s = watch_.check(waiting()); !s) return s;
       if (now - *since_ >= policy_.timeout) return too_late();
     }
+    if (policy_.while_waiting) policy_.while_waiting();
     const Duration waited = now - *since_;
     if (waited >= policy_.spin) return sleep();
     if (policy_.oversubscribed || waited >= kSpinAlone) sched_yield();
@@ -129,7 +131,7 @@ class Driver {
       sleeping_.push_back(&stream);
     });
     auto moved = poll_all();  // what came between the last look and begin_wait
-    if (moved && !*moved) sleep_on(set, watch_);
+    if (moved && !*moved) sleep_on(set, watch_, policy_.while_waiting ? Duration(kInterruptedSleep) : Duration(kLongestSleep));
     for (Stream* stream : sleeping_) stream->endpoint().end_wait();
     if (!moved) return std::move(moved.error());
     if (*moved) begin_anew();

@@ -1,6 +1,7 @@
 // The only place where anything waits: spin briefly, then yield, then sleep; look out for failures and the deadline.
 #pragma once
 
+#include <functional>
 #include <span>
 
 #include "core/clock.h"
@@ -35,6 +36,7 @@ struct WaitPolicy {
   [[nodiscard]] int first_looks() const noexcept { return oversubscribed ? 0 : 1000; }
   Duration spin = std::chrono::microseconds(1000);
   Duration timeout = std::chrono::seconds(300);
+  std::function<void()> while_waiting = {};
 };
 
 // Executions of one communicator that run one after the other; lanes run side by side.

@@ -1,0 +1,129 @@
+#include "mpi/layout.h"
+
+#include <array>
+#include <atomic>
+#include <climits>
+#include <cstring>
+#include <vector>
+
+namespace tutti::mpi {
+namespace {
+
+constexpr Count kMostProbed = 1 << 16;       // larger elements are always packed
+constexpr Count kBytesAtOnce = 1 << 30;      // MPI_Pack counts bytes in an int
+enum : std::uintptr_t { kDense = 1, kNot };  // values of a type's attribute
+
+// Whether packing keeps every byte of an element in its place, which extents alone do not tell: a type may permute.
+int probe(Handle type, Count size, Handle comm, bool& dense) {
+  std::vector<std::byte> element(static_cast<std::size_t>(size)), packed(element.size());
+  dense = true;
+  for (Count digit = 0; dense && size >> (8 * digit) > 0; ++digit) {  // all positions differ in some digit
+    for (std::size_t i = 0; i < element.size(); ++i) element[i] = static_cast<std::byte>(i >> (8 * digit));
+    int position = 0;
+    if (const int code = pmpi::pack(element.data(), 1, type, packed.data(), static_cast<int>(size), &position, comm);
+        code != kSuccess)
+      return code;
+    dense = std::memcmp(element.data(), packed.data(), element.size()) == 0;
+  }
+  return kSuccess;
+}
+
+int no_copy(Handle /*type*/, int /*keyval*/, void* /*extra*/, void* /*in*/, void* /*out*/, int* flag) {
+  *flag = 0;
+  return kSuccess;
+}
+int no_delete(Handle /*type*/, int /*keyval*/, void* /*value*/, void* /*extra*/) { return kSuccess; }
+
+// What was probed is kept at the type itself: handles are used again for other types.
+int keyval() {
+  static const int made = [] {
+    int key = 0;
+    pmpi::type_create_keyval(reinterpret_cast<void*>(no_copy), reinterpret_cast<void*>(no_delete), &key, nullptr);
+    return key;
+  }();
+  return made;
+}
+
+int find_dense(Handle type, Handle comm, Layout& layout) {
+  void* value = nullptr;
+  int known = 0;
+  if (const int code = pmpi::type_get_attr(type, keyval(), &value, &known); code != kSuccess) return code;
+  if (known == 0) {
+    bool dense = false;
+    if (const int code = probe(type, layout.size, comm, dense); code != kSuccess) return code;
+    value = reinterpret_cast<void*>(dense ? kDense : kNot);  // NOLINT(performance-no-int-to-ptr)
+    if (const int code = pmpi::type_set_attr(type, keyval(), value); code != kSuccess) return code;
+  }
+  layout.dense = reinterpret_cast<std::uintptr_t>(value) == kDense;
+  return kSuccess;
+}
+
+int ask(Handle type, Handle comm, Layout& layout) {
+  Aint lb = 0;
+  if (const int code = pmpi::type_size(type, &layout.size); code != kSuccess) return code;
+  if (const int code = pmpi::type_get_extent(type, &lb, &layout.extent); code != kSuccess) return code;
+  if (const int code = pmpi::type_get_true_extent(type, &layout.true_lb, &layout.true_extent); code != kSuccess) return code;
+  const bool compact = lb == 0 && layout.true_lb == 0 && layout.size == layout.extent && layout.size == layout.true_extent;
+  layout.dense = compact && layout.row != nullptr;
+  return compact && layout.row == nullptr && layout.size <= kMostProbed ? find_dense(type, comm, layout) : kSuccess;
+}
+
+}  // namespace
+
+int layout_of(Handle type, Handle comm, Layout& layout) {
+  static std::array<std::atomic<const Layout*>, 128> predefined;  // by row
+  const TypeRow* row = find_type(type);
+  if (row == nullptr) {
+    layout = {};
+    return ask(type, comm, layout);
+  }
+  auto& place = predefined[static_cast<std::size_t>(row - type_table().data())];
+  if (const Layout* known = place.load(std::memory_order_acquire); known != nullptr) [[likely]] {
+    layout = *known;
+    return kSuccess;
+  }
+  layout = {.row = row};
+  if (const int code = ask(type, comm, layout); code != kSuccess) return code;
+  place.store(new Layout(layout), std::memory_order_release);  // for the life of the process
+  return kSuccess;
+}
+
+int pack(const void* elements, Count count, Handle type, const Layout& layout, std::byte* packed, Handle comm) {
+  if (count == 0 || layout.size == 0) return kSuccess;
+  if (layout.dense) {
+    std::memcpy(packed, elements, static_cast<std::size_t>(count * layout.size));
+    return kSuccess;
+  }
+  const Count at_once = std::clamp<Count>(kBytesAtOnce / layout.size, 1, INT_MAX);
+  for (Count done = 0; done < count; done += at_once) {
+    const Count n = std::min(at_once, count - done);
+    if (n * layout.size > INT_MAX) return pmpi::comm_call_errhandler(comm, abi().err_count), abi().err_count;
+    int position = 0;
+    if (const int code = pmpi::pack(static_cast<const std::byte*>(elements) + done * layout.extent, static_cast<int>(n), type,
+                                    packed + done * layout.size, static_cast<int>(n * layout.size), &position, comm);
+        code != kSuccess)
+      return code;
+  }
+  return kSuccess;
+}
+
+int unpack(const std::byte* packed, void* elements, Count count, Handle type, const Layout& layout, Handle comm) {
+  if (count == 0 || layout.size == 0) return kSuccess;
+  if (layout.dense) {
+    std::memcpy(elements, packed, static_cast<std::size_t>(count * layout.size));
+    return kSuccess;
+  }
+  const Count at_once = std::clamp<Count>(kBytesAtOnce / layout.size, 1, INT_MAX);
+  for (Count done = 0; done < count; done += at_once) {
+    const Count n = std::min(at_once, count - done);
+    if (n * layout.size > INT_MAX) return pmpi::comm_call_errhandler(comm, abi().err_count), abi().err_count;
+    int position = 0;
+    if (const int code = pmpi::unpack(packed + done * layout.size, static_cast<int>(n * layout.size), &position,
+                                      static_cast<std::byte*>(elements) + done * layout.extent, static_cast<int>(n), type, comm);
+        code != kSuccess)
+      return code;
+  }
+  return kSuccess;
+}
+
+}  // namespace tutti::mpi

@@ -1,0 +1,73 @@
+#!/usr/bin/env bash
+# failures_test.sh TUTTI LIBRARY PEERS FAMILY: what goes wrong, and what must not.
+set -u
+tutti=$1 library=$2 peers=$3 family=$4
+. "$(dirname "$0")/common.sh"
+compile semantics
+compile fuzz
+report=$work/report
+
+echo "== settings that are wrong on one rank alone: all is left to the MPI library, on all ranks alike"
+cat >"$work/one.sh" <<'SCRIPT'
+#!/bin/bash
+rank=${OMPI_COMM_WORLD_RANK:-${PMI_RANK:-0}}
+[[ $rank != 1 ]] || export "$ONE_RANK"
+exec "$@"
+SCRIPT
+chmod +x "$work/one.sh"
+for wrong in TUTTI_SHM_BYTES=much TUTTI_MPI=0 TUTTI_TRANSPORT=pigeon; do
+  ONE_RANK=$wrong TUTTI_MPI_REPORT=$report expect 0 start 3 "$work/one.sh" "$work/semantics" mixed
+  printed "mixed: ok"
+  grep -q "left to MPI" "$report" || { fail "with $wrong on one rank, nothing was left to MPI:"; cat "$report"; }
+done
+
+echo "== switched off"
+TUTTI_MPI=0 TUTTI_MPI_REPORT=$report expect 0 start 2 "$work/semantics" mixed
+grep -q "TUTTI_MPI=0" "$report" || { fail "the report gives another reason:"; cat "$report"; }
+
+echo "== two of them"
+preload="$library $library" expect 0 start 2 "$work/semantics" mixed
+printed "mixed: ok"
+
+echo "== no MPI library that is known: one line, and the next library's functions"
+cat >"$work/unknown.c" <<'SCRIPT'
+#include <stdio.h>
+int PMPI_Init(int* c, char*** v) { (void)c, (void)v; return 0; }
+int MPI_Barrier(long comm) { printf("the program's own barrier of %ld\n", comm); return 7; }
+SCRIPT
+cat >"$work/caller.c" <<'SCRIPT'
+int MPI_Barrier(long comm);
+int main(void) { return MPI_Barrier(12) == 7 ? MPI_Barrier(13) - 7 : 1; }
+SCRIPT
+cc -shared -fPIC "$work/unknown.c" -o "$work/libunknown.so" && cc "$work/caller.c" -o "$work/caller" -L"$work" -lunknown -Wl,-rpath,"$work" ||
+  fail "the unknown library does not compile"
+LD_PRELOAD=$library expect 0 "$work/caller"
+printed "the program's own barrier of 12" "the program's own barrier of 13"
+said "none of Open MPI"
+[[ $(wc -l <"$work/err") == 1 ]] || { fail "more than one line:"; cat "$work/err"; }
+
+echo "== a rank dies in a collective: the others name it and end"
+cat >"$work/dies.c" <<'SCRIPT'
+#include <mpi.h>
+#include <signal.h>
+int main(int argc, char** argv) {
+  int rank, in = 1, out;
+  MPI_Init(&argc, &argv);
+  MPI_Comm_rank(MPI_COMM_WORLD, &rank);
+  for (int i = 0; i < 1000; ++i) {
+    MPI_Allreduce(&in, &out, 1, MPI_INT, MPI_SUM, MPI_COMM_WORLD);
+    if (i == 500 && rank == 1) raise(SIGKILL);
+  }
+  MPI_Finalize();
+  return 0;
+}
+SCRIPT
+here=$work compile dies
+status=0
+start 3 "$work/dies" >"$work/out" 2>"$work/err" </dev/null || status=$?
+((status != 0)) || fail "a job with a dead rank ends with 0"
+
+echo "== a report that cannot be written"
+TUTTI_MPI_REPORT=$work/missing/report expect 0 start 2 "$work/semantics" mixed
+said "cannot write TUTTI_MPI_REPORT=$work/missing/report"
+finish

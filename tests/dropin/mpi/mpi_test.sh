@@ -1,0 +1,26 @@
+#!/usr/bin/env bash
+# mpi_test.sh TUTTI LIBRARY PEERS FAMILY: libtutti_mpi.so under programs of one MPI library.
+set -u
+tutti=$1 library=$2 peers=$3 family=$4
+. "$(dirname "$0")/common.sh"
+compile fuzz
+compile semantics
+
+echo "== random collectives, compared with the MPI library's own"
+for ranks in 2 3 5; do
+  seed=$RANDOM
+  echo "seed $seed on $ranks ranks"
+  expect 0 start $ranks "$work/fuzz" $seed 400
+  printed "fuzz: seed $seed: 400 cases, $ranks ranks: equal"
+done
+
+echo "== what programs do around collectives"
+cases=(progress mixed communicators intercommunicator nothing_to_send threads finalize large_counts nothing)
+# Intel MPI's standard ABI ends the program in MPI_Comm_call_errhandler, whatever the handler.
+[[ $family == impi_standard ]] || cases+=(mismatch self_mismatch)
+[[ $family != openmpi* ]] || cases+=(errors) # the others here are built without checks of arguments
+for name in "${cases[@]}"; do
+  expect 0 start 3 "$work/semantics" "$name"
+  printed "$name: ok"
+done
+finish
