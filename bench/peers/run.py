@@ -82,19 +82,29 @@ def median(rows, **wanted):
     return statistics.median(times) if times else None
 
 
-def table(rows):
-    """A line for each collective, number of ranks and size: all contenders' medians, and the best peer's over tutti's."""
+def summary(rows):
+    """For each collective, number of ranks and size: all contenders' medians, and the best peer's over tutti's."""
     names = sorted({row["library"] for row in rows})
-    lines = [["collective", "ranks", "bytes", *names, *(f"tutti in {name}" for name in names), "best peer / tutti"]]
+    lines = []
     for key in sorted({(row["collective"], row["ranks"], row["bytes"]) for row in rows}):
         wanted = dict(zip(("collective", "ranks", "bytes"), key))
-        peers = [median(rows, library=name, tutti=False, **wanted) for name in names]
-        ours = [median(rows, library=name, tutti=True, **wanted) for name in names]
-        complete = all(peers) and any(ours)
-        ratio = f"{min(peers) / min(filter(None, ours)):.2f}" if complete else "-"
-        lines.append([*map(str, key), *(f"{t:.2f}" if t else "-" for t in peers + ours), ratio])
-    widths = [max(map(len, column)) for column in zip(*lines)]
-    return "\n".join("  ".join(cell.rjust(width) for cell, width in zip(line, widths)) for line in lines)
+        peers = {name: median(rows, library=name, tutti=False, **wanted) for name in names}
+        ours = {name: median(rows, library=name, tutti=True, **wanted) for name in names}
+        complete = all(peers.values()) and any(ours.values())
+        ratio = min(peers.values()) / min(filter(None, ours.values())) if complete else None
+        lines.append({**wanted, "us": peers, "tutti_us": ours, "ratio": ratio})
+    return lines
+
+
+def table(lines):
+    names = list(lines[0]["us"])
+    show = lambda value: f"{value:.2f}" if value else "-"
+    cells = [["collective", "ranks", "bytes", *names, *(f"tutti in {name}" for name in names), "best peer / tutti"]]
+    for line in lines:
+        times = [*line["us"].values(), *line["tutti_us"].values()]
+        cells.append([line["collective"], str(line["ranks"]), str(line["bytes"]), *map(show, times), show(line["ratio"])])
+    widths = [max(map(len, column)) for column in zip(*cells)]
+    return "\n".join("  ".join(cell.rjust(width) for cell, width in zip(row, widths)) for row in cells)
 
 
 def plot(rows, path):
@@ -137,23 +147,21 @@ def main():
     parser.add_argument("--min-bytes", type=int, default=8)
     parser.add_argument("--max-bytes", type=int, default=64 << 20)
     parser.add_argument("--milliseconds", type=float, default=10, help="that a job spends on each size, about (10)")
-    parser.add_argument("--json", type=Path, help="write all measurements to this file")
-    parser.add_argument("--plot", type=Path, help="draw them into this PNG file (needs python3-matplotlib)")
-    parser.add_argument("--from-json", type=Path, help="measure nothing, take the measurements from this file")
+    parser.add_argument("--json", type=Path, help="write the tables to this file, too")
+    parser.add_argument("--plot", type=Path, help="draw the first table into this PNG file (needs python3-matplotlib)")
     options = parser.parse_args()
-    if not options.from_json and not PRELOAD.exists():
+    if not PRELOAD.exists():
         sys.exit(f"{PRELOAD} is missing: ./dev build")
-    rows = json.loads(options.from_json.read_text()) if options.from_json else run(options)
-    print("Microseconds, the median of all rounds; more than 1 in the last column: tutti is faster than the best of the others\n")
-    print(table(rows))
+    rows = run(options)
+    tables = {"all rounds": rows}
     near, far = near_and_far(rows)
     if far:
-        print("\nOnly what was measured while the cores were near each other, by the exchange of flags\n")
-        print(table(near))
-        print("\nOnly what was measured while they were far apart\n")
-        print(table(far))
+        tables |= {"while the cores were near each other, by the exchange of flags": near, "while they were far apart": far}
+    print("Microseconds, medians; more than 1 in the last column: tutti is faster than the best of the others")
+    for heading, chosen in tables.items():
+        print(f"\n{heading}\n{table(summary(chosen))}")
     if options.json:
-        options.json.write_text(json.dumps(rows))
+        options.json.write_text(json.dumps({heading: summary(chosen) for heading, chosen in tables.items()}, indent=1) + "\n")
     if options.plot:
         plot(rows, options.plot)
 
