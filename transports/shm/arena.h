@@ -88,12 +88,13 @@ class PeerArena {
   // store: a sleeper sees to that (see membarrier.h), or else a fence of our own.
   template <class T>
   void tell(std::atomic<T>& word, T value) const noexcept {
-    word.store(value, std::memory_order_release);
-    if (sleepers_fence_) [[likely]]
+    if (sleepers_fence_) [[likely]] {
+      word.store(value, std::memory_order_release);
       std::atomic_signal_fence(std::memory_order_seq_cst);
-    else
-      std::atomic_thread_fence(std::memory_order_seq_cst);
-    if (header_->sleepers.load(std::memory_order_relaxed) != 0) [[unlikely]]
+    } else {
+      word.store(value);
+    }
+    if (header_->sleepers.load() != 0) [[unlikely]]
       wake();
   }
 
