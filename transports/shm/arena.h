@@ -85,7 +85,7 @@ class PeerArena {
   [[nodiscard]] std::size_t size() const noexcept { return memory_.size(); }
   void enter(Region region) const noexcept { memory_.enter(region.offset, region.size); }
   // Stores a value that the peer may be waiting for, and wakes the peer if it sleeps. The look for sleepers must not overtake the
-  // store: a sleeper sees to that (see membarrier.h), or else a fence of our own.
+  // store: a sleeper sees to that (see membarrier.h), or else both are in one order for all.
   template <class T>
   void tell(std::atomic<T>& word, T value) const noexcept {
     if (sleepers_fence_) [[likely]] {
