@@ -35,6 +35,8 @@ Registry& registry() {
 class Progress {
  public:
   void begin() {
+    const std::lock_guard lock(mutex_);
+    if (comm_ != 0) return;
     pmpi::comm_dup(abi().comm_self, &comm_);
     pmpi::irecv(nullptr, 0, abi().byte, 0, 0, comm_, &request_);
   }
@@ -97,7 +99,6 @@ int create_keyval(int (*freed)(Handle, int, void*, void*)) {
 int keyval() {
   static const int key = [] {
     static int some = 0;
-    progress().begin();
     pmpi::comm_set_attr(abi().comm_self, create_keyval(finalizing), &some);
     return create_keyval(comm_freed);
   }();
@@ -170,6 +171,7 @@ Status connect(Attached& a) {
   if (pmpi::bcast(id->bytes.data(), static_cast<int>(UniqueId::kSize), abi().byte, 0, a.handle) != kSuccess)
     return Error(Code::unsupported, "MPI_Bcast has failed");
   a.number = static_cast<int>(Hasher().bytes(id->bytes.data(), id->bytes.size()).result() % INT_MAX) + 1;
+  progress().begin();
   Options with = options();
   int ranks_of_world = 0;
   pmpi::comm_size(abi().comm_world, &ranks_of_world);
