@@ -105,6 +105,18 @@ int keyval() {
   return key;
 }
 
+// Known, initialized and not being finalized; sessions alone have no world.
+bool mpi_is_there() {
+  if (library().family == Family::unknown) return false;
+  Registry& r = registry();
+  {
+    const std::lock_guard lock(r.mutex);
+    if (r.finalizing) return false;
+  }
+  int initialized = 0;
+  return pmpi::initialized(&initialized) == kSuccess && initialized != 0;
+}
+
 bool device_memory_may_be_in_use() {
   void* driver = dlopen("libcuda.so.1", RTLD_LAZY | RTLD_NOLOAD);
   if (driver != nullptr) dlclose(driver);
@@ -206,15 +218,12 @@ std::unique_ptr<Attached> attach(Handle comm) {
 
 }  // namespace
 
+void watch_finalize() {
+  if (mpi_is_there()) keyval();
+}
+
 Attached* find_attached(Handle comm) {
-  if (library().family == Family::unknown || comm == abi().comm_null) return nullptr;
-  Registry& r = registry();
-  {
-    const std::lock_guard lock(r.mutex);
-    if (r.finalizing) return nullptr;
-  }
-  int initialized = 0;
-  if (pmpi::initialized(&initialized) != kSuccess || initialized == 0) return nullptr;  // sessions alone have no world
+  if (!mpi_is_there() || comm == abi().comm_null) return nullptr;
   void* value = nullptr;
   int known = 0;
   if (pmpi::comm_get_attr(comm, keyval(), &value, &known) != kSuccess) return nullptr;
@@ -222,6 +231,7 @@ Attached* find_attached(Handle comm) {
   auto made = attach(comm);
   Attached* attached = made.get();
   if (pmpi::comm_set_attr(comm, keyval(), attached) != kSuccess) return nullptr;
+  Registry& r = registry();
   const std::lock_guard lock(r.mutex);
   r.all.push_back(std::move(made));
   return attached;

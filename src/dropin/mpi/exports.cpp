@@ -1,57 +1,14 @@
 // The names that the program calls, each in its plain and its large form (`_c`, counts of 64 bits). The large ones are there
 // beside every MPI library: programs that look for them at run time find these.
-#include <climits>
-#include <list>
 #include <tuple>
 #include <type_traits>
-#include <vector>
 
 #include "mpi/calls.h"
+#include "mpi/narrow.h"
 #include "mpi/report.h"
 
 namespace tutti::mpi {
 namespace {
-
-constexpr int kNoRoot = INT_MIN;
-
-// How many counts of one per rank a call has on this rank: none at ranks that are not the root.
-std::size_t counts_given(int root, Handle comm) {
-  int inter = 0, rank = 0, ranks = 0;
-  pmpi::comm_test_inter(comm, &inter);
-  if (inter != 0)
-    pmpi::comm_remote_size(comm, &ranks);
-  else
-    pmpi::comm_size(comm, &ranks);
-  pmpi::comm_rank(comm, &rank);
-  const bool here = root == kNoRoot || root == (inter != 0 ? abi().root : rank);
-  return here ? static_cast<std::size_t>(ranks) : 0;
-}
-
-// The arguments of a large call for an MPI library that has the plain one only.
-class Narrow {
- public:
-  Narrow(int root, Handle comm) : root_(root), comm_(comm) {}
-  int operator()(Count count) {
-    fits_ = fits_ && count >= INT_MIN && count <= INT_MAX;
-    return static_cast<int>(count);
-  }
-  const int* operator()(const Count* counts) {
-    auto& narrow = arrays_.emplace_back(counts_given(root_, comm_));
-    for (std::size_t i = 0; i < narrow.size(); ++i) narrow[i] = (*this)(counts[i]);
-    return narrow.data();
-  }
-  template <class T>
-  T operator()(T other) {
-    return other;
-  }
-  [[nodiscard]] bool fits() const noexcept { return fits_; }
-
- private:
-  int root_;
-  Handle comm_;
-  bool fits_ = true;
-  std::list<std::vector<int>> arrays_;
-};
 
 // The call as the program made it, done by the MPI library.
 template <class N, class Plain, class Large, class... Args>
@@ -60,7 +17,7 @@ int original(const Plain& plain, const Large& large, int root, Handle comm, Args
     return plain(args..., comm);
   } else {
     if (large) return large(args..., comm);
-    Narrow narrow(root, comm);
+    Narrow narrow(per_rank(root, comm), false);
     const std::tuple narrowed{narrow(args)...};
     if (narrow.fits()) return std::apply([&](auto... a) { return plain(a..., comm); }, narrowed);
     pmpi::comm_call_errhandler(comm, abi().err_count);

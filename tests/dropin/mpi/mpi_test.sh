@@ -15,7 +15,7 @@ for ranks in 2 3 5; do
 done
 
 echo "== what programs do around collectives"
-cases=(progress mixed communicators intercommunicator nothing_to_send threads finalize large_counts nothing)
+cases=(progress mixed communicators intercommunicator nothing_to_send threads finalize large_counts forked nothing)
 # Intel MPI's standard ABI ends the program in MPI_Comm_call_errhandler, whatever the handler.
 [[ $family == impi_standard ]] || cases+=(mismatch self_mismatch)
 [[ $family != openmpi* ]] || cases+=(errors) # the others here are built without checks of arguments
@@ -23,4 +23,11 @@ for name in "${cases[@]}"; do
   expect 0 start 3 "$work/semantics" "$name"
   printed "$name: ok"
 done
+
+echo "== what is left to the MPI library is counted"
+TUTTI_MPI_REPORT=$work/report expect 0 start 3 "$work/semantics" requests
+printed "requests: ok"
+rows=(Allreduce Iallreduce Ibarrier Neighbor_allgather Iallgatherv Neighbor_alltoallv)
+[[ $family == openmpi ]] || rows+=(Allreduce_init)
+for row in "${rows[@]}"; do grep -Eq "^MPI_$row +[0-9]" "$work/report" || { fail "there is no MPI_$row in"; cat "$work/report"; }; done
 finish
