@@ -68,11 +68,12 @@ std::vector<std::string> flags_of(const std::string& launcher, const Settings& s
 }
 
 Settings settings_of(const Options& options) {
-  if (options.off) return {};
+  if (options.off && options.report.empty()) return {};
   std::string preload = find_library();
   if (const auto others = environment("LD_PRELOAD"); others && !others->empty()) preload += ":" + *others;
   Settings settings{{"LD_PRELOAD", std::move(preload)}};
   if (!options.report.empty()) settings.emplace_back("TUTTI_MPI_REPORT", options.report);
+  if (options.off) settings.emplace_back("TUTTI_MPI", "0");
   if (options.check) settings.emplace_back("TUTTI_MPI_CHECK", "1");
   if (!options.algorithm.empty()) settings.emplace_back("TUTTI_ALGORITHM", options.algorithm);
   return settings;
@@ -99,6 +100,7 @@ Examples:
   tutti run-mpi --report mpirun -np 4 ./app        which collectives it calls, and what they cost
   tutti run-mpi --check mpiexec -n 4 ./app         every result compared with the MPI library's own
   tutti run-mpi --off --verbose srun -n 4 ./app    without tutti, for comparison
+  tutti run-mpi --off --report mpirun -np 4 ./app  what the collectives cost without tutti
 Open MPI, MPICH, Intel MPI and programs of MPI's standard ABI, as they are. Exit status: the launcher's.
 )";
 
@@ -115,7 +117,7 @@ void drop_separator(std::vector<std::string>& words) {
 void add_run_mpi_command(CLI::App& app) {
   auto options = std::make_shared<Options>();
   CLI::App* command = app.add_subcommand("run-mpi", "Runs an unchanged MPI program with its collectives served by tutti");
-  command->add_flag("--off", options->off, "Without tutti");
+  command->add_flag("--off", options->off, "Without tutti; with --report it only counts and times the calls");
   command->add_flag("--report{1}", options->report,
                     "At the end tell which collectives were called, on stderr or in a file (--report=FILE)");
   command->add_flag("--check", options->check, "Compare every result with the MPI library's own");

@@ -14,7 +14,8 @@ struct Abi {
   unsigned handle_bytes;
   const void* in_place;
   int root;
-  int err_truncate, err_other, err_count, err_no_mem, err_proc_failed;
+  int err_truncate, err_other, err_count, err_no_mem, err_proc_failed, err_unsupported;
+  int graph, cart, dist_graph;  // topologies
   Handle comm_null, comm_world, comm_self, type_null, op_null;
   Handle byte = 0, integer = 0, float32 = 0, float64 = 0, long_double = 0, min = 0, sum = 0;  // some types and operators
 

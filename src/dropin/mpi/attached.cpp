@@ -35,6 +35,8 @@ Registry& registry() {
 class Progress {
  public:
   void begin() {
+    const std::lock_guard lock(mutex_);
+    if (comm_ != 0) return;
     pmpi::comm_dup(abi().comm_self, &comm_);
     pmpi::irecv(nullptr, 0, abi().byte, 0, 0, comm_, &request_);
   }
@@ -97,11 +99,22 @@ int create_keyval(int (*freed)(Handle, int, void*, void*)) {
 int keyval() {
   static const int key = [] {
     static int some = 0;
-    progress().begin();
     pmpi::comm_set_attr(abi().comm_self, create_keyval(finalizing), &some);
     return create_keyval(comm_freed);
   }();
   return key;
+}
+
+// Known, initialized and not being finalized; sessions alone have no world.
+bool mpi_is_there() {
+  if (library().family == Family::unknown) return false;
+  Registry& r = registry();
+  {
+    const std::lock_guard lock(r.mutex);
+    if (r.finalizing) return false;
+  }
+  int initialized = 0;
+  return pmpi::initialized(&initialized) == kSuccess && initialized != 0;
 }
 
 bool device_memory_may_be_in_use() {
@@ -170,6 +183,7 @@ Status connect(Attached& a) {
   if (pmpi::bcast(id->bytes.data(), static_cast<int>(UniqueId::kSize), abi().byte, 0, a.handle) != kSuccess)
     return Error(Code::unsupported, "MPI_Bcast has failed");
   a.number = static_cast<int>(Hasher().bytes(id->bytes.data(), id->bytes.size()).result() % INT_MAX) + 1;
+  progress().begin();
   Options with = options();
   int ranks_of_world = 0;
   pmpi::comm_size(abi().comm_world, &ranks_of_world);
@@ -204,15 +218,12 @@ std::unique_ptr<Attached> attach(Handle comm) {
 
 }  // namespace
 
+void watch_finalize() {
+  if (mpi_is_there()) keyval();
+}
+
 Attached* find_attached(Handle comm) {
-  if (library().family == Family::unknown || comm == abi().comm_null) return nullptr;
-  Registry& r = registry();
-  {
-    const std::lock_guard lock(r.mutex);
-    if (r.finalizing) return nullptr;
-  }
-  int initialized = 0;
-  if (pmpi::initialized(&initialized) != kSuccess || initialized == 0) return nullptr;  // sessions alone have no world
+  if (!mpi_is_there() || comm == abi().comm_null) return nullptr;
   void* value = nullptr;
   int known = 0;
   if (pmpi::comm_get_attr(comm, keyval(), &value, &known) != kSuccess) return nullptr;
@@ -220,6 +231,7 @@ Attached* find_attached(Handle comm) {
   auto made = attach(comm);
   Attached* attached = made.get();
   if (pmpi::comm_set_attr(comm, keyval(), attached) != kSuccess) return nullptr;
+  Registry& r = registry();
   const std::lock_guard lock(r.mutex);
   r.all.push_back(std::move(made));
   return attached;

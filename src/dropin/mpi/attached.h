@@ -42,6 +42,9 @@ struct Attached {
 // over the communicator when it is first used.
 [[nodiscard]] Attached* find_attached(Handle comm);
 
+// MPI_Finalize is to print the report and end what this library holds. Local.
+void watch_finalize();
+
 extern std::atomic<std::uint64_t> attachments_deleted;
 
 [[nodiscard]] inline Attached* attached(Handle comm) {

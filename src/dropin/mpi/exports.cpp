@@ -1,57 +1,14 @@
 // The names that the program calls, each in its plain and its large form (`_c`, counts of 64 bits). The large ones are there
 // beside every MPI library: programs that look for them at run time find these.
-#include <climits>
-#include <list>
 #include <tuple>
 #include <type_traits>
-#include <vector>
 
 #include "mpi/calls.h"
+#include "mpi/narrow.h"
 #include "mpi/report.h"
 
 namespace tutti::mpi {
 namespace {
-
-constexpr int kNoRoot = INT_MIN;
-
-// How many counts of one per rank a call has on this rank: none at ranks that are not the root.
-std::size_t counts_given(int root, Handle comm) {
-  int inter = 0, rank = 0, ranks = 0;
-  pmpi::comm_test_inter(comm, &inter);
-  if (inter != 0)
-    pmpi::comm_remote_size(comm, &ranks);
-  else
-    pmpi::comm_size(comm, &ranks);
-  pmpi::comm_rank(comm, &rank);
-  const bool here = root == kNoRoot || root == (inter != 0 ? abi().root : rank);
-  return here ? static_cast<std::size_t>(ranks) : 0;
-}
-
-// The arguments of a large call for an MPI library that has the plain one only.
-class Narrow {
- public:
-  Narrow(int root, Handle comm) : root_(root), comm_(comm) {}
-  int operator()(Count count) {
-    fits_ = fits_ && count >= INT_MIN && count <= INT_MAX;
-    return static_cast<int>(count);
-  }
-  const int* operator()(const Count* counts) {
-    auto& narrow = arrays_.emplace_back(counts_given(root_, comm_));
-    for (std::size_t i = 0; i < narrow.size(); ++i) narrow[i] = (*this)(counts[i]);
-    return narrow.data();
-  }
-  template <class T>
-  T operator()(T other) {
-    return other;
-  }
-  [[nodiscard]] bool fits() const noexcept { return fits_; }
-
- private:
-  int root_;
-  Handle comm_;
-  bool fits_ = true;
-  std::list<std::vector<int>> arrays_;
-};
 
 // The call as the program made it, done by the MPI library.
 template <class N, class Plain, class Large, class... Args>
@@ -60,7 +17,7 @@ int original(const Plain& plain, const Large& large, int root, Handle comm, Args
     return plain(args..., comm);
   } else {
     if (large) return large(args..., comm);
-    Narrow narrow(root, comm);
+    Narrow narrow(per_rank(root, comm), false);
     const std::tuple narrowed{narrow(args)...};
     if (narrow.fits()) return std::apply([&](auto... a) { return plain(a..., comm); }, narrowed);
     pmpi::comm_call_errhandler(comm, abi().err_count);
@@ -70,32 +27,28 @@ int original(const Plain& plain, const Large& large, int root, Handle comm, Args
 
 // `serve` is tutti's way to do the call, `forward` the MPI library's, with its result in the buffer given.
 template <class Serve, class Forward>
-int observe(Kind kind, Attached& a, void* out, Serve&& serve, Forward&& forward) {
+int observe(std::string_view name, Attached& a, void* out, Serve&& serve, Forward&& forward) {
   const TimePoint start = Clock::now();
   a.check.forget();
   const int code = serve(a);
-  if (code == kForward) {
-    note_left(kind, "arguments that MPI refuses, or a type or operator that tutti does not know");
-    return forward(out);
-  }
+  if (code == kForward)
+    return leave(name, "arguments that MPI refuses, or a type or operator that tutti does not know",
+                 [&] { return forward(out); });
   if (code != kSuccess) return code;
-  note_served(kind, a, Clock::now() - start);
+  note_served(name, a, Clock::now() - start);
   if (!a.checked) return code;
   if (const int theirs = forward(a.check.shadow(a, out)); theirs != kSuccess) return theirs;
-  note_check(kind, a, a.check.difference(a));
+  note_check(name, a, a.check.difference(a));
   return code;
 }
 
 template <class Serve, class Forward>
-int collective(Kind kind, Handle comm, void* out, Serve&& serve, Forward&& forward) {
+int collective(std::string_view name, Handle comm, void* out, Serve&& serve, Forward&& forward) {
   comm = abi().cut(comm);
   Attached* a = attached(comm);
   if (a == nullptr) return forward(out);
-  if (!a->communicator) {
-    if (observed()) note_left(kind, a->left_because);
-    return forward(out);
-  }
-  if (a->checked || observed()) return observe(kind, *a, out, serve, forward);
+  if (!a->communicator) return leave(name, a->left_because, [&] { return forward(out); });
+  if (a->checked || observed()) return observe(name, *a, out, serve, forward);
   const int code = serve(*a);
   return code == kForward ? forward(out) : code;
 }
@@ -103,14 +56,14 @@ int collective(Kind kind, Handle comm, void* out, Serve&& serve, Forward&& forwa
 template <class N>
 int any_bcast(void* buffer, N count, Handle type, int root, Handle comm) {
   return collective(
-      Kind::bcast, comm, buffer, [&](Attached& a) { return bcast(a, buffer, count, type, root); },
+      "Bcast", comm, buffer, [&](Attached& a) { return bcast(a, buffer, count, type, root); },
       [&](void* result) { return original<N>(pmpi::bcast, pmpi::bcast_c, root, comm, result, count, type, root); });
 }
 
 template <class N>
 int any_gather(const void* in, N in_count, Handle in_type, void* out, N out_count, Handle out_type, int root, Handle comm) {
   return collective(
-      Kind::gather, comm, out, [&](Attached& a) { return gather(a, in, in_count, in_type, out, out_count, out_type, root); },
+      "Gather", comm, out, [&](Attached& a) { return gather(a, in, in_count, in_type, out, out_count, out_type, root); },
       [&](void* result) {
         return original<N>(pmpi::gather, pmpi::gather_c, root, comm, in, in_count, in_type, result, out_count, out_type, root);
       });
@@ -120,7 +73,7 @@ template <class N>
 int any_gatherv(const void* in, N in_count, Handle in_type, void* out, const N* counts, const N* displacements, Handle out_type,
                 int root, Handle comm) {
   return collective(
-      Kind::gatherv, comm, out,
+      "Gatherv", comm, out,
       [&](Attached& a) { return gatherv(a, in, in_count, in_type, out, counts, displacements, out_type, root); },
       [&](void* result) {
         return original<N>(pmpi::gatherv, pmpi::gatherv_c, root, comm, in, in_count, in_type, result, counts, displacements,
@@ -131,7 +84,7 @@ int any_gatherv(const void* in, N in_count, Handle in_type, void* out, const N* 
 template <class N>
 int any_scatter(const void* in, N in_count, Handle in_type, void* out, N out_count, Handle out_type, int root, Handle comm) {
   return collective(
-      Kind::scatter, comm, out, [&](Attached& a) { return scatter(a, in, in_count, in_type, out, out_count, out_type, root); },
+      "Scatter", comm, out, [&](Attached& a) { return scatter(a, in, in_count, in_type, out, out_count, out_type, root); },
       [&](void* result) {
         return original<N>(pmpi::scatter, pmpi::scatter_c, root, comm, in, in_count, in_type, result, out_count, out_type, root);
       });
@@ -141,7 +94,7 @@ template <class N>
 int any_scatterv(const void* in, const N* counts, const N* displacements, Handle in_type, void* out, N out_count, Handle out_type,
                  int root, Handle comm) {
   return collective(
-      Kind::scatterv, comm, out,
+      "Scatterv", comm, out,
       [&](Attached& a) { return scatterv(a, in, counts, displacements, in_type, out, out_count, out_type, root); },
       [&](void* result) {
         return original<N>(pmpi::scatterv, pmpi::scatterv_c, root, comm, in, counts, displacements, in_type, result, out_count,
@@ -152,7 +105,7 @@ int any_scatterv(const void* in, const N* counts, const N* displacements, Handle
 template <class N>
 int any_allgather(const void* in, N in_count, Handle in_type, void* out, N out_count, Handle out_type, Handle comm) {
   return collective(
-      Kind::allgather, comm, out, [&](Attached& a) { return allgather(a, in, in_count, in_type, out, out_count, out_type); },
+      "Allgather", comm, out, [&](Attached& a) { return allgather(a, in, in_count, in_type, out, out_count, out_type); },
       [&](void* result) {
         return original<N>(pmpi::allgather, pmpi::allgather_c, kNoRoot, comm, in, in_count, in_type, result, out_count, out_type);
       });
@@ -162,7 +115,7 @@ template <class N>
 int any_allgatherv(const void* in, N in_count, Handle in_type, void* out, const N* counts, const N* displacements,
                    Handle out_type, Handle comm) {
   return collective(
-      Kind::allgatherv, comm, out,
+      "Allgatherv", comm, out,
       [&](Attached& a) { return allgatherv(a, in, in_count, in_type, out, counts, displacements, out_type); },
       [&](void* result) {
         return original<N>(pmpi::allgatherv, pmpi::allgatherv_c, kNoRoot, comm, in, in_count, in_type, result, counts,
@@ -173,7 +126,7 @@ int any_allgatherv(const void* in, N in_count, Handle in_type, void* out, const 
 template <class N>
 int any_alltoall(const void* in, N in_count, Handle in_type, void* out, N out_count, Handle out_type, Handle comm) {
   return collective(
-      Kind::alltoall, comm, out, [&](Attached& a) { return alltoall(a, in, in_count, in_type, out, out_count, out_type); },
+      "Alltoall", comm, out, [&](Attached& a) { return alltoall(a, in, in_count, in_type, out, out_count, out_type); },
       [&](void* result) {
         return original<N>(pmpi::alltoall, pmpi::alltoall_c, kNoRoot, comm, in, in_count, in_type, result, out_count, out_type);
       });
@@ -183,7 +136,7 @@ template <class N>
 int any_alltoallv(const void* in, const N* in_counts, const N* in_displacements, Handle in_type, void* out, const N* out_counts,
                   const N* out_displacements, Handle out_type, Handle comm) {
   return collective(
-      Kind::alltoallv, comm, out,
+      "Alltoallv", comm, out,
       [&](Attached& a) {
         return alltoallv(a, in, in_counts, in_displacements, in_type, out, out_counts, out_displacements, out_type);
       },
@@ -197,7 +150,7 @@ template <class N>
 int any_alltoallw(const void* in, const N* in_counts, const N* in_displacements, const void* in_types, void* out,
                   const N* out_counts, const N* out_displacements, const void* out_types, Handle comm) {
   return collective(
-      Kind::alltoallw, comm, out,
+      "Alltoallw", comm, out,
       [&](Attached& a) {
         return alltoallw(a, in, in_counts, in_displacements, in_types, out, out_counts, out_displacements, out_types);
       },
@@ -210,21 +163,21 @@ int any_alltoallw(const void* in, const N* in_counts, const N* in_displacements,
 template <class N>
 int any_reduce(const void* in, void* out, N count, Handle type, Handle op, int root, Handle comm) {
   return collective(
-      Kind::reduce, comm, out, [&](Attached& a) { return reduce(a, in, out, count, type, op, root); },
+      "Reduce", comm, out, [&](Attached& a) { return reduce(a, in, out, count, type, op, root); },
       [&](void* result) { return original<N>(pmpi::reduce, pmpi::reduce_c, root, comm, in, result, count, type, op, root); });
 }
 
 template <class N>
 int any_allreduce(const void* in, void* out, N count, Handle type, Handle op, Handle comm) {
   return collective(
-      Kind::allreduce, comm, out, [&](Attached& a) { return allreduce(a, in, out, count, type, op); },
+      "Allreduce", comm, out, [&](Attached& a) { return allreduce(a, in, out, count, type, op); },
       [&](void* result) { return original<N>(pmpi::allreduce, pmpi::allreduce_c, kNoRoot, comm, in, result, count, type, op); });
 }
 
 template <class N>
 int any_reduce_scatter_block(const void* in, void* out, N count, Handle type, Handle op, Handle comm) {
   return collective(
-      Kind::reduce_scatter_block, comm, out, [&](Attached& a) { return reduce_scatter_block(a, in, out, count, type, op); },
+      "Reduce_scatter_block", comm, out, [&](Attached& a) { return reduce_scatter_block(a, in, out, count, type, op); },
       [&](void* result) {
         return original<N>(pmpi::reduce_scatter_block, pmpi::reduce_scatter_block_c, kNoRoot, comm, in, result, count, type, op);
       });
@@ -233,7 +186,7 @@ int any_reduce_scatter_block(const void* in, void* out, N count, Handle type, Ha
 template <class N>
 int any_reduce_scatter(const void* in, void* out, const N* counts, Handle type, Handle op, Handle comm) {
   return collective(
-      Kind::reduce_scatter, comm, out, [&](Attached& a) { return reduce_scatter(a, in, out, counts, type, op); },
+      "Reduce_scatter", comm, out, [&](Attached& a) { return reduce_scatter(a, in, out, counts, type, op); },
       [&](void* result) {
         return original<N>(pmpi::reduce_scatter, pmpi::reduce_scatter_c, kNoRoot, comm, in, result, counts, type, op);
       });
@@ -242,14 +195,14 @@ int any_reduce_scatter(const void* in, void* out, const N* counts, Handle type, 
 template <class N>
 int any_scan(const void* in, void* out, N count, Handle type, Handle op, Handle comm) {
   return collective(
-      Kind::scan, comm, out, [&](Attached& a) { return scan(a, in, out, count, type, op); },
+      "Scan", comm, out, [&](Attached& a) { return scan(a, in, out, count, type, op); },
       [&](void* result) { return original<N>(pmpi::scan, pmpi::scan_c, kNoRoot, comm, in, result, count, type, op); });
 }
 
 template <class N>
 int any_exscan(const void* in, void* out, N count, Handle type, Handle op, Handle comm) {
   return collective(
-      Kind::exscan, comm, out, [&](Attached& a) { return exscan(a, in, out, count, type, op); },
+      "Exscan", comm, out, [&](Attached& a) { return exscan(a, in, out, count, type, op); },
       [&](void* result) { return original<N>(pmpi::exscan, pmpi::exscan_c, kNoRoot, comm, in, result, count, type, op); });
 }
 
@@ -262,7 +215,7 @@ using tutti::mpi::Handle;
 extern "C" {
 
 int MPI_Barrier(Handle comm) {
-  return tutti::mpi::collective(tutti::mpi::Kind::barrier, comm, nullptr, tutti::mpi::barrier,
+  return tutti::mpi::collective("Barrier", comm, nullptr, tutti::mpi::barrier,
                                 [&](void* /*none*/) { return tutti::mpi::pmpi::barrier(comm); });
 }
 int MPI_Bcast(void* buffer, int count, Handle type, int root, Handle comm) {

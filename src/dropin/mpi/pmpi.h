@@ -64,6 +64,12 @@ inline constexpr Function<"MPI_Comm_call_errhandler", Handle, int> comm_call_err
 inline constexpr Function<"MPI_Comm_dup", Handle, Handle*> comm_dup;
 inline constexpr Function<"MPI_Comm_free", Handle*> comm_free;
 
+// Their topologies
+inline constexpr Function<"MPI_Topo_test", Handle, int*> topo_test;
+inline constexpr Function<"MPI_Cartdim_get", Handle, int*> cartdim_get;
+inline constexpr Function<"MPI_Graph_neighbors_count", Handle, int, int*> graph_neighbors_count;
+inline constexpr Function<"MPI_Dist_graph_neighbors_count", Handle, int*, int*, int*> dist_graph_neighbors_count;
+
 // Requests
 inline constexpr Function<"MPI_Irecv", void*, int, Handle, int, int, Handle, Handle*> irecv;
 inline constexpr Function<"MPI_Test", Handle*, int*, void*> test;

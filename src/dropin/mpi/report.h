@@ -9,35 +9,25 @@
 
 namespace tutti::mpi {
 
-enum class Kind : std::uint8_t {
-  barrier,
-  bcast,
-  gather,
-  gatherv,
-  scatter,
-  scatterv,
-  allgather,
-  allgatherv,
-  alltoall,
-  alltoallv,
-  alltoallw,
-  reduce,
-  allreduce,
-  reduce_scatter_block,
-  reduce_scatter,
-  scan,
-  exscan,
-};
-inline constexpr int kKinds = 17;
-
 // Whether anybody wants to know; then calls are timed.
 [[nodiscard]] bool report_wanted();
 [[nodiscard]] inline bool observed() { return report_wanted() || log_enabled(LogLevel::debug); }
 
-void note_served(Kind kind, const Attached& a, Duration took);
-void note_left(Kind kind, std::string_view reason);
+// Names are those of the standard, without "MPI_".
+void note_served(std::string_view name, const Attached& a, Duration took);
+void note_left(std::string_view name, std::string_view reason, Duration took);
 // A result that differs from the MPI library's, or none.
-void note_check(Kind kind, const Attached& a, const std::string& difference);
+void note_check(std::string_view name, const Attached& a, const std::string& difference);
+
+// A call that the MPI library does, and why.
+template <class Call>
+int leave(std::string_view name, std::string_view reason, Call&& call) {
+  if (!observed()) return call();
+  const TimePoint start = Clock::now();
+  const int code = call();
+  note_left(name, reason, Clock::now() - start);
+  return code;
+}
 
 // Rank 0 of MPI_COMM_WORLD prints; every rank that has seen differences says so.
 void print_report();

@@ -14,9 +14,13 @@ expect 0 "$tutti" run-mpi --report="$work/report" --check --algorithm all_reduce
 printed "mixed: ok"
 grep -q "^MPI_Allreduce .* recursive_doubling$" "$work/report" || { fail "another algorithm was used:"; cat "$work/report"; }
 grep -q "compared with the MPI library's: 0 differ" "$work/report" || { fail "nothing was compared:"; cat "$work/report"; }
-expect 0 "$tutti" run-mpi --off --report --verbose "${launch[@]}" "$work/semantics" mixed
+expect 0 "$tutti" run-mpi --off --verbose "${launch[@]}" "$work/semantics" mixed
 printed "mixed: ok"
 ! grep -q "LD_PRELOAD\|# served" "$work/err" || { fail "--off is not off:"; cat "$work/err"; }
+expect 0 "$tutti" run-mpi --off --report "${launch[@]}" "$work/semantics" mixed
+printed "mixed: ok"
+! grep -q "# served" "$work/err" || { fail "--off serves calls:"; cat "$work/err"; }
+grep -Eq "^MPI_Allreduce +200 +[0-9.]+ +[0-9.]+  TUTTI_MPI=0$" "$work/err" || { fail "--off --report does not time the calls:"; cat "$work/err"; }
 refuses "needs a command" "$tutti" run-mpi --report
 refuses "no option --bogus" "$tutti" run-mpi --bogus "${launch[@]}"
 expect 1 "$tutti" run-mpi "$work/no-such-launcher" -n 2 true

@@ -1,12 +1,21 @@
 /* semantics CASE: what programs may do around collectives, beyond the values (fuzz.c). Ends with status 0 and prints "CASE: ok" on rank
    0, or says what was wrong. */
-#define _POSIX_C_SOURCE 200809L
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <mpi.h>
 #include <pthread.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
 static int rank, ranks;
 static const char* name;
@@ -255,13 +264,103 @@ static void large_counts(void) {
 #endif
 }
 
+/* What is the MPI library's to do goes on among collectives that are served, and waits for no other rank before it must. */
+static void requests(void) {
+  MPI_Request pending[2];
+  int sum = 0, token = 5, neighbours[2];
+  if (rank == 1) MPI_Recv(&token, 1, MPI_INT, 0, 1, MPI_COMM_WORLD, MPI_STATUS_IGNORE);
+  MPI_Iallreduce(&rank, &sum, 1, MPI_INT, MPI_SUM, MPI_COMM_WORLD, &pending[0]);
+  MPI_Ibarrier(MPI_COMM_WORLD, &pending[1]);
+  if (rank == 0) MPI_Send(&token, 1, MPI_INT, 1, 1, MPI_COMM_WORLD);
+  CHECK(sum_of(1, MPI_COMM_WORLD) == ranks);
+  MPI_Waitall(2, pending, MPI_STATUSES_IGNORE);
+  CHECK(sum == expected_sum());
+#if MPI_VERSION >= 4 || OMPI_MAJOR_VERSION >= 5
+  int value = 0;
+  MPI_Allreduce_init(&value, &sum, 1, MPI_INT, MPI_SUM, MPI_COMM_WORLD, MPI_INFO_NULL, &pending[0]);
+  for (value = 1; value < 4; ++value) {
+    MPI_Start(&pending[0]);
+    MPI_Wait(&pending[0], MPI_STATUS_IGNORE);
+    CHECK(sum == value * ranks);
+  }
+  MPI_Request_free(&pending[0]);
+#endif
+  const int periodic = 1, left = (rank + ranks - 1) % ranks, right = (rank + 1) % ranks;
+  MPI_Comm ring;
+  MPI_Cart_create(MPI_COMM_WORLD, 1, &ranks, &periodic, 0, &ring);
+  MPI_Neighbor_allgather(&rank, 1, MPI_INT, neighbours, 1, MPI_INT, ring);
+  CHECK(neighbours[0] == left && neighbours[1] == right);
+
+  /* Large forms, also beside libraries that have none. */
+  typedef int Gather(const void*, MPI_Count, MPI_Datatype, void*, const MPI_Count*, const MPI_Aint*, MPI_Datatype, MPI_Comm, MPI_Request*);
+  typedef int Exchange(const void*, const MPI_Count*, const MPI_Aint*, MPI_Datatype, void*, const MPI_Count*, const MPI_Aint*, MPI_Datatype, MPI_Comm);
+  typedef int Bcast(void*, MPI_Count, MPI_Datatype, int, MPI_Comm, MPI_Request*);
+  Gather* gather;
+  Exchange* exchange;
+  Bcast* bcast;
+  *(void**)&gather = dlsym(RTLD_DEFAULT, "MPI_Iallgatherv_c");
+  *(void**)&exchange = dlsym(RTLD_DEFAULT, "MPI_Neighbor_alltoallv_c");
+  *(void**)&bcast = dlsym(RTLD_DEFAULT, "MPI_Ibcast_c");
+  CHECK(gather && exchange && bcast);
+  MPI_Count counts[64];
+  MPI_Aint at[64], swapped[] = {1, 0};
+  int all[64], both[] = {10 * rank, 10 * rank + 1};
+  for (int i = 0; i < ranks; ++i) counts[i] = 1, at[i] = ranks - 1 - i;
+  gather(&rank, 1, MPI_INT, all, counts, at, MPI_INT, MPI_COMM_WORLD, &pending[0]);
+  MPI_Wait(&pending[0], MPI_STATUS_IGNORE);
+  for (int i = 0; i < ranks; ++i) CHECK(all[ranks - 1 - i] == i);
+  exchange(both, counts, swapped, MPI_INT, neighbours, counts, swapped, MPI_INT, ring);
+  CHECK(neighbours[1] == 10 * left && neighbours[0] == 10 * right + 1);
+  MPI_Comm_free(&ring);
+#ifdef OPEN_MPI
+  MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
+  CHECK(class_of(bcast(&sum, (MPI_Count)1 << 40, MPI_INT, 0, MPI_COMM_WORLD, &pending[0])) == MPI_ERR_COUNT);
+#endif
+  CHECK(sum_of(rank, MPI_COMM_WORLD) == expected_sum());
+}
+
+/* A child that ends by exit() takes nothing of its parent's with it. */
+static void forked(void) {
+  CHECK(sum_of(1, MPI_COMM_WORLD) == ranks);
+  fflush(NULL);
+  for (int i = 0; i < 3; ++i) {
+    const pid_t child = fork();
+    CHECK(child >= 0);
+    if (child == 0) exit(0);
+    for (int k = 0; k < 50; ++k) CHECK(sum_of(k, MPI_COMM_WORLD) == k * ranks); /* while it ends */
+    int status = -1;
+    CHECK(waitpid(child, &status, 0) == child && status == 0);
+    CHECK(sum_of(rank, MPI_COMM_WORLD) == expected_sum());
+  }
+}
+
+/* One rank gets no shared memory from the system. */
+static void without(unsigned call, unsigned error) {
+  if (rank == 1) {
+    struct sock_filter program[] = {BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+                                    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, call, 0, 1),
+                                    BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | error),
+                                    BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
+    const struct sock_fprog filter = {sizeof program / sizeof *program, program};
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) != 0)
+      fprintf(stderr, "this system permits no seccomp filter\n");
+  }
+  for (int i = 0; i < 20; ++i) CHECK(sum_of(i, MPI_COMM_WORLD) == i * ranks);
+  MPI_Comm part; /* the rank is in one of them only */
+  MPI_Comm_split(MPI_COMM_WORLD, rank == ranks - 1, rank, &part);
+  CHECK(sum_of(1, part) == (rank == ranks - 1 ? 1 : ranks - 1));
+  MPI_Comm_free(&part);
+}
+static void memory_refused(void) { without(SYS_memfd_create, EPERM); }
+static void memory_full(void) { without(SYS_fallocate, ENOSPC); }
+
 static void nothing(void) {}
 
 int main(int argc, char** argv) {
   static const struct { const char* name; void (*run)(void); } cases[] = {
       {"progress", progress}, {"mixed", mixed}, {"communicators", communicators}, {"intercommunicator", intercommunicator},
       {"errors", errors}, {"mismatch", mismatch}, {"threads", threads}, {"finalize", finalize}, {"large_counts", large_counts},
-      {"nothing_to_send", nothing_to_send}, {"self_mismatch", self_mismatch}, {"nothing", nothing}};
+      {"nothing_to_send", nothing_to_send}, {"self_mismatch", self_mismatch}, {"requests", requests}, {"forked", forked}, {"memory_refused", memory_refused}, {"memory_full", memory_full}, {"nothing", nothing}};
   int provided;
   name = argc > 1 ? argv[1] : "";
   MPI_Init_thread(&argc, &argv, strcmp(name, "threads") == 0 ? MPI_THREAD_MULTIPLE : MPI_THREAD_FUNNELED, &provided);
