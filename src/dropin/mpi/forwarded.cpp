@@ -32,6 +32,9 @@ struct Form {
   }
 };
 
+template <Name kName>
+constexpr Form kForm(kName.text);
+
 template <std::size_t N>
 consteval Name<N - 2> without_suffix(const Name<N>& large) {
   char plain[N - 2] = {};
@@ -52,8 +55,8 @@ int call(Handle comm, Args... args) {
 
 template <Name kName, class... Args>
 int call_plain(Handle comm, int root, Args... args) {
-  constexpr Form kForm(kName.text);
-  Narrow narrow(kForm.neighbours ? per_neighbour(comm) : per_rank(root, comm), kForm.persistent || kForm.nonblocking);
+  Narrow narrow(kForm<kName>.neighbours ? per_neighbour(comm) : per_rank(root, comm),
+                kForm<kName>.persistent || kForm<kName>.nonblocking);
   const std::tuple narrowed{narrow(args)...};
   if (!narrow.fits()) return refuse(comm, abi().err_count);
   return std::apply([&](auto... a) { return call<kName>(comm, a...); }, narrowed);
@@ -61,15 +64,15 @@ int call_plain(Handle comm, int root, Args... args) {
 
 template <Name kName, class... Args>
 int forward(Args... args) {
-  constexpr Form kForm(kName.text);
-  constexpr std::size_t kComm = sizeof...(Args) - 1 - kForm.arguments_after_comm();
+  constexpr std::size_t kComm = sizeof...(Args) - 1 - kForm<kName>.arguments_after_comm();
   const std::tuple arguments{args...};
   const Handle comm = std::get<kComm>(arguments);
   if (observed()) watch_finalize();
   constexpr std::string_view kText = kName.text;
-  return leave(kText.substr(4, kText.size() - (kForm.large ? 6 : 4)), kForm.reason(), [&] {
-    if constexpr (kForm.large) {
-      if (constexpr Function<kName, Args...> kLarge; !kLarge) {
+  return leave(kText.substr(4, kText.size() - (kForm<kName>.large ? 6 : 4)), kForm<kName>.reason(), [&] {
+    if constexpr (kForm<kName>.large) {
+      constexpr Function<kName, Args...> kLarge;
+      if (!kLarge) {
         int root = kNoRoot;  // it stands before the communicator, where there is one
         if constexpr (std::is_same_v<std::tuple_element_t<kComm - 1, std::tuple<Args...>>, int>)
           root = std::get<kComm - 1>(arguments);
