@@ -178,6 +178,7 @@ std::array<Rank, kLevels> partners_of(Rank me, const Placement& placement) {
       if (me == mates[j]) partners[level] = mates[i];
     }
   std::vector<Rank> leaders;
+  leaders.reserve(hosts.size());
   for (const auto& [host, ranks] : hosts) leaders.push_back(ranks.front());
   const auto at = std::ranges::find(leaders, me) - leaders.begin();
   const auto other = at % 2 == 0 ? at + 1 : at - 1;

@@ -207,6 +207,7 @@ void Job::choose_transports(const std::vector<std::vector<bool>>& reached) {
     return -1;
   };
   reach_.clear();
+  reach_.reserve(reached.size());
   std::set<int> used;
   for (std::size_t a = 0; a < reached.size(); ++a) {
     reach_.push_back(best_between(static_cast<std::size_t>(rank()), a));

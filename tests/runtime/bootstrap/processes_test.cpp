@@ -51,7 +51,8 @@ class RealLauncher : public testing::TestWithParam<Launcher> {};
 TEST_P(RealLauncher, StartsFiveRanksThreeTimes) {
   const Launcher& launcher = GetParam();
   if (!installed(launcher.program)) GTEST_SKIP() << launcher.program << " is not installed: this launcher is NOT tested here";
-  const auto outcome = run(std::string("TUTTI_TIMEOUT=60 ") + launcher.program + " " + launcher.options + " " + BOOTSTRAP_PROGRAM + " 3");
+  const auto outcome =
+      run(std::string("TUTTI_TIMEOUT=60 ") + launcher.program + " " + launcher.options + " " + BOOTSTRAP_PROGRAM + " 3");
   EXPECT_EQ(outcome.status, 0) << outcome.output;
   for (int rank = 0; rank < 5; ++rank) {
     const std::string line = "ok rank " + std::to_string(rank) + " of 5 by " + launcher.name + "\n";
