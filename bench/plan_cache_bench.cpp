@@ -22,7 +22,7 @@ void find_in_turn(benchmark::State& state) {
     cache.insert(std::make_shared<tutti::CachedPlan>(call, tutti::check_call(call, 0, 2).value_or_throw()));
   }
   std::size_t next = 0;
-  for (auto _ : state) {
+  for ([[maybe_unused]] auto _ : state) {
     const auto* plan = cache.find(calls[next]);
     if (plan == nullptr || plan->call.get().count != calls[next].count) state.SkipWithError("another plan was found");
     next = next + 1 == shapes ? 0 : next + 1;

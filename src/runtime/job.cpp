@@ -215,6 +215,7 @@ void Job::choose_transports(const std::vector<std::vector<bool>>& reached) {
   }
   used.erase(-1);
   std::vector<std::string_view> names;
+  names.reserve(used.size());
   for (const int t : used) names.push_back(transports_[static_cast<std::size_t>(t)]->name());
   transports_in_use_ = fmt::format("{}", fmt::join(names, "+"));
 }

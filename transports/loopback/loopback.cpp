@@ -29,7 +29,7 @@ struct Hub {
     std::lock_guard lock(mutex);
     auto& slot = links[{higher, stream}];
     if (!slot) slot = std::make_shared<Link>();
-    const std::shared_ptr<Link> link = slot;
+    std::shared_ptr<Link> link = slot;
     std::lock_guard link_lock(link->mutex);
     link->present[static_cast<std::size_t>(side)] = true;
     link->bells[static_cast<std::size_t>(side)] = std::move(side_bell);

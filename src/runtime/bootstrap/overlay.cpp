@@ -48,11 +48,11 @@ Overlay::Overlay(const Setup& setup)
       timeout_(setup.timeout),
       members_(static_cast<std::size_t>(setup.size)),
       left_(static_cast<std::size_t>(setup.size), false) {
-  const int links = link_count(size_);
-  links_.resize(static_cast<std::size_t>(2 * links));
-  for (int link = 0; link < links; ++link) {
-    links_[static_cast<std::size_t>(link)].peer = next_rank(rank_, size_, link);
-    links_[static_cast<std::size_t>(links + link)].peer = previous_rank(rank_, size_, link);
+  const auto links = static_cast<std::size_t>(link_count(size_));
+  links_.resize(2 * links);
+  for (std::size_t link = 0; link < links; ++link) {
+    links_[link].peer = next_rank(rank_, size_, static_cast<int>(link));
+    links_[links + link].peer = previous_rank(rank_, size_, static_cast<int>(link));
   }
 }
 
@@ -134,7 +134,8 @@ Result<Overlay::Blocks> Overlay::gather(ConstBytes mine, Duration timeout) {
                                kMaxFrame));
     links_[static_cast<std::size_t>(step)].channel->send(frame);
     links_[static_cast<std::size_t>(step)].channel->flush();
-    auto arrived = await_block(links_[static_cast<std::size_t>(steps + step)], sequence, step, start, timeout, lock);
+    auto arrived = await_block(links_[static_cast<std::size_t>(steps) + static_cast<std::size_t>(step)], sequence, step, start,
+                               timeout, lock);
     if (!arrived) return std::move(arrived.error());
     Reader in(*arrived);
     for (std::uint32_t i = 0; i < count; ++i) {

@@ -143,8 +143,7 @@ Result<Pmi1Store::Fields> Pmi1Store::answer(std::string_view expected) {
   return fields;
 }
 
-Status Pmi1Store::send_line(std::string line) {
-  std::string_view rest = line;
+Status Pmi1Store::send_line(std::string_view rest) {
   while (!rest.empty()) {
     if (auto s = wait_for(POLLOUT, "sending"); !s) return s;
     // A socket, so that a proxy that went away is an error and no signal.

@@ -31,7 +31,7 @@ class Pmi1Store final : public KeyValueStore {
   // Sends a line and reads the answer, which must be of the kind `expected` and have no rc other than 0.
   Result<Fields> ask(const std::string& line, std::string_view expected);
   Result<Fields> answer(std::string_view expected);
-  Status send_line(std::string line);
+  Status send_line(std::string_view rest);
   Result<std::string> read_line();
   Status wait_for(short events, std::string_view what);
   [[nodiscard]] std::string full_key(Rank owner, const std::string& key) const;

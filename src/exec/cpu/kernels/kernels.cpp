@@ -139,7 +139,7 @@ void run(const Route& way, const Job& job) {
 // Calls visit(first element, elements) for one cache-sized piece after the other.
 template <class Visit>
 void for_each_tile(std::size_t count, std::size_t element_bytes, Visit visit) {
-  const std::size_t tile = std::max<std::size_t>(kTileBytes / element_bytes, 1);
+  const std::size_t tile = std::max<std::size_t>(kTileBytes / std::max<std::size_t>(element_bytes, 1), 1);
   for (std::size_t at = 0; at < count; at += tile) visit(at, std::min(tile, count - at));
 }
 
