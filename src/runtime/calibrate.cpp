@@ -19,7 +19,10 @@ constexpr std::uint64_t kCalibrationSalt = 1;
 constexpr std::size_t kSmall = 8;
 // Sizes at which ways of moving bytes are compared, ascending. The last one also gives the bandwidth.
 constexpr std::array<std::size_t, 5> kSizes{2u << 10, 8u << 10, 32u << 10, 128u << 10, 512u << 10};
-constexpr std::size_t kBytesPerSize = 1u << 20;  // moved each way: a good part of what a transport's buffers hold
+// Moved before anything is timed: what a store costs depends on what the receiver's caches still hold of the transport's buffers,
+// and that has settled when these have been filled some times.
+constexpr std::size_t kBytesBefore = 8u << 20;
+constexpr std::size_t kBytesPerSize = 1u << 20;  // moved each way
 constexpr int kBatches = 3, kSmallRounds = 20;
 constexpr std::size_t kReduceBytes = 256u << 10;  // fits a core's own cache, as a chunk does
 // Another way must be so much faster to be taken.
@@ -116,6 +119,8 @@ std::uint64_t faster_from(const TimesBySize& other, const TimesBySize& usual) {
 
 Result<TimesBySize> time_sizes(Pair& pair, const LinkTuning& tuning) {
   TimesBySize times{};
+  auto settled = pair.exchange_us(kSizes.back(), static_cast<int>(kBytesBefore / kSizes.back() / (kBatches + 1)), tuning);
+  if (!settled) return std::move(settled.error());
   for (std::size_t i = 0; i < kSizes.size(); ++i) {
     auto t = pair.exchange_us(kSizes[i], static_cast<int>(kBytesPerSize / kSizes[i] / kBatches) + 1, tuning);
     if (!t) return std::move(t.error());
