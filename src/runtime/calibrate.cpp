@@ -119,8 +119,10 @@ std::uint64_t faster_from(const TimesBySize& other, const TimesBySize& usual) {
 
 Result<TimesBySize> time_sizes(Pair& pair, const LinkTuning& tuning) {
   TimesBySize times{};
-  auto settled = pair.exchange_us(kSizes.back(), static_cast<int>(kBytesBefore / kSizes.back() / (kBatches + 1)), tuning);
-  if (!settled) return std::move(settled.error());
+  if (pair.tunable()) {
+    auto settled = pair.exchange_us(kSizes.back(), static_cast<int>(kBytesBefore / kSizes.back() / (kBatches + 1)), tuning);
+    if (!settled) return std::move(settled.error());
+  }
   for (std::size_t i = 0; i < kSizes.size(); ++i) {
     auto t = pair.exchange_us(kSizes[i], static_cast<int>(kBytesPerSize / kSizes[i] / kBatches) + 1, tuning);
     if (!t) return std::move(t.error());
