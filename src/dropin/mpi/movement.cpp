@@ -44,7 +44,15 @@ int move(Attached& a, Call call, const Sides& s) {
     const std::vector<Block> blocks(s.out_blocks.begin(), s.out_blocks.end());
     a.check.begin(a, s.out, blocks, blocks);
   }
-  if (const int code = run(a, call, in.span); code != kSuccess) return code;
+  int code = run(a, call, in.span);
+  // Blocks of the output that overlap are refused by tutti, but MPI libraries take them, and the other ranks are in the call.
+  if (code == kForward && s.out_counted && !out.staged) {
+    if (code = wire_output(a, s.out, s.out_blocks, true, true, out); code != kSuccess) return code;
+    call.output = out.data;
+    call.output_displacements = a.output_displacements;
+    code = run(a, call, in.span);
+  }
+  if (code != kSuccess) return code;
   return s.keep_output ? kSuccess : deliver(a, out, s.out, s.out_blocks);
 }
 
