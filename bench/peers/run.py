@@ -7,6 +7,7 @@ measurement says what a bare exchange of flags took just then, and where there w
 """
 
 import argparse
+import importlib.util
 import json
 import os
 import random
@@ -45,7 +46,7 @@ def libraries():
                 ["--oversubscribe", "--bind-to", "none"], ["-x", f"LD_PRELOAD={PRELOAD}"], root),
         Library("MPICH", mpich / "bin/mpicc", mpich / "bin/mpiexec", ["-bind-to", "core"], yields, genv),
         Library("Intel MPI", mpich / "bin/mpicc", impi / "bin/mpiexec.hydra", [], [], genv,
-                {"LD_LIBRARY_PATH": str(impi / "lib"), "FI_PROVIDER_PATH": str(impi / "lib/libfabric/prov")}),
+                {"LD_LIBRARY_PATH": str(impi / "lib"), "FI_PROVIDER_PATH": str(impi / "lib")}),
     ]
 
 
@@ -139,19 +140,28 @@ def near_and_far(rows):
     return [r for r in rows if r["flags_us"] < border], [r for r in rows if r["flags_us"] >= border]
 
 
+def positive(text):
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not at least 1")
+    return number
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--collectives", nargs="+", choices=COLLECTIVES, default=["allreduce", "allgather"])
-    parser.add_argument("--ranks", nargs="+", type=int, default=[2], help="numbers of ranks (2)")
-    parser.add_argument("--rounds", type=int, default=5, help="how often each contender runs (5)")
-    parser.add_argument("--min-bytes", type=int, default=8)
-    parser.add_argument("--max-bytes", type=int, default=64 << 20)
+    parser.add_argument("--ranks", nargs="+", type=positive, default=[2], help="numbers of ranks (2)")
+    parser.add_argument("--rounds", type=positive, default=5, help="how often each contender runs (5)")
+    parser.add_argument("--min-bytes", type=positive, default=8)
+    parser.add_argument("--max-bytes", type=positive, default=64 << 20)
     parser.add_argument("--milliseconds", type=float, default=10, help="that a job spends on each size, about (10)")
     parser.add_argument("--json", type=Path, help="write the tables to this file, too")
     parser.add_argument("--plot", type=Path, help="draw the first table into this PNG file (needs python3-matplotlib)")
     options = parser.parse_args()
     if not PRELOAD.exists():
         sys.exit(f"{PRELOAD} is missing: ./dev build")
+    if options.plot and importlib.util.find_spec("matplotlib") is None:
+        sys.exit("--plot needs matplotlib (Debian's python3-matplotlib, which ./dev bench peers installs)")
     rows = run(options)
     tables = {"all rounds": rows}
     near, far = near_and_far(rows)

@@ -97,7 +97,7 @@ class Endpoint {
   // Prepares memory for zero-copy use. Optional: posting unregistered memory always works.
   virtual Status register_memory(Bytes memory, MemoryKind kind) = 0;
 
-  // A transport that has no choice takes no notice. Both sides may be tuned differently, and at any time.
+  // false: this transport has no choice and takes no notice. Both sides may be tuned differently, and at any time.
   virtual bool tune(const LinkTuning& /*tuning*/) noexcept { return false; }
 
   // Starts sending. true: finished, the memory may be reused. false: a later poll() finishes it; until then `data` must stay.

@@ -70,10 +70,8 @@ Result<std::unique_ptr<Arena>> Arena::create(std::size_t bytes) {
   if (!memory) return std::move(memory.error());
   auto bell = Mapping::of(bell_fd->get(), kPage, PROT_READ | PROT_WRITE);
   if (!bell) return std::move(bell.error());
-  for (const auto& [fd, bytes_now] : {std::pair{memory_fd->get(), kPage}, {bell_fd->get(), kPage}}) {
-    if (fallocate(fd, 0, 0, static_cast<off_t>(bytes_now)) != 0)
-      return system_error(errno, "taking the first page of shared memory from the system");
-  }
+  for (const int fd : {memory_fd->get(), bell_fd->get()})
+    if (fallocate(fd, 0, 0, kPage) != 0) return system_error(errno, "taking the first page of shared memory from the system");
   // Linux 5.1 and later can forbid everybody else to write; before that peers are trusted not to.
   if (!seal(*memory_fd, F_SEAL_FUTURE_WRITE)) {
     if (Status sealed = seal(*memory_fd, 0); !sealed) return std::move(sealed.error());

@@ -64,11 +64,6 @@ Progress& progress() {
   return one;
 }
 
-int no_copy(Handle /*comm*/, int /*keyval*/, void* /*extra*/, void* /*in*/, void* /*out*/, int* flag) {
-  *flag = 0;
-  return kSuccess;
-}
-
 // MPI_Comm_free and MPI_Comm_disconnect come here, and MPI_Finalize, when some are gone already.
 int comm_freed(Handle /*comm*/, int /*keyval*/, void* value, void* /*extra*/) {
   Registry& r = registry();
@@ -92,7 +87,7 @@ int finalizing(Handle /*comm*/, int /*keyval*/, void* /*value*/, void* /*extra*/
 
 int create_keyval(int (*freed)(Handle, int, void*, void*)) {
   int key = 0;
-  pmpi::comm_create_keyval(reinterpret_cast<void*>(no_copy), reinterpret_cast<void*>(freed), &key, nullptr);
+  pmpi::comm_create_keyval(reinterpret_cast<void*>(do_not_copy), reinterpret_cast<void*>(freed), &key, nullptr);
   return key;
 }
 

@@ -13,19 +13,9 @@
 namespace tutti::mpi {
 namespace {
 
-Count total(std::span<const Block> blocks) {
-  Count sum = 0;
-  for (const Block& b : blocks) sum += b.bytes();
-  return sum;
-}
-
-std::vector<std::byte> packed(const Attached& a, const std::byte* buffer, std::span<const Block> blocks) {
-  std::vector<std::byte> bytes(static_cast<std::size_t>(total(blocks)));
-  Count at = 0;
-  for (const Block& b : blocks) {
-    pack(buffer + b.offset, b.count, b.type, b.layout, bytes.data() + at, a.handle);
-    at += b.bytes();
-  }
+std::vector<std::byte> packed(const Attached& a, const void* buffer, std::span<const Block> blocks) {
+  std::vector<std::byte> bytes(static_cast<std::size_t>(total_bytes(blocks)));
+  pack(buffer, blocks, bytes.data(), a.handle);
   return bytes;
 }
 
@@ -58,7 +48,7 @@ void Check::begin(const Attached& a, void* buffer, const std::vector<Block>& res
   result_ = result;
   held_ = held;
   for (auto* blocks : {&result_, &held_}) std::erase_if(*blocks, [](const Block& b) { return b.bytes() == 0; });
-  before_ = packed(a, static_cast<const std::byte*>(buffer), held_);
+  before_ = packed(a, buffer, held_);
 }
 
 void Check::allow_rounding(const Attached& a, bool products, const void* input, const Block& block, Count first) {
@@ -67,7 +57,7 @@ void Check::allow_rounding(const Attached& a, bool products, const void* input, 
   first_ = first;
   real_size_ = real_size(block);
   complex_ = is_complex(block);
-  magnitudes_ = packed(a, static_cast<const std::byte*>(input), {&block, 1});
+  magnitudes_ = packed(a, input, {&block, 1});
   switch (real_size_) {
     case sizeof(float):
       return make_absolute<float>(magnitudes_);
@@ -87,11 +77,7 @@ void* Check::shadow(const Attached& a, void* buffer) {
   }
   shadow_.assign(static_cast<std::size_t>(high - low), std::byte{0});
   shadow_base_ = shadow_.data() - low;
-  Count at = 0;
-  for (const Block& b : held_) {
-    unpack(before_.data() + at, shadow_base_ + b.offset, b.count, b.type, b.layout, a.handle);
-    at += b.bytes();
-  }
+  unpack(before_.data(), shadow_base_, held_, a.handle);
   return shadow_base_;
 }
 
@@ -125,7 +111,7 @@ std::string Check::beyond_rounding(const Attached& a, const std::byte* ours, con
 }
 
 std::string Check::difference(const Attached& a) {
-  const auto ours = packed(a, static_cast<const std::byte*>(buffer_), result_);
+  const auto ours = packed(a, buffer_, result_);
   const auto theirs = packed(a, shadow_base_, result_);
   const auto bytes = static_cast<Count>(ours.size());
   if (rounds_) {

@@ -11,16 +11,6 @@ namespace tutti::mpi {
 
 struct Attached;
 
-// Consecutive elements of one type at an offset in a buffer.
-struct Block {
-  Count count = 0;
-  Aint offset = 0;
-  Handle type = 0;
-  Layout layout;
-
-  [[nodiscard]] Count bytes() const noexcept { return count * layout.size; }
-};
-
 class Check {
  public:
   // Before the call runs: where its result will lie, and what the buffer holds now that the call may read or must leave alone.

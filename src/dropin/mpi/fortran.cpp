@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <vector>
 
-#include "mpi/abi.h"
+#include "mpi/narrow.h"
 
 using tutti::mpi::Handle;
 
@@ -52,14 +52,8 @@ Handle type_of(int handle) { return convert<"MPI_Type_f2c">(handle); }
 Handle op_of(int handle) { return convert<"MPI_Op_f2c">(handle); }
 
 std::vector<Handle> types_of(const int* types, int comm) {
-  int ranks = 0, inter = 0;
-  pmpi::comm_test_inter(comm_of(comm), &inter);
-  if (inter != 0)
-    pmpi::comm_remote_size(comm_of(comm), &ranks);
-  else
-    pmpi::comm_size(comm_of(comm), &ranks);
-  std::vector<Handle> handles(static_cast<std::size_t>(ranks));
-  std::transform(types, types + ranks, handles.begin(), type_of);
+  std::vector<Handle> handles(per_rank(kNoRoot, comm_of(comm)).in);
+  std::transform(types, types + handles.size(), handles.begin(), type_of);
   return handles;
 }
 

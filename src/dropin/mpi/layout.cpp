@@ -9,8 +9,8 @@
 namespace tutti::mpi {
 namespace {
 
-constexpr Count kMostProbed = 1 << 16;       // larger elements are always packed
-constexpr Count kBytesAtOnce = 1 << 30;      // MPI_Pack counts bytes in an int
+constexpr Count kMostProbed = 1 << 16;  // larger elements are always packed
+constexpr Count kBytesAtOnce = 1 << 30;
 enum : std::uintptr_t { kDense = 1, kNot };  // values of a type's attribute
 
 // Whether packing keeps every byte of an element in its place, which extents alone do not tell: a type may permute.
@@ -28,17 +28,13 @@ int probe(Handle type, Count size, Handle comm, bool& dense) {
   return kSuccess;
 }
 
-int no_copy(Handle /*type*/, int /*keyval*/, void* /*extra*/, void* /*in*/, void* /*out*/, int* flag) {
-  *flag = 0;
-  return kSuccess;
-}
 int no_delete(Handle /*type*/, int /*keyval*/, void* /*value*/, void* /*extra*/) { return kSuccess; }
 
 // What was probed is kept at the type itself: handles are used again for other types.
 int keyval() {
   static const int made = [] {
     int key = 0;
-    pmpi::type_create_keyval(reinterpret_cast<void*>(no_copy), reinterpret_cast<void*>(no_delete), &key, nullptr);
+    pmpi::type_create_keyval(reinterpret_cast<void*>(do_not_copy), reinterpret_cast<void*>(no_delete), &key, nullptr);
     return key;
   }();
   return made;
@@ -68,7 +64,26 @@ int ask(Handle type, Handle comm, Layout& layout) {
   return compact && layout.row == nullptr && layout.size <= kMostProbed ? find_dense(type, comm, layout) : kSuccess;
 }
 
+// MPI_Pack and MPI_Unpack count in an int. Nothing is left to do for dense elements.
+template <class Batch>
+int in_batches(Count count, const Layout& layout, Handle comm, Batch&& batch) {
+  if (layout.dense || layout.size == 0) return kSuccess;
+  const Count at_once = std::clamp<Count>(kBytesAtOnce / layout.size, 1, INT_MAX);
+  for (Count done = 0; done < count; done += at_once) {
+    const Count n = std::min(at_once, count - done);
+    if (n * layout.size > INT_MAX) return pmpi::comm_call_errhandler(comm, abi().err_count), abi().err_count;
+    if (const int code = batch(done, static_cast<int>(n), static_cast<int>(n * layout.size)); code != kSuccess) return code;
+  }
+  return kSuccess;
+}
+
 }  // namespace
+
+Count total_bytes(std::span<const Block> blocks) noexcept {
+  Count sum = 0;
+  for (const Block& b : blocks) sum += b.bytes();
+  return sum;
+}
 
 int layout_of(Handle type, Handle comm, Layout& layout) {
   static std::array<std::atomic<const Layout*>, 128> predefined;  // by row
@@ -89,39 +104,37 @@ int layout_of(Handle type, Handle comm, Layout& layout) {
 }
 
 int pack(const void* elements, Count count, Handle type, const Layout& layout, std::byte* packed, Handle comm) {
-  if (count == 0 || layout.size == 0) return kSuccess;
-  if (layout.dense) {
-    std::memcpy(packed, elements, static_cast<std::size_t>(count * layout.size));
-    return kSuccess;
-  }
-  const Count at_once = std::clamp<Count>(kBytesAtOnce / layout.size, 1, INT_MAX);
-  for (Count done = 0; done < count; done += at_once) {
-    const Count n = std::min(at_once, count - done);
-    if (n * layout.size > INT_MAX) return pmpi::comm_call_errhandler(comm, abi().err_count), abi().err_count;
+  if (layout.dense && count * layout.size > 0) std::memcpy(packed, elements, static_cast<std::size_t>(count * layout.size));
+  return in_batches(count, layout, comm, [&](Count done, int n, int bytes) {
     int position = 0;
-    if (const int code = pmpi::pack(static_cast<const std::byte*>(elements) + done * layout.extent, static_cast<int>(n), type,
-                                    packed + done * layout.size, static_cast<int>(n * layout.size), &position, comm);
-        code != kSuccess)
-      return code;
+    return pmpi::pack(static_cast<const std::byte*>(elements) + done * layout.extent, n, type, packed + done * layout.size, bytes,
+                      &position, comm);
+  });
+}
+
+int unpack(const std::byte* packed, void* elements, Count count, Handle type, const Layout& layout, Handle comm) {
+  if (layout.dense && count * layout.size > 0) std::memcpy(elements, packed, static_cast<std::size_t>(count * layout.size));
+  return in_batches(count, layout, comm, [&](Count done, int n, int bytes) {
+    int position = 0;
+    return pmpi::unpack(packed + done * layout.size, bytes, &position, static_cast<std::byte*>(elements) + done * layout.extent,
+                        n, type, comm);
+  });
+}
+
+int pack(const void* buffer, std::span<const Block> blocks, std::byte* packed, Handle comm) {
+  for (const Block& b : blocks) {
+    const auto* elements = static_cast<const std::byte*>(buffer) + b.offset;
+    if (const int code = pack(elements, b.count, b.type, b.layout, packed, comm); code != kSuccess) return code;
+    packed += b.bytes();
   }
   return kSuccess;
 }
 
-int unpack(const std::byte* packed, void* elements, Count count, Handle type, const Layout& layout, Handle comm) {
-  if (count == 0 || layout.size == 0) return kSuccess;
-  if (layout.dense) {
-    std::memcpy(elements, packed, static_cast<std::size_t>(count * layout.size));
-    return kSuccess;
-  }
-  const Count at_once = std::clamp<Count>(kBytesAtOnce / layout.size, 1, INT_MAX);
-  for (Count done = 0; done < count; done += at_once) {
-    const Count n = std::min(at_once, count - done);
-    if (n * layout.size > INT_MAX) return pmpi::comm_call_errhandler(comm, abi().err_count), abi().err_count;
-    int position = 0;
-    if (const int code = pmpi::unpack(packed + done * layout.size, static_cast<int>(n * layout.size), &position,
-                                      static_cast<std::byte*>(elements) + done * layout.extent, static_cast<int>(n), type, comm);
-        code != kSuccess)
-      return code;
+int unpack(const std::byte* packed, void* buffer, std::span<const Block> blocks, Handle comm) {
+  for (const Block& b : blocks) {
+    auto* elements = static_cast<std::byte*>(buffer) + b.offset;
+    if (const int code = unpack(packed, elements, b.count, b.type, b.layout, comm); code != kSuccess) return code;
+    packed += b.bytes();
   }
   return kSuccess;
 }

@@ -2,6 +2,8 @@
 // signature.
 #pragma once
 
+#include <span>
+
 #include "mpi/abi.h"
 
 namespace tutti::mpi {
@@ -17,9 +19,23 @@ struct Layout {
   [[nodiscard]] Aint high(Count count) const noexcept { return true_lb + true_extent + std::max<Aint>(0, (count - 1) * extent); }
 };
 
+// Consecutive elements of one type at an offset in a buffer.
+struct Block {
+  Count count = 0;
+  Aint offset = 0;
+  Handle type = 0;
+  Layout layout;
+
+  [[nodiscard]] Count bytes() const noexcept { return count * layout.size; }
+};
+[[nodiscard]] Count total_bytes(std::span<const Block> blocks) noexcept;
+
 // All of these return what MPI said; an error has then been through MPI's error handler. The type must not be null.
 int layout_of(Handle type, Handle comm, Layout& layout);
 int pack(const void* elements, Count count, Handle type, const Layout& layout, std::byte* packed, Handle comm);
 int unpack(const std::byte* packed, void* elements, Count count, Handle type, const Layout& layout, Handle comm);
+// Blocks one after the other.
+int pack(const void* buffer, std::span<const Block> blocks, std::byte* packed, Handle comm);
+int unpack(const std::byte* packed, void* buffer, std::span<const Block> blocks, Handle comm);
 
 }  // namespace tutti::mpi

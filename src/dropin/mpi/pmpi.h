@@ -16,6 +16,12 @@ using Count = std::int64_t;
 
 inline constexpr int kSuccess = 0;
 
+// For attributes that stay with the communicator or type that they were given to.
+inline int do_not_copy(Handle /*from*/, int /*keyval*/, void* /*extra*/, void* /*in*/, void* /*out*/, int* flag) {
+  *flag = 0;
+  return kSuccess;
+}
+
 // Who implements MPI in this process.
 enum class Family : std::uint8_t { open_mpi, mpich, standard, unknown };
 struct Library {

@@ -13,12 +13,6 @@ bool dense(std::span<const Block> blocks) {
   return std::ranges::all_of(blocks, [](const Block& b) { return b.layout.dense || b.bytes() == 0; });
 }
 
-Count total(std::span<const Block> blocks) {
-  Count sum = 0;
-  for (const Block& b : blocks) sum += b.bytes();
-  return sum;
-}
-
 void fill_counts(std::span<const Block> blocks, std::vector<std::uint64_t>& counts) {
   counts.clear();
   for (const Block& b : blocks) counts.push_back(static_cast<std::uint64_t>(b.bytes()));
@@ -95,16 +89,10 @@ int wire_input(Attached& a, const void* buffer, std::span<const Block> blocks, b
     wire_in_place(buffer, blocks, counted ? &a.input_displacements : nullptr, wire);
     return kSuccess;
   }
-  const Count bytes = total(blocks);
+  const Count bytes = total_bytes(blocks);
   wire = {a.input.reserve(static_cast<std::uint64_t>(bytes)), true, bytes};
   if (wire.data == nullptr) return out_of_memory(a, bytes);
-  Count at = 0;
-  for (const Block& b : blocks) {
-    const auto* from = static_cast<const std::byte*>(buffer) + b.offset;
-    if (const int code = pack(from, b.count, b.type, b.layout, wire.data + at, a.handle); code != kSuccess) return code;
-    at += b.bytes();
-  }
-  return kSuccess;
+  return pack(buffer, blocks, wire.data, a.handle);
 }
 
 int wire_output(Attached& a, const void* buffer, std::span<const Block> blocks, bool counted, bool staged, Wire& wire) {
@@ -114,20 +102,13 @@ int wire_output(Attached& a, const void* buffer, std::span<const Block> blocks, 
     wire_in_place(buffer, blocks, counted ? &a.output_displacements : nullptr, wire);
     return kSuccess;
   }
-  const Count bytes = total(blocks);
+  const Count bytes = total_bytes(blocks);
   wire = {a.output.reserve(static_cast<std::uint64_t>(bytes)), true, bytes};
   return wire.data == nullptr && bytes > 0 ? out_of_memory(a, bytes) : kSuccess;
 }
 
 int deliver(Attached& a, const Wire& wire, void* buffer, std::span<const Block> blocks) {
-  if (!wire.staged) return kSuccess;
-  Count at = 0;
-  for (const Block& b : blocks) {
-    auto* to = static_cast<std::byte*>(buffer) + b.offset;
-    if (const int code = unpack(wire.data + at, to, b.count, b.type, b.layout, a.handle); code != kSuccess) return code;
-    at += b.bytes();
-  }
-  return kSuccess;
+  return wire.staged ? unpack(wire.data, buffer, blocks, a.handle) : kSuccess;
 }
 
 int copy_block(Attached& a, const void* from, const Block& in, void* to, const Block& out) {

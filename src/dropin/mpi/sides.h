@@ -23,7 +23,7 @@ struct Wire {
   bool staged = false;  // packed, in memory of our own
   Count span = 0;       // from the first byte to the end of the last
 };
-// Packs where it must. Where `counts` are asked for, they and the displacements are filled in, in units of `unit` bytes.
+// Pack where they must, or are told to. `counted`: the call needs counts and displacements, which are then filled in, in bytes.
 int wire_input(Attached& a, const void* buffer, std::span<const Block> blocks, bool counted, Wire& wire);
 int wire_output(Attached& a, const void* buffer, std::span<const Block> blocks, bool counted, bool staged, Wire& wire);
 // Brings a staged output to where it belongs.
