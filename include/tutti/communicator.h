@@ -92,7 +92,7 @@ struct Options {
 
 struct MemoryUse {
   std::uint64_t scratch_bytes = 0;    // for intermediate results
-  std::uint64_t transport_bytes = 0;  // rings and staging of this communicator's connections
+  std::uint64_t transport_bytes = 0;  // cells and staging of this communicator's connections
   std::uint64_t plan_bytes = 0;       // cached plans
   [[nodiscard]] std::uint64_t total() const noexcept { return scratch_bytes + transport_bytes + plan_bytes; }
 };

@@ -81,12 +81,13 @@ struct WaitSet {
   }
 };
 
-// From which sizes on another way of moving bytes between two ranks is the faster one, in bytes of a message. Found by
-// measurement: they differ between machines, and between pairs of cores of one machine.
+// How bytes are best moved between two ranks: found by measurement, as it differs between machines, and between pairs of cores of
+// one machine. `from`: for messages of that many bytes or more.
 struct LinkTuning {
   static constexpr std::size_t kNever = SIZE_MAX;
   std::size_t past_caches_from = kNever;             // what is written for a peer is stored past the caches
   std::size_t direct_from = std::size_t{128} << 10;  // the receiver reads the sender's memory, where it may
+  std::size_t oldest_first_from = kNever;  // memory that it passes through is used again as late as possible, not as soon
 };
 
 // One FIFO stream of messages in each direction between this rank and one peer. Used by one thread at a time.

@@ -53,7 +53,7 @@ constexpr std::array kTable{
               "Microseconds a waiting rank polls before it sleeps; with more ranks than cores it yields from the start.", 0,
               1'000'000'000},
     ConfigRow{Var::calibrate, "TUTTI_CALIBRATE", Kind::flag, "1", "",
-              "Whether a communicator measures latency and bandwidth at its start (some 10 milliseconds); 0 uses the topology's "
+              "Whether a communicator measures latency and bandwidth at its start (some 40 milliseconds); 0 uses the topology's "
               "estimates."},
     ConfigRow{Var::mpi, "TUTTI_MPI", Kind::flag, "1", "",
               "Whether libtutti_mpi.so serves an MPI program's collectives; 0 leaves them all to the MPI library."},

@@ -16,14 +16,14 @@ namespace tutti {
 namespace {
 
 constexpr std::uint64_t kCalibrationSalt = 1;
-constexpr std::size_t kSmall = 8;
-// Sizes at which ways of moving bytes are compared, ascending. The last one also gives the bandwidth.
-constexpr std::array<std::size_t, 5> kSizes{2u << 10, 8u << 10, 32u << 10, 128u << 10, 512u << 10};
-// Moved before anything is timed: what a store costs depends on what the receiver's caches still hold of the transport's buffers,
-// and that has settled when these have been filled some times.
-constexpr std::size_t kBytesBefore = 8u << 20;
-constexpr std::size_t kBytesPerSize = 1u << 20;  // moved each way
-constexpr int kBatches = 3, kSmallRounds = 20;
+constexpr std::size_t kSmall = 8, kLarge = 512u << 10;  // the sizes that give latency and bandwidth
+constexpr int kSmallRounds = 20, kLargeRounds = 2;
+// Sizes at which ways of moving bytes are compared, ascending.
+constexpr std::array<std::size_t, 6> kSizes{2u << 10, 8u << 10, 32u << 10, 128u << 10, 512u << 10, 2u << 20};
+// Below this neither the order of the cells matters nor can reading the other's memory pay.
+constexpr std::size_t kSmallestLarge = 32u << 10;
+constexpr std::size_t kBytesPerSize = 512u << 10;  // moved each way, twice, at the least
+constexpr int kBatches = 3;
 constexpr std::size_t kReduceBytes = 256u << 10;  // fits a core's own cache, as a chunk does
 // Another way must be so much faster to be taken.
 constexpr double kClearly = 0.95;
@@ -41,7 +41,17 @@ Schedule ping_pong(Rank me, Rank ranks, Rank peer) {
   return std::move(b).finish();
 }
 
-// Both ways at once, as most steps of collectives are.
+// Both ways at once, as most steps of collectives are, and then what has arrived over another connection, as in an all_reduce.
+Schedule exchange_twice(Rank me, Rank ranks, Rank peer) {
+  Builder b(Collective::send_recv, "exchange_twice", me, Shape{.ranks = ranks}, 2);
+  b.send(b.input(0), peer);
+  b.recv(peer, b.output(0));
+  b.send(b.output(0), peer, 1);
+  b.recv(peer, b.output(1), 1);
+  return std::move(b).finish();
+}
+
+// Both ways at once.
 Schedule exchange(Rank me, Rank ranks, Rank peer) {
   Builder b(Collective::send_recv, "exchange", me, Shape{.ranks = ranks}, 1);
   b.send(b.input(0), peer);
@@ -54,43 +64,81 @@ class Pair {
   Pair(Job& job, Rank peer) : job_(job), peer_(peer), streams_(job, kCalibrationSalt), watch_(*job.session().overlay) {}
 
   Result<double> one_way_us(std::size_t bytes, int rounds, const LinkTuning& tuning) {
-    auto there_and_back = best_us(ping_pong(job_.rank(), job_.size(), peer_), bytes, rounds, tuning);
+    auto plan = make_plan(ping_pong(job_.rank(), job_.size(), peer_), bytes, tuning);
+    if (!plan) return std::move(plan.error());
+    Execution execution(*plan);
+    auto there_and_back = best_us(rounds, [&]() -> Result<double> {
+      const TimePoint start = Clock::now();
+      for (int i = 0; i < rounds; ++i)
+        if (auto s = run(execution); !s) return std::move(s.error());
+      return seconds_since(start);
+    });
     if (!there_and_back) return there_and_back;
     return *there_and_back / 2;
   }
+
   Result<double> exchange_us(std::size_t bytes, int rounds, const LinkTuning& tuning) {
-    return best_us(exchange(job_.rank(), job_.size(), peer_), bytes, rounds, tuning);
+    return timed_rounds_us(exchange(job_.rank(), job_.size(), peer_), bytes, rounds, tuning, false);
+  }
+  // What moving bytes one way or another costs a program: two exchanges and the writing of what is sent. Who reads a sender's
+  // memory leaves its lines in a state in which they cost more to write.
+  Result<double> round_us(std::size_t bytes, int rounds, const LinkTuning& tuning) {
+    return timed_rounds_us(exchange_twice(job_.rank(), job_.size(), peer_), bytes, rounds, tuning, true);
   }
   // Whether the transport can move bytes in several ways; known when something was timed.
   [[nodiscard]] bool tunable() const noexcept { return tunable_; }
 
  private:
-  // Microseconds of a round, the best batch's mean.
-  Result<double> best_us(const Schedule& schedule, std::size_t bytes, int rounds, const LinkTuning& tuning) {
-    const ChunkMap map(schedule.collective, schedule.rank, schedule.ranks, 1, {.uniform = bytes}, {.uniform = bytes}, 1, {});
+  // Before each round both write what they send anew, as programs do: what nobody has written since, the reader may still have.
+  Result<double> timed_rounds_us(const Schedule& schedule, std::size_t bytes, int rounds, const LinkTuning& tuning,
+                                 bool with_writing) {
+    auto meeting = make_plan(exchange(job_.rank(), job_.size(), peer_), kSmall, tuning);
+    if (!meeting) return std::move(meeting.error());
+    auto moving = make_plan(schedule, bytes, tuning);
+    if (!moving) return std::move(moving.error());
+    Execution meet(*meeting), move(*moving);
+    return best_us(rounds, [&]() -> Result<double> {
+      double seconds = 0;
+      for (int i = 0; i < rounds; ++i) {
+        const auto write = [&] { std::ranges::fill(std::span(in_).first(bytes), static_cast<std::byte>(i)); };
+        if (!with_writing) write();
+        if (auto s = run(meet); !s) return std::move(s.error());
+        const TimePoint start = Clock::now();
+        if (with_writing) write();
+        if (auto s = run(move); !s) return std::move(s.error());
+        seconds += seconds_since(start);
+      }
+      return seconds;
+    });
+  }
+
+  // `bytes` of each message
+  Result<Plan> make_plan(const Schedule& schedule, std::size_t bytes, const LinkTuning& tuning) {
+    const std::uint32_t chunks = schedule.chunks_per_block;
+    const Blocks blocks{.uniform = bytes * chunks};
+    const ChunkMap map(schedule.collective, schedule.rank, schedule.ranks, chunks, blocks, blocks, 1, {});
     auto plan = lower(schedule, map, {.count = bytes, .collective = static_cast<std::uint8_t>(Collective::send_recv)},
                       DataType::u8, {}, streams_);
-    if (!plan) return std::move(plan.error());
+    if (!plan) return plan;
     for (Stream* stream : plan->streams) tunable_ = stream->endpoint().tune(tuning);
-    Execution execution(*plan);
-    in_.resize(std::max(in_.size(), bytes));
+    in_.resize(std::max(in_.size(), bytes * chunks));
     out_.resize(in_.size());
+    return plan;
+  }
+  // Microseconds of a round, the best batch's mean. `batch` returns the seconds of all its rounds.
+  template <class Batch>
+  Result<double> best_us(int rounds, const Batch& batch) {
     double best = 1e9;
-    for (int batch = -1; batch < kBatches; ++batch) {  // batch -1 connects and warms up
-      auto seconds = time(execution, rounds);
-      if (!seconds) return std::move(seconds.error());
-      if (batch >= 0) best = std::min(best, *seconds);
+    for (int i = -1; i < kBatches; ++i) {  // batch -1 connects and warms up
+      auto seconds = batch();
+      if (!seconds) return seconds;
+      if (i >= 0) best = std::min(best, *seconds);
     }
     return best * 1e6 / rounds;
   }
-  Result<double> time(Execution& execution, int rounds) {
-    const TimePoint start = Clock::now();
-    for (int i = 0; i < rounds; ++i) {
-      if (auto s = execution.start({in_.data(), out_.data(), nullptr}, 0, policy_.first_looks()); !s) return std::move(s.error());
-      if (execution.done()) continue;
-      if (auto s = drive(execution, policy_, watch_); !s) return std::move(s.error());
-    }
-    return seconds_since(start);
+  Status run(Execution& execution) {
+    if (auto s = execution.start({in_.data(), out_.data(), nullptr}, 0, policy_.first_looks()); !s) return s;
+    return execution.done() ? Status{} : drive(execution, policy_, watch_);
   }
 
   Job& job_;
@@ -102,57 +150,77 @@ class Pair {
   bool tunable_ = false;
 };
 
+constexpr LinkTuning kPlain{.past_caches_from = LinkTuning::kNever, .direct_from = LinkTuning::kNever};
+
 // What is known of one level after its pair has measured it, or has not (latency 0).
 struct LevelTimes {
   double latency_us = 0, bandwidth_gbps = 0;
-  std::uint64_t past_caches_from = LinkTuning::kNever, direct_from = LinkTuning::kNever;
+  LinkTuning tuning = kPlain;
 };
 
-using TimesBySize = std::array<double, kSizes.size()>;
+using TimesBySize = std::array<double, kSizes.size()>;  // of what was not timed: as good as never
 
 // The smallest size from which on `other` is clearly faster.
-std::uint64_t faster_from(const TimesBySize& other, const TimesBySize& usual) {
-  std::uint64_t from = LinkTuning::kNever;
+std::size_t faster_from(const TimesBySize& other, const TimesBySize& usual) {
+  std::size_t from = LinkTuning::kNever;
   for (std::size_t i = kSizes.size(); i-- > 0 && other[i] < kClearly * usual[i];) from = kSizes[i];
   return from;
 }
 
-Result<TimesBySize> time_sizes(Pair& pair, const LinkTuning& tuning) {
-  TimesBySize times{};
-  if (pair.tunable()) {
-    auto settled = pair.exchange_us(kSizes.back(), static_cast<int>(kBytesBefore / kSizes.back() / (kBatches + 1)), tuning);
-    if (!settled) return std::move(settled.error());
-  }
-  for (std::size_t i = 0; i < kSizes.size(); ++i) {
-    auto t = pair.exchange_us(kSizes[i], static_cast<int>(kBytesPerSize / kSizes[i] / kBatches) + 1, tuning);
+// From the largest size down: what a store costs depends on what the receiver's caches still hold of the transport's buffers, and
+// that has settled when these have been filled some times.
+Result<TimesBySize> time_sizes(Pair& pair, const LinkTuning& tuning, std::size_t smallest) {
+  TimesBySize times;
+  times.fill(1e9);
+  for (std::size_t i = kSizes.size(); i-- > 0 && kSizes[i] >= smallest;) {
+    auto t = pair.round_us(kSizes[i], static_cast<int>(kBytesPerSize / kSizes[i] / kBatches) + 1, tuning);
     if (!t) return std::move(t.error());
     times[i] = *t;
   }
   return times;
 }
 
+// Where from on another way than the one so far is faster, that is the way from then on.
+Result<std::size_t> adopt(Pair& pair, TimesBySize& best, const LinkTuning& other, std::size_t smallest) {
+  auto times = time_sizes(pair, other, smallest);
+  if (!times) return std::move(times.error());
+  const std::size_t from = faster_from(*times, best);
+  for (std::size_t i = 0; i < best.size(); ++i)
+    if (kSizes[i] >= from) best[i] = (*times)[i];
+  return from;
+}
+
+// Which way of moving bytes is the fastest, by size.
+Result<LinkTuning> find_tuning(Pair& pair) {
+  LinkTuning tuning = kPlain;
+  auto best = time_sizes(pair, tuning, 0);
+  if (!best) return std::move(best.error());
+  for (const auto& [from, smallest] :
+       {std::pair(&LinkTuning::oldest_first_from, kSmallestLarge), std::pair(&LinkTuning::past_caches_from, std::size_t{0}),
+        std::pair(&LinkTuning::direct_from, kSmallestLarge)}) {
+    LinkTuning other = tuning;
+    other.*from = 0;
+    auto faster = adopt(pair, *best, other, smallest);
+    if (!faster) return std::move(faster.error());
+    tuning.*from = *faster;
+  }
+  return tuning;
+}
+
 // `choices`: whether to find out which way of moving bytes is the fastest, where there are several.
 Result<LevelTimes> measure_pair(Job& job, Rank peer, bool choices) {
-  constexpr LinkTuning kPlain{.past_caches_from = LinkTuning::kNever, .direct_from = LinkTuning::kNever};
   Pair pair(job, peer);
   auto small = pair.one_way_us(kSmall, kSmallRounds, kPlain);
   if (!small) return std::move(small.error());
-  auto plain = time_sizes(pair, kPlain);
-  if (!plain) return std::move(plain.error());
-  TimesBySize best = *plain;
   LevelTimes level{.latency_us = *small};
   if (choices && pair.tunable()) {
-    auto past = time_sizes(pair, {.past_caches_from = 0, .direct_from = LinkTuning::kNever});
-    if (!past) return std::move(past.error());
-    auto direct = time_sizes(pair, {.past_caches_from = LinkTuning::kNever, .direct_from = 0});
-    if (!direct) return std::move(direct.error());
-    level.past_caches_from = faster_from(*past, *plain);
-    for (std::size_t i = 0; i < best.size(); ++i)
-      if (kSizes[i] >= level.past_caches_from) best[i] = (*past)[i];
-    level.direct_from = faster_from(*direct, best);
-    if (level.direct_from <= kSizes.back()) best.back() = direct->back();
+    auto tuning = find_tuning(pair);
+    if (!tuning) return std::move(tuning.error());
+    level.tuning = *tuning;
   }
-  level.bandwidth_gbps = static_cast<double>(kSizes.back()) / std::max(best.back() - *small, 1e-3) / 1e3;
+  auto large = pair.exchange_us(kLarge, kLargeRounds, level.tuning);
+  if (!large) return std::move(large.error());
+  level.bandwidth_gbps = static_cast<double>(kLarge) / std::max(*large - *small, 1e-3) / 1e3;
   return level;
 }
 
@@ -206,11 +274,12 @@ void slower(double& worst, double seen, bool larger_is_worse) {
 
 void slower(LevelTimes& worst, const LevelTimes& seen) {
   if (seen.latency_us <= 0) return;
-  if (worst.latency_us <= 0) worst.past_caches_from = worst.direct_from = 0;
+  if (worst.latency_us <= 0) worst.tuning = {.past_caches_from = 0, .direct_from = 0, .oldest_first_from = 0};
   slower(worst.latency_us, seen.latency_us, true);
   slower(worst.bandwidth_gbps, seen.bandwidth_gbps, false);
-  worst.past_caches_from = std::max(worst.past_caches_from, seen.past_caches_from);
-  worst.direct_from = std::max(worst.direct_from, seen.direct_from);
+  worst.tuning.past_caches_from = std::max(worst.tuning.past_caches_from, seen.tuning.past_caches_from);
+  worst.tuning.direct_from = std::max(worst.tuning.direct_from, seen.tuning.direct_from);
+  worst.tuning.oldest_first_from = std::max(worst.tuning.oldest_first_from, seen.tuning.oldest_first_from);
 }
 
 Result<Numbers> slowest(Job& job, const Numbers& mine) {
@@ -255,13 +324,14 @@ Result<Measured> measure(Job& job, const Placement& placement) {
     m.links[l] = between(placement, static_cast<Level>(l));
     if (times.latency_us <= 0) continue;
     m.links[l] = {times.latency_us, times.bandwidth_gbps, Origin::system};
-    if (!crowded) m.tuning[l] = {times.past_caches_from, times.direct_from};
+    if (!crowded) m.tuning[l] = times.tuning;
     if (job.rank() == 0)
       log(LogLevel::info,
           fmt::format("measured between ranks that share a {}: {:.3f} us, {:.2f} GB/s; stores past the caches from "
-                      "{}, memory of the other read from {} bytes",
-                      name(static_cast<Level>(l)), times.latency_us, times.bandwidth_gbps, size_text(times.past_caches_from),
-                      size_text(times.direct_from)));
+                      "{}, memory of the other read from {} bytes, cells used oldest first from {}",
+                      name(static_cast<Level>(l)), times.latency_us, times.bandwidth_gbps,
+                      size_text(times.tuning.past_caches_from), size_text(times.tuning.direct_from),
+                      size_text(times.tuning.oldest_first_from)));
   }
   m.reduce_gbps = worst->reduce_gbps;
   m.copy_gbps = worst->copy_gbps;

@@ -311,24 +311,30 @@ JobMachine Job::machine() const {
   for (const auto& place : placement_.ranks) ++on_host[place.host];
   // Levels that make no difference here are left out, those that are nearest to what was measured among them.
   int inside = -1;
-  const auto link = [&](Level outermost) {
+  const auto add_link = [&](Level outermost) {
+    auto at = static_cast<std::size_t>(outermost);
     for (int l = static_cast<int>(outermost); l > inside; --l)
-      if (links_[static_cast<std::size_t>(l)].origin == Origin::system) return links_[static_cast<std::size_t>(l)];
-    return links_[static_cast<std::size_t>(outermost)];
+      if (links_[static_cast<std::size_t>(l)].origin == Origin::system) {
+        at = static_cast<std::size_t>(l);
+        break;
+      }
+    machine.links.push_back(links_[at]);
+    machine.tuning.push_back(links_[at].origin == Origin::system ? tuning_[at] : LinkTuning{.direct_from = LinkTuning::kNever});
   };
   for (auto& level : tutti::levels(placement_.ranks)) {
     machine.levels.emplace_back(level.group_of);
     machine.level_names.push_back(level.level);
-    machine.links.push_back(link(level.level));
+    add_link(level.level);
     inside = static_cast<int>(level.level);
   }
-  machine.links.push_back(link(on_host.size() > 1 ? Level::network : Level::host));
+  add_link(on_host.size() > 1 ? Level::network : Level::host);
   machine.reduce_gbps = reduce_gbps_;
   machine.copy_gbps = copy_gbps_;
   machine.core_sharers = core_sharers_;
   for (const auto& [host, count] : on_host) machine.ranks_per_host = std::max(machine.ranks_per_host, count);
   machine.cores_per_host = INT32_MAX;
   for (const auto& m : placement_.machines) machine.cores_per_host = std::min(machine.cores_per_host, available_cores(m));
+  if (machine.oversubscribed()) machine.tuning.clear();  // it was not measured
   return machine;
 }
 

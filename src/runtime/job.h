@@ -77,7 +77,7 @@ class Job {
   Placement placement_;
   std::array<LinkParameters, kLevels> links_{};
   std::array<LinkTuning, kLevels> tuning_{};
-  double reduce_gbps_ = 10, copy_gbps_ = 10;
+  double reduce_gbps_ = 10, copy_gbps_ = 20;
   int core_sharers_ = 1;  // of the whole job, where this is a part of one
 };
 

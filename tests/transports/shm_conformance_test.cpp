@@ -12,7 +12,7 @@ int dial_shm(ConstBytes address) {
   return socket ? socket->release() : -1;
 }
 
-TransportFactory shm(std::string name, bool cma, std::size_t bytes) {
+TransportFactory shm(std::string name, bool cma, std::size_t bytes, const LinkTuning& tuning = {}) {
   return {.name = std::move(name),
           .make =
               [=](TransportOptions options) {
@@ -20,13 +20,21 @@ TransportFactory shm(std::string name, bool cma, std::size_t bytes) {
                 options.shm_bytes = bytes;
                 return make_shm(options);
               },
-          .dial = dial_shm};
+          .dial = dial_shm,
+          .tuning = tuning};
 }
 
 INSTANTIATE_TEST_SUITE_P(shm, TransportConformance, testing::ValuesIn(cases(shm("shm", true, std::size_t{8} << 20))), case_name);
-// Without CMA, and so little memory that the rings are small: half of it holds the smallest lanes of two rounds of 40 streams (a
-// peer may be late to close those of the last round), not those of three.
+// Without CMA, and so little memory that cells are few and small: it holds the lanes and the least cells of three rounds of 40
+// streams (a peer may be late to close those of the last round), not those of four.
 INSTANTIATE_TEST_SUITE_P(small, TransportConformance, testing::ValuesIn(cases(shm("small", false, std::size_t{3} << 20))),
                          case_name);
+// All that the sender may choose.
+constexpr LinkTuning kEverything{.past_caches_from = 500, .direct_from = 0, .oldest_first_from = 1000};
+INSTANTIATE_TEST_SUITE_P(tuned, TransportConformance,
+                         testing::ValuesIn(cases(shm("tuned", true, std::size_t{8} << 20, kEverything))), case_name);
+constexpr LinkTuning kNothing{.direct_from = LinkTuning::kNever};
+INSTANTIATE_TEST_SUITE_P(plain, TransportConformance,
+                         testing::ValuesIn(cases(shm("plain", true, std::size_t{8} << 20, kNothing))), case_name);
 
 }  // namespace tutti::conformance

@@ -11,7 +11,9 @@ namespace tutti::shm {
 namespace {
 
 constexpr Rank kPeer = 5;
-constexpr std::size_t kRing = 8192;
+constexpr std::size_t kCells = 16;
+constexpr std::size_t kCellBytes = Cells::kLeastMemory / kCells;
+constexpr std::size_t kLong = 24 << 10;
 
 // Both lanes of a connection in memory of this process; the peer's is written by the test.
 class ShmDamage : public testing::Test {
@@ -19,16 +21,15 @@ class ShmDamage : public testing::Test {
   void SetUp() override {
     arena_ = Arena::create(std::size_t{1} << 20).value_or_throw();
     peer_arena_ = PeerArena::map(Fd(dup(arena_->memory_fd())), Fd(dup(arena_->bell_fd())), true, kPeer).value_or_throw();
-    const Region mine = arena_->allocate_lane(kRing).value_or_throw(), theirs = arena_->allocate_lane(kRing).value_or_throw();
-    ASSERT_EQ(mine.size, kLaneHeader + kRing);
+    const Region mine = arena_->allocate_lane().value_or_throw(), theirs = arena_->allocate_lane().value_or_throw();
+    cell_memory_ = CellMemory::create(Cells::kLeastMemory).value_or_throw();
+    cells_.open(cell_memory_.mapping.bytes(), true);
+    ASSERT_EQ(cells_.cell_bytes(), kCellBytes);
     theirs_ = arena_->lane(theirs.offset);
     lanes_ = {.mine = arena_->lane(mine.offset),
               .theirs = theirs_,
-              .my_ring = reinterpret_cast<std::byte*>(arena_->lane(mine.offset)) + kLaneHeader,
-              .their_ring = reinterpret_cast<const std::byte*>(theirs_) + kLaneHeader,
-              .my_ring_bytes = kRing,
-              .their_ring_bytes = kRing,
               .taken = &taken_,
+              .cells = &cells_,
               .peer_arena = peer_arena_.get(),
               .peer = kPeer};
     inbox_.open(lanes_);
@@ -48,6 +49,13 @@ class ShmDamage : public testing::Test {
     return inbox_.advance(message, moved);
   }
 
+  Result<bool> send(std::size_t size) {
+    memory_.assign(size, std::byte{});
+    Outgoing message{.signature = signature_, .data = memory_};
+    bool moved = false;
+    return outbox_.advance(message, moved);
+  }
+
   static void expect_protocol(const Result<bool>& result) {
     ASSERT_FALSE(result);
     EXPECT_EQ(result.error().code(), Code::protocol) << result.error().to_string();
@@ -56,8 +64,10 @@ class ShmDamage : public testing::Test {
 
   std::unique_ptr<Arena> arena_;
   std::shared_ptr<PeerArena> peer_arena_;
-  LaneHeader* theirs_ = nullptr;
+  CellMemory cell_memory_;
+  Lane* theirs_ = nullptr;
   Taken taken_;
+  Cells cells_;
   Lanes lanes_;
   Inbox inbox_;
   Outbox outbox_;
@@ -66,24 +76,48 @@ class ShmDamage : public testing::Test {
 };
 
 TEST_F(ShmDamage, AMessageLargerThanItsSlot) { expect_protocol(receive(make_head(0, Kind::in_slot, kInline + 1), kInline + 1)); }
-TEST_F(ShmDamage, AMessageLargerThanTheRing) { expect_protocol(receive(make_head(0, Kind::far, kRing + 1), kRing + 1)); }
+TEST_F(ShmDamage, AMessageLargerThanItsCell) {
+  expect_protocol(receive(make_head(0, Kind::in_cell, 0), kCellBytes + 1, {.size = kCellBytes + 1}));
+}
+TEST_F(ShmDamage, ACellThatIsNone) {
+  expect_protocol(receive(make_head(0, Kind::in_cell, 0), 5000, {.size = 5000, .cell = kCells}));
+}
 TEST_F(ShmDamage, AnUnknownKind) { expect_protocol(receive(make_head(0, static_cast<Kind>(77), 8), 8)); }
 TEST_F(ShmDamage, NoKindAtAll) { expect_protocol(receive(make_head(0, Kind{}, 0), 0)); }
 
-TEST_F(ShmDamage, MoreBytesPublishedThanTheRingHolds) {
-  theirs_->published.store(kRing + 64);
-  expect_protocol(receive(make_head(0, Kind::streamed, 0), 3 * kRing, {.size = 3 * kRing}));
+TEST_F(ShmDamage, APieceInACellThatIsNone) {
+  theirs_->pieces[0].store(make_entry(0, kCells));
+  expect_protocol(receive(make_head(0, Kind::streamed, 0), kLong, {.size = kLong}));
 }
 
-TEST_F(ShmDamage, AnAddressThatCannotBeReadIsAskedForThroughTheRing) {
-  const Result<bool> result = receive(make_head(0, Kind::direct, 0), 3 * kRing, {.size = 3 * kRing, .address = 16});
+TEST_F(ShmDamage, ACellReturnedThatIsNone) {
+  while (!cells_.empty()) cells_.take_newest();
+  theirs_->returned[0].store(make_entry(0, kCells));
+  expect_protocol(send(kLong));
+}
+
+TEST_F(ShmDamage, MoreCellsReturnedThanThereAre) {
+  while (!cells_.empty()) cells_.take_newest();
+  for (std::uint64_t n = 0; n <= kCells; ++n) theirs_->returned[n].store(make_entry(n, 1));
+  expect_protocol(send(kLong));
+}
+
+TEST_F(ShmDamage, ACellForNothing) { expect_protocol(receive(make_head(0, Kind::in_cell, 0), 0, {.size = 0, .cell = 1})); }
+
+TEST_F(ShmDamage, MoreCellsTakenThanSent) {
+  theirs_->cells_taken.store(1000);
+  expect_protocol(send(kLong));
+}
+
+TEST_F(ShmDamage, WhatCannotBeReadAtItsAddressIsAskedForInCells) {
+  const Result<bool> result = receive(make_head(0, Kind::direct, 0), kLong, {.size = kLong, .address = 16});
   ASSERT_TRUE(result);
   EXPECT_FALSE(*result);
   EXPECT_EQ(lanes_.mine->answer.load(), make_answer(0, Verdict::stream));
 }
 
 TEST_F(ShmDamage, MemoryOfASenderThatHasGivenUpIsNotDelivered) {
-  const std::vector<std::byte> reused(3 * kRing);
+  const std::vector<std::byte> reused(kLong);
   lanes_.process = getpid();  // the sender's memory is this process's
   inbox_.open(lanes_);
   theirs_->closed.store(1);
@@ -91,10 +125,6 @@ TEST_F(ShmDamage, MemoryOfASenderThatHasGivenUpIsNotDelivered) {
   const Result<bool> result = receive(make_head(0, Kind::direct, 0), reused.size(), {.size = reused.size(), .address = address});
   ASSERT_FALSE(result);
   EXPECT_EQ(result.error().code(), Code::peer_lost) << result.error().to_string();
-}
-
-TEST_F(ShmDamage, AMessageLargerThanTheNearRing) {
-  expect_protocol(receive(make_head(0, Kind::near, kNearBytes + 1), kNearBytes + 1));
 }
 
 TEST_F(ShmDamage, AMessageThatSaysThatMoreWereTakenThanSent) {
@@ -118,14 +148,6 @@ TEST_F(ShmDamage, MoreMessagesTakenThanSent) {
   expect_protocol(outbox_.advance(message, moved));
 }
 
-TEST_F(ShmDamage, MoreBytesTakenThanSent) {
-  std::vector<std::byte> bytes(4 * kRing);
-  Outgoing message{.signature = signature_, .data = bytes};
-  bool moved = false;
-  theirs_->bytes_taken.store(std::uint64_t{1} << 40);
-  expect_protocol(outbox_.advance(message, moved));
-}
-
 // Random heads, counters and announcements: whatever comes out, it comes out in order, and nothing outside is touched
 // (sanitizers look).
 TEST_F(ShmDamage, RandomMemoryIsSurvived) {
@@ -133,18 +155,21 @@ TEST_F(ShmDamage, RandomMemoryIsSurvived) {
   int finished = 0, refused = 0;
   for (int i = 0; i < 20000; ++i) {
     taken_ = {};
-    Inbox inbox;
-    inbox.open(lanes_);
-    inbox_ = inbox;
-    const std::size_t size = random() % 3 == 0 ? random() % 64 : random() % (4 * kRing);
-    theirs_->published.store(random() % 2 == 0 ? random() : random() % (2 * kRing));
-    const std::uint64_t kind = random() % 2 == 0 ? random() % 256 : 1 + random() % 5;
+    cells_ = {};
+    cells_.open(cell_memory_.mapping.bytes(), true);
+    inbox_ = {};
+    inbox_.open(lanes_);
+    const std::size_t size = random() % 3 == 0 ? random() % 64 : random() % (4 * kLong);
+    for (std::uint64_t n = 0; n < theirs_->pieces.size(); ++n)
+      theirs_->pieces[n].store(random() % 64 == 0 ? random() : make_entry(n, static_cast<std::uint32_t>(random() % kCells)));
+    const std::uint64_t kind = random() % 2 == 0 ? random() % 256 : 1 + random() % 4;
     const std::uint64_t head = make_head(0, static_cast<Kind>(kind), random() % 2 == 0 ? size : random() % (1u << 24));
-    const Result<bool> result = receive(head, size, {.size = random() % 2 == 0 ? size : random(), .address = random()});
+    const Result<bool> result =
+        receive(head, size, {.size = random() % 2 == 0 ? size : random(), .address = random(), .cell = random() % (kCells + 1)});
     (result && *result ? finished : refused) += 1;
   }
-  EXPECT_GT(finished, 100);
-  EXPECT_GT(refused, 100);
+  EXPECT_GT(finished, 1000);
+  EXPECT_GT(refused, 1000);
 }
 
 }  // namespace

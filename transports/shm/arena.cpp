@@ -81,48 +81,47 @@ Result<std::unique_ptr<Arena>> Arena::create(std::size_t bytes) {
   arena->bell_fd_ = std::move(*bell_fd);
   arena->memory_ = std::move(*memory);
   arena->bell_memory_ = std::move(*bell);
-  arena->free_[kPage] = size - kPage;
-  arena->free_bytes_ = size - kPage;
   return arena;
 }
 
-Result<Region> Arena::allocate_lane(std::size_t ring_bytes) {
-  // Half of the arena is kept for late comers, who get the smallest ring.
-  const std::size_t spare = std::bit_floor(std::max(free_bytes_, size() / 2) - size() / 2);
-  for (std::size_t ring = std::max(std::min(ring_bytes, spare), kMinRing); ring >= kMinRing; ring /= 2) {
-    const std::size_t size = kLaneHeader + ring;
-    const auto hole = std::ranges::find_if(free_, [&](const auto& entry) { return entry.second >= size; });
-    if (hole == free_.end()) continue;
-    const auto [offset, hole_size] = *hole;
-    if (fallocate(memory_fd_.get(), 0, static_cast<off_t>(offset), static_cast<off_t>(size)) != 0)
-      return system_error(errno, fmt::format("taking {} bytes of shared memory from the system", size));
-    free_.erase(hole);
-    if (hole_size > size) free_[offset + size] = hole_size - size;
-    free_bytes_ -= size;
-    std::memset(memory_.data() + offset, 0, kLaneHeader);
-    return Region{offset, size};
+Result<Region> Arena::allocate_lane() {
+  Region lane{end_, sizeof(Lane)};
+  if (!free_.empty()) {
+    lane.offset = free_.back();
+    free_.pop_back();
+  } else if (size() - end_ < sizeof(Lane)) {
+    return Error(Code::resource, fmt::format("all lanes of {} bytes of shared memory are in use", size()));
+  } else if (fallocate(memory_fd_.get(), 0, static_cast<off_t>(end_), sizeof(Lane)) != 0) {
+    return system_error(errno, fmt::format("taking {} bytes of shared memory from the system", sizeof(Lane)));
+  } else {
+    end_ += sizeof(Lane);
   }
-  return Error(Code::resource,
-               fmt::format("this rank's {} bytes of shared memory are used up by open connections; set TUTTI_SHM_BYTES higher or "
-                           "close communicators",
-                           size()));
+  std::memset(memory_.data() + lane.offset, 0, sizeof(Lane));
+  return lane;
 }
 
-void Arena::release(Region region) {
-  free_bytes_ += region.size;
-  auto next = free_.lower_bound(region.offset);
-  if (next != free_.end() && region.offset + region.size == next->first) {
-    region.size += next->second;
-    next = free_.erase(next);
-  }
-  if (next != free_.begin()) {
-    const auto before = std::prev(next);
-    if (before->first + before->second == region.offset) {
-      before->second += region.size;
-      return;
-    }
-  }
-  free_[region.offset] = region.size;
+Result<CellMemory> CellMemory::create(std::size_t bytes) {
+  auto fd = make_memfd("tutti-cells", bytes);
+  if (!fd) return fd.because("creating memory for large messages");
+  if (fallocate(fd->get(), 0, 0, static_cast<off_t>(bytes)) != 0)
+    return system_error(errno, fmt::format("taking {} bytes of shared memory from the system", bytes));
+  if (Status sealed = seal(*fd, 0); !sealed) return std::move(sealed.error());
+  auto mapping = Mapping::of(fd->get(), bytes, PROT_READ | PROT_WRITE);
+  if (!mapping) return std::move(mapping.error());
+  mapping->enter(0, bytes);
+  return CellMemory{std::move(*fd), std::move(*mapping)};
+}
+
+Result<CellMemory> CellMemory::map(const Fd& memory, Rank peer) {
+  if (!memory) return Error(Code::protocol, fmt::format("rank {} sent no memory for large messages", peer), peer);
+  const auto size = sealed_size(memory, peer);
+  if (!size) return size.error().clone();
+  if (!std::has_single_bit(*size) || *size < Cells::kLeastMemory || *size > Cells::kMostMemory)
+    return Error(Code::protocol, fmt::format("rank {} sent {} bytes of memory for large messages", peer, *size), peer);
+  auto mapping = Mapping::of(memory.get(), *size, PROT_READ | PROT_WRITE);
+  if (!mapping) return mapping.because(fmt::format("memory for large messages of rank {}", peer));
+  mapping->enter(0, *size);
+  return CellMemory{Fd(), std::move(*mapping)};
 }
 
 Result<std::shared_ptr<PeerArena>> PeerArena::map(const Fd& memory, const Fd& bell, bool fenced, Rank peer) {

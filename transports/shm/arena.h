@@ -1,8 +1,8 @@
 // A rank's shared memory, and its view of a peer's.
 #pragma once
 
-#include <map>
 #include <memory>
+#include <vector>
 
 #include "core/fd.h"
 #include "core/futex.h"
@@ -32,6 +32,7 @@ class Mapping {
 
   [[nodiscard]] std::byte* data() const noexcept { return data_; }
   [[nodiscard]] std::size_t size() const noexcept { return size_; }
+  [[nodiscard]] Bytes bytes() const noexcept { return {data_, size_}; }
 
  private:
   std::byte* data_ = nullptr;
@@ -50,28 +51,33 @@ class Arena {
   // Sparse: memory is taken from the system lane by lane.
   static Result<std::unique_ptr<Arena>> create(std::size_t bytes);
 
-  // A zeroed lane with a data ring of `ring_bytes` (a power of two), or less, down to kMinRing, as the arena fills up.
-  Result<Region> allocate_lane(std::size_t ring_bytes);
-  void release(Region region);
+  // A zeroed lane.
+  Result<Region> allocate_lane();
+  void release(Region lane) { free_.push_back(lane.offset); }
 
   void enter(Region region) const noexcept { memory_.enter(region.offset, region.size); }
 
-  [[nodiscard]] LaneHeader* lane(std::size_t offset) const noexcept {
-    return reinterpret_cast<LaneHeader*>(memory_.data() + offset);
-  }
+  [[nodiscard]] Lane* lane(std::size_t offset) const noexcept { return reinterpret_cast<Lane*>(memory_.data() + offset); }
   [[nodiscard]] ArenaHeader& header() const noexcept { return *reinterpret_cast<ArenaHeader*>(memory_.data()); }
   [[nodiscard]] Doorbell& bell() const noexcept { return *reinterpret_cast<Doorbell*>(bell_memory_.data()); }
   [[nodiscard]] int memory_fd() const noexcept { return memory_fd_.get(); }
   [[nodiscard]] int bell_fd() const noexcept { return bell_fd_.get(); }
   [[nodiscard]] std::size_t size() const noexcept { return memory_.size(); }
+  [[nodiscard]] std::size_t free_bytes() const noexcept { return size() - end_ + free_.size() * sizeof(Lane); }
 
  private:
-  static constexpr std::size_t kMinRing = kPage;
-
   Fd memory_fd_, bell_fd_;
   Mapping memory_, bell_memory_;
-  std::map<std::size_t, std::size_t> free_;  // offset -> size, neighbours merged
-  std::size_t free_bytes_ = 0;
+  std::vector<std::size_t> free_;  // offsets of lanes that were released
+  std::size_t end_ = kPage;        // behind it there have been no lanes yet
+};
+
+// The memory of a connection's cells, which both sides write. The one side creates it and sends its descriptor.
+struct CellMemory {
+  static Result<CellMemory> create(std::size_t bytes);
+  static Result<CellMemory> map(const Fd& memory, Rank peer);
+  Fd fd;  // of who has created it
+  Mapping mapping;
 };
 
 // A peer's arena, mapped for reading, and its doorbell. Immutable, shared by all connections with that peer.

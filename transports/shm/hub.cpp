@@ -15,8 +15,6 @@
 namespace tutti::shm {
 namespace {
 
-constexpr std::size_t kMinRing = std::size_t{8} << 10;
-constexpr std::size_t kMaxRing = std::size_t{4} << 20;
 constexpr std::size_t kUsualL2 = std::size_t{1} << 20;
 // Strangers that connect and say nothing must not use up all descriptors.
 constexpr std::size_t kMaxKnocks = 2048;
@@ -67,31 +65,72 @@ Status Hub::open() {
   return {};
 }
 
+std::size_t Hub::free_bytes() const noexcept {
+  const std::size_t used = arena_->size() - arena_->free_bytes() + cell_bytes_;
+  return std::max(arena_->size(), used) - used;
+}
+
+Error Hub::no_memory() const {
+  return {Code::resource,
+          fmt::format("this rank's {} bytes of shared memory are used up by open connections; set TUTTI_SHM_BYTES higher or "
+                      "close communicators",
+                      arena_->size())};
+}
+
 Result<Region> Hub::allocate_lane() {
   std::lock_guard lock(mutex_);
   reap_lanes();
-  // Twice the second cache, see layout.h; what peers are many for takes turns with their lanes.
-  const std::size_t peers = static_cast<std::size_t>(std::max<Rank>(options_.local_ranks - 1, 1));
-  const std::size_t l2 = options_.l2_bytes > 0 ? options_.l2_bytes : kUsualL2;
-  return arena_->allocate_lane(std::bit_floor(std::clamp(2 * l2 / peers, kMinRing, kMaxRing)));
+  if (free_bytes() < sizeof(Lane)) return no_memory();
+  return arena_->allocate_lane();
 }
 
-void Hub::release_lane(Region region, Fd socket) {
+Result<std::size_t> Hub::reserve_cells() {
+  std::lock_guard lock(mutex_);
+  reap_lanes();
+  // Twice the second cache: of what two ranks exchange, what is used oldest first has left it by then. Peers that are many take
+  // turns.
+  const std::size_t peers = static_cast<std::size_t>(std::max<Rank>(options_.local_ranks - 1, 1));
+  const std::size_t l2 = options_.l2_bytes > 0 ? options_.l2_bytes : kUsualL2;
+  const std::size_t wanted = std::bit_floor(std::min(2 * l2 / peers, Cells::kMostMemory));
+  // Half of the memory is kept for late comers, who get the least.
+  const std::size_t spare = std::bit_floor(std::max(free_bytes(), arena_->size() / 2) - arena_->size() / 2);
+  const std::size_t bytes = std::max(std::min(wanted, spare), Cells::kLeastMemory);
+  if (free_bytes() < bytes) return no_memory();
+  cell_bytes_ += bytes;
+  return bytes;
+}
+
+Result<CellMemory> Hub::create_cells() {
+  const auto bytes = reserve_cells();
+  if (!bytes) return bytes.error().clone();
+  auto cells = CellMemory::create(*bytes);
+  if (!cells) {
+    std::lock_guard lock(mutex_);
+    cell_bytes_ -= *bytes;
+  }
+  return cells;
+}
+
+void Hub::release(Region lane, std::size_t cell_bytes, Fd socket) {
   std::lock_guard lock(mutex_);
   if (socket) {
     shutdown(socket.get(), SHUT_WR);
-    buried_.push_back({region, std::move(socket)});
+    buried_.push_back({lane, cell_bytes, std::move(socket)});
   } else {
-    arena_->release(region);
+    arena_->release(lane);
+    cell_bytes_ -= cell_bytes;
   }
   reap_lanes();
 }
 
-// A lane may be used again only when the peer can no longer take old messages from it: when it has hung up, too.
+// They may be used again only when the peer can no longer take old messages from them: when it has hung up, too.
 void Hub::reap_lanes() {
   std::erase_if(buried_, [this](const Buried& buried) {
     const bool gone = has_hung_up(buried.socket);
-    if (gone) arena_->release(buried.region);
+    if (gone) {
+      arena_->release(buried.lane);
+      cell_bytes_ -= buried.cell_bytes;
+    }
     return gone;
   });
 }

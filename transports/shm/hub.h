@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <list>
+#include <map>
 #include <mutex>
 #include <optional>
 
@@ -34,8 +35,10 @@ class Hub {
   [[nodiscard]] const std::uint64_t& probe_word() const noexcept { return probe_word_; }
 
   Result<Region> allocate_lane();
-  // Gives a lane back: at once when nobody has seen it (no socket), else when the peer has let go of it, too.
-  void release_lane(Region region, Fd socket);
+  // As many as suit the caches, or fewer where memory has become scarce.
+  Result<CellMemory> create_cells();
+  // Gives a lane and cells back: at once when nobody has seen them (no socket), else when the peer has let go of them, too.
+  void release(Region lane, std::size_t cell_bytes, Fd socket);
   Result<std::shared_ptr<PeerArena>> map_peer(const Descriptors& descriptors, Rank peer);
 
   // Accepts and authenticates whoever knocks; returns the connection that has this key, if it is there.
@@ -57,16 +60,21 @@ class Hub {
     Handshake handshake;
   };
   struct Buried {
-    Region region;
+    Region lane;
+    std::size_t cell_bytes;
     Fd socket;
   };
   Status take_knocks();
   void advance_knocks();
   void reap_lanes();
+  Result<std::size_t> reserve_cells();
+  [[nodiscard]] std::size_t free_bytes() const noexcept;
+  [[nodiscard]] Error no_memory() const;
 
   TransportOptions options_;
   std::mutex mutex_;
   std::unique_ptr<Arena> arena_;
+  std::size_t cell_bytes_ = 0;  // of all connections
   Fd listener_;
   std::string socket_name_;
   std::uint64_t probe_word_ = 0;

@@ -10,12 +10,9 @@
 namespace tutti::shm {
 namespace {
 
-// Up to here a message is announced when it lies in the far ring as a whole; longer ones are taken out while they are put in.
-constexpr std::size_t kWholeBytes = 8192;
-// Pieces in which long messages move: small enough to stay in the first two caches, large enough to hide the counters.
-constexpr std::size_t kSegment = std::size_t{32} << 10;
 // What one call moves at most, so that other connections get their turn.
 constexpr std::size_t kTurnBytes = std::size_t{256} << 10;
+static_assert(kTurnBytes % Cells::kMostBytes == 0);  // both sides cut a message alike
 constexpr std::size_t kReadTurnBytes = std::size_t{1} << 20;
 
 // Caches fetch ahead by themselves, but only to the end of a page.
@@ -31,10 +28,17 @@ Error nonsense(Rank peer, std::string_view what) {
   return {Code::protocol, fmt::format("the shared memory of rank {} is damaged: {}", peer, what), peer};
 }
 
-}  // namespace
+// Takes the cells that the peer has given back.
+Status collect(const Lanes& lanes) {
+  for (;; ++lanes.taken->cells) {
+    const std::uint64_t entry = lanes.theirs->returned[lanes.taken->cells % Cells::kMost].load();
+    if (!is_entry(entry, lanes.taken->cells)) return {};
+    if (!lanes.cells->is_cell(cell_of(entry)) || !lanes.cells->give(cell_of(entry)))
+      return nonsense(lanes.peer, fmt::format("cell {} was returned", cell_of(entry)));
+  }
+}
 
-void Outbox::open(const Lanes& lanes) noexcept { lanes_ = lanes; }
-void Inbox::open(const Lanes& lanes) noexcept { lanes_ = lanes; }
+}  // namespace
 
 Status Outbox::ask_taken() {
   Taken& taken = *lanes_.taken;
@@ -43,21 +47,26 @@ Status Outbox::ask_taken() {
   return {};
 }
 
-// Free bytes of the far ring; asks the peer only when a quarter is not free by what is known.
-Result<std::size_t> Outbox::far_room() {
-  const std::size_t ring = lanes_.my_ring_bytes;
-  if (ring - (position_ - bytes_taken_) >= ring / 4) return ring - (position_ - bytes_taken_);
-  bytes_taken_ = lanes_.theirs->bytes_taken.load();
-  if (position_ - bytes_taken_ > ring) return nonsense(lanes_.peer, "more bytes were taken than sent");
-  return ring - (position_ - bytes_taken_);
+// Whether there is a cell to fill, and the peer has not yet too many before it.
+Result<bool> Outbox::have_cell() {
+  const std::uint32_t most = lanes_.cells->most_sent();
+  if (cells_sent_ - cells_taken_ >= most) {
+    cells_taken_ = lanes_.theirs->cells_taken.load();
+    if (cells_taken_ > cells_sent_) return nonsense(lanes_.peer, "more cells were taken than sent");
+    if (cells_sent_ - cells_taken_ >= most) return false;
+  }
+  if (lanes_.cells->lacks())
+    if (Status collected = collect(lanes_); !collected) return std::move(collected.error());
+  return !lanes_.cells->empty();
 }
 
-void Outbox::put_far(ConstBytes bytes, bool past_caches) noexcept {
-  const std::size_t at = position_ & (lanes_.my_ring_bytes - 1);
-  const std::size_t first = std::min(bytes.size(), lanes_.my_ring_bytes - at);
-  kernels::copy(lanes_.my_ring + at, bytes.data(), first, past_caches);
-  if (first < bytes.size()) kernels::copy(lanes_.my_ring, bytes.data() + first, bytes.size() - first, past_caches);
-  position_ += whole_lines(bytes.size());
+// There must be one.
+std::uint32_t Outbox::fill_cell(ConstBytes bytes, const Outgoing& message) noexcept {
+  const std::size_t size = message.data.size();
+  const std::uint32_t cell = size < tuning_.oldest_first_from ? lanes_.cells->take_newest() : lanes_.cells->take_oldest();
+  kernels::copy(lanes_.cells->at(cell), bytes.data(), bytes.size(), size >= tuning_.past_caches_from);
+  ++cells_sent_;
+  return cell;
 }
 
 Result<bool> Outbox::advance(Outgoing& message, bool& moved) {
@@ -76,34 +85,24 @@ Result<bool> Outbox::advance(Outgoing& message, bool& moved) {
 
 // true: the slot is written.
 Result<bool> Outbox::announce(Outgoing& message) {
-  const bool small = message.data.size() <= kNearBytes;  // there was no room for it by what was known
-  if (small || next_ - lanes_.taken->there >= kSlots)
+  if (next_ - lanes_.taken->there >= kSlots)
     if (Status asked = ask_taken(); !asked) return std::move(asked.error());
   if (next_ - lanes_.taken->there >= kSlots) return false;
-  if (small && send_small(message.signature, message.data)) return message.announced = true;
-  Result<bool> placed = place(message);
-  if (!placed || !*placed) return placed;
-  Slot& slot = lanes_.mine->slots[next_ % kSlots];
-  const Announcement announcement{.size = message.data.size(), .address = reinterpret_cast<std::uint64_t>(message.data.data())};
-  std::memcpy(slot.payload.data(), &announcement, sizeof announcement);
-  publish(slot, message.signature, message.kind, message.kind == Kind::far ? message.data.size() : 0);
-  return message.announced = true;
-}
-
-// Which way a message takes that is not sent as a small one; false: the one it should take has no room.
-Result<bool> Outbox::place(Outgoing& message) {
-  const std::size_t size = message.data.size();
-  if (size > std::min(kWholeBytes, lanes_.my_ring_bytes / 4)) {
-    const bool direct = size >= tuning_.direct_from && lanes_.theirs->reads_peer.load() != 0;
+  if (send_small(message.signature, message.data)) return message.announced = true;
+  Announcement announcement{.size = message.data.size(), .address = reinterpret_cast<std::uint64_t>(message.data.data())};
+  if (message.data.size() <= lanes_.cells->cell_bytes()) {
+    Result<bool> cell = have_cell();
+    if (!cell || !*cell) return cell;
+    message.kind = Kind::in_cell;
+    announcement.cell = fill_cell(message.data, message);
+  } else {
+    const bool direct = message.data.size() >= tuning_.direct_from && lanes_.theirs->reads_peer.load() != 0;
     message.kind = direct ? Kind::direct : Kind::streamed;
-    return true;
   }
-  message.kind = Kind::far;
-  const Result<std::size_t> room = far_room();
-  if (!room) return room.error().clone();
-  if (*room < whole_lines(size)) return false;
-  put_far(message.data, size >= tuning_.past_caches_from);
-  return true;
+  Slot& slot = lanes_.mine->slots[next_ % kSlots];
+  std::memcpy(slot.payload.data(), &announcement, sizeof announcement);
+  publish(slot, message.signature, message.kind, 0);
+  return message.announced = true;
 }
 
 // Nothing is sent after a direct message before its answer, so that `next_ - 1` is its number.
@@ -118,15 +117,14 @@ Result<bool> Outbox::hear_answer(Outgoing& message, bool& moved) {
 
 Result<bool> Outbox::stream(Outgoing& message, bool& moved) {
   const std::size_t goal = std::min(message.data.size(), message.copied + kTurnBytes);
-  const bool past_caches = message.data.size() >= tuning_.past_caches_from;
   while (message.copied < goal) {
-    const Result<std::size_t> room = far_room();
-    if (!room) return room.error().clone();
-    const std::size_t piece = std::min({goal - message.copied, *room, kSegment, lanes_.my_ring_bytes / 4});
-    if (piece == 0) break;
-    put_far(message.data.subspan(message.copied, piece), past_caches);
-    message.copied += piece;
-    lanes_.peer_arena->tell(lanes_.mine->published, position_);
+    const Result<bool> cell = have_cell();
+    if (!cell) return cell.error().clone();
+    if (!*cell) break;
+    const ConstBytes piece = message.data.subspan(message.copied, std::min(goal - message.copied, lanes_.cells->cell_bytes()));
+    const std::uint64_t n = pieces_++;
+    lanes_.peer_arena->tell(lanes_.mine->pieces[n % Cells::kMost], make_entry(n, fill_cell(piece, message)));
+    message.copied += piece.size();
     moved = true;
   }
   return message.copied == message.data.size();
@@ -155,18 +153,18 @@ Result<bool> Inbox::meet(Incoming& message) {
   const Kind kind = kind_of(head);
   Announcement announcement;
   std::memcpy(&announcement, slot.payload.data(), sizeof announcement);
-  const bool announced = kind == Kind::streamed || kind == Kind::direct;
+  const bool announced = kind == Kind::in_cell || kind == Kind::streamed || kind == Kind::direct;
   const std::size_t size = announced ? announcement.size : shm::size_of(head);
   if (signature != message.expected || size != message.sink.size)
     return mismatch(message.expected, message.sink.size, signature, size, lanes_.peer);
   switch (kind) {
     case Kind::in_slot:
-    case Kind::near:
       return nonsense(lanes_.peer, "a message is larger than its place");  // else it had been taken as a small one
-    case Kind::far:
-      if (size > lanes_.their_ring_bytes) return nonsense(lanes_.peer, "a message is larger than the ring");
-      take_out(message, size);
-      break;
+    case Kind::in_cell:
+      if (size > lanes_.cells->cell_bytes()) return nonsense(lanes_.peer, "a message is larger than its cell");
+      if (Status taken = take_cell(announcement.cell, message); !taken) return std::move(taken.error());
+      take_slot(slot);
+      return true;
     case Kind::streamed:
       message.stage = Incoming::Stage::streaming;
       return false;
@@ -174,52 +172,40 @@ Result<bool> Inbox::meet(Incoming& message) {
       message.address = announcement.address;
       message.stage = Incoming::Stage::reading;
       return false;
-    default:
-      return nonsense(lanes_.peer, fmt::format("a message of unknown kind {}", static_cast<int>(kind)));
   }
-  take_slot(slot);
-  return true;
+  return nonsense(lanes_.peer, fmt::format("a message of unknown kind {}", static_cast<int>(kind)));
 }
 
-// Hands out bytes that lie in the ring: in two parts where the ring ends.
-void Inbox::take_out(Incoming& message, std::size_t bytes) {
-  const std::size_t mask = lanes_.their_ring_bytes - 1;
-  std::size_t at = position_ & mask;
-  std::size_t left = bytes;
-  while (left > 0) {
-    const std::size_t part = std::min(left, lanes_.their_ring_bytes - at);
-    const std::byte* from = lanes_.their_ring + at;
-    fetch_page_starts(from, part);
-    if (message.sink.consumer != nullptr) {
-      message.sink.consumer->consume(message.arrived, {from, part});
-    } else {
-      std::memcpy(message.sink.data + message.arrived, from, part);
-    }
-    message.arrived += part;
-    left -= part;
-    at = 0;
+// Hands out what lies in a cell, which is this rank's from then on.
+Status Inbox::take_cell(std::uint64_t cell, Incoming& message) {
+  Cells& cells = *lanes_.cells;
+  if (!cells.is_cell(cell)) return nonsense(lanes_.peer, fmt::format("there is no cell {}", cell));
+  const auto number = static_cast<std::uint32_t>(cell);
+  const ConstBytes piece{cells.at(number), std::min(message.sink.size - message.arrived, cells.cell_bytes())};
+  if (piece.empty()) return nonsense(lanes_.peer, "a cell was sent for nothing");
+  fetch_page_starts(piece.data(), piece.size());
+  if (message.sink.consumer != nullptr)
+    message.sink.consumer->consume(message.arrived, piece);
+  else
+    std::memcpy(message.sink.data + message.arrived, piece.data(), piece.size());
+  message.arrived += piece.size();
+  if (!cells.give(number)) return nonsense(lanes_.peer, "more cells were sent than there are");
+  if (Status collected = collect(lanes_); !collected) return collected;  // they count, too
+  while (cells.too_many()) {
+    const std::uint64_t n = cells_returned_++;
+    lanes_.mine->returned[n % Cells::kMost].store(make_entry(n, cells.take_surplus()), std::memory_order_release);
   }
-  take_bytes(whole_lines(bytes));
-}
-
-void Inbox::take_bytes(std::size_t bytes) noexcept {
-  position_ += bytes;
-  if (position_ - position_told_ < lanes_.their_ring_bytes / 8) return;
-  position_told_ = position_;
-  lanes_.peer_arena->tell(lanes_.mine->bytes_taken, position_);
+  lanes_.peer_arena->tell(lanes_.mine->cells_taken, ++cells_taken_);  // a sender that sleeps for a cell looks at both
+  return {};
 }
 
 Result<bool> Inbox::stream(Incoming& message, bool& moved) {
   const std::size_t goal = std::min(message.sink.size, message.arrived + kTurnBytes);
   while (message.arrived < goal) {
-    const std::uint64_t published = lanes_.theirs->published.load();
-    // Behind what was taken: nothing of this message has been published yet.
-    const auto ahead = static_cast<std::int64_t>(published - position_);
-    if (ahead <= 0) break;
-    const auto there = static_cast<std::size_t>(ahead);
-    if (there > lanes_.their_ring_bytes) return nonsense(lanes_.peer, "more bytes were sent than the ring holds");
-    const std::size_t piece = std::min({message.sink.size - message.arrived, there, kSegment});
-    take_out(message, piece);
+    const std::uint64_t entry = lanes_.theirs->pieces[pieces_ % Cells::kMost].load();
+    if (!is_entry(entry, pieces_)) break;
+    ++pieces_;
+    if (Status taken = take_cell(cell_of(entry), message); !taken) return std::move(taken.error());
     moved = true;
   }
   if (message.arrived < message.sink.size) return false;
@@ -233,7 +219,7 @@ Result<bool> Inbox::read(Incoming& message, bool& moved) {
   moved = true;
   if (!readable ||
       !read_memory(lanes_.process, message.address + message.arrived, {message.sink.data + message.arrived, piece})) {
-    // Not permitted, or no more: from the beginning through the ring. A peer that has died is found out there.
+    // Not permitted, or no more: from the beginning through cells. A peer that has died is found out there.
     if (message.sink.consumer == nullptr) lanes_.process = 0;
     message.arrived = 0;
     message.stage = Incoming::Stage::streaming;

@@ -9,20 +9,20 @@
 
 namespace tutti::shm {
 
-// Messages that have been taken, by this rank and, as far as known, by the peer.
+// What both ends of a lane know: messages that have been taken, by this rank and, as far as known, by the peer; and cells that
+// the peer gave back and this rank has collected.
 struct Taken {
   std::uint64_t here = 0;
   std::uint64_t there = 0;
+  std::uint64_t cells = 0;
 };
 
 // Both sides' lanes of a connection.
 struct Lanes {
-  LaneHeader* mine = nullptr;
-  const LaneHeader* theirs = nullptr;
-  std::byte* my_ring = nullptr;  // the far rings
-  const std::byte* their_ring = nullptr;
-  std::size_t my_ring_bytes = 0, their_ring_bytes = 0;  // powers of two
-  Taken* taken = nullptr;                               // shared by both ends
+  Lane* mine = nullptr;
+  const Lane* theirs = nullptr;
+  Taken* taken = nullptr;  // shared by both ends, and so are the cells
+  Cells* cells = nullptr;
   const PeerArena* peer_arena = nullptr;
   Rank peer = kNoRank;
   pid_t process = 0;  // of the peer, when its memory can be read, else 0
@@ -56,19 +56,13 @@ inline void copy_small(std::byte* to, const std::byte* from, std::size_t size) n
 
 class Outbox {
  public:
-  void open(const Lanes& lanes) noexcept;
-  // A message that fits a slot or the near ring, if there is known to be room. Nothing unfinished may be before it.
+  void open(const Lanes& lanes) noexcept { lanes_ = lanes; }
+  // A message that fits a slot, if one is known to be free. Nothing unfinished may be before it.
   bool send_small(const Signature& signature, ConstBytes data) noexcept {
-    if (data.size() > kNearBytes || next_ - lanes_.taken->there >= kSlots) return false;
+    if (data.size() > kInline || next_ - lanes_.taken->there >= kSlots) return false;
     Slot& slot = lanes_.mine->slots[next_ % kSlots];
-    if (data.size() <= kInline) {
-      copy_small(slot.payload.data(), data.data(), data.size());
-      publish(slot, signature, Kind::in_slot, data.size());
-      return true;
-    }
-    if (data.size() >= tuning_.past_caches_from || !near_room(data.size())) return false;
-    put_near(data);
-    publish(slot, signature, Kind::near, data.size());
+    copy_small(slot.payload.data(), data.data(), data.size());
+    publish(slot, signature, Kind::in_slot, data.size());
     return true;
   }
   // Brings the oldest unfinished message forward. true: finished. `moved` is set when anything happened.
@@ -77,43 +71,29 @@ class Outbox {
 
  private:
   Status ask_taken();
-  Result<std::size_t> far_room();
+  Result<bool> have_cell();
+  std::uint32_t fill_cell(ConstBytes bytes, const Outgoing& message) noexcept;
   Result<bool> announce(Outgoing& message);
-  Result<bool> place(Outgoing& message);
   Result<bool> stream(Outgoing& message, bool& moved);
   Result<bool> hear_answer(Outgoing& message, bool& moved);
-  void put_far(ConstBytes bytes, bool past_caches) noexcept;
 
-  // What has been taken is known by messages; where each of them ended in the near ring is remembered.
-  [[nodiscard]] bool near_room(std::size_t size) const noexcept {
-    const std::uint64_t free_from = lanes_.taken->there == 0 ? 0 : near_end_[(lanes_.taken->there - 1) % kSlots];
-    return near_begin(near_position_, size) + whole_lines(size) - free_from <= kNearRing;
-  }
-  void put_near(ConstBytes data) noexcept {
-    near_position_ = near_begin(near_position_, data.size());
-    std::memcpy(lanes_.mine->near_ring.data() + near_position_ % kNearRing, data.data(), data.size());
-    near_position_ += whole_lines(data.size());
-  }
   void publish(Slot& slot, const Signature& signature, Kind kind, std::size_t size) noexcept {
     slot.signature = signature;
     slot.taken = lanes_.taken->here;
-    near_end_[next_ % kSlots] = near_position_;
     const std::uint64_t head = make_head(next_++, kind, size);
     lanes_.peer_arena->tell(slot.head, head);
   }
 
   Lanes lanes_;
   LinkTuning tuning_;
-  std::uint64_t next_ = 0;  // message
-  std::uint64_t near_position_ = 0;
-  std::array<std::uint64_t, kSlots> near_end_{};  // where the near ring ended when a message was published
-  std::uint64_t position_ = 0;                    // in the far ring
-  std::uint64_t bytes_taken_ = 0;                 // as last seen
+  std::uint64_t next_ = 0;                          // message
+  std::uint64_t pieces_ = 0;                        // of streamed messages
+  std::uint64_t cells_sent_ = 0, cells_taken_ = 0;  // taken by the peer, as last seen
 };
 
 class Inbox {
  public:
-  void open(const Lanes& lanes) noexcept;
+  void open(const Lanes& lanes) noexcept { lanes_ = lanes; }
   // Whether a message that nobody has received yet is there.
   [[nodiscard]] bool has_next() const noexcept { return is_message(next_slot().head.load(), next()); }
   // Finishes a receive whose message is there and small and just what was expected. false: advance() must look at it.
@@ -122,13 +102,12 @@ class Inbox {
     const Slot& slot = next_slot();
     const std::uint64_t head = slot.head.load();
     const std::size_t size = shm::size_of(head);
+    if (kind_of(head) != Kind::in_slot || size > kInline) return false;
     if (size != message.sink.size || slot.signature != message.expected) return false;
-    if (kind_of(head) == Kind::in_slot && size <= kInline)
-      deliver(slot.payload.data(), size, message.sink);
-    else if (kind_of(head) == Kind::near && size <= kNearBytes)
-      take_near(size, message.sink);
-    else
-      return false;
+    if (message.sink.consumer == nullptr)
+      copy_small(message.sink.data, slot.payload.data(), size);
+    else if (size > 0)
+      message.sink.consumer->consume(0, ConstBytes(slot.payload).first(size));
     take_slot(slot);
     return true;
   }
@@ -138,23 +117,11 @@ class Inbox {
  private:
   [[nodiscard]] std::uint64_t next() const noexcept { return lanes_.taken->here; }  // message
   [[nodiscard]] const Slot& next_slot() const noexcept { return lanes_.theirs->slots[next() % kSlots]; }
-  static void deliver(const std::byte* from, std::size_t size, const Sink& sink) {
-    if (sink.consumer == nullptr)
-      copy_small(sink.data, from, size);
-    else if (size > 0)
-      sink.consumer->consume(0, {from, size});
-  }
-  void take_near(std::size_t size, const Sink& sink) {
-    near_position_ = near_begin(near_position_, size);
-    deliver(lanes_.theirs->near_ring.data() + near_position_ % kNearRing, size, sink);
-    near_position_ += whole_lines(size);
-  }
   Result<bool> meet(Incoming& message);
   Result<bool> stream(Incoming& message, bool& moved);
   Result<bool> read(Incoming& message, bool& moved);
   void answer(Verdict verdict) noexcept;
-  void take_out(Incoming& message, std::size_t bytes);
-  void take_bytes(std::size_t bytes) noexcept;
+  Status take_cell(std::uint64_t cell, Incoming& message);
   // The sender asks only when it knows of no room; where this side sends, too, it need not. It sleeps for room only when no slot
   // is free, and is woken when some are.
   void take_slot(const Slot& slot) noexcept {
@@ -167,9 +134,9 @@ class Inbox {
   }
 
   Lanes lanes_;
-  std::uint64_t near_position_ = 0;
-  std::uint64_t position_ = 0;  // in the far ring
-  std::uint64_t position_told_ = 0;
+  std::uint64_t pieces_ = 0;  // of streamed messages
+  std::uint64_t cells_taken_ = 0;
+  std::uint64_t cells_returned_ = 0;
 };
 
 }  // namespace tutti::shm

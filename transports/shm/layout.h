@@ -1,21 +1,15 @@
-// What lies in shared memory. Every line has one writer, and every counter only grows: nothing is ever reset, so that there
-// is nothing to agree about.
+// What lies in shared memory. Every line has one writer (but in cells, see cells.h), and every counter only grows: nothing is
+// ever reset, so that there is nothing to agree about.
 //
 // A rank's arena is written by that rank only (peers map it for reading). Each connection has one lane in the arena of each
-// side: what this side sends, and what it has taken of what the other side sent.
+// side: what this side sends, and what it has taken of what the other side sent. Its cells are memory of its own.
 //
-//   arena   | ArenaHeader | LaneHeader: slots, near ring | far ring | LaneHeader: slots, near ring | far ring | ...
+//   arena   | ArenaHeader | lane: slots, queues of cells | lane | lane | ...
+//   cells   | cell | cell | ...
 //
 // A message takes the next slot, whose head says by its sequence number that it is there. Up to kInline bytes lie in the
-// slot itself, up to kNearBytes in the near ring, more in the far ring, from the next multiple of 64 on. No position is ever
-// sent: both sides derive it from the sizes, and a size is believed only when it is what the receiver expects.
-//
-// Slots and two rings, because of what caches do. The lines behind a slot's first arrive with it, by the caches' own foresight,
-// while what lies elsewhere takes another trip when the slot has been read (on a Zen 4, 32 bytes take 0.29 us instead of 0.40;
-// from 512 bytes on it no longer matters). The near ring stays in the first cache of both sides. The far one is large: from some
-// kilobytes on a line that the receiver still has in its second cache costs the sender more to write than one that has left it
-// (on a Zen 4, 64 KB through a ring of twice that cache take 3.7 us, through a smaller one 9.7; 2 KB take 0.2 us when they lie
-// where the last but one did, 0.4 in a large ring).
+// slot itself, more in cells. The lines behind a slot's first arrive with it, by the caches' own foresight, while what lies
+// elsewhere takes another trip when the slot has been read (on a Zen 4, 32 bytes take 0.29 us instead of 0.40).
 #pragma once
 
 #include <array>
@@ -23,6 +17,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "transports/shm/cells.h"
 #include "tutti/transport.h"
 
 namespace tutti::shm {
@@ -31,20 +26,19 @@ inline constexpr std::size_t kLine = 64;
 inline constexpr std::size_t kPage = 4096;
 inline constexpr std::uint32_t kSlots = 16;
 inline constexpr std::size_t kInline = 24 + 4 * kLine;
-inline constexpr std::size_t kNearRing = 8192;
-inline constexpr std::size_t kNearBytes = kNearRing / 2;  // this message and the last one, which may not have been taken yet
 
 enum class Kind : std::uint8_t {
   in_slot = 1,  // size in the head, bytes in the slot
-  near,         // size in the head, all bytes in the near ring already
-  far,          // size in the head, all bytes in the far ring already
-  streamed,     // Announcement in the slot; bytes come through the far ring, LaneHeader::published says how far
+  in_cell,      // Announcement in the slot; all bytes in its cell already
+  streamed,     // Announcement in the slot; bytes come in cells, Lane::pieces says in which
   direct,       // Announcement in the slot; the receiver reads the sender's memory, or answers "stream it"
 };
 
+// What a slot's payload is, where the bytes do not lie in it.
 struct Announcement {
   std::uint64_t size = 0;
   std::uint64_t address = 0;  // direct: in the sender's address space
+  std::uint64_t cell = 0;     // in_cell
 };
 
 struct alignas(kLine) Slot {
@@ -70,21 +64,26 @@ enum class Verdict : std::uint64_t { none, done, stream };
   return message << 2 | static_cast<std::uint64_t>(verdict);
 }
 
-struct LaneHeader {
-  // As the sender: bytes of the far ring that are filled, since ever.
-  alignas(kLine) std::atomic<std::uint64_t> published;
-  // As the receiver of the peer's lane: what has been taken, bytes in steps.
+// The n-th cell of a queue, counted from 0.
+[[nodiscard]] constexpr std::uint64_t make_entry(std::uint64_t n, std::uint32_t cell) noexcept { return (n + 1) << 16 | cell; }
+[[nodiscard]] constexpr bool is_entry(std::uint64_t entry, std::uint64_t n) noexcept { return entry >> 16 == n + 1; }
+[[nodiscard]] constexpr std::uint32_t cell_of(std::uint64_t entry) noexcept { return entry & 0xffff; }
+// As long as there are cells, so that an entry is written again only when its cell has come back.
+using CellQueue = std::array<std::atomic<std::uint64_t>, Cells::kMost>;
+
+struct Lane {
+  // As the receiver of the peer's lane: what has been taken.
   alignas(kLine) std::atomic<std::uint64_t> slots_taken;
-  std::atomic<std::uint64_t> bytes_taken;
+  std::atomic<std::uint64_t> cells_taken;
   std::atomic<std::uint64_t> answer;
   // Seldom written.
   alignas(kLine) std::atomic<std::uint32_t> closed;
   std::atomic<std::uint32_t> reads_peer;  // process_vm_readv of the peer's memory works
   std::array<Slot, kSlots> slots;
-  alignas(kLine) std::array<std::byte, kNearRing> near_ring;
+  alignas(kLine) CellQueue pieces;    // as the sender: where the pieces of streamed messages lie
+  alignas(kLine) CellQueue returned;  // cells that the peer gets back empty
 };
-inline constexpr std::size_t kLaneHeader = sizeof(LaneHeader);  // the far ring begins here
-static_assert(kLaneHeader % kLine == 0);
+static_assert(sizeof(Lane) % kLine == 0);
 
 struct ArenaHeader {
   alignas(kLine) std::atomic<std::uint32_t> sleepers;  // threads of the owner that sleep, or are about to
@@ -95,13 +94,5 @@ struct ArenaHeader {
 struct Doorbell {
   std::atomic<std::uint32_t> word;
 };
-
-[[nodiscard]] constexpr std::size_t whole_lines(std::size_t bytes) noexcept { return (bytes + kLine - 1) / kLine * kLine; }
-
-// Where the next message lies in the near ring: in one piece, so that it begins anew where the end is too close.
-[[nodiscard]] constexpr std::uint64_t near_begin(std::uint64_t position, std::size_t size) noexcept {
-  const std::uint64_t left = kNearRing - position % kNearRing;
-  return whole_lines(size) <= left ? position : position + left;
-}
 
 }  // namespace tutti::shm

@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include <bit>
+#include <array>
 #include <cstring>
 
 #include "transports/shm/cma.h"
@@ -16,15 +16,13 @@ constexpr std::uint32_t kPollsPerLook = 1024;
 // Sent with the descriptors: where in the arena this connection's lane is, and how to find out whether memory can be read.
 struct HandOver {
   std::uint64_t lane_offset = 0;
-  std::uint64_t ring_bytes = 0;
   std::uint64_t probe_address = 0;
   std::uint64_t probe_value = 0;
 };
 
 bool fits(const HandOver& theirs, std::size_t arena_bytes) {
-  return std::has_single_bit(theirs.ring_bytes) && theirs.ring_bytes >= kPage && theirs.ring_bytes <= arena_bytes &&
-         theirs.lane_offset % kLine == 0 && theirs.lane_offset >= kPage && theirs.lane_offset <= arena_bytes &&
-         arena_bytes - theirs.lane_offset >= kLaneHeader && arena_bytes - theirs.lane_offset - kLaneHeader >= theirs.ring_bytes;
+  return theirs.lane_offset % kLine == 0 && theirs.lane_offset >= kPage && theirs.lane_offset <= arena_bytes &&
+         arena_bytes - theirs.lane_offset >= sizeof(Lane);
 }
 
 }  // namespace
@@ -209,12 +207,19 @@ Result<bool> ShmEndpoint::wait_for_caller() {
 
 Status ShmEndpoint::hand_over() {
   const HandOver mine{.lane_offset = lane_.offset,
-                      .ring_bytes = lane_.size - kLaneHeader,
                       .probe_address = reinterpret_cast<std::uint64_t>(&hub_->probe_word()),
                       .probe_value = hub_->probe_word()};
+  if (creates_cells()) {
+    auto cells = hub_->create_cells();
+    if (!cells) return std::move(cells.error());
+    cell_memory_ = std::move(*cells);
+  }
+  const std::array descriptors{hub_->arena().memory_fd(), hub_->arena().bell_fd(), cell_memory_.fd.get()};
+  const Status sent = send_descriptors(socket_, std::as_bytes(std::span(&mine, 1)),
+                                       std::span(descriptors).first(creates_cells() ? 3 : 2), request_.peer);
+  cell_memory_.fd = {};
   stage_ = Stage::handing_over;
-  return send_descriptors(socket_, std::as_bytes(std::span(&mine, 1)), hub_->arena().memory_fd(), hub_->arena().bell_fd(),
-                          request_.peer);
+  return sent ? Status{} : sent.error().clone();
 }
 
 Result<bool> ShmEndpoint::take_over() {
@@ -227,17 +232,20 @@ Result<bool> ShmEndpoint::take_over() {
   if (!fits(theirs, (*arena)->size()))
     return Error(Code::protocol, fmt::format("rank {} names a lane that does not lie in its shared memory", request_.peer),
                  request_.peer);
+  if (!creates_cells()) {
+    auto cells = CellMemory::map(descriptors.cells, request_.peer);
+    if (!cells) return std::move(cells.error());
+    cell_memory_ = std::move(*cells);
+  }
   auto process = same_user(socket_, request_.peer);
   if (!process) return std::move(process.error());
   peer_arena_ = std::move(*arena);
   hub_->arena().enter(lane_);
-  peer_arena_->enter({theirs.lane_offset, kLaneHeader + theirs.ring_bytes});
+  peer_arena_->enter({theirs.lane_offset, sizeof(Lane)});
+  cells_.open(cell_memory_.mapping.bytes(), creates_cells());
   lanes_.mine = hub_->arena().lane(lane_.offset);
-  lanes_.theirs = reinterpret_cast<const LaneHeader*>(peer_arena_->data() + theirs.lane_offset);
-  lanes_.my_ring = reinterpret_cast<std::byte*>(lanes_.mine) + kLaneHeader;
-  lanes_.their_ring = reinterpret_cast<const std::byte*>(lanes_.theirs) + kLaneHeader;
-  lanes_.my_ring_bytes = lane_.size - kLaneHeader;
-  lanes_.their_ring_bytes = theirs.ring_bytes;
+  lanes_.theirs = reinterpret_cast<const Lane*>(peer_arena_->data() + theirs.lane_offset);
+  lanes_.cells = &cells_;
   lanes_.taken = &taken_;
   lanes_.peer_arena = peer_arena_.get();
   lanes_.peer = request_.peer;
@@ -271,7 +279,8 @@ void ShmEndpoint::close() {
   if (lanes_.mine != nullptr) {
     peer_arena_->tell(lanes_.mine->closed, 1U);
   }
-  hub_->release_lane(lane_, std::move(socket_));
+  hub_->release(lane_, creates_cells() ? cell_memory_.mapping.size() : 0, std::move(socket_));
+  cell_memory_ = {};
   lane_ = {};
   lanes_ = {};
   sends_ = {};
@@ -281,6 +290,8 @@ void ShmEndpoint::close() {
   stage_ = Stage::ended;
 }
 
-std::size_t ShmEndpoint::memory_bytes() const { return lane_.size + sends_.memory_bytes() + recvs_.memory_bytes(); }
+std::size_t ShmEndpoint::memory_bytes() const {
+  return lane_.size + cell_memory_.mapping.size() / 2 + sends_.memory_bytes() + recvs_.memory_bytes();
+}
 
 }  // namespace tutti::shm

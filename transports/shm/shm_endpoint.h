@@ -49,6 +49,8 @@ class ShmEndpoint final : public Endpoint {
   Result<Progress> poll_slowly();
   Status move(Progress& progress);
   bool peer_has_gone();
+  // The side of the lower rank creates the cells.
+  [[nodiscard]] bool creates_cells() const noexcept { return request_.me < request_.peer; }
   Error fail(Error error);
   Error ended() const;
 
@@ -56,6 +58,7 @@ class ShmEndpoint final : public Endpoint {
   bool gone_ = false;  // the peer has hung up
   std::uint32_t idle_polls_ = 0;
   Taken taken_;
+  Cells cells_;
   Outbox outbox_;
   Inbox inbox_;
   Fifo<Outgoing> sends_;
@@ -67,6 +70,7 @@ class ShmEndpoint final : public Endpoint {
   ConnectRequest request_;
   std::string socket_name_;
   Region lane_;
+  CellMemory cell_memory_;
   Lanes lanes_;
   Fd socket_;
   std::optional<Handshake> handshake_;

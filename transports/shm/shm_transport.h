@@ -3,9 +3,9 @@
 // Memory is anonymous (memfd): it has no name, no file, and is gone with the last process that maps it. It is handed over a
 // Unix socket after both ends have proved that they know the job's secret and that they belong to the same user.
 //
-// The smallest messages lie in the cache line that announces them; others go through a ring, the large ones in two copies that
-// overlap; from LinkTuning::direct_from on they are read from the sender's memory (CMA) where the system permits it. layout.h has
-// the sizes.
+// The smallest messages lie in the cache lines that announce them; others go through memory that both sides write in turns
+// (cells.h); from LinkTuning::direct_from on they are read from the sender's memory (CMA) where the system permits it. layout.h
+// has the sizes.
 //
 // A sleeper waits on a futex that peers ring. A peer that is killed cannot: sleep for some milliseconds only, then look.
 #pragma once
@@ -16,7 +16,8 @@
 
 namespace tutti {
 
-// Uses secret, rank, local_ranks, shm_bytes (at most so much memory for all connections of this rank) and cma.
+// Uses secret, rank, local_ranks, l2_bytes, cma and shm_bytes (at most so much memory for all connections of this rank; the cells
+// of a connection are on the account of the lower rank).
 [[nodiscard]] std::unique_ptr<Transport> make_shm(const TransportOptions& options);
 
 }  // namespace tutti

@@ -35,9 +35,9 @@ Result<Fd> make_socket() {
   return fd;
 }
 
-// Room for two descriptors.
+constexpr std::size_t kMostDescriptors = 3;
 struct alignas(cmsghdr) Control {
-  std::array<char, CMSG_SPACE(2 * sizeof(int))> bytes{};
+  std::array<char, CMSG_SPACE(kMostDescriptors * sizeof(int))> bytes{};
 };
 
 }  // namespace
@@ -81,20 +81,19 @@ Result<pid_t> same_user(const Fd& socket, Rank peer) {
   return credentials.pid;
 }
 
-Status send_descriptors(const Fd& socket, ConstBytes bytes, int memory, int bell, Rank peer) {
+Status send_descriptors(const Fd& socket, ConstBytes bytes, std::span<const int> descriptors, Rank peer) {
   Control control;
   iovec part{const_cast<std::byte*>(bytes.data()), bytes.size()};
   msghdr message{};
   message.msg_iov = &part;
   message.msg_iovlen = 1;
   message.msg_control = control.bytes.data();
-  message.msg_controllen = control.bytes.size();
+  message.msg_controllen = CMSG_SPACE(descriptors.size_bytes());
   cmsghdr* header = CMSG_FIRSTHDR(&message);
   header->cmsg_level = SOL_SOCKET;
   header->cmsg_type = SCM_RIGHTS;
-  header->cmsg_len = CMSG_LEN(2 * sizeof(int));
-  const std::array fds{memory, bell};
-  std::memcpy(CMSG_DATA(header), fds.data(), sizeof fds);
+  header->cmsg_len = CMSG_LEN(descriptors.size_bytes());
+  std::memcpy(CMSG_DATA(header), descriptors.data(), descriptors.size_bytes());
   ssize_t sent = 0;
   do sent = sendmsg(socket.get(), &message, MSG_NOSIGNAL | MSG_DONTWAIT);
   while (sent < 0 && errno == EINTR);
@@ -111,13 +110,13 @@ Result<bool> receive_descriptors(const Fd& socket, Bytes bytes, Descriptors& int
   message.msg_iov = &part;
   message.msg_iovlen = 1;
   message.msg_control = control.bytes.data();
-  message.msg_controllen = control.bytes.size();
+  message.msg_controllen = CMSG_LEN(kMostDescriptors * sizeof(int));  // no room for more, which nobody would close
   const ssize_t got = recvmsg(socket.get(), &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
   if (got < 0 && (errno == EAGAIN || errno == EINTR)) return false;
   if (got == 0 || (got < 0 && errno == ECONNRESET))
     return Error(Code::peer_lost, fmt::format("rank {} hung up before it handed its shared memory over", peer), peer);
   if (got < 0) return system_error(errno, fmt::format("receiving the shared memory of rank {}", peer), peer);
-  std::array<int, 2> fds{-1, -1};
+  std::array<int, kMostDescriptors> fds{-1, -1, -1};
   for (cmsghdr* header = CMSG_FIRSTHDR(&message); header != nullptr; header = CMSG_NXTHDR(&message, header)) {
     if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS) continue;
     const std::size_t size = std::min<std::size_t>(header->cmsg_len - CMSG_LEN(0), sizeof fds);
@@ -125,14 +124,16 @@ Result<bool> receive_descriptors(const Fd& socket, Bytes bytes, Descriptors& int
   }
   into.memory = Fd(fds[0]);
   into.bell = Fd(fds[1]);
-  const int received = (into.memory ? 1 : 0) + (into.bell ? 1 : 0);
-  if (received < 2 && (message.msg_flags & MSG_CTRUNC) != 0)  // this process had no room for them
+  into.cells = Fd(fds[2]);
+  const auto received = std::ranges::count_if(fds, [](int fd) { return fd >= 0; });
+  if (received < static_cast<std::ptrdiff_t>(kMostDescriptors) &&
+      (message.msg_flags & MSG_CTRUNC) != 0)  // this process had no room for them
     return system_error(EMFILE, fmt::format("receiving the shared memory of rank {}", peer), peer);
   if (got != static_cast<ssize_t>(bytes.size()) || !into.memory || !into.bell || (message.msg_flags & MSG_CTRUNC) != 0)
-    return Error(
-        Code::protocol,
-        fmt::format("rank {} sent {} bytes and {} descriptors where {} and 2 were expected", peer, got, received, bytes.size()),
-        peer);
+    return Error(Code::protocol,
+                 fmt::format("rank {} sent {} bytes and {} descriptors where {} and at least 2 were expected", peer, got,
+                             received, bytes.size()),
+                 peer);
   return true;
 }
 

@@ -3,6 +3,7 @@
 
 #include <sys/types.h>
 
+#include <span>
 #include <string>
 
 #include "core/fd.h"
@@ -20,10 +21,11 @@ namespace tutti::shm {
 
 struct Descriptors {
   Fd memory, bell;
+  Fd cells;  // from the side that has created them
 };
-// Sends `bytes` with two descriptors on a socket with nothing else under way.
-[[nodiscard]] Status send_descriptors(const Fd& socket, ConstBytes bytes, int memory, int bell, Rank peer);
-// Receives both; `bytes` must be filled by one message. false: nothing there yet.
+// Sends `bytes` with two descriptors or three on a socket with nothing else under way.
+[[nodiscard]] Status send_descriptors(const Fd& socket, ConstBytes bytes, std::span<const int> descriptors, Rank peer);
+// Receives them; `bytes` must be filled by one message. false: nothing there yet.
 [[nodiscard]] Result<bool> receive_descriptors(const Fd& socket, Bytes bytes, Descriptors& into, Rank peer);
 // Whether the other end has hung up.
 [[nodiscard]] bool has_hung_up(const Fd& socket) noexcept;

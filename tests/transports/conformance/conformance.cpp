@@ -85,7 +85,7 @@ TEST_P(TransportConformance, ManyInFlightKeepTheirOrder) {
   });
 }
 
-// More messages than any ring holds, to a receiver that starts late.
+// More messages than fit on the way, to a receiver that starts late.
 TEST_P(TransportConformance, SmallMessagesWaitForASlowReceiver) {
   run(GetParam(), 2, [](Member& me) {
     constexpr std::uint32_t kMessages = 10000;

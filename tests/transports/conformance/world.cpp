@@ -185,6 +185,7 @@ ConnectRequest Member::request(Rank peer, std::uint64_t stream) const {
 Link Member::connect(Rank peer, std::uint64_t stream) {
   auto endpoint = transport_->connect(request(peer, stream));
   check(static_cast<bool>(endpoint), endpoint ? "" : "connect: " + endpoint.error().to_string());
+  if (rank_ % 2 == 0) (void)(*endpoint)->tune(config_.factory.tuning);
   return {std::move(*endpoint), peer};
 }
 
