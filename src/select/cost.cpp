@@ -39,6 +39,13 @@ double busiest(const LevelCost& level, const Cost& cost, const SelectRequest& re
   return std::max(static_cast<double>(level.sent), taken);
 }
 
+// What arrives is combined instead of being copied to its place, and that copy is a part of the link's bandwidth; but where more
+// than two contributions meet in one step, they are copied first.
+double reduction_us_per_byte(const Algorithm& algorithm, const JobMachine& machine) {
+  const bool copied = algorithm.meets_at_once && machine.ranks > 2;
+  return std::max(0.0, 1 / machine.reduce_gbps - (copied ? 0 : 1 / machine.copy_gbps)) / 1e3;
+}
+
 }  // namespace
 
 void price(Candidate& candidate, const SelectRequest& request, const JobMachine& machine) {
@@ -56,7 +63,8 @@ void price(Candidate& candidate, const SelectRequest& request, const JobMachine&
     candidate.latency_us += level.rounds * (rates.latency_us + machine.step_us * crowd + (at_a_time - 1) * rates.gap_us);
     const double bytes = std::max(path, busy) * chunk_bytes;
     if (bytes > 0) candidate.bandwidth_us += bytes / (rates.bandwidth_gbps * 1e3);
-    candidate.reduction_us += static_cast<double>(level.reduced) * chunk_bytes / (machine.reduce_gbps * 1e3) * crowd;
+    candidate.reduction_us +=
+        static_cast<double>(level.reduced) * chunk_bytes * reduction_us_per_byte(*candidate.algorithm, machine) * crowd;
   }
   candidate.total_us = candidate.latency_us + candidate.bandwidth_us + candidate.reduction_us;
 }

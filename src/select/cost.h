@@ -13,6 +13,7 @@ namespace tutti {
 // - Who sends or takes several messages in one round pays for each: the executor's step, and over the network LogP's gap
 //   (Culler et al., "LogP: Towards a Realistic Model of Parallel Computation", 1993).
 // - Ranks of one host that send over the network at once share its bandwidth.
+// - A reduction of what arrives costs what it takes longer than a copy, which it replaces.
 // - Where ranks share cores, a round costs at least one turn of all ranks over the cores, and cores' work is slower.
 void price(Candidate& candidate, const SelectRequest& request, const JobMachine& machine);
 

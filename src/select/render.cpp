@@ -3,6 +3,7 @@
 #include <iterator>
 #include <nlohmann/json.hpp>
 
+#include "core/config.h"
 #include "select/select.h"
 
 namespace tutti {
@@ -25,6 +26,18 @@ std::string scope_of(const JobMachine& m, std::size_t i) {
                                   : std::string(m.level_names.empty() ? "between ranks" : "between the outermost groups");
 }
 
+// Where from on bytes move another way than through memory that both sides write, in turns.
+std::string ways_of(const LinkTuning& tuning) {
+  std::string ways;
+  const auto add = [&](std::size_t from, std::string_view way) {
+    if (from != LinkTuning::kNever) ways += fmt::format("{}{} from {}", ways.empty() ? "" : ", ", way, format_bytes(from));
+  };
+  add(tuning.oldest_first_from, "cells used oldest first");
+  add(tuning.past_caches_from, "stored past the caches");
+  add(tuning.direct_from, "read from the sender's memory");
+  return ways;
+}
+
 }  // namespace
 
 std::string render(const Selection& s, const SelectRequest& request, const JobMachine& m) {
@@ -36,7 +49,10 @@ std::string render(const Selection& s, const SelectRequest& request, const JobMa
   for (std::size_t i = 0; i < m.links.size(); ++i)
     fmt::format_to(to, "  {:<30} latency {:>8.3f} us   bandwidth {:>8.2f} GB/s   ({})\n", scope_of(m, i), m.links[i].latency_us,
                    m.links[i].bandwidth_gbps, origin_of(m.links[i]));
-  fmt::format_to(to, "  one core reduces {:.1f} GB/s\n", m.reduce_gbps);
+  for (std::size_t i = 0; i < m.tuning.size(); ++i)
+    if (const std::string ways = ways_of(m.tuning[i]); !ways.empty())
+      fmt::format_to(to, "  {:<30} messages {}\n", scope_of(m, i), ways);
+  fmt::format_to(to, "  one core reduces {:.1f} GB/s and copies {:.1f} GB/s\n", m.reduce_gbps, m.copy_gbps);
   fmt::format_to(to, "\n  {:<22} {:>6} {:>7} {:>12} {:>12} {:>12} {:>12}\n", "algorithm", "pieces", "rounds", "latency us",
                  "bytes us", "reduce us", "total us");
   for (const Candidate& c : s.candidates) {
@@ -55,11 +71,17 @@ std::string render(const Selection& s, const SelectRequest& request, const JobMa
 std::string to_json(const Selection& s, const SelectRequest& request, const JobMachine& m) {
   using nlohmann::json;
   json links = json::array(), candidates = json::array();
-  for (std::size_t i = 0; i < m.links.size(); ++i)
+  const auto threshold = [](std::size_t from) { return from == LinkTuning::kNever ? json() : json(from); };
+  for (std::size_t i = 0; i < m.links.size(); ++i) {
     links.push_back({{"scope", scope_of(m, i)},
                      {"latency_us", m.links[i].latency_us},
                      {"bandwidth_gbps", m.links[i].bandwidth_gbps},
                      {"origin", origin_of(m.links[i])}});
+    if (i < m.tuning.size())
+      links.back().update({{"oldest_first_from", threshold(m.tuning[i].oldest_first_from)},
+                           {"past_caches_from", threshold(m.tuning[i].past_caches_from)},
+                           {"direct_from", threshold(m.tuning[i].direct_from)}});
+  }
   for (const Candidate& c : s.candidates) {
     json row{{"algorithm", c.algorithm->name}, {"source", c.algorithm->source}};
     if (c.refused.empty())
@@ -73,17 +95,11 @@ std::string to_json(const Selection& s, const SelectRequest& request, const JobM
       row["refused"] = c.refused;
     candidates.push_back(std::move(row));
   }
-  return json{{"collective", name(request.collective)},
-              {"block_bytes", request.block_bytes},
-              {"ranks", m.ranks},
-              {"ranks_per_host", m.ranks_per_host},
-              {"core_sharers", m.core_sharers},
-              {"cores_per_host", m.cores_per_host},
-              {"reduce_gbps", m.reduce_gbps},
-              {"links", links},
-              {"chosen", s.winner().algorithm->name},
-              {"forced", !request.forced.empty()},
-              {"candidates", candidates}}
+  return json{
+      {"collective", name(request.collective)}, {"block_bytes", request.block_bytes}, {"ranks", m.ranks},
+      {"ranks_per_host", m.ranks_per_host},     {"core_sharers", m.core_sharers},     {"cores_per_host", m.cores_per_host},
+      {"reduce_gbps", m.reduce_gbps},           {"copy_gbps", m.copy_gbps},           {"links", links},
+      {"chosen", s.winner().algorithm->name},   {"forced", !request.forced.empty()},  {"candidates", candidates}}
       .dump(2);
 }
 

@@ -11,6 +11,7 @@
 
 #include "algorithms/registry.h"
 #include "tutti/topology.h"
+#include "tutti/transport.h"
 
 namespace tutti {
 
@@ -22,13 +23,14 @@ struct JobMachine {
   // links[i]: between ranks that share a group of levels[i] but none of levels[i-1]; one more than levels: between groups of the
   // outermost level (the whole communicator when there are no levels).
   std::vector<LinkParameters> links;
-  double reduce_gbps = 10;  // bytes of one operand combined per second, one core
-  double copy_gbps = 10;
-  double step_us = 0.05;   // what one step of a schedule costs the executor
-  int ranks_per_host = 1;  // the most on any host
-  int cores_per_host = 1;  // the fewest on any host
-  int core_sharers = 1;    // ranks that run on the same cores, the most anywhere, whether they reach each other's memory or not
-  double turn_us = 2;      // where ranks share cores: one turn of one rank on a core
+  std::vector<LinkTuning> tuning;  // how bytes move over each of `links`, or nothing where that was not measured: only shown
+  double reduce_gbps = 10;         // bytes of one operand combined per second, one core
+  double copy_gbps = 20;           // bytes copied per second, one core
+  double step_us = 0.05;           // what one step of a schedule costs the executor
+  int ranks_per_host = 1;          // the most on any host
+  int cores_per_host = 1;          // the fewest on any host
+  int core_sharers = 1;  // ranks that run on the same cores, the most anywhere, whether they reach each other's memory or not
+  double turn_us = 2;    // where ranks share cores: one turn of one rank on a core
   [[nodiscard]] bool oversubscribed() const noexcept { return core_sharers > cores_per_host; }
 };
 [[nodiscard]] std::uint64_t hash(const JobMachine& machine);

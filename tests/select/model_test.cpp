@@ -40,6 +40,20 @@ TEST(Model, ChoiceIsAFunctionOfItsArguments) {
   }
 }
 
+TEST(Model, AReductionOfWhatArrivesCostsWhatItTakesLongerThanACopy) {
+  const double bytes = 1 << 20;
+  const auto reduction = [&](Rank ranks, const char* algorithm, double reduce_gbps, double copy_gbps) {
+    JobMachine machine = flat(ranks);
+    machine.reduce_gbps = reduce_gbps;
+    machine.copy_gbps = copy_gbps;
+    return find(all_reduce(1 << 20, machine), algorithm)->reduction_us;
+  };
+  EXPECT_NEAR(reduction(2, "direct", 10, 20), bytes / 20e3, 1e-6);
+  EXPECT_NEAR(reduction(4, "recursive_doubling", 10, 20), 2 * bytes / 20e3, 1e-6);
+  EXPECT_NEAR(reduction(4, "direct", 10, 20), 3 * bytes / 10e3, 1e-6);  // all meet in one step, after they were copied
+  EXPECT_EQ(reduction(2, "direct", 20, 10), 0);
+}
+
 // Where all cost the same, the order of the registry decides, on every rank.
 TEST(Model, TiesGoToTheFirstOfTheRegistry) {
   JobMachine machine = flat(4);
