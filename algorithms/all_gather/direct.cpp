@@ -13,10 +13,10 @@ namespace tutti::all_gather_algorithms {
 
 Schedule direct(Rank me, const Shape& shape, const Chunking&) {
   Builder b(Collective::all_gather, "direct", me, shape, 1);
-  b.copy(b.input(0), b.output(static_cast<std::uint32_t>(me)));
+  for (Rank distance = 1; distance < shape.ranks; ++distance) b.send(b.input(0), ring::shift(me, distance, shape.ranks));
+  b.copy(b.input(0), b.output(static_cast<std::uint32_t>(me)));  // while others' blocks are under way
   for (Rank distance = 1; distance < shape.ranks; ++distance) {
     const Rank source = ring::shift(me, -distance, shape.ranks);
-    b.send(b.input(0), ring::shift(me, distance, shape.ranks));
     b.recv(source, b.output(static_cast<std::uint32_t>(source)));
   }
   return std::move(b).finish();
