@@ -143,7 +143,7 @@ Handle named(std::span<const Row> rows, std::string_view name) {
   return 0;
 }
 
-Abi make_abi() {
+[[gnu::noinline]] Abi make_abi() {  // so that abi() stays small
   Abi abi{};
   switch (library().family) {
     case Family::open_mpi:

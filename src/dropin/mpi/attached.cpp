@@ -1,14 +1,18 @@
 #include "mpi/attached.h"
 
 #include <dlfcn.h>
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/socket.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <climits>
 #include <memory>
 #include <mutex>
 
 #include "core/config.h"
+#include "core/fd.h"
 #include "core/hash.h"
 #include "core/log.h"
 #include "mpi/report.h"
@@ -118,13 +122,26 @@ bool device_memory_may_be_in_use() {
   return driver != nullptr;
 }
 
+// What a start needs of every rank is tried out before any of them waits for it: the others would wait for a rank without it
+// until their time is up. Empty when there are sockets and some descriptors to be had.
+std::string lacks_descriptors() {
+  constexpr std::size_t kSome = 32;
+  std::vector<Fd> some;
+  some.reserve(kSome);
+  some.emplace_back(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  if (!some.back() && errno == EAFNOSUPPORT) some.back() = Fd(socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  while (some.back() && some.size() < kSome) some.emplace_back(fcntl(some.front().get(), F_DUPFD_CLOEXEC, 0));
+  if (some.back()) return "";
+  return system_error(errno, some.size() == 1 ? "opening a socket" : fmt::format("opening {} files", kSome)).to_string();
+}
+
 // Why this rank would rather not; empty when it is willing.
 std::string objection() {
   auto config = Config::from_environment();
   if (!config) return config.error().to_string();
   if (!config->flag(Var::mpi)) return "TUTTI_MPI=0";
   if (device_memory_may_be_in_use()) return "the CUDA driver is loaded, so that buffers may be device memory";
-  return "";
+  return lacks_descriptors();
 }
 
 bool check_wanted() {

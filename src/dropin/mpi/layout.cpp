@@ -86,6 +86,15 @@ Count total_bytes(std::span<const Block> blocks) noexcept {
 }
 
 int layout_of(Handle type, Handle comm, Layout& layout) {
+  struct Memo {
+    Handle type = 0;
+    const Layout* layout = nullptr;
+  };
+  static thread_local Memo memo;  // a program's next call is mostly of the same type
+  if (memo.type == type && memo.layout != nullptr) [[likely]] {
+    layout = *memo.layout;
+    return kSuccess;
+  }
   static std::array<std::atomic<const Layout*>, 128> predefined;  // by row
   const TypeRow* row = find_type(type);
   if (row == nullptr) {
@@ -93,13 +102,15 @@ int layout_of(Handle type, Handle comm, Layout& layout) {
     return ask(type, comm, layout);
   }
   auto& place = predefined[static_cast<std::size_t>(row - type_table().data())];
-  if (const Layout* known = place.load(std::memory_order_acquire); known != nullptr) [[likely]] {
-    layout = *known;
-    return kSuccess;
+  const Layout* known = place.load(std::memory_order_acquire);
+  if (known == nullptr) {
+    layout = {.row = row};
+    if (const int code = ask(type, comm, layout); code != kSuccess) return code;
+    known = new Layout(layout);  // for the life of the process
+    place.store(known, std::memory_order_release);
   }
-  layout = {.row = row};
-  if (const int code = ask(type, comm, layout); code != kSuccess) return code;
-  place.store(new Layout(layout), std::memory_order_release);  // for the life of the process
+  memo = {type, known};
+  layout = *known;
   return kSuccess;
 }
 

@@ -29,7 +29,8 @@ struct Sides {
   bool keep_output = false;                      // it is where it belongs already
 };
 
-int move(Attached& a, Call call, const Sides& s) {
+// `call` is not copied: a copy of what has just been written in pieces waits for them all.
+int move(Attached& a, Call&& call, const Sides& s) {
   Wire in, out;
   if (!s.in_blocks.empty())
     if (const int code = wire_input(a, s.in, s.in_blocks, s.in_counted, in); code != kSuccess) return code;
@@ -108,16 +109,13 @@ int bcast(Attached& a, void* buffer, Count count, Handle type, int root) {
   if (!is_rank(a, root) || is_in_place(buffer)) return kForward;
   Block block;
   if (const int code = make_block(a, count, type, 0, block); code != kSuccess) return code;
-  const Call call{.collective = Collective::broadcast, .count = bytes_of(block), .root = root};
-  if (a.rank == root) {
-    Wire wire;
-    if (const int code = wire_input(a, buffer, {&block, 1}, false, wire); code != kSuccess) return code;
-    Call from_root = call;
-    from_root.input = from_root.output = wire.data;
-    a.bytes = block.bytes();
-    return run(a, from_root, wire.span);
-  }
-  return move(a, call, {.out = buffer, .out_blocks = {&block, 1}});
+  Call call{.collective = Collective::broadcast, .count = bytes_of(block), .root = root};
+  if (a.rank != root) return move(a, std::move(call), {.out = buffer, .out_blocks = {&block, 1}});
+  Wire wire;
+  if (const int code = wire_input(a, buffer, {&block, 1}, false, wire); code != kSuccess) return code;
+  call.input = call.output = wire.data;
+  a.bytes = block.bytes();
+  return run(a, call, wire.span);
 }
 
 int gather(Attached& a, const void* in, Count in_count, Handle in_type, void* out, Count out_count, Handle out_type, int root) {

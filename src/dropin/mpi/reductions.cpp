@@ -91,8 +91,8 @@ bool is_native(Attached& a, Handle type, Handle op, const Reduction& r, Call& ca
   return true;
 }
 
-// `call` lacks type, operator and buffers.
-int reduce_by(Attached& a, Call call, const void* in, void* out, Handle type, Handle op, const Reduction& r) {
+// `call` lacks type, operator and buffers. It is not copied: a copy of what has just been written in pieces waits for them all.
+int reduce_by(Attached& a, Call&& call, const void* in, void* out, Handle type, Handle op, const Reduction& r) {
   if (r.has_output && is_in_place(out)) return kForward;
   if (is_native(a, type, op, r, call)) {
     call.input = is_in_place(in) ? out : in;

@@ -38,6 +38,12 @@ for lack in memory_refused memory_full; do
   done
 done
 
+echo "== one rank can open no socket: all is left to the MPI library at once, not when the others' time is up"
+TUTTI_MPI_REPORT=$report expect 0 start 3 "$work/semantics" no_socket
+printed "no_socket: ok"
+grep -q "permits no seccomp filter" "$work/err" || { grep -q "opening a socket\|another rank would not" "$report" && ! grep -q "# served" "$report"; } ||
+  { fail "without sockets on one rank this was done:"; cat "$report"; }
+
 echo "== switched off"
 TUTTI_MPI=0 TUTTI_MPI_REPORT=$report expect 0 start 2 "$work/semantics" mixed
 grep -q "TUTTI_MPI=0" "$report" || { fail "the report gives another reason:"; cat "$report"; }

@@ -343,7 +343,7 @@ static void forked(void) {
   }
 }
 
-/* One rank gets no shared memory from the system. */
+/* One rank gets no shared memory from the system, or no socket. */
 static void without(unsigned call, unsigned error) {
   if (rank == 1) {
     struct sock_filter program[] = {BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
@@ -362,6 +362,7 @@ static void without(unsigned call, unsigned error) {
 }
 static void memory_refused(void) { without(SYS_memfd_create, EPERM); }
 static void memory_full(void) { without(SYS_fallocate, ENOSPC); }
+static void no_socket(void) { without(SYS_socket, EMFILE); }
 
 static void nothing(void) {}
 
@@ -369,7 +370,7 @@ int main(int argc, char** argv) {
   static const struct { const char* name; void (*run)(void); } cases[] = {
       {"progress", progress}, {"mixed", mixed}, {"communicators", communicators}, {"intercommunicator", intercommunicator},
       {"errors", errors}, {"mismatch", mismatch}, {"threads", threads}, {"finalize", finalize}, {"large_counts", large_counts},
-      {"nothing_to_send", nothing_to_send}, {"overlapping", overlapping}, {"self_mismatch", self_mismatch}, {"requests", requests}, {"forked", forked}, {"memory_refused", memory_refused}, {"memory_full", memory_full}, {"nothing", nothing}};
+      {"nothing_to_send", nothing_to_send}, {"overlapping", overlapping}, {"self_mismatch", self_mismatch}, {"requests", requests}, {"forked", forked}, {"memory_refused", memory_refused}, {"memory_full", memory_full}, {"no_socket", no_socket}, {"nothing", nothing}};
   int provided;
   name = argc > 1 ? argv[1] : "";
   MPI_Init_thread(&argc, &argv, strcmp(name, "threads") == 0 ? MPI_THREAD_MULTIPLE : MPI_THREAD_FUNNELED, &provided);
