@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Times one C program of MPI collectives (peers.c) on several MPI libraries, alone and with libtutti_mpi.so preloaded.
+"""Times one C program of MPI collectives (peers.c) on several MPI libraries, alone and with libtutti_mpi.so preloaded, and over
+tutti's C++ interface.
 
 Every round runs each contender once, in random order, as a job of its own; a figure is the median over the rounds. Virtual
 machines move between states in which two cores are nearer to each other or farther apart, for seconds at a time: each
@@ -19,6 +20,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 PEERS = ROOT / "build/peers"
 PRELOAD = ROOT / "build/release/lib/libtutti_mpi.so"
+DIRECT = ROOT / "build/release/bin/peers_direct"
+CPLUSPLUS = "C++"  # peers.c without MPI, over tutti's C++ interface
 COLLECTIVES = ["allreduce", "allgather", "reduce_scatter", "alltoall", "bcast", "reduce", "barrier"]
 
 
@@ -32,6 +35,11 @@ class Library:
     def command(self, ranks, preloaded):
         flags = self.alone if ranks <= len(os.sched_getaffinity(0)) else self.shared
         return [self.launcher, *flags, "-n", str(ranks), *(self.preload if preloaded else [])]
+
+    def build(self):
+        program = PEERS / f"peers-{self.name.replace(' ', '-')}"
+        subprocess.run([self.compiler, "-O2", "-o", program, ROOT / "bench/peers/peers.c"], check=True)
+        return program
 
 
 def libraries():
@@ -50,12 +58,6 @@ def libraries():
     ]
 
 
-def build(library):
-    program = ROOT / "build/peers" / f"peers-{library.name.replace(' ', '-')}"
-    subprocess.run([library.compiler, "-O2", "-o", program, ROOT / "bench/peers/peers.c"], check=True)
-    return program
-
-
 def measure(library, program, preloaded, collective, ranks, options):
     command = [*library.command(ranks, preloaded), program, collective, options.min_bytes, options.max_bytes, options.milliseconds]
     job = subprocess.run([str(c) for c in command], env={**os.environ, **library.env}, capture_output=True, text=True)
@@ -66,7 +68,9 @@ def measure(library, program, preloaded, collective, ranks, options):
 
 
 def run(options):
-    contenders = [(library, build(library), preloaded) for library in libraries() for preloaded in (False, True)]
+    contenders = [(library, program, preloaded) for library in libraries() for program in [library.build()] for preloaded in (False, True)]
+    openmpi = contenders[0][0]
+    contenders.append((Library(CPLUSPLUS, None, openmpi.launcher, openmpi.alone, openmpi.shared, [], openmpi.env), DIRECT, True))
     rows = []
     for ranks in options.ranks:
         for collective in options.collectives:
@@ -85,22 +89,39 @@ def median(rows, **wanted):
 
 def summary(rows):
     """For each collective, number of ranks and size: all contenders' medians, and the best peer's over tutti's."""
-    names = sorted({row["library"] for row in rows})
+    names = sorted({row["library"] for row in rows if not row["tutti"]})
     lines = []
     for key in sorted({(row["collective"], row["ranks"], row["bytes"]) for row in rows}):
         wanted = dict(zip(("collective", "ranks", "bytes"), key))
         peers = {name: median(rows, library=name, tutti=False, **wanted) for name in names}
-        ours = {name: median(rows, library=name, tutti=True, **wanted) for name in names}
-        complete = all(peers.values()) and any(ours.values())
-        ratio = min(peers.values()) / min(filter(None, ours.values())) if complete else None
+        ours = {name: median(rows, library=name, tutti=True, **wanted) for name in [*names, CPLUSPLUS]}
+        inside = [ours[name] for name in names if ours[name]]
+        complete = all(peers.values()) and inside
+        ratio = min(peers.values()) / min(inside) if complete else None
         lines.append({**wanted, "us": peers, "tutti_us": ours, "ratio": ratio})
     return lines
+
+
+def interposer(rows):
+    """What calls of up to a kilobyte cost more in each MPI library with tutti than from C++, in nanoseconds: median, and middle half."""
+    small = [row for row in rows if row["tutti"] and row["bytes"] <= 1024]
+    key = lambda row: (row["collective"], row["ranks"], row["bytes"], row["round"])
+    direct = {key(row): row["median_us"] for row in small if row["library"] == CPLUSPLUS}
+    costs = {}
+    for row in small:
+        if row["library"] != CPLUSPLUS:
+            costs.setdefault(row["library"], []).append(1000 * (row["median_us"] - direct[key(row)]))
+    return {name: statistics.quantiles(ns, n=4) for name, ns in sorted(costs.items()) if len(ns) > 1}
+
+
+def contender(name):
+    return "tutti from C++" if name == CPLUSPLUS else f"tutti in {name}"
 
 
 def table(lines):
     names = list(lines[0]["us"])
     show = lambda value: f"{value:.2f}" if value else "-"
-    cells = [["collective", "ranks", "bytes", *names, *(f"tutti in {name}" for name in names), "best peer / tutti"]]
+    cells = [["collective", "ranks", "bytes", *names, *map(contender, lines[0]["tutti_us"]), "best peer / tutti"]]
     for line in lines:
         times = [*line["us"].values(), *line["tutti_us"].values()]
         cells.append([line["collective"], str(line["ranks"]), str(line["bytes"]), *map(show, times), show(line["ratio"])])
@@ -121,8 +142,10 @@ def plot(rows, path):
             for tutti in (False, True):
                 chosen = [r for r in rows if (r["collective"], r["ranks"], r["library"], r["tutti"]) == (collective, ranks, name, tutti)]
                 sizes = sorted({row["bytes"] for row in chosen})
+                if not sizes:
+                    continue
                 axis.plot(sizes, [median(chosen, bytes=size) for size in sizes], "-" if tutti else "--", marker="." if tutti else None,
-                          label=f"tutti in {name}" if tutti else name)
+                          label=contender(name) if tutti else name)
         axis.set(xscale="log", yscale="log", xlabel="bytes that a rank gives", ylabel="microseconds", title=f"{collective}, {ranks} ranks")
         axis.grid(alpha=0.3)
     axes[0][0].legend()
@@ -134,7 +157,7 @@ def near_and_far(rows):
     """The rows measured while the cores were near each other, and the others, if there were both."""
     flags = sorted(row["flags_us"] for row in rows)
     low, high = flags[len(flags) // 10], flags[len(flags) * 9 // 10]
-    if high < 1.5 * low:
+    if high < 2.5 * low:  # one state, more or less
         return rows, []
     border = (low * high) ** 0.5
     return [r for r in rows if r["flags_us"] < border], [r for r in rows if r["flags_us"] >= border]
@@ -158,8 +181,9 @@ def main():
     parser.add_argument("--json", type=Path, help="write the tables to this file, too")
     parser.add_argument("--plot", type=Path, help="draw the first table into this PNG file (needs python3-matplotlib)")
     options = parser.parse_args()
-    if not PRELOAD.exists():
-        sys.exit(f"{PRELOAD} is missing: ./dev build")
+    for needed in (PRELOAD, DIRECT):
+        if not needed.exists():
+            sys.exit(f"{needed} is missing: ./dev build")
     if options.plot and importlib.util.find_spec("matplotlib") is None:
         sys.exit("--plot needs matplotlib (Debian's python3-matplotlib, which ./dev bench peers installs)")
     rows = run(options)
@@ -170,6 +194,9 @@ def main():
     print("Microseconds, medians; more than 1 in the last column: tutti is faster than the best of the others")
     for heading, chosen in tables.items():
         print(f"\n{heading}\n{table(summary(chosen))}")
+    print("\nNanoseconds that a call of up to 1 KB costs more than from C++: lower quartile, median, upper quartile")
+    for name, quartiles in interposer(rows).items():
+        print(f"  {contender(name):<20}" + "".join(f"{ns:8.0f}" for ns in quartiles))
     if options.json:
         options.json.write_text(json.dumps({heading: summary(chosen) for heading, chosen in tables.items()}, indent=1) + "\n")
     if options.plot:

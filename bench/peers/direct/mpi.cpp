@@ -1,0 +1,73 @@
+#include "mpi.h"
+
+#include <tutti/communicator.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <optional>
+
+namespace {
+
+std::optional<tutti::Communicator> world;
+
+int run(tutti::Collective collective, const void* in, void* out, int count, MPI_Datatype type, int root = 0) {
+  const tutti::DataType types[] = {tutti::DataType::u8, tutti::DataType::u8, tutti::DataType::f32};
+  const tutti::Status done = world->run({.collective = collective,
+                                         .input = in,
+                                         .output = out,
+                                         .count = static_cast<std::uint64_t>(count),
+                                         .type = types[type],
+                                         .root = root});
+  if (done) return MPI_SUCCESS;
+  std::fprintf(stderr, "%s\n", done.error().to_string().c_str());
+  return MPI_ERR_OTHER;
+}
+
+}  // namespace
+
+extern "C" {
+
+int MPI_Init(int* /*argc*/, char*** /*argv*/) {
+  auto made = tutti::Communicator::from_environment();
+  if (!made) {
+    std::fprintf(stderr, "%s\n", made.error().to_string().c_str());
+    std::exit(1);
+  }
+  world.emplace(std::move(*made));
+  return MPI_SUCCESS;
+}
+int MPI_Finalize(void) {
+  world.reset();
+  return MPI_SUCCESS;
+}
+int MPI_Abort(MPI_Comm /*comm*/, int status) { std::exit(status); }
+int MPI_Comm_rank(MPI_Comm /*comm*/, int* rank) {
+  *rank = world->rank();
+  return MPI_SUCCESS;
+}
+int MPI_Comm_size(MPI_Comm /*comm*/, int* size) {
+  *size = world->size();
+  return MPI_SUCCESS;
+}
+int MPI_Barrier(MPI_Comm /*comm*/) { return run(tutti::Collective::barrier, nullptr, nullptr, 0, MPI_BYTE); }
+int MPI_Bcast(void* data, int count, MPI_Datatype type, int root, MPI_Comm /*comm*/) {
+  return run(tutti::Collective::broadcast, data, data, count, type, root);
+}
+int MPI_Reduce(const void* in, void* out, int count, MPI_Datatype type, MPI_Op /*op*/, int root, MPI_Comm /*comm*/) {
+  return run(tutti::Collective::reduce, in, out, count, type, root);
+}
+int MPI_Allreduce(const void* in, void* out, int count, MPI_Datatype type, MPI_Op /*op*/, MPI_Comm /*comm*/) {
+  return run(tutti::Collective::all_reduce, in, out, count, type);
+}
+int MPI_Reduce_scatter_block(const void* in, void* out, int count, MPI_Datatype type, MPI_Op /*op*/, MPI_Comm /*comm*/) {
+  return run(tutti::Collective::reduce_scatter, in, out, count, type);
+}
+int MPI_Allgather(const void* in, int count, MPI_Datatype type, void* out, int /*out_count*/, MPI_Datatype /*out_type*/,
+                  MPI_Comm /*comm*/) {
+  return run(tutti::Collective::all_gather, in, out, count, type);
+}
+int MPI_Alltoall(const void* in, int count, MPI_Datatype type, void* out, int /*out_count*/, MPI_Datatype /*out_type*/,
+                 MPI_Comm /*comm*/) {
+  return run(tutti::Collective::all_to_all, in, out, count, type);
+}
+}
