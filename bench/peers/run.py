@@ -89,7 +89,7 @@ def median(rows, **wanted):
 
 def summary(rows):
     """For each collective, number of ranks and size: all contenders' medians, and the best peer's over tutti's."""
-    names = sorted({row["library"] for row in rows if not row["tutti"]})
+    names = sorted(library.name for library in libraries())
     lines = []
     for key in sorted({(row["collective"], row["ranks"], row["bytes"]) for row in rows}):
         wanted = dict(zip(("collective", "ranks", "bytes"), key))
@@ -100,6 +100,15 @@ def summary(rows):
         ratio = min(peers.values()) / min(inside) if complete else None
         lines.append({**wanted, "us": peers, "tutti_us": ours, "ratio": ratio})
     return lines
+
+
+def overview(lines):
+    """For each collective and number of ranks: the least ratio of all sizes, and the geometric mean."""
+    ratios = {}
+    for line in lines:
+        if line["ratio"]:
+            ratios.setdefault((line["collective"], line["ranks"]), []).append(line["ratio"])
+    return {key: (min(values), statistics.geometric_mean(values)) for key, values in ratios.items()}
 
 
 def interposer(rows):
@@ -194,6 +203,9 @@ def main():
     print("Microseconds, medians; more than 1 in the last column: tutti is faster than the best of the others")
     for heading, chosen in tables.items():
         print(f"\n{heading}\n{table(summary(chosen))}")
+    print("\nThe last column over all sizes and rounds: least, geometric mean")
+    for (collective, ranks), figures in overview(summary(rows)).items():
+        print(f"  {collective:<15} {ranks} ranks" + "".join(f"{ratio:8.2f}" for ratio in figures))
     print("\nNanoseconds that a call of up to 1 KB costs more than from C++: lower quartile, median, upper quartile")
     for name, quartiles in interposer(rows).items():
         print(f"  {contender(name):<20}" + "".join(f"{ns:8.0f}" for ns in quartiles))

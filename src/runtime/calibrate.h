@@ -1,4 +1,4 @@
-// Some milliseconds of measurement at the start, with the real transports: for each level of the machine one pair of ranks of
+// Some tens of milliseconds of measurement at the start, with the real transports: for each level of the machine one pair of ranks of
 // every host, then pairs of hosts.
 #pragma once
 

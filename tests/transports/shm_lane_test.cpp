@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <unistd.h>
 
+#include <functional>
 #include <random>
 
 #include "transports/shm/lane.h"
@@ -158,7 +159,7 @@ TEST_P(ShmLane, TheSidesTakeTurnsInSendingAlone) {
 }
 
 TEST_P(ShmLane, OneSideTakesNothingBeforeItHasSentAll) {
-  for (int start = 0; start < 20; ++start) {  // in which state of the cells that begins
+  for (int order = 0; order < 20; ++order) {  // of the steps, another one each time
     Connection connection(GetParam(), {50, 50}, [](int, std::uint32_t) { return std::size_t{150000}; });
     connection.send_first();
     connection.run([this](int n) { return choose(n); });

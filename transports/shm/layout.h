@@ -90,7 +90,7 @@ struct ArenaHeader {
   std::atomic<std::uint32_t> sleepers_fence;           // the owner fences everybody before it sleeps
 };
 
-// A page of its own, the only one that peers may write.
+// A page of its own, which all peers may write.
 struct Doorbell {
   std::atomic<std::uint32_t> word;
 };
