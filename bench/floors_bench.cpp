@@ -3,9 +3,9 @@
 //   flag exchange    each rank writes its cache line and waits for the other's: no call can be faster than that
 //   transport        the same bytes exchanged through the transport's endpoint, and added: what is on top of that is the price of
 //                    a repeated call (checking it, finding its plan, running its steps)
+//   mapped           tutti again, with buffers from tutti::allocate(), which the other rank reads in place
 //   fused loop       both ranks' buffers mapped by both; each rank reads both inputs and writes its half of both outputs: one
-//   pass
-//                    over memory, which no exchange between private buffers can beat
+//                    pass over memory, which no exchange between private buffers can beat
 //
 // Inputs are rewritten by their owner before every timed call, so data really moves between the cores. Results are checked.
 // Times are the slower rank's; a round measures every contender once, and the median over the rounds is shown.
@@ -28,6 +28,7 @@
 #include "kernels/kernels.h"
 #include "transports/registry.h"
 #include "tutti/communicator.h"
+#include "tutti/memory.h"
 
 namespace {
 
@@ -168,7 +169,7 @@ class Wire {
 
 struct Result {
   std::size_t bytes;
-  double tutti_us, transport_us, floor_us;
+  double tutti_us, mapped_us, transport_us, floor_us;
   std::string floor, algorithm;
 };
 
@@ -183,11 +184,15 @@ Result compare(Rank& rank, int me, tutti::Communicator& comm, Wire& wire, std::s
   const bool small = bytes <= 4096;
   const int calls = small ? 2000 : bytes >= (8u << 20) ? 3 : 50;
   std::vector<float> in(n), out(n);
-  std::vector<double> ours, transport, floor;
+  std::vector<float, tutti::Allocator<float>> mapped_in(n), mapped_out(n);
+  std::vector<double> ours, mapped, transport, floor;
   const auto reduce = [&] { comm.all_reduce<float>(in, out).value_or_throw(); };
   for (int r = -1; r < rounds; ++r) {  // round -1 warms up
     const double t = rank.time(calls, in.data(), n, reduce);
     check(out.data(), n, calls, "tutti");
+    const double m =
+        rank.time(calls, mapped_in.data(), n, [&] { comm.all_reduce<float>(mapped_in, mapped_out).value_or_throw(); });
+    check(mapped_out.data(), n, calls, "tutti, mapped");
     const double w = rank.time(calls, in.data(), n, [&] { wire.all_reduce(in, out); });
     check(out.data(), n, calls, "transport");
     const double idle = rank.time(calls, in.data(), n, [] {});
@@ -201,11 +206,13 @@ Result compare(Rank& rank, int me, tutti::Communicator& comm, Wire& wire, std::s
     }
     if (r < 0) continue;
     ours.push_back(t - idle);
+    mapped.push_back(m - idle);
     transport.push_back(w - idle);
     floor.push_back(f - idle);
   }
   return {bytes,
           median(ours) * 1e6,
+          median(mapped) * 1e6,
           median(transport) * 1e6,
           median(floor) * 1e6,
           small ? "flag exchange" : "fused loop",
@@ -220,17 +227,18 @@ void run(Shared& shared, float* buffers, int me, int rounds, const std::string& 
   auto comm = tutti::Communicator::create(shared.id, me, 2).value_or_throw();
   Wire wire(shared, rank, me);
   if (me == 0)
-    fmt::print("{:>10} {:>12} {:>14} {:>12} {:>7}  {:<14} {}\n", "bytes", "tutti us", "transport us", "floor us", "ratio",
-               "floor", "algorithm");
+    fmt::print("{:>10} {:>12} {:>12} {:>14} {:>12} {:>7} {:>7}  {:<14} {}\n", "bytes", "tutti us", "mapped us", "transport us",
+               "floor us", "ratio", "mapped", "floor", "algorithm");
   nlohmann::json rows = nlohmann::json::array();
-  for (const std::size_t bytes : {8u, 64u, 1024u, 4096u, 64u << 10, 1u << 20, 16u << 20, 64u << 20}) {
+  for (const std::size_t bytes : {8u, 64u, 1024u, 4096u, 16u << 10, 64u << 10, 256u << 10, 1u << 20, 4u << 20, 16u << 20, 64u << 20}) {
     const Result r = compare(rank, me, comm, wire, bytes, rounds);
     if (me != 0) continue;
-    fmt::print("{:>10} {:>12.3f} {:>14.3f} {:>12.3f} {:>7.2f}  {:<14} {}\n", r.bytes, r.tutti_us, r.transport_us, r.floor_us,
-               r.tutti_us / r.floor_us, r.floor, r.algorithm);
+    fmt::print("{:>10} {:>12.3f} {:>12.3f} {:>14.3f} {:>12.3f} {:>7.2f} {:>7.2f}  {:<14} {}\n", r.bytes, r.tutti_us, r.mapped_us,
+               r.transport_us, r.floor_us, r.tutti_us / r.floor_us, r.mapped_us / r.floor_us, r.floor, r.algorithm);
     std::fflush(stdout);
     rows.push_back({{"bytes", r.bytes},
                     {"tutti_us", r.tutti_us},
+                    {"mapped_us", r.mapped_us},
                     {"transport_us", r.transport_us},
                     {"floor_us", r.floor_us},
                     {"ratio", r.tutti_us / r.floor_us},

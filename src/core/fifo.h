@@ -10,6 +10,7 @@ template <class T>
 class Fifo {
  public:
   [[nodiscard]] bool empty() const noexcept { return begin_ == end_; }
+  [[nodiscard]] std::size_t size() const noexcept { return end_ - begin_; }
   [[nodiscard]] T& front() noexcept { return items_[begin_ & (items_.size() - 1)]; }
   void pop() noexcept { ++begin_; }
   void push(const T& item) {

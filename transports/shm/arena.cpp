@@ -11,56 +11,8 @@
 #include <cstring>
 
 namespace tutti::shm {
-namespace {
-
-constexpr std::size_t kMaxArena = std::size_t{1} << 40;
-
-Result<Fd> make_memfd(const char* name, std::size_t bytes) {
-  Fd fd(memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING));
-  if (!fd) return system_error(errno, "memfd_create for shared memory");
-  if (ftruncate(fd.get(), static_cast<off_t>(bytes)) != 0)
-    return system_error(errno, fmt::format("sizing shared memory to {} bytes", bytes));
-  return fd;
-}
-
-Status seal(const Fd& fd, int seals) {
-  if (fcntl(fd.get(), F_ADD_SEALS, seals | F_SEAL_SHRINK | F_SEAL_GROW) != 0) return system_error(errno, "sealing shared memory");
-  return {};
-}
-
-Result<std::size_t> sealed_size(const Fd& fd, Rank peer) {
-  struct stat status {};
-  const int seals = fcntl(fd.get(), F_GET_SEALS);
-  if (fstat(fd.get(), &status) != 0) return system_error(errno, "looking at a peer's shared memory", peer);
-  const auto size = static_cast<std::size_t>(std::max<off_t>(status.st_size, 0));
-  if (seals < 0 || (seals & F_SEAL_SHRINK) == 0 || size < kPage || size > kMaxArena)
-    return Error(Code::protocol, fmt::format("rank {} sent something that is not sealed shared memory", peer), peer);
-  return size;
-}
-
-}  // namespace
-
-Mapping::~Mapping() {
-  if (data_ != nullptr) munmap(data_, size_);
-}
-
-Result<Mapping> Mapping::of(int fd, std::size_t size, int protection) {
-  void* data = mmap(nullptr, size, protection, MAP_SHARED | MAP_NORESERVE, fd, 0);
-  if (data == MAP_FAILED) return system_error(errno, fmt::format("mapping {} bytes of shared memory", size));
-  Mapping mapping;
-  mapping.data_ = static_cast<std::byte*>(data);
-  mapping.size_ = size;
-  mapping.writable_ = (protection & PROT_WRITE) != 0;
-  return mapping;
-}
-
-void Mapping::enter(std::size_t offset, std::size_t size) const noexcept {
-  const std::size_t begin = offset / kPage * kPage;
-  madvise(data_ + begin, offset + size - begin, writable_ ? MADV_POPULATE_WRITE : MADV_POPULATE_READ);
-}
-
 Result<std::unique_ptr<Arena>> Arena::create(std::size_t bytes) {
-  const std::size_t size = std::clamp((bytes + kPage - 1) / kPage * kPage, 4 * kPage, kMaxArena);
+  const std::size_t size = std::clamp((bytes + kPage - 1) / kPage * kPage, 4 * kPage, kMostMemfd);
   auto arena = std::make_unique<Arena>();
   auto memory_fd = make_memfd("tutti", size);
   if (!memory_fd) return memory_fd.because("creating this rank's shared memory");
@@ -74,9 +26,9 @@ Result<std::unique_ptr<Arena>> Arena::create(std::size_t bytes) {
     if (fallocate(fd, 0, 0, kPage) != 0) return system_error(errno, "taking the first page of shared memory from the system");
   // Linux 5.1 and later can forbid everybody else to write; before that peers are trusted not to.
   if (!seal(*memory_fd, F_SEAL_FUTURE_WRITE)) {
-    if (Status sealed = seal(*memory_fd, 0); !sealed) return std::move(sealed.error());
+    if (Status sealed = seal(*memory_fd); !sealed) return std::move(sealed.error());
   }
-  if (Status sealed = seal(*bell_fd, 0); !sealed) return std::move(sealed.error());
+  if (Status sealed = seal(*bell_fd); !sealed) return std::move(sealed.error());
   arena->memory_fd_ = std::move(*memory_fd);
   arena->bell_fd_ = std::move(*bell_fd);
   arena->memory_ = std::move(*memory);
@@ -105,7 +57,7 @@ Result<CellMemory> CellMemory::create(std::size_t bytes) {
   if (!fd) return fd.because("creating memory for large messages");
   if (fallocate(fd->get(), 0, 0, static_cast<off_t>(bytes)) != 0)
     return system_error(errno, fmt::format("taking {} bytes of shared memory from the system", bytes));
-  if (Status sealed = seal(*fd, 0); !sealed) return std::move(sealed.error());
+  if (Status sealed = seal(*fd); !sealed) return std::move(sealed.error());
   auto mapping = Mapping::of(fd->get(), bytes, PROT_READ | PROT_WRITE);
   if (!mapping) return std::move(mapping.error());
   mapping->enter(0, bytes);

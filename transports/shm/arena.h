@@ -4,41 +4,11 @@
 #include <memory>
 #include <vector>
 
-#include "core/fd.h"
 #include "core/futex.h"
 #include "transports/shm/layout.h"
+#include "transports/shm/peer_segments.h"
 
 namespace tutti::shm {
-
-// A mapping that unmaps itself.
-class Mapping {
- public:
-  Mapping() = default;
-  Mapping(Mapping&& other) noexcept
-      : data_(std::exchange(other.data_, nullptr)), size_(other.size_), writable_(other.writable_) {}
-  Mapping& operator=(Mapping&& other) noexcept {
-    std::swap(data_, other.data_);
-    std::swap(size_, other.size_);
-    std::swap(writable_, other.writable_);
-    return *this;
-  }
-  Mapping(const Mapping&) = delete;
-  Mapping& operator=(const Mapping&) = delete;
-  ~Mapping();
-  static Result<Mapping> of(int fd, std::size_t size, int protection);
-  // Enters the pages of this part into this process's tables now, rather than one by one when they are first used (where Linux
-  // can do that, from 5.14 on).
-  void enter(std::size_t offset, std::size_t size) const noexcept;
-
-  [[nodiscard]] std::byte* data() const noexcept { return data_; }
-  [[nodiscard]] std::size_t size() const noexcept { return size_; }
-  [[nodiscard]] Bytes bytes() const noexcept { return {data_, size_}; }
-
- private:
-  std::byte* data_ = nullptr;
-  std::size_t size_ = 0;
-  bool writable_ = false;
-};
 
 struct Region {
   std::size_t offset = 0;
@@ -80,7 +50,7 @@ struct CellMemory {
   Mapping mapping;
 };
 
-// A peer's arena, mapped for reading, and its doorbell. Immutable, shared by all connections with that peer.
+// A peer's arena, mapped for reading, its doorbell, and its segments. Shared by all connections with that peer.
 class PeerArena {
  public:
   // Takes descriptors that a peer sent: checks that they are what they should be and cannot be made smaller behind our back.
@@ -90,6 +60,8 @@ class PeerArena {
   [[nodiscard]] const std::byte* data() const noexcept { return memory_.data(); }
   [[nodiscard]] std::size_t size() const noexcept { return memory_.size(); }
   void enter(Region region) const noexcept { memory_.enter(region.offset, region.size); }
+  // What the peer has allocated.
+  [[nodiscard]] PeerSegments& segments() const noexcept { return segments_; }
   // Stores a value that the peer may be waiting for, and wakes the peer if it sleeps. The look for sleepers must not overtake the
   // store: a sleeper sees to that (see membarrier.h), or else both are in one order for all.
   template <class T>
@@ -111,6 +83,7 @@ class PeerArena {
   }
 
   Mapping memory_, bell_memory_;
+  mutable PeerSegments segments_;
   const ArenaHeader* header_ = nullptr;
   Doorbell* bell_ = nullptr;
   bool sleepers_fence_ = false;

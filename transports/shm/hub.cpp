@@ -135,14 +135,14 @@ void Hub::reap_lanes() {
   });
 }
 
-Result<std::shared_ptr<PeerArena>> Hub::map_peer(const Descriptors& descriptors, Rank peer) {
+Result<std::shared_ptr<PeerArena>> Hub::map_peer(const Fd& memory, const Fd& bell, Rank peer) {
   struct stat status {};
-  if (fstat(descriptors.memory.get(), &status) != 0) return system_error(errno, "looking at a peer's shared memory", peer);
+  if (fstat(memory.get(), &status) != 0) return system_error(errno, "looking at a peer's shared memory", peer);
   std::lock_guard lock(mutex_);
   std::erase_if(peers_, [](const auto& entry) { return entry.second.expired(); });
   std::weak_ptr<PeerArena>& known = peers_[{status.st_dev, status.st_ino}];
   if (auto mapped = known.lock()) return mapped;
-  auto mapped = PeerArena::map(descriptors.memory, descriptors.bell, fenced_, peer);
+  auto mapped = PeerArena::map(memory, bell, fenced_, peer);
   if (mapped) known = *mapped;
   return mapped;
 }

@@ -39,7 +39,7 @@ class Hub {
   Result<CellMemory> create_cells();
   // Gives a lane and cells back: at once when nobody has seen them (no socket), else when the peer has let go of them, too.
   void release(Region lane, std::size_t cell_bytes, Fd socket);
-  Result<std::shared_ptr<PeerArena>> map_peer(const Descriptors& descriptors, Rank peer);
+  Result<std::shared_ptr<PeerArena>> map_peer(const Fd& memory, const Fd& bell, Rank peer);
 
   // Accepts and authenticates whoever knocks; returns the connection that has this key, if it is there.
   Result<std::optional<Fd>> accept(const Key& key);

@@ -13,7 +13,7 @@ namespace {
 // What one call moves at most, so that other connections get their turn.
 constexpr std::size_t kTurnBytes = std::size_t{256} << 10;
 static_assert(kTurnBytes % Cells::kMostBytes == 0);  // both sides cut a message alike
-constexpr std::size_t kReadTurnBytes = std::size_t{1} << 20;
+constexpr std::size_t kReadTurnBytes = std::size_t{1} << 20;  // of memory that is not mapped
 
 // Caches fetch ahead by themselves, but only to the end of a page.
 void fetch_page_starts(const std::byte* from, std::size_t size) noexcept {
@@ -70,10 +70,12 @@ std::uint32_t Outbox::fill_cell(ConstBytes bytes, const Outgoing& message) noexc
 }
 
 Result<bool> Outbox::advance(Outgoing& message, bool& moved) {
+  if (message.kind == Kind::placed) return place(message, moved);
   if (!message.announced) {
     Result<bool> announced = announce(message);
     if (!announced || !*announced) return announced;
     moved = true;
+    if (message.kind == Kind::placed) return place(message, moved);
     if (message.kind != Kind::direct && message.kind != Kind::streamed) return true;
   }
   if (message.kind == Kind::direct) {
@@ -83,14 +85,25 @@ Result<bool> Outbox::advance(Outgoing& message, bool& moved) {
   return stream(message, moved);
 }
 
-// true: the slot is written.
+// true: the slot is written, or how the message goes is known, and will be written when it is there.
 Result<bool> Outbox::announce(Outgoing& message) {
   if (next_ - lanes_.taken->there >= kSlots)
     if (Status asked = ask_taken(); !asked) return std::move(asked.error());
   if (next_ - lanes_.taken->there >= kSlots) return false;
   if (send_small(message.signature, message.data)) return message.announced = true;
   Announcement announcement{.size = message.data.size(), .address = reinterpret_cast<std::uint64_t>(message.data.data())};
-  if (message.data.size() <= lanes_.cells->cell_bytes()) {
+  if (message.data.size() >= tuning_.mapped_from) {
+    Result<bool> offered = find_offer(message);
+    if (!offered) return offered;
+    if (*offered) {
+      message.kind = Kind::placed;
+      return true;
+    }
+    announcement.memory = lanes_.handover->name(message.data);
+  }
+  if (announcement.memory.segment != 0) {
+    message.kind = Kind::direct;
+  } else if (message.data.size() <= lanes_.cells->cell_bytes()) {
     Result<bool> cell = have_cell();
     if (!cell || !*cell) return cell;
     message.kind = Kind::in_cell;
@@ -103,6 +116,39 @@ Result<bool> Outbox::announce(Outgoing& message) {
   std::memcpy(slot.payload.data(), &announcement, sizeof announcement);
   publish(slot, message.signature, message.kind, 0);
   return message.announced = true;
+}
+
+// Whether the receiver has said where it wants the message, and this rank can reach that place.
+Result<bool> Outbox::find_offer(const Outgoing& message) {
+  const Offer& offer = lanes_.theirs->offers[next_ % kSlots];
+  if (offer.message.load() != next_ + 1 || offer.size != message.data.size()) return false;
+  auto goal = lanes_.handover->find(offer.memory, message.data.size());
+  if (!goal) return std::move(goal.error());
+  goal_ = std::move(*goal);
+  return goal_.data != nullptr;
+}
+
+// A receiver that gives up has its memory back when it sees that nothing is being placed. Either this rank sees that it has given
+// up, or it sees that this rank has begun.
+Result<bool> Outbox::place(Outgoing& message, bool& moved) {
+  std::atomic<std::uint32_t>& placing = lanes_.mine->placing;
+  placing.store(1);
+  if (lanes_.theirs->closed.load() != 0) {
+    placing.store(0);
+    return Error(Code::peer_lost, fmt::format("rank {} closed its connection before a message was sent", lanes_.peer), lanes_.peer);
+  }
+  const ConstBytes piece = message.data.subspan(message.copied, std::min(message.data.size() - message.copied, kTurnBytes));
+  kernels::copy(goal_.data + message.copied, piece.data(), piece.size(), message.data.size() >= tuning_.past_caches_from);
+  placing.store(0);
+  message.copied += piece.size();
+  moved = true;
+  if (message.copied < message.data.size()) return false;
+  goal_ = {};
+  const Announcement announcement{.size = message.data.size()};
+  Slot& slot = lanes_.mine->slots[next_ % kSlots];
+  std::memcpy(slot.payload.data(), &announcement, sizeof announcement);
+  publish(slot, message.signature, Kind::placed, 0);
+  return true;
 }
 
 // Nothing is sent after a direct message before its answer, so that `next_ - 1` is its number.
@@ -153,7 +199,7 @@ Result<bool> Inbox::meet(Incoming& message) {
   const Kind kind = kind_of(head);
   Announcement announcement;
   std::memcpy(&announcement, slot.payload.data(), sizeof announcement);
-  const bool announced = kind == Kind::in_cell || kind == Kind::streamed || kind == Kind::direct;
+  const bool announced = kind != Kind::in_slot;
   const std::size_t size = announced ? announcement.size : shm::size_of(head);
   if (signature != message.expected || size != message.sink.size)
     return mismatch(message.expected, message.sink.size, signature, size, lanes_.peer);
@@ -171,7 +217,17 @@ Result<bool> Inbox::meet(Incoming& message) {
     case Kind::direct:
       message.address = announcement.address;
       message.stage = Incoming::Stage::reading;
+      if (announcement.memory.segment != 0) {
+        auto source = lanes_.handover->find(announcement.memory, size);
+        if (!source) return std::move(source.error());
+        source_ = std::move(*source);
+        if (source_.data == nullptr) return stream_instead(message);
+      }
       return false;
+    case Kind::placed:
+      if (!message.offered) return nonsense(lanes_.peer, "a message was put where nobody had asked for it");
+      take_slot(slot);
+      return true;
   }
   return nonsense(lanes_.peer, fmt::format("a message of unknown kind {}", static_cast<int>(kind)));
 }
@@ -213,21 +269,31 @@ Result<bool> Inbox::stream(Incoming& message, bool& moved) {
   return true;
 }
 
+// false: it cannot be read.
+bool Inbox::read_piece(const Incoming& message, std::size_t size) {
+  if (source_.data == nullptr)
+    return lanes_.process != 0 && message.sink.consumer == nullptr &&
+           read_memory(lanes_.process, message.address + message.arrived, {message.sink.data + message.arrived, size});
+  const ConstBytes piece{source_.data + message.arrived, size};
+  fetch_page_starts(piece.data(), size);
+  if (message.sink.consumer != nullptr)
+    message.sink.consumer->consume(message.arrived, piece);
+  else
+    std::memcpy(message.sink.data + message.arrived, piece.data(), size);
+  return true;
+}
+
 Result<bool> Inbox::read(Incoming& message, bool& moved) {
-  const std::size_t piece = std::min(message.sink.size - message.arrived, kReadTurnBytes);
-  const bool readable = lanes_.process != 0 && message.sink.consumer == nullptr;
+  const std::size_t most = source_.data != nullptr ? Cells::kMostBytes : kReadTurnBytes;
+  const std::size_t goal = std::min(message.sink.size, message.arrived + (source_.data != nullptr ? kTurnBytes : kReadTurnBytes));
   moved = true;
-  if (!readable ||
-      !read_memory(lanes_.process, message.address + message.arrived, {message.sink.data + message.arrived, piece})) {
-    // Not permitted, or no more: from the beginning through cells. A peer that has died is found out there.
-    if (message.sink.consumer == nullptr) lanes_.process = 0;
-    message.arrived = 0;
-    message.stage = Incoming::Stage::streaming;
-    answer(Verdict::stream);
-    return false;
+  while (message.arrived < goal) {
+    const std::size_t size = std::min(goal - message.arrived, most);
+    if (!read_piece(message, size)) return stream_instead(message);
+    message.arrived += size;
   }
-  message.arrived += piece;
   if (message.arrived < message.sink.size) return false;
+  source_ = {};
   // A sender that has given up has its buffer back: what was read may be anything.
   if (lanes_.theirs->closed.load() != 0)
     return Error(Code::peer_lost, fmt::format("rank {} closed its connection before its message was read", lanes_.peer),
@@ -235,6 +301,29 @@ Result<bool> Inbox::read(Incoming& message, bool& moved) {
   answer(Verdict::done);
   take_slot(next_slot());
   return true;
+}
+
+// The sender's memory cannot be read, or no more: from the beginning through cells. A peer that has died is found out there.
+bool Inbox::stream_instead(Incoming& message) noexcept {
+  if (source_.data == nullptr && message.sink.consumer == nullptr) lanes_.process = 0;
+  source_ = {};
+  message.arrived = 0;
+  message.stage = Incoming::Stage::streaming;
+  answer(Verdict::stream);
+  return false;
+}
+
+// What has no memory of its own, or none that a peer can reach, is not offered. The offer of a message may be written when all
+// are done with the one that was offered there before, and is of use only if the message is not under way yet.
+void Inbox::offer(Incoming& message, std::size_t ahead) {
+  if (message.sink.consumer != nullptr || message.sink.size < mapped_from_ || ahead >= kSlots) return;
+  const MemoryName memory = lanes_.handover->name({message.sink.data, message.sink.size});
+  if (memory.segment == 0) return;
+  Offer& offer = lanes_.mine->offers[(next() + ahead) % kSlots];
+  offer.size = message.sink.size;
+  offer.memory = memory;
+  offer.message.store(next() + ahead + 1, std::memory_order_release);
+  message.offered = true;
 }
 
 void Inbox::answer(Verdict verdict) noexcept { lanes_.peer_arena->tell(lanes_.mine->answer, make_answer(next(), verdict)); }

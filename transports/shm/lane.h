@@ -21,8 +21,9 @@ struct Taken {
 struct Lanes {
   Lane* mine = nullptr;
   const Lane* theirs = nullptr;
-  Taken* taken = nullptr;  // shared by both ends, and so are the cells
+  Taken* taken = nullptr;  // shared by both ends, and so are the cells and what is handed over
   Cells* cells = nullptr;
+  Handover* handover = nullptr;
   const PeerArena* peer_arena = nullptr;
   Rank peer = kNoRank;
   pid_t process = 0;  // of the peer, when its memory can be read, else 0
@@ -42,6 +43,7 @@ struct Incoming {
   Sink sink;
   std::size_t arrived = 0;
   std::uint64_t address = 0;
+  bool offered = false;  // the peer may put it where it belongs
   Stage stage = Stage::awaited;
 };
 
@@ -71,6 +73,8 @@ class Outbox {
 
  private:
   Status ask_taken();
+  Result<bool> find_offer(const Outgoing& message);
+  Result<bool> place(Outgoing& message, bool& moved);
   Result<bool> have_cell();
   std::uint32_t fill_cell(ConstBytes bytes, const Outgoing& message) noexcept;
   Result<bool> announce(Outgoing& message);
@@ -89,6 +93,7 @@ class Outbox {
   std::uint64_t next_ = 0;                          // message
   std::uint64_t pieces_ = 0;                        // of streamed messages
   std::uint64_t cells_sent_ = 0, cells_taken_ = 0;  // taken by the peer, as last seen
+  PeerMemory goal_;                                 // where a message is being placed
 };
 
 class Inbox {
@@ -113,6 +118,9 @@ class Inbox {
   }
   // Brings a receive forward whose message is there. true: finished. `moved` is set when anything happened.
   Result<bool> advance(Incoming& message, bool& moved);
+  // Lets the peer put the message that the `ahead`-th receive from now waits for where it belongs, if it can.
+  void offer(Incoming& message, std::size_t ahead);
+  void tune(const LinkTuning& tuning) noexcept { mapped_from_ = tuning.mapped_from; }
 
  private:
   [[nodiscard]] std::uint64_t next() const noexcept { return lanes_.taken->here; }  // message
@@ -120,6 +128,8 @@ class Inbox {
   Result<bool> meet(Incoming& message);
   Result<bool> stream(Incoming& message, bool& moved);
   Result<bool> read(Incoming& message, bool& moved);
+  bool read_piece(const Incoming& message, std::size_t size);
+  bool stream_instead(Incoming& message) noexcept;
   void answer(Verdict verdict) noexcept;
   Status take_cell(std::uint64_t cell, Incoming& message);
   // The sender asks only when it knows of no room; where this side sends, too, it need not. It sleeps for room only when no slot
@@ -134,7 +144,9 @@ class Inbox {
   }
 
   Lanes lanes_;
-  std::uint64_t pieces_ = 0;  // of streamed messages
+  std::size_t mapped_from_ = LinkTuning{}.mapped_from;
+  PeerMemory source_;          // that is being read
+  std::uint64_t pieces_ = 0;   // of streamed messages
   std::uint64_t cells_taken_ = 0;
   std::uint64_t cells_returned_ = 0;
 };

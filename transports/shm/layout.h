@@ -18,12 +18,12 @@
 #include <cstdint>
 
 #include "transports/shm/cells.h"
+#include "transports/shm/handover.h"
 #include "tutti/transport.h"
 
 namespace tutti::shm {
 
 inline constexpr std::size_t kLine = 64;
-inline constexpr std::size_t kPage = 4096;
 inline constexpr std::uint32_t kSlots = 16;
 inline constexpr std::size_t kInline = 24 + 4 * kLine;
 
@@ -32,6 +32,7 @@ enum class Kind : std::uint8_t {
   in_cell,      // Announcement in the slot; all bytes in its cell already
   streamed,     // Announcement in the slot; bytes come in cells, Lane::pieces says in which
   direct,       // Announcement in the slot; the receiver reads the sender's memory, or answers "stream it"
+  placed,       // Announcement in the slot; the bytes lie in the receiver's memory already, where its Offer said
 };
 
 // What a slot's payload is, where the bytes do not lie in it.
@@ -39,6 +40,14 @@ struct Announcement {
   std::uint64_t size = 0;
   std::uint64_t address = 0;  // direct: in the sender's address space
   std::uint64_t cell = 0;     // in_cell
+  MemoryName memory = {};     // direct: the same where the receiver can map it
+};
+
+// Where a receiver wants a message to be put by its sender, if it can.
+struct alignas(kLine) Offer {
+  std::atomic<std::uint64_t> message;  // its number + 1
+  std::uint64_t size;
+  MemoryName memory;
 };
 
 struct alignas(kLine) Slot {
@@ -80,6 +89,8 @@ struct Lane {
   alignas(kLine) std::atomic<std::uint32_t> closed;
   std::atomic<std::uint32_t> reads_peer;  // process_vm_readv of the peer's memory works
   std::array<Slot, kSlots> slots;
+  std::array<Offer, kSlots> offers;
+  alignas(kLine) std::atomic<std::uint32_t> placing;  // as the sender: a message is being put into the peer's memory
   alignas(kLine) CellQueue pieces;    // as the sender: where the pieces of streamed messages lie
   alignas(kLine) CellQueue returned;  // cells that the peer gets back empty
 };

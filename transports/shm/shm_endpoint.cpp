@@ -1,10 +1,13 @@
 #include "transports/shm/shm_endpoint.h"
 
 #include <fmt/format.h>
+#include <sched.h>
 
 #include <array>
 #include <cstring>
 
+#include "core/clock.h"
+#include "core/log.h"
 #include "transports/shm/cma.h"
 
 namespace tutti::shm {
@@ -12,6 +15,8 @@ namespace {
 
 // A system call to see whether the peer is still there, once in so many polls that found nothing.
 constexpr std::uint32_t kPollsPerLook = 1024;
+// How long a peer may take for a part of a message that it is putting into this rank's memory. A live one takes microseconds.
+constexpr std::chrono::seconds kPlacingTime{2};
 
 // Sent with the descriptors: where in the arena this connection's lane is, and how to find out whether memory can be read.
 struct HandOver {
@@ -75,6 +80,7 @@ Result<bool> ShmEndpoint::post_recv(const Signature& expected, const Sink& sink)
     if (!finished) return fail(std::move(finished.error()));
     if (*finished) return true;
   }
+  if (stage_ == Stage::open && message.stage == Incoming::Stage::awaited) inbox_.offer(message, recvs_.size());
   recvs_.push(message);
   return false;
 }
@@ -224,16 +230,18 @@ Status ShmEndpoint::hand_over() {
 
 Result<bool> ShmEndpoint::take_over() {
   HandOver theirs;
-  Descriptors descriptors;
-  Result<bool> got = receive_descriptors(socket_, std::as_writable_bytes(std::span(&theirs, 1)), descriptors, request_.peer);
+  std::array<Fd, 3> descriptors;
+  auto& [memory, bell, cells_memory] = descriptors;
+  Result<bool> got =
+      receive_descriptors(socket_, std::as_writable_bytes(std::span(&theirs, 1)), descriptors, creates_cells() ? 2 : 3, request_.peer);
   if (!got || !*got) return got;
-  auto arena = hub_->map_peer(descriptors, request_.peer);
+  auto arena = hub_->map_peer(memory, bell, request_.peer);
   if (!arena) return std::move(arena.error());
   if (!fits(theirs, (*arena)->size()))
     return Error(Code::protocol, fmt::format("rank {} names a lane that does not lie in its shared memory", request_.peer),
                  request_.peer);
   if (!creates_cells()) {
-    auto cells = CellMemory::map(descriptors.cells, request_.peer);
+    auto cells = CellMemory::map(cells_memory, request_.peer);
     if (!cells) return std::move(cells.error());
     cell_memory_ = std::move(*cells);
   }
@@ -247,6 +255,8 @@ Result<bool> ShmEndpoint::take_over() {
   lanes_.theirs = reinterpret_cast<const Lane*>(peer_arena_->data() + theirs.lane_offset);
   lanes_.cells = &cells_;
   lanes_.taken = &taken_;
+  handover_.open(socket_, peer_arena_->segments(), request_.peer);
+  lanes_.handover = &handover_;
   lanes_.peer_arena = peer_arena_.get();
   lanes_.peer = request_.peer;
   if (hub_->options().cma && can_read(*process, theirs.probe_address, theirs.probe_value)) lanes_.process = *process;
@@ -273,11 +283,23 @@ void ShmEndpoint::end_wait() {
   hub_->end_wait();
 }
 
+// The peer may be about to put a message into this rank's memory, which is its owner's again when this connection is closed.
+void ShmEndpoint::wait_for_placing() {
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+  const TimePoint deadline = Clock::now() + kPlacingTime;
+  while (lanes_.theirs->placing.load() != 0 && !has_hung_up(socket_)) {
+    if (Clock::now() > deadline)
+      return log(LogLevel::warn, fmt::format("shm: rank {} has stopped while it wrote to memory of this rank", request_.peer));
+    sched_yield();
+  }
+}
+
 void ShmEndpoint::close() {
   if (lane_.size == 0) return;
   while (waits_ > 0) end_wait();
   if (lanes_.mine != nullptr) {
     peer_arena_->tell(lanes_.mine->closed, 1U);
+    wait_for_placing();
   }
   hub_->release(lane_, creates_cells() ? cell_memory_.mapping.size() : 0, std::move(socket_));
   cell_memory_ = {};

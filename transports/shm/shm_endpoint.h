@@ -20,6 +20,7 @@ class ShmEndpoint final : public Endpoint {
   Status register_memory(Bytes, MemoryKind) override { return {}; }
   bool tune(const LinkTuning& tuning) noexcept override {
     outbox_.tune(tuning);
+    inbox_.tune(tuning);
     return true;
   }
   Result<bool> post_send(const Signature& signature, ConstBytes data) override;
@@ -49,6 +50,7 @@ class ShmEndpoint final : public Endpoint {
   Result<Progress> poll_slowly();
   Status move(Progress& progress);
   bool peer_has_gone();
+  void wait_for_placing();
   // The side of the lower rank creates the cells.
   [[nodiscard]] bool creates_cells() const noexcept { return request_.me < request_.peer; }
   Error fail(Error error);
@@ -59,6 +61,7 @@ class ShmEndpoint final : public Endpoint {
   std::uint32_t idle_polls_ = 0;
   Taken taken_;
   Cells cells_;
+  Handover handover_;
   Outbox outbox_;
   Inbox inbox_;
   Fifo<Outgoing> sends_;

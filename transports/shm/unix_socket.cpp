@@ -1,6 +1,7 @@
 #include "transports/shm/unix_socket.h"
 
 #include <fmt/format.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -35,7 +36,6 @@ Result<Fd> make_socket() {
   return fd;
 }
 
-constexpr std::size_t kMostDescriptors = 3;
 struct alignas(cmsghdr) Control {
   std::array<char, CMSG_SPACE(kMostDescriptors * sizeof(int))> bytes{};
 };
@@ -103,44 +103,41 @@ Status send_descriptors(const Fd& socket, ConstBytes bytes, std::span<const int>
   return system_error(sent < 0 ? errno : EMSGSIZE, fmt::format("handing shared memory to rank {}", peer), peer);
 }
 
-Result<bool> receive_descriptors(const Fd& socket, Bytes bytes, Descriptors& into, Rank peer) {
+Result<bool> receive_descriptors(const Fd& socket, Bytes bytes, std::span<Fd> into, std::size_t least, Rank peer) {
   Control control;
   iovec part{bytes.data(), bytes.size()};
   msghdr message{};
   message.msg_iov = &part;
   message.msg_iovlen = 1;
   message.msg_control = control.bytes.data();
-  message.msg_controllen = CMSG_LEN(kMostDescriptors * sizeof(int));  // no room for more, which nobody would close
+  message.msg_controllen = CMSG_LEN(into.size() * sizeof(int));  // no room for more, which nobody would close
   const ssize_t got = recvmsg(socket.get(), &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
   if (got < 0 && (errno == EAGAIN || errno == EINTR)) return false;
   if (got == 0 || (got < 0 && errno == ECONNRESET))
     return Error(Code::peer_lost, fmt::format("rank {} hung up before it handed its shared memory over", peer), peer);
   if (got < 0) return system_error(errno, fmt::format("receiving the shared memory of rank {}", peer), peer);
-  std::array<int, kMostDescriptors> fds{-1, -1, -1};
+  std::size_t received = 0;
   for (cmsghdr* header = CMSG_FIRSTHDR(&message); header != nullptr; header = CMSG_NXTHDR(&message, header)) {
     if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS) continue;
-    const std::size_t size = std::min<std::size_t>(header->cmsg_len - CMSG_LEN(0), sizeof fds);
-    std::memcpy(fds.data(), CMSG_DATA(header), size);
+    const std::size_t count = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+    for (std::size_t i = 0; i < count && received < into.size(); ++i) {
+      int fd = -1;
+      std::memcpy(&fd, CMSG_DATA(header) + i * sizeof fd, sizeof fd);
+      into[received++] = Fd(fd);
+    }
   }
-  into.memory = Fd(fds[0]);
-  into.bell = Fd(fds[1]);
-  into.cells = Fd(fds[2]);
-  const auto received = std::ranges::count_if(fds, [](int fd) { return fd >= 0; });
-  if (received < static_cast<std::ptrdiff_t>(kMostDescriptors) &&
-      (message.msg_flags & MSG_CTRUNC) != 0)  // this process had no room for them
+  if (got == static_cast<ssize_t>(bytes.size()) && received >= least && (message.msg_flags & MSG_CTRUNC) == 0) return true;
+  if (got == static_cast<ssize_t>(bytes.size()) && received < into.size() && (message.msg_flags & MSG_CTRUNC) != 0)
     return system_error(EMFILE, fmt::format("receiving the shared memory of rank {}", peer), peer);
-  if (got != static_cast<ssize_t>(bytes.size()) || !into.memory || !into.bell || (message.msg_flags & MSG_CTRUNC) != 0)
-    return Error(Code::protocol,
-                 fmt::format("rank {} sent {} bytes and {} descriptors where {} and at least 2 were expected", peer, got,
-                             received, bytes.size()),
-                 peer);
-  return true;
+  return Error(Code::protocol,
+               fmt::format("rank {} sent {} bytes and {} descriptors where {} and at least {} were expected", peer, got, received,
+                           bytes.size(), least),
+               peer);
 }
 
 bool has_hung_up(const Fd& socket) noexcept {
-  char byte = 0;
-  const ssize_t got = recv(socket.get(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-  return got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR);
+  pollfd look{socket.get(), POLLRDHUP, 0};
+  return ::poll(&look, 1, 0) > 0 && (look.revents & (POLLRDHUP | POLLHUP | POLLERR | POLLNVAL)) != 0;
 }
 
 }  // namespace tutti::shm

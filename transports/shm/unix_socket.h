@@ -19,15 +19,13 @@ namespace tutti::shm {
 // user as this process.
 [[nodiscard]] Result<pid_t> same_user(const Fd& socket, Rank peer);
 
-struct Descriptors {
-  Fd memory, bell;
-  Fd cells;  // from the side that has created them
-};
-// Sends `bytes` with two descriptors or three on a socket with nothing else under way.
+// Sends `bytes` with at most kMostDescriptors on a socket whose peer is not far behind.
+inline constexpr std::size_t kMostDescriptors = 3;
 [[nodiscard]] Status send_descriptors(const Fd& socket, ConstBytes bytes, std::span<const int> descriptors, Rank peer);
-// Receives them; `bytes` must be filled by one message. false: nothing there yet.
-[[nodiscard]] Result<bool> receive_descriptors(const Fd& socket, Bytes bytes, Descriptors& into, Rank peer);
-// Whether the other end has hung up.
+// Receives what one call of that has sent: as many bytes, and at least `least` descriptors, the first ones of `into`. false:
+// nothing there yet. Code::resource where this process has no room for the descriptors; the bytes are there then.
+[[nodiscard]] Result<bool> receive_descriptors(const Fd& socket, Bytes bytes, std::span<Fd> into, std::size_t least, Rank peer);
+// Whether the other end has hung up, whatever it has sent before.
 [[nodiscard]] bool has_hung_up(const Fd& socket) noexcept;
 
 }  // namespace tutti::shm

@@ -110,6 +110,8 @@ class Lowering {
       plan_.steps[i].successors_end = static_cast<std::uint32_t>(plan_.successors.size());
       if (plan_.steps[i].remaining == 0) plan_.ready.push_back(i);
     }
+    // A peer that knows early where its message belongs can put it there.
+    std::ranges::stable_partition(plan_.ready, [this](std::uint32_t i) { return plan_.steps[i].kind == StepKind::recv; });
   }
 
   // Where the caches cannot hold the whole call, results that this rank does not read again need not pass through them. What a

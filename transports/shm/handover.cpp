@@ -1,0 +1,54 @@
+#include "transports/shm/handover.h"
+
+#include <fmt/format.h>
+
+#include "core/log.h"
+#include "transports/shm/unix_socket.h"
+
+namespace tutti::shm {
+namespace {
+
+// From so many on, those that have been freed since are forgotten.
+constexpr std::size_t kMany = 64;
+
+}  // namespace
+
+MemoryName Handover::give(const Location& location) {
+  if (!given_.contains(location.segment)) {
+    if (socket_ == nullptr) return {};
+    if (given_.size() >= kMany) Segments::of_process().keep_existing(given_);
+    if (!send_descriptors(*socket_, std::as_bytes(std::span(&location.segment, 1)), std::span(&location.fd, 1), peer_)) return {};
+    given_.insert(location.segment);
+    ++times_given_;
+  }
+  return {.segment = location.segment, .offset = location.offset, .handed = times_given_};
+}
+
+// What cannot be mapped for want of something is done without.
+Status Handover::take_up_to(std::uint64_t handed) {
+  for (; times_taken_ < handed; ++times_taken_) {
+    std::uint64_t segment = 0;
+    Fd memory;
+    const auto got = receive_descriptors(*socket_, std::as_writable_bytes(std::span(&segment, 1)), {&memory, 1}, 1, peer_);
+    if (got && !*got) return Error(Code::protocol, fmt::format("rank {} speaks of memory that it has not handed over", peer_), peer_);
+    const Status added = got ? peers_segments_->add(segment, memory, peer_) : Status(got.error().clone());
+    if (!added && added.error().code() != Code::resource) return added.error().clone();
+    if (!added) log(LogLevel::info, "shm: " + added.error().to_string());
+  }
+  return {};
+}
+
+Result<PeerMemory> Handover::find(const MemoryName& name, std::size_t size) {
+  if (socket_ == nullptr) return PeerMemory{};
+  if (Status taken = take_up_to(name.handed); !taken) return std::move(taken.error());
+  auto segment = peers_segments_->find(name.segment);
+  if (!segment) return PeerMemory{};
+  const std::size_t most = segment->size() - kPage;
+  if (name.offset > most || size > most - name.offset)
+    return Error(Code::protocol,
+                 fmt::format("rank {} speaks of {} bytes at {} in memory of {} bytes", peer_, size, name.offset, most), peer_);
+  std::byte* const data = segment->data() + name.offset;
+  return PeerMemory{.segment = std::move(segment), .data = data};
+}
+
+}  // namespace tutti::shm

@@ -1,0 +1,53 @@
+// How the two ranks of a connection speak of memory that one of them has allocated: by segment and offset. A segment's descriptor
+// is handed over when it is first spoken of.
+#pragma once
+
+#include <unordered_set>
+
+#include "transports/shm/peer_segments.h"
+#include "transports/shm/segments.h"
+
+namespace tutti::shm {
+
+// Bytes in a segment of the rank that names them.
+struct MemoryName {
+  std::uint64_t segment = 0;  // 0: none
+  std::uint64_t offset = 0;
+  std::uint64_t handed = 0;  // how many segments have been handed over on this connection by now
+};
+
+// The bytes that a peer has named, mapped for as long as this lives.
+struct PeerMemory {
+  std::shared_ptr<const Mapping> segment;
+  std::byte* data = nullptr;  // null: they cannot be had
+};
+
+class Handover {
+ public:
+  // `socket`: of the connection, on which nothing else is sent from now on.
+  void open(const Fd& socket, PeerSegments& peers_segments, Rank peer) noexcept {
+    socket_ = &socket;
+    peers_segments_ = &peers_segments;
+    peer_ = peer;
+  }
+  // What to call these bytes of this process. Segment 0: they cannot be spoken of, as they lie in no segment, or there is no way
+  // to hand it over just now.
+  [[nodiscard]] MemoryName name(ConstBytes bytes) {
+    const auto location = Segments::of_process().find(bytes);
+    return location ? give(*location) : MemoryName{};
+  }
+  // The bytes that the peer calls so. Code::protocol if the peer cannot have meant it.
+  Result<PeerMemory> find(const MemoryName& name, std::size_t size);
+
+ private:
+  MemoryName give(const Location& location);
+  Status take_up_to(std::uint64_t handed);
+
+  const Fd* socket_ = nullptr;
+  PeerSegments* peers_segments_ = nullptr;
+  Rank peer_ = kNoRank;
+  std::unordered_set<std::uint64_t> given_;  // segments that the peer has
+  std::uint64_t times_given_ = 0, times_taken_ = 0;
+};
+
+}  // namespace tutti::shm

@@ -1,0 +1,106 @@
+#include "transports/shm/segments.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/mman.h>
+
+#include <cstdlib>
+#include <cstring>
+#include <mutex>
+
+#include "core/log.h"
+
+namespace tutti::shm {
+namespace {
+
+constexpr std::size_t kAlignment = 64;
+
+std::size_t round_up(std::size_t bytes, std::size_t unit) { return (bytes + unit - 1) / unit * unit; }
+
+}  // namespace
+
+SegmentState& Segments::Segment::state() const noexcept {
+  return *reinterpret_cast<SegmentState*>(mapping.data() + mapping.size() - kPage);
+}
+
+// Never destroyed: memory may be freed by destructors that run when the program ends.
+Segments& Segments::of_process() {
+  static Segments& segments = *new Segments;
+  return segments;
+}
+
+Result<Segments::Segment> Segments::create(std::size_t bytes) {
+  const std::size_t size = round_up(bytes, kPage) + kPage;
+  auto fd = make_memfd("tutti-memory", size);
+  if (!fd) return std::move(fd.error());
+  auto mapping = Mapping::of(fd->get(), size, PROT_READ | PROT_WRITE);
+  if (!mapping) return std::move(mapping.error());
+  if (Status sealed = seal(*fd); !sealed) return std::move(sealed.error());
+  madvise(mapping->data(), size, MADV_HUGEPAGE);
+  return Segment{.size = bytes, .fd = std::move(*fd), .mapping = std::move(*mapping)};
+}
+
+Result<std::byte*> Segments::allocate(std::size_t bytes) {
+  if (bytes > kMostMemfd - 2 * kPage)
+    return Error(Code::resource, fmt::format("{} bytes of memory are more than the {} that can be had", bytes, kMostMemfd));
+  Segment segment;
+  if (bytes >= kLeast) {
+    auto created = create(bytes);
+    if (created)
+      segment = std::move(*created);
+    else
+      log(LogLevel::info, fmt::format("{} bytes of memory cannot be shared, and are ordinary memory: {}", bytes,
+                                      created.error().to_string()));
+  }
+  auto* data = segment.mapping.data();
+  if (data == nullptr) {
+    const std::size_t size = round_up(std::max(bytes, std::size_t{1}), kAlignment);
+    data = static_cast<std::byte*>(std::aligned_alloc(kAlignment, size));
+    if (data == nullptr) return Error(Code::resource, fmt::format("there is no memory of {} bytes", bytes));
+    std::memset(data, 0, size);
+  }
+  const std::lock_guard lock(mutex_);
+  segment.number = next_number_++;
+  if (segment.fd) ++shared_;
+  segments_.emplace(data, std::move(segment));
+  return data;
+}
+
+// Its pages go back to the system at once, though peers may have it mapped: they are told to let go of it, and what they still
+// read of it, for a call that this rank has given up, is zero.
+bool Segments::free(void* memory) noexcept {
+  const std::lock_guard lock(mutex_);
+  const auto found = segments_.find(static_cast<const std::byte*>(memory));
+  if (found == segments_.end()) return false;
+  const Segment& segment = found->second;
+  if (segment.fd) {
+    --shared_;
+    segment.state().freed.store(1);
+    fallocate(segment.fd.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0,
+              static_cast<off_t>(segment.mapping.size() - kPage));
+  } else {
+    std::free(memory);
+  }
+  segments_.erase(found);
+  return true;
+}
+
+void Segments::keep_existing(std::unordered_set<std::uint64_t>& segments) const {
+  const std::shared_lock lock(mutex_);
+  std::unordered_set<std::uint64_t> existing;
+  for (const auto& [begin, segment] : segments_)
+    if (segments.contains(segment.number)) existing.insert(segment.number);
+  segments = std::move(existing);
+}
+
+std::optional<Location> Segments::look_up(ConstBytes bytes) const noexcept {
+  const std::shared_lock lock(mutex_);
+  auto after = segments_.upper_bound(bytes.data());
+  if (after == segments_.begin()) return std::nullopt;
+  const auto& [begin, segment] = *--after;
+  const auto offset = static_cast<std::size_t>(bytes.data() - begin);
+  if (!segment.fd || offset >= segment.size || segment.size - offset < bytes.size()) return std::nullopt;
+  return Location{.segment = segment.number, .offset = offset, .fd = segment.fd.get()};
+}
+
+}  // namespace tutti::shm

@@ -1,0 +1,66 @@
+// The memory of this process that peers may map: what tutti::allocate() has handed out. Each allocation is a segment, with a
+// descriptor of its own.
+//
+//   | the user's pages ... | SegmentState |
+#pragma once
+
+#include <atomic>
+#include <map>
+#include <optional>
+#include <shared_mutex>
+#include <unordered_set>
+
+#include "transports/shm/memfd.h"
+
+namespace tutti::shm {
+
+// At a segment's end, a page of its own.
+struct SegmentState {
+  std::atomic<std::uint32_t> freed;  // whoever has it mapped may let go of it
+};
+
+// Where bytes lie.
+struct Location {
+  std::uint64_t segment = 0;  // its number in this process, never used twice
+  std::uint64_t offset = 0;
+  int fd = -1;  // of the segment
+};
+
+class Segments {
+ public:
+  // Memory belongs to the process, whatever communicators it has.
+  static Segments& of_process();
+
+  // Below this a message is not moved in place, and memory is taken from the heap.
+  static constexpr std::size_t kLeast = std::size_t{16} << 10;
+
+  Result<std::byte*> allocate(std::size_t bytes);
+  // false: not allocated here.
+  bool free(void* memory) noexcept;
+  // Nothing where these bytes do not lie in a segment altogether.
+  [[nodiscard]] std::optional<Location> find(ConstBytes bytes) const noexcept {
+    if (shared_.load(std::memory_order_relaxed) == 0) [[likely]]
+      return std::nullopt;
+    return look_up(bytes);
+  }
+  // Takes out of `segments` those that have been freed.
+  void keep_existing(std::unordered_set<std::uint64_t>& segments) const;
+
+ private:
+  struct Segment {
+    std::uint64_t number = 0;
+    std::size_t size = 0;
+    Fd fd;  // none: of the heap
+    Mapping mapping;
+    [[nodiscard]] SegmentState& state() const noexcept;
+  };
+  [[nodiscard]] static Result<Segment> create(std::size_t bytes);
+  [[nodiscard]] std::optional<Location> look_up(ConstBytes bytes) const noexcept;
+
+  mutable std::shared_mutex mutex_;
+  std::map<const std::byte*, Segment> segments_;  // by their beginning
+  std::uint64_t next_number_ = 1;
+  std::atomic<std::size_t> shared_{0};  // those that are not of the heap
+};
+
+}  // namespace tutti::shm
