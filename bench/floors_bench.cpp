@@ -169,7 +169,7 @@ class Wire {
 
 struct Result {
   std::size_t bytes;
-  double tutti_us, mapped_us, transport_us, floor_us;
+  double tutti_us, mapped_us, in_place_us, mapped_in_place_us, transport_us, floor_us;
   std::string floor, algorithm;
 };
 
@@ -185,7 +185,7 @@ Result compare(Rank& rank, int me, tutti::Communicator& comm, Wire& wire, std::s
   const int calls = small ? 2000 : bytes >= (8u << 20) ? 3 : 50;
   std::vector<float> in(n), out(n);
   std::vector<float, tutti::Allocator<float>> mapped_in(n), mapped_out(n);
-  std::vector<double> ours, mapped, transport, floor;
+  std::vector<double> ours, mapped, in_place, mapped_in_place, transport, floor;
   const auto reduce = [&] { comm.all_reduce<float>(in, out).value_or_throw(); };
   for (int r = -1; r < rounds; ++r) {  // round -1 warms up
     const double t = rank.time(calls, in.data(), n, reduce);
@@ -193,6 +193,10 @@ Result compare(Rank& rank, int me, tutti::Communicator& comm, Wire& wire, std::s
     const double m =
         rank.time(calls, mapped_in.data(), n, [&] { comm.all_reduce<float>(mapped_in, mapped_out).value_or_throw(); });
     check(mapped_out.data(), n, calls, "tutti, mapped");
+    const double p = rank.time(calls, in.data(), n, [&] { comm.all_reduce<float>(in).value_or_throw(); });
+    check(in.data(), n, calls, "tutti, in place");
+    const double q = rank.time(calls, mapped_in.data(), n, [&] { comm.all_reduce<float>(mapped_in).value_or_throw(); });
+    check(mapped_in.data(), n, calls, "tutti, mapped, in place");
     const double w = rank.time(calls, in.data(), n, [&] { wire.all_reduce(in, out); });
     check(out.data(), n, calls, "transport");
     const double idle = rank.time(calls, in.data(), n, [] {});
@@ -207,12 +211,16 @@ Result compare(Rank& rank, int me, tutti::Communicator& comm, Wire& wire, std::s
     if (r < 0) continue;
     ours.push_back(t - idle);
     mapped.push_back(m - idle);
+    in_place.push_back(p - idle);
+    mapped_in_place.push_back(q - idle);
     transport.push_back(w - idle);
     floor.push_back(f - idle);
   }
   return {bytes,
           median(ours) * 1e6,
           median(mapped) * 1e6,
+          median(in_place) * 1e6,
+          median(mapped_in_place) * 1e6,
           median(transport) * 1e6,
           median(floor) * 1e6,
           small ? "flag exchange" : "fused loop",
@@ -227,18 +235,22 @@ void run(Shared& shared, float* buffers, int me, int rounds, const std::string& 
   auto comm = tutti::Communicator::create(shared.id, me, 2).value_or_throw();
   Wire wire(shared, rank, me);
   if (me == 0)
-    fmt::print("{:>10} {:>12} {:>12} {:>14} {:>12} {:>7} {:>7}  {:<14} {}\n", "bytes", "tutti us", "mapped us", "transport us",
-               "floor us", "ratio", "mapped", "floor", "algorithm");
+    fmt::print("{:>32} {:>23}\n{:>10} {:>11} {:>11} {:>11} {:>11} {:>12} {:>11} {:>7} {:>7}  {:<14} {}\n", "out of place", "in place",
+               "bytes", "tutti us", "mapped us", "tutti us", "mapped us", "transport us", "floor us", "ratio", "mapped", "floor",
+               "algorithm");
   nlohmann::json rows = nlohmann::json::array();
-  for (const std::size_t bytes : {8u, 64u, 1024u, 4096u, 16u << 10, 64u << 10, 256u << 10, 1u << 20, 4u << 20, 16u << 20, 64u << 20}) {
+  for (const std::size_t bytes : {8u, 64u, 1024u, 4096u, 8u << 10, 16u << 10, 32u << 10, 64u << 10, 256u << 10, 1u << 20, 4u << 20, 16u << 20, 64u << 20}) {
     const Result r = compare(rank, me, comm, wire, bytes, rounds);
     if (me != 0) continue;
-    fmt::print("{:>10} {:>12.3f} {:>12.3f} {:>14.3f} {:>12.3f} {:>7.2f} {:>7.2f}  {:<14} {}\n", r.bytes, r.tutti_us, r.mapped_us,
-               r.transport_us, r.floor_us, r.tutti_us / r.floor_us, r.mapped_us / r.floor_us, r.floor, r.algorithm);
+    fmt::print("{:>10} {:>11.3f} {:>11.3f} {:>11.3f} {:>11.3f} {:>12.3f} {:>11.3f} {:>7.2f} {:>7.2f}  {:<14} {}\n", r.bytes, r.tutti_us,
+               r.mapped_us, r.in_place_us, r.mapped_in_place_us, r.transport_us, r.floor_us, r.tutti_us / r.floor_us,
+               r.mapped_us / r.floor_us, r.floor, r.algorithm);
     std::fflush(stdout);
     rows.push_back({{"bytes", r.bytes},
                     {"tutti_us", r.tutti_us},
                     {"mapped_us", r.mapped_us},
+                    {"in_place_us", r.in_place_us},
+                    {"mapped_in_place_us", r.mapped_in_place_us},
                     {"transport_us", r.transport_us},
                     {"floor_us", r.floor_us},
                     {"ratio", r.tutti_us / r.floor_us},

@@ -59,6 +59,7 @@ struct Sink {
   std::byte* data = nullptr;  // used when consumer is null
   std::size_t size = 0;       // exact size of the expected message; may be 0
   Consumer* consumer = nullptr;
+  bool past_caches = false;  // it is not read soon: better stored past the caches
 };
 
 // A word of memory, maybe shared, that somebody changes and then wakes those who sleep on it (futex).
@@ -87,7 +88,7 @@ struct LinkTuning {
   static constexpr std::size_t kNever = SIZE_MAX;
   std::size_t past_caches_from = kNever;             // what is written for a peer is stored past the caches
   std::size_t direct_from = std::size_t{128} << 10;  // the receiver reads the sender's memory, where it may
-  std::size_t mapped_from = std::size_t{16} << 10;         // the same, of memory that it can map (tutti/memory.h)
+  std::size_t mapped_from = std::size_t{4} << 10;         // the same, of memory that it can map (tutti/memory.h)
   std::size_t oldest_first_from = kNever;  // memory that it passes through is used again as late as possible, not as soon
 };
 

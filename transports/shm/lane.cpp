@@ -125,6 +125,7 @@ Result<bool> Outbox::find_offer(const Outgoing& message) {
   auto goal = lanes_.handover->find(offer.memory, message.data.size());
   if (!goal) return std::move(goal.error());
   goal_ = std::move(*goal);
+  goal_past_caches_ = offer.past_caches;
   return goal_.data != nullptr;
 }
 
@@ -138,7 +139,7 @@ Result<bool> Outbox::place(Outgoing& message, bool& moved) {
     return Error(Code::peer_lost, fmt::format("rank {} closed its connection before a message was sent", lanes_.peer), lanes_.peer);
   }
   const ConstBytes piece = message.data.subspan(message.copied, std::min(message.data.size() - message.copied, kTurnBytes));
-  kernels::copy(goal_.data + message.copied, piece.data(), piece.size(), message.data.size() >= tuning_.past_caches_from);
+  kernels::copy(goal_.data + message.copied, piece.data(), piece.size(), goal_past_caches_);
   placing.store(0);
   message.copied += piece.size();
   moved = true;
@@ -243,7 +244,7 @@ Status Inbox::take_cell(std::uint64_t cell, Incoming& message) {
   if (message.sink.consumer != nullptr)
     message.sink.consumer->consume(message.arrived, piece);
   else
-    std::memcpy(message.sink.data + message.arrived, piece.data(), piece.size());
+    kernels::copy(message.sink.data + message.arrived, piece.data(), piece.size(), message.sink.past_caches);
   message.arrived += piece.size();
   if (!cells.give(number)) return nonsense(lanes_.peer, "more cells were sent than there are");
   if (Status collected = collect(lanes_); !collected) return collected;  // they count, too
@@ -279,7 +280,7 @@ bool Inbox::read_piece(const Incoming& message, std::size_t size) {
   if (message.sink.consumer != nullptr)
     message.sink.consumer->consume(message.arrived, piece);
   else
-    std::memcpy(message.sink.data + message.arrived, piece.data(), size);
+    kernels::copy(message.sink.data + message.arrived, piece.data(), size, message.sink.past_caches);
   return true;
 }
 
@@ -322,6 +323,7 @@ void Inbox::offer(Incoming& message, std::size_t ahead) {
   Offer& offer = lanes_.mine->offers[(next() + ahead) % kSlots];
   offer.size = message.sink.size;
   offer.memory = memory;
+  offer.past_caches = message.sink.past_caches;
   offer.message.store(next() + ahead + 1, std::memory_order_release);
   message.offered = true;
 }

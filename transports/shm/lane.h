@@ -94,6 +94,7 @@ class Outbox {
   std::uint64_t pieces_ = 0;                        // of streamed messages
   std::uint64_t cells_sent_ = 0, cells_taken_ = 0;  // taken by the peer, as last seen
   PeerMemory goal_;                                 // where a message is being placed
+  bool goal_past_caches_ = false;
 };
 
 class Inbox {

@@ -48,6 +48,7 @@ struct alignas(kLine) Offer {
   std::atomic<std::uint64_t> message;  // its number + 1
   std::uint64_t size;
   MemoryName memory;
+  bool past_caches;  // as the sink says
 };
 
 struct alignas(kLine) Slot {

@@ -111,7 +111,8 @@ Result<bool> Execution::run(std::uint32_t step) {
     case StepKind::send:
       return plan_->streams[s.stream]->send(signature_, {at(s.from), bytes}, *this, step);
     case StepKind::recv:
-      return plan_->streams[s.stream]->recv(signature_, {.data = at(s.to), .size = bytes}, *this, step);
+      return plan_->streams[s.stream]->recv(signature_, {.data = at(s.to), .size = bytes, .past_caches = s.past_caches}, *this,
+                                              step);
     case StepKind::recv_reduce: {
       Arrival& arrival = arrivals_[s.arrival];
       arrival.plan = plan_;
