@@ -1,4 +1,5 @@
-// One collective of MPI, timed the same way whatever serves it: peers COLLECTIVE [MIN_BYTES MAX_BYTES [MILLISECONDS]].
+// One collective of MPI, timed the same way whatever serves it:
+// peers COLLECTIVE [MIN_BYTES MAX_BYTES [MILLISECONDS [malloc|alloc_mem]]], the last: where the buffers come from.
 //
 // Before each call every rank rewrites its input and meets the others at a barrier of this program's own (a line of shared
 // memory for each rank), which they leave at the same time by the clock, so that nothing but the call is measured. A call takes
@@ -34,7 +35,7 @@ struct Shared {
 };
 
 static struct Shared* shared;
-static int me, size;
+static int me, size, from_mpi;
 
 static double now(void) {
   struct timespec t;
@@ -126,7 +127,6 @@ static int call_alltoall(const struct Buffers* b) {
   return MPI_Alltoall(b->in, (int)b->n, MPI_FLOAT, b->out, (int)b->n, MPI_FLOAT, MPI_COMM_WORLD);
 }
 static int call_bcast(const struct Buffers* b) {
-  if (me == 0) memcpy(b->out, b->in, b->n * sizeof(float));
   return MPI_Bcast(b->out, (int)b->n, MPI_FLOAT, 0, MPI_COMM_WORLD);
 }
 static int call_reduce(const struct Buffers* b) {
@@ -175,8 +175,9 @@ static void check(const struct Collective* collective, const struct Buffers* b, 
 static void time_calls(const struct Collective* collective, int (*call)(const struct Buffers*), const struct Buffers* b,
                        int first, int calls) {
   const size_t given = b->n * (size_t)(collective->blocks_in == 0 ? size : 1);
+  float* in = collective->call == call_bcast ? b->out : b->in;
   for (int c = first; c < first + calls; ++c) {
-    for (size_t i = 0; i < given; ++i) b->in[i] = value(me, c, i);
+    for (size_t i = 0; i < given; ++i) in[i] = value(me, c, i);
     meet();
     const double start = now();
     if (call(b) != MPI_SUCCESS) fail("the call failed");
@@ -195,12 +196,28 @@ static int ascending(const void* a, const void* b) {
   return (x > y) - (x < y);
 }
 
+static void* get_memory(size_t bytes) {
+  void* memory = NULL;
+  if (!from_mpi)
+    memory = malloc(bytes);
+  else if (MPI_Alloc_mem((MPI_Aint)bytes, MPI_INFO_NULL, &memory) != MPI_SUCCESS)
+    memory = NULL;
+  if (memory == NULL) fail("not enough memory");
+  memset(memory, 0, bytes);
+  return memory;
+}
+static void free_memory(void* memory) {
+  if (from_mpi)
+    MPI_Free_mem(memory);
+  else
+    free(memory);
+}
+
 static void measure(const struct Collective* collective, size_t bytes, double budget) {
   const size_t n = bytes / sizeof(float);
   struct Buffers b = {.n = n};
-  b.in = malloc(n * sizeof(float) * (size_t)(collective->blocks_in == 0 ? size : 1) + 64);
-  b.out = calloc(n * (size_t)(collective->blocks_out == 0 ? size : 1) + 16, sizeof(float));
-  if (b.in == NULL || b.out == NULL) fail("not enough memory");
+  b.in = get_memory(n * sizeof(float) * (size_t)(collective->blocks_in == 0 ? size : 1) + 64);
+  b.out = get_memory(n * sizeof(float) * (size_t)(collective->blocks_out == 0 ? size : 1) + 64);
 
   const double flags_us = time_flags();
   time_calls(collective, collective->call, &b, 0, kWarmUp);
@@ -231,8 +248,8 @@ static void measure(const struct Collective* collective, size_t bytes, double bu
     fflush(stdout);
   }
   meet();
-  free(b.in);
-  free(b.out);
+  free_memory(b.in);
+  free_memory(b.out);
 }
 
 int main(int argc, char** argv) {
@@ -244,9 +261,10 @@ int main(int argc, char** argv) {
     if (strcmp(argv[1], collectives[i].name) == 0) collective = &collectives[i];
   const size_t least = argc > 2 ? strtoull(argv[2], NULL, 10) : 8, most = argc > 3 ? strtoull(argv[3], NULL, 10) : 64u << 20;
   const double budget = argc > 4 ? atof(argv[4]) / 1000 : 0.05;
-  if (collective == NULL || size > kMostRanks || least < 4 || most < least || budget <= 0) {
+  from_mpi = argc > 5 && strcmp(argv[5], "alloc_mem") == 0;
+  if (collective == NULL || (argc > 5 && !from_mpi && strcmp(argv[5], "malloc") != 0) || size > kMostRanks || least < 4 || most < least || budget <= 0) {
     if (me == 0)
-      fprintf(stderr, "usage: peers COLLECTIVE [MIN_BYTES MAX_BYTES [MILLISECONDS]], among 1 to %d ranks\n", kMostRanks);
+      fprintf(stderr, "usage: peers COLLECTIVE [MIN_BYTES MAX_BYTES [MILLISECONDS [malloc|alloc_mem]]], among 1 to %d ranks\n", kMostRanks);
     MPI_Finalize();
     return 2;
   }

@@ -59,7 +59,7 @@ def libraries():
 
 
 def measure(library, program, preloaded, collective, ranks, options):
-    command = [*library.command(ranks, preloaded), program, collective, options.min_bytes, options.max_bytes, options.milliseconds]
+    command = [*library.command(ranks, preloaded), program, collective, options.min_bytes, options.max_bytes, options.milliseconds, options.memory]
     job = subprocess.run([str(c) for c in command], env={**os.environ, **library.env}, capture_output=True, text=True)
     rows = [json.loads(line) for line in job.stdout.splitlines() if line.startswith("{")]
     if job.returncode != 0 or not rows:
@@ -187,6 +187,8 @@ def main():
     parser.add_argument("--min-bytes", type=positive, default=8)
     parser.add_argument("--max-bytes", type=positive, default=64 << 20)
     parser.add_argument("--milliseconds", type=float, default=10, help="that a job spends on each size, about (10)")
+    parser.add_argument("--memory", choices=["malloc", "alloc_mem"], default="malloc",
+                        help="where buffers come from; alloc_mem: MPI_Alloc_mem, in C++ tutti::allocate (malloc)")
     parser.add_argument("--json", type=Path, help="write the tables to this file, too")
     parser.add_argument("--plot", type=Path, help="draw the first table into this PNG file (needs python3-matplotlib)")
     options = parser.parse_args()

@@ -43,6 +43,14 @@ static_assert(sizeof(Signature) == 24);
 // The same where no message shows it.
 [[nodiscard]] Error mismatch(const Signature& mine, const Signature& theirs, Rank peer);
 
+// What a message is made of.
+struct Source {
+  Source() = default;
+  Source(ConstBytes bytes, bool written = false) : data(bytes), just_written(written) {}  // NOLINT(google-explicit-constructor)
+  ConstBytes data;
+  bool just_written = false;  // by this rank, in the same call: this rank's caches hold it
+};
+
 // Where the bytes of a message go. Either memory, or a consumer that is shown the bytes piece by piece, in order, while they
 // lie in the transport's own memory (so that a reduction needs no stop in between). Every piece but the last has a size
 // that is a multiple of kGrain.
@@ -88,7 +96,7 @@ struct LinkTuning {
   static constexpr std::size_t kNever = SIZE_MAX;
   std::size_t past_caches_from = kNever;             // what is written for a peer is stored past the caches
   std::size_t direct_from = std::size_t{128} << 10;  // the receiver reads the sender's memory, where it may
-  std::size_t mapped_from = std::size_t{4} << 10;         // the same, of memory that it can map (tutti/memory.h)
+  std::size_t mapped_from = std::size_t{32} << 10;         // the same, of memory that it can map (tutti/memory.h)
   std::size_t oldest_first_from = kNever;  // memory that it passes through is used again as late as possible, not as soon
 };
 
@@ -103,9 +111,9 @@ class Endpoint {
   // false: this transport has no choice and takes no notice. Both sides may be tuned differently, and at any time.
   virtual bool tune(const LinkTuning& /*tuning*/) noexcept { return false; }
 
-  // Starts sending. true: finished, the memory may be reused. false: a later poll() finishes it; until then `data` must stay.
+  // Starts sending. true: finished, the memory may be reused. false: a later poll() finishes it; until then the data must stay.
   // Messages are delivered in the order posted. May be called before the connection is up.
-  virtual Result<bool> post_send(const Signature& signature, ConstBytes data) = 0;
+  virtual Result<bool> post_send(const Signature& signature, const Source& source) = 0;
 
   // Starts receiving the next message in order. true: it has arrived already. A message with another signature or size is
   // Code::mismatch. The sink must stay until the receive is finished.

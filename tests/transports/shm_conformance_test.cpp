@@ -12,7 +12,8 @@ int dial_shm(ConstBytes address) {
   return socket ? socket->release() : -1;
 }
 
-TransportFactory shm(std::string name, bool cma, std::size_t bytes, const LinkTuning& tuning = {}) {
+TransportFactory shm(std::string name, bool cma, std::size_t bytes, const LinkTuning& tuning = {},
+                     bool mapped = false) {
   return {.name = std::move(name),
           .make =
               [=](TransportOptions options) {
@@ -21,6 +22,7 @@ TransportFactory shm(std::string name, bool cma, std::size_t bytes, const LinkTu
                 return make_shm(options);
               },
           .dial = dial_shm,
+          .mapped = mapped,
           .tuning = tuning};
 }
 
@@ -30,11 +32,16 @@ INSTANTIATE_TEST_SUITE_P(shm, TransportConformance, testing::ValuesIn(cases(shm(
 INSTANTIATE_TEST_SUITE_P(small, TransportConformance, testing::ValuesIn(cases(shm("small", false, std::size_t{3} << 20))),
                          case_name);
 // All that the sender may choose.
-constexpr LinkTuning kEverything{.past_caches_from = 500, .direct_from = 0, .oldest_first_from = 1000};
+constexpr LinkTuning kEverything{.past_caches_from = 500, .direct_from = 0, .mapped_from = 0, .oldest_first_from = 1000};
 INSTANTIATE_TEST_SUITE_P(tuned, TransportConformance,
                          testing::ValuesIn(cases(shm("tuned", true, std::size_t{8} << 20, kEverything))), case_name);
 constexpr LinkTuning kNothing{.direct_from = LinkTuning::kNever};
 INSTANTIATE_TEST_SUITE_P(plain, TransportConformance,
                          testing::ValuesIn(cases(shm("plain", true, std::size_t{8} << 20, kNothing))), case_name);
+// Memory that peers map.
+INSTANTIATE_TEST_SUITE_P(mapped, TransportConformance,
+                         testing::ValuesIn(cases(shm("mapped", false, std::size_t{8} << 20, {}, true))), case_name);
+INSTANTIATE_TEST_SUITE_P(mapped_and_tuned, TransportConformance,
+                         testing::ValuesIn(cases(shm("mapped_and_tuned", true, std::size_t{8} << 20, kEverything, true))), case_name);
 
 }  // namespace tutti::conformance

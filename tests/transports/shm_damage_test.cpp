@@ -30,6 +30,7 @@ class ShmDamage : public testing::Test {
               .theirs = theirs_,
               .taken = &taken_,
               .cells = &cells_,
+              .handover = &handover_,
               .peer_arena = peer_arena_.get(),
               .peer = kPeer};
     inbox_.open(lanes_);
@@ -68,6 +69,7 @@ class ShmDamage : public testing::Test {
   Lane* theirs_ = nullptr;
   Taken taken_;
   Cells cells_;
+  Handover handover_;
   Lanes lanes_;
   Inbox inbox_;
   Outbox outbox_;
@@ -162,7 +164,7 @@ TEST_F(ShmDamage, RandomMemoryIsSurvived) {
     const std::size_t size = random() % 3 == 0 ? random() % 64 : random() % (4 * kLong);
     for (std::uint64_t n = 0; n < theirs_->pieces.size(); ++n)
       theirs_->pieces[n].store(random() % 64 == 0 ? random() : make_entry(n, static_cast<std::uint32_t>(random() % kCells)));
-    const std::uint64_t kind = random() % 2 == 0 ? random() % 256 : 1 + random() % 4;
+    const std::uint64_t kind = random() % 2 == 0 ? random() % 256 : 1 + random() % 5;
     const std::uint64_t head = make_head(0, static_cast<Kind>(kind), random() % 2 == 0 ? size : random() % (1u << 24));
     const Result<bool> result =
         receive(head, size, {.size = random() % 2 == 0 ? size : random(), .address = random(), .cell = random() % (kCells + 1)});

@@ -16,6 +16,7 @@ struct Side {
   std::shared_ptr<PeerArena> peer;
   CellMemory memory;
   Cells cells;
+  Handover handover;
   Taken taken;
   Outbox outbox;
   Inbox inbox;
@@ -51,6 +52,7 @@ class Connection {
                        .theirs = reinterpret_cast<const Lane*>(side.peer->data() + offsets[1 - i]),
                        .taken = &side.taken,
                        .cells = &side.cells,
+                       .handover = &side.handover,
                        .peer_arena = side.peer.get(),
                        .peer = static_cast<Rank>(1 - i)};
       side.outbox.open(view);

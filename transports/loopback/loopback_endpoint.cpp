@@ -43,11 +43,11 @@ void LoopbackEndpoint::die() {
   error_ = Error(Code::aborted, fmt::format("this endpoint was told to die before its message {}", sent_));
 }
 
-Result<bool> LoopbackEndpoint::post_send(const Signature& signature, ConstBytes data) {
+Result<bool> LoopbackEndpoint::post_send(const Signature& signature, const Source& source) {
   if (sent_ == faults_.die_before_send && !error_) die();
   if (Status alive = check_alive(); !alive) return std::move(alive.error());
   ++sent_;
-  waiting_.push_back({signature, data});
+  waiting_.push_back({signature, source.data});
   // Earlier sends are finished by poll(), which reports them.
   if (waiting_.size() > 1) return false;
   Progress progress;

@@ -18,7 +18,7 @@ class LoopbackEndpoint final : public Endpoint {
   LoopbackEndpoint& operator=(const LoopbackEndpoint&) = delete;
 
   Status register_memory(Bytes, MemoryKind) override { return {}; }
-  Result<bool> post_send(const Signature& signature, ConstBytes data) override;
+  Result<bool> post_send(const Signature& signature, const Source& source) override;
   Result<bool> post_recv(const Signature& expected, const Sink& sink) override;
   Result<Progress> poll() override;
   void begin_wait(WaitSet& set) override;

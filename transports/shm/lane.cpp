@@ -13,6 +13,7 @@ namespace {
 // What one call moves at most, so that other connections get their turn.
 constexpr std::size_t kTurnBytes = std::size_t{256} << 10;
 static_assert(kTurnBytes % Cells::kMostBytes == 0);  // both sides cut a message alike
+constexpr std::size_t kPlacedFrom = 4096;
 constexpr std::size_t kReadTurnBytes = std::size_t{1} << 20;  // of memory that is not mapped
 
 // Caches fetch ahead by themselves, but only to the end of a page.
@@ -92,14 +93,16 @@ Result<bool> Outbox::announce(Outgoing& message) {
   if (next_ - lanes_.taken->there >= kSlots) return false;
   if (send_small(message.signature, message.data)) return message.announced = true;
   Announcement announcement{.size = message.data.size(), .address = reinterpret_cast<std::uint64_t>(message.data.data())};
-  if (message.data.size() >= tuning_.mapped_from) {
+  // Of memory that is mapped and that this rank has not just written, the receiver takes what it gets: where both sides send, both
+  // are at work then.
+  if (message.data.size() >= tuning_.mapped_from) announcement.memory = lanes_.handover->name(message.data);
+  if (message.data.size() >= kPlacedFrom && (announcement.memory.segment == 0 || message.just_written)) {
     Result<bool> offered = find_offer(message);
     if (!offered) return offered;
     if (*offered) {
       message.kind = Kind::placed;
       return true;
     }
-    announcement.memory = lanes_.handover->name(message.data);
   }
   if (announcement.memory.segment != 0) {
     message.kind = Kind::direct;
@@ -200,7 +203,7 @@ Result<bool> Inbox::meet(Incoming& message) {
   const Kind kind = kind_of(head);
   Announcement announcement;
   std::memcpy(&announcement, slot.payload.data(), sizeof announcement);
-  const bool announced = kind != Kind::in_slot;
+  const bool announced = kind == Kind::in_cell || kind == Kind::streamed || kind == Kind::direct || kind == Kind::placed;
   const std::size_t size = announced ? announcement.size : shm::size_of(head);
   if (signature != message.expected || size != message.sink.size)
     return mismatch(message.expected, message.sink.size, signature, size, lanes_.peer);
@@ -317,7 +320,7 @@ bool Inbox::stream_instead(Incoming& message) noexcept {
 // What has no memory of its own, or none that a peer can reach, is not offered. The offer of a message may be written when all
 // are done with the one that was offered there before, and is of use only if the message is not under way yet.
 void Inbox::offer(Incoming& message, std::size_t ahead) {
-  if (message.sink.consumer != nullptr || message.sink.size < mapped_from_ || ahead >= kSlots) return;
+  if (message.sink.consumer != nullptr || message.sink.size < kPlacedFrom || ahead >= kSlots) return;
   const MemoryName memory = lanes_.handover->name({message.sink.data, message.sink.size});
   if (memory.segment == 0) return;
   Offer& offer = lanes_.mine->offers[(next() + ahead) % kSlots];

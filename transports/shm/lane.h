@@ -32,6 +32,7 @@ struct Lanes {
 struct Outgoing {
   Signature signature;
   ConstBytes data;
+  bool just_written = false;  // as the source says
   std::size_t copied = 0;
   Kind kind = Kind::in_slot;
   bool announced = false;
@@ -102,6 +103,7 @@ class Inbox {
   void open(const Lanes& lanes) noexcept { lanes_ = lanes; }
   // Whether a message that nobody has received yet is there.
   [[nodiscard]] bool has_next() const noexcept { return is_message(next_slot().head.load(), next()); }
+  [[nodiscard]] bool next_is_direct() const noexcept { return kind_of(next_slot().head.load()) == Kind::direct; }
   // Finishes a receive whose message is there and small and just what was expected. false: advance() must look at it.
   bool take_small(const Incoming& message) noexcept {
     if (message.stage != Incoming::Stage::awaited) return false;

@@ -52,10 +52,10 @@ Error ShmEndpoint::fail(Error error) {
   return error;
 }
 
-Result<bool> ShmEndpoint::post_send(const Signature& signature, ConstBytes data) {
+Result<bool> ShmEndpoint::post_send(const Signature& signature, const Source& source) {
   if (stage_ == Stage::open && sends_.empty() && !gone_) [[likely]] {
-    if (outbox_.send_small(signature, data)) return true;
-    Outgoing message{.signature = signature, .data = data};
+    if (outbox_.send_small(signature, source.data)) return true;
+    Outgoing message{.signature = signature, .data = source.data, .just_written = source.just_written};
     bool moved = false;
     Result<bool> finished = outbox_.advance(message, moved);
     if (!finished) return fail(std::move(finished.error()));
@@ -65,7 +65,7 @@ Result<bool> ShmEndpoint::post_send(const Signature& signature, ConstBytes data)
   if (stage_ == Stage::ended) return ended();
   if (gone_)
     return fail(Error(Code::peer_lost, fmt::format("rank {} has gone: nothing can be sent to it", request_.peer), request_.peer));
-  sends_.push({.signature = signature, .data = data});
+  sends_.push({.signature = signature, .data = source.data, .just_written = source.just_written});
   return false;
 }
 
@@ -75,12 +75,17 @@ Result<bool> ShmEndpoint::post_recv(const Signature& expected, const Sink& sink)
   Incoming message{.expected = expected, .sink = sink};
   if (stage_ == Stage::open && recvs_.empty() && inbox_.has_next()) {
     if (inbox_.take_small(message)) return true;
-    bool moved = false;
-    Result<bool> finished = inbox_.advance(message, moved);
-    if (!finished) return fail(std::move(finished.error()));
-    if (*finished) return true;
+    // What lies in the sender's memory is left there until this rank has nothing else to do: it may be about to read what it has
+    // sent itself, and its own memory is far away when the peer has read it first.
+    if (!inbox_.next_is_direct()) {
+      bool moved = false;
+      Result<bool> finished = inbox_.advance(message, moved);
+      if (!finished) return fail(std::move(finished.error()));
+      if (*finished) return true;
+    }
+  } else if (stage_ == Stage::open) {
+    inbox_.offer(message, recvs_.size());
   }
-  if (stage_ == Stage::open && message.stage == Incoming::Stage::awaited) inbox_.offer(message, recvs_.size());
   recvs_.push(message);
   return false;
 }

@@ -23,7 +23,7 @@ class ShmEndpoint final : public Endpoint {
     inbox_.tune(tuning);
     return true;
   }
-  Result<bool> post_send(const Signature& signature, ConstBytes data) override;
+  Result<bool> post_send(const Signature& signature, const Source& source) override;
   Result<bool> post_recv(const Signature& expected, const Sink& sink) override;
   [[nodiscard]] Arrival next_arrival() noexcept override {
     if (stage_ != Stage::open || !recvs_.empty()) return Arrival::unknown;

@@ -9,10 +9,10 @@ Error TcpEndpoint::fail(Error error) {
   return error;
 }
 
-Result<bool> TcpEndpoint::post_send(const Signature& signature, ConstBytes data) {
+Result<bool> TcpEndpoint::post_send(const Signature& signature, const Source& source) {
   if (failure_) return failure_->clone();
   const bool at_once = up() && sender_.idle();
-  sender_.post(signature, data);
+  sender_.post(signature, source.data);
   if (!at_once) return false;
   auto pumped = sender_.pump();
   if (pumped) return pumped->finished == 1;

@@ -19,7 +19,7 @@ class TcpEndpoint final : public Endpoint {
   ~TcpEndpoint() override = default;
 
   Status register_memory(Bytes, MemoryKind) override { return {}; }  // the kernel copies anyway
-  Result<bool> post_send(const Signature& signature, ConstBytes data) override;
+  Result<bool> post_send(const Signature& signature, const Source& source) override;
   Result<bool> post_recv(const Signature& expected, const Sink& sink) override;
   Result<Progress> poll() override;
   void begin_wait(WaitSet& set) override;

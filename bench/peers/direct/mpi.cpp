@@ -1,6 +1,7 @@
 #include "mpi.h"
 
 #include <tutti/communicator.h>
+#include <tutti/memory.h>
 
 #include <cstdio>
 #include <cstdlib>
@@ -41,6 +42,13 @@ int MPI_Finalize(void) {
   return MPI_SUCCESS;
 }
 int MPI_Abort(MPI_Comm /*comm*/, int status) { std::exit(status); }
+int MPI_Alloc_mem(MPI_Aint size, MPI_Info /*info*/, void* pointer) {
+  auto memory = tutti::allocate(static_cast<std::size_t>(size));
+  if (!memory) return MPI_ERR_OTHER;
+  *static_cast<void**>(pointer) = memory->release();
+  return MPI_SUCCESS;
+}
+int MPI_Free_mem(void* memory) { return tutti::deallocate(memory) ? MPI_SUCCESS : MPI_ERR_OTHER; }
 int MPI_Comm_rank(MPI_Comm /*comm*/, int* rank) {
   *rank = world->rank();
   return MPI_SUCCESS;

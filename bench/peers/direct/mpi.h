@@ -11,11 +11,15 @@ extern "C" {
 typedef enum { MPI_BYTE, MPI_CHAR, MPI_FLOAT } MPI_Datatype;
 typedef enum { MPI_SUM } MPI_Op;
 typedef enum { MPI_COMM_WORLD } MPI_Comm;
+typedef enum { MPI_INFO_NULL } MPI_Info;
+typedef long MPI_Aint;
 enum { MPI_SUCCESS = 0, MPI_ERR_OTHER = 1 };
 
 int MPI_Init(int* argc, char*** argv);
 int MPI_Finalize(void);
 int MPI_Abort(MPI_Comm comm, int status);
+int MPI_Alloc_mem(MPI_Aint size, MPI_Info info, void* pointer);
+int MPI_Free_mem(void* memory);
 int MPI_Comm_rank(MPI_Comm comm, int* rank);
 int MPI_Comm_size(MPI_Comm comm, int* size);
 int MPI_Barrier(MPI_Comm comm);

@@ -163,7 +163,8 @@ Handle named(std::span<const Row> rows, std::string_view name) {
              .comm_world = address_of("ompi_mpi_comm_world"),
              .comm_self = address_of("ompi_mpi_comm_self"),
              .type_null = address_of("ompi_mpi_datatype_null"),
-             .op_null = address_of("ompi_mpi_op_null")};
+             .op_null = address_of("ompi_mpi_op_null"),
+             .info_null = address_of("ompi_mpi_info_null")};
       break;
     case Family::mpich:
       abi = {.handle_bytes = 4,
@@ -182,7 +183,8 @@ Handle named(std::span<const Row> rows, std::string_view name) {
              .comm_world = 0x44000000,
              .comm_self = 0x44000001,
              .type_null = 0x0c000000,
-             .op_null = 0x18000000};
+             .op_null = 0x18000000,
+             .info_null = 0x1c000000};
       break;
     case Family::standard:
       abi = {.handle_bytes = 8,
@@ -201,7 +203,8 @@ Handle named(std::span<const Row> rows, std::string_view name) {
              .comm_world = 0x101,
              .comm_self = 0x102,
              .type_null = 0x200,
-             .op_null = 0x20};
+             .op_null = 0x20,
+             .info_null = 0x130};
       break;
     case Family::unknown:
       break;

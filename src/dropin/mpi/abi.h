@@ -16,7 +16,7 @@ struct Abi {
   int root;
   int err_truncate, err_other, err_count, err_no_mem, err_proc_failed, err_unsupported;
   int graph, cart, dist_graph;  // topologies
-  Handle comm_null, comm_world, comm_self, type_null, op_null;
+  Handle comm_null, comm_world, comm_self, type_null, op_null, info_null;
   Handle byte = 0, integer = 0, float32 = 0, float64 = 0, long_double = 0, min = 0, sum = 0;  // some types and operators
 
   // Callers leave the upper half of a register undefined where handles are integers.

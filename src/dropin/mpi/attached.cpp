@@ -135,13 +135,13 @@ std::string lacks_descriptors() {
   return system_error(errno, some.size() == 1 ? "opening a socket" : fmt::format("opening {} files", kSome)).to_string();
 }
 
-// Why this rank would rather not; empty when it is willing.
+// Why this process would rather not; empty when it is willing.
 std::string objection() {
   auto config = Config::from_environment();
   if (!config) return config.error().to_string();
   if (!config->flag(Var::mpi)) return "TUTTI_MPI=0";
   if (device_memory_may_be_in_use()) return "the CUDA driver is loaded, so that buffers may be device memory";
-  return lacks_descriptors();
+  return "";
 }
 
 bool check_wanted() {
@@ -186,6 +186,7 @@ Options options() {
 // Collective; every rank comes to the same end.
 Status connect(Attached& a) {
   std::string why = objection();
+  if (why.empty()) why = lacks_descriptors();
   Result<UniqueId> id = UniqueId{};
   if (why.empty() && a.rank == 0) {
     id = create_unique_id();
@@ -229,6 +230,8 @@ std::unique_ptr<Attached> attach(Handle comm) {
 }
 
 }  // namespace
+
+bool willing() { return objection().empty(); }
 
 void watch_finalize() {
   if (mpi_is_there()) keyval();

@@ -58,6 +58,10 @@ namespace pmpi {
 
 inline constexpr Function<"MPI_Initialized", int*> initialized;
 
+// Memory
+inline constexpr Function<"MPI_Alloc_mem", Aint, Handle, void*> alloc_mem;
+inline constexpr Function<"MPI_Free_mem", void*> free_mem;
+
 // Communicators
 inline constexpr Function<"MPI_Comm_rank", Handle, int*> comm_rank;
 inline constexpr Function<"MPI_Comm_size", Handle, int*> comm_size;

@@ -109,7 +109,7 @@ Result<bool> Execution::run(std::uint32_t step) {
   const std::size_t bytes = s.count * element_bytes_;
   switch (s.kind) {
     case StepKind::send:
-      return plan_->streams[s.stream]->send(signature_, {at(s.from), bytes}, *this, step);
+      return plan_->streams[s.stream]->send(signature_, {{at(s.from), bytes}, s.just_written}, *this, step);
     case StepKind::recv:
       return plan_->streams[s.stream]->recv(signature_, {.data = at(s.to), .size = bytes, .past_caches = s.past_caches}, *this,
                                               step);

@@ -32,6 +32,7 @@ class Lowering {
     }
     first_.push_back(next_step());
     connect_steps();
+    mark_just_written();
     choose_past_caches();
     plan_.scratch_bytes = map_.scratch_elements() * size_;
     return {};
@@ -112,6 +113,20 @@ class Lowering {
     }
     // A peer that knows early where its message belongs can put it there.
     std::ranges::stable_partition(plan_.ready, [this](std::uint32_t i) { return plan_.steps[i].kind == StepKind::recv; });
+  }
+
+  void mark_just_written() {
+    const auto computes = [](const Step& step) {
+      return step.kind == StepKind::reduce || step.kind == StepKind::recv_reduce || step.kind == StepKind::fold;
+    };
+    for (std::uint32_t i = 0; i < schedule_.steps.size(); ++i) {
+      const Step& step = schedule_.steps[i];
+      if (step.kind != StepKind::send) continue;
+      const bool written = std::ranges::any_of(schedule_.dependencies(i), [&](std::uint32_t d) {
+        return computes(schedule_.steps[d]) && schedule_.steps[d].to.overlaps(step.from);
+      });
+      for (auto p = first_[i]; p < first_[i + 1]; ++p) plan_.steps[p].just_written = written;
+    }
   }
 
   // Where the caches cannot hold the whole call, results that this rank does not read again need not pass through them. What a

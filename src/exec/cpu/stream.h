@@ -24,8 +24,8 @@ class Stream {
   [[nodiscard]] bool sending() const noexcept { return !sends_.empty(); }
 
   // true: done at once. false: `step` of `execution` is told when it is.
-  Result<bool> send(const Signature& signature, ConstBytes data, Execution& execution, std::uint32_t step) {
-    auto done = endpoint_->post_send(signature, data);
+  Result<bool> send(const Signature& signature, const Source& source, Execution& execution, std::uint32_t step) {
+    auto done = endpoint_->post_send(signature, source);
     if (done && !*done) sends_.push({&execution, step});
     return done;
   }

@@ -20,7 +20,7 @@ std::uint64_t seed(Rank from, Rank to, std::uint64_t message) {
   return (static_cast<std::uint64_t>(from) * 1000 + static_cast<std::uint64_t>(to)) * 100000 + message;
 }
 
-void expect_equal(Member& me, const std::vector<std::byte>& got, const std::vector<std::byte>& wanted, const std::string& what) {
+void expect_equal(Member& me, const Buffer& got, const Buffer& wanted, const std::string& what) {
   if (got == wanted) return;
   const auto differ = std::ranges::mismatch(got, wanted);
   throw RankFailed(
@@ -31,7 +31,7 @@ void expect_equal(Member& me, const std::vector<std::byte>& got, const std::vect
 void exchange(Member& me, Link& link, std::uint32_t k, std::size_t size) {
   me.step(fmt::format("exchanging message {} of {} bytes with rank {}", k, size, link.peer()));
   const auto mine = pattern(size, seed(me.rank(), link.peer(), k));
-  std::vector<std::byte> theirs(size);
+  Buffer theirs(size);
   link.send(signature(k, size), mine);
   link.recv(signature(k, size), theirs);
   me.until_idle({&link});
@@ -55,7 +55,7 @@ TEST_P(TransportConformance, OneWayOfEverySize) {
         link.send(signature(k), bytes);
         me.until_idle({&link});
       } else {
-        std::vector<std::byte> got(kSizes[k]);
+        Buffer got(kSizes[k]);
         link.recv(signature(k), got);
         me.until_idle({&link});
         expect_equal(me, got, pattern(kSizes[k], seed(0, 1, k)), fmt::format("message {}", k));
@@ -69,7 +69,7 @@ TEST_P(TransportConformance, ManyInFlightKeepTheirOrder) {
     constexpr std::uint32_t kMessages = 600;
     const auto size_of_message = [](std::uint32_t k) { return k % 7 == 3 ? std::size_t{20000} + k : std::size_t{k} * k % 3000; };
     Link link = me.connect(1 - me.rank());
-    std::vector<std::vector<std::byte>> sent, received;
+    std::vector<Buffer> sent, received;
     for (std::uint32_t k = 0; k < kMessages; ++k) {
       sent.push_back(pattern(size_of_message(k), seed(me.rank(), 1 - me.rank(), k)));
       received.emplace_back(size_of_message(k));
@@ -121,11 +121,11 @@ TEST_P(TransportConformance, ABlockedStreamBlocksNoOther) {
   run(GetParam(), 2, [](Member& me) {
     Link blocked = me.connect(1 - me.rank(), 1), free = me.connect(1 - me.rank(), 2);
     const auto large = pattern(16 * kMiB, seed(0, 1, 0));
-    std::vector<std::byte> got(me.rank() == 1 ? large.size() : 0);
+    Buffer got(me.rank() == 1 ? large.size() : 0);
     if (me.rank() == 0) blocked.send(signature(0), large);
     for (std::uint32_t k = 0; k < 100; ++k) {
       const auto mine = pattern(k * 100, seed(me.rank(), 1 - me.rank(), k));
-      std::vector<std::byte> theirs(k * 100);
+      Buffer theirs(k * 100);
       free.send(signature(k), mine);
       free.recv(signature(k), theirs);
       me.step(fmt::format("exchanging message {} beside a blocked stream", k));
@@ -149,7 +149,7 @@ TEST_P(TransportConformance, FourRanksAllToAll) {
     std::uint32_t k = 0;
     for (const std::size_t size : {8, 0, 5000, 300000, 40}) {
       me.step(fmt::format("all to all of {} bytes", size));
-      std::deque<std::vector<std::byte>> sent, received;
+      std::deque<Buffer> sent, received;
       for (Link* link : all) {
         link->send(signature(k), sent.emplace_back(pattern(size, seed(me.rank(), link->peer(), k))));
         link->recv(signature(k), received.emplace_back(size));
@@ -167,7 +167,7 @@ TEST_P(TransportConformance, AFinishedSendGivesItsMemoryBack) {
     Link link = me.connect(1 - me.rank());
     constexpr std::size_t kBytes[] = {8, 100, 5000, 100000, 3 * kMiB};
     constexpr std::uint32_t kRounds = 20;
-    std::vector<std::byte> memory(3 * kMiB);
+    Buffer memory(3 * kMiB);
     for (std::uint32_t k = 0; k < kRounds * 5; ++k) {
       const std::size_t size = kBytes[k % 5];
       me.step(fmt::format("message {} of {} bytes", k, size));
@@ -177,7 +177,7 @@ TEST_P(TransportConformance, AFinishedSendGivesItsMemoryBack) {
         me.until_idle({&link});
         std::fill_n(memory.begin(), size, std::byte{0xee});
       } else {
-        std::vector<std::byte> got(size);
+        Buffer got(size);
         link.recv(signature(k), got);
         me.until_idle({&link});
         expect_equal(me, got, pattern(size, k), "a message whose memory was reused");
@@ -188,7 +188,7 @@ TEST_P(TransportConformance, AFinishedSendGivesItsMemoryBack) {
 
 // Writes down what it is shown, and complains about pieces that break the contract.
 struct Recorder final : Consumer {
-  std::vector<std::byte> bytes;
+  Buffer bytes;
   std::size_t expected = 0;
   std::string complaint;
 
@@ -226,7 +226,7 @@ TEST_P(TransportConformance, PostingBeforeThePeerIsThere) {
       if (me.rank() != early) me.barrier();
       Link link = me.connect(1 - me.rank(), static_cast<std::uint64_t>(early));
       const std::size_t sizes[] = {8, 70000, 0, 3 * kMiB};
-      std::deque<std::vector<std::byte>> sent, received;
+      std::deque<Buffer> sent, received;
       for (std::uint32_t k = 0; k < 4; ++k) {
         link.send(signature(k), sent.emplace_back(pattern(sizes[k], seed(me.rank(), link.peer(), k))));
         link.recv(signature(k), received.emplace_back(sizes[k]));
@@ -252,7 +252,7 @@ TEST_P(TransportConformance, ManyStreamsComeAndGo) {
       for (std::uint64_t s = 0; s < 40; ++s)
         all.push_back(&links.emplace_back(me.connect(1 - me.rank(), round * 1000 + (me.rank() == 0 ? s : 39 - s))));
       if (me.rank() == 1) std::ranges::reverse(all);
-      std::deque<std::vector<std::byte>> sent, received;
+      std::deque<Buffer> sent, received;
       for (std::size_t s = 0; s < all.size(); ++s) {
         for (std::uint32_t k = 0; k < 3; ++k) {
           all[s]->send(signature(k), sent.emplace_back(pattern(30000 * k + s, seed(me.rank(), 1 - me.rank(), s * 10 + k))));

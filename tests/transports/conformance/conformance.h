@@ -25,6 +25,7 @@ struct TransportFactory {
   bool processes = true;
   // Opens a stream socket to a listening address, as a stranger would; empty where the transport has no such socket.
   std::function<int(ConstBytes address)> dial = {};
+  bool mapped = false;     // most messages lie in memory of tutti::allocate()
   LinkTuning tuning = {};  // of even ranks; the two sides of a connection need not agree
 };
 

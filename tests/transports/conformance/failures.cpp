@@ -26,7 +26,7 @@ void check_error(Member& me, const Error& error, Code code, Rank peer, std::init
 void exchange_once(Member& me, Link& link, std::uint32_t k, std::size_t size) {
   me.step(fmt::format("exchanging {} bytes with rank {}", size, link.peer()));
   const auto mine = pattern(size, k);
-  std::vector<std::byte> theirs(size);
+  Buffer theirs(size);
   link.send(signature(k), mine);
   link.recv(signature(k), theirs);
   me.until_idle({&link});
@@ -45,7 +45,7 @@ TEST_P(TransportConformance, AnotherSignatureIsAMismatch) {
       Link link = me.connect(1 - me.rank());
       exchange_once(me, link, 0, 100);
       const auto mine = pattern(size, 1);
-      std::vector<std::byte> theirs(size);
+      Buffer theirs(size);
       me.step("disagreeing");
       if (me.rank() == 0) {
         link.send(signature(1, 10), mine);
@@ -68,7 +68,7 @@ TEST_P(TransportConformance, AnotherSizeIsAMismatch) {
     run(GetParam(), 2, [sent = sent, expected = expected](Member& me) {
       Link link = me.connect(1 - me.rank());
       const auto mine = pattern(sent, 1);
-      std::vector<std::byte> theirs(expected);
+      Buffer theirs(expected);
       me.step("disagreeing about the size");
       if (me.rank() == 0) {
         link.send(signature(1), mine);
@@ -96,7 +96,7 @@ void survive(const Case& config, std::size_t bytes_to_dead, std::size_t bytes_fr
     Link& survivor = links[me.rank() == 0 ? 1 : 0];
     me.step("waiting for rank 1, who is dead");
     const auto data = pattern(bytes_to_dead, 1);
-    std::vector<std::byte> into(bytes_from_dead);
+    Buffer into(bytes_from_dead);
     auto error = bytes_to_dead > 0 ? dead.try_send(signature(1), data) : std::nullopt;
     if (!error) error = error_of_recv(me, dead, signature(1), {.data = into.data(), .size = bytes_from_dead});
     check_error(me, *error, Code::peer_lost, 1, {"rank 1"});
@@ -114,7 +114,7 @@ TEST_P(TransportConformance, ADeathInTheMiddleOfAMessage) {
     Link link = me.connect(1 - me.rank());
     exchange_once(me, link, 0, 8);
     const auto mine = pattern(64 * kMiB, 1);
-    std::vector<std::byte> theirs(64 * kMiB);
+    Buffer theirs(64 * kMiB);
     auto error = link.try_send(signature(1), mine);
     me.check(!error, "the first send failed");
     if (me.rank() == 1) {
@@ -124,7 +124,7 @@ TEST_P(TransportConformance, ADeathInTheMiddleOfAMessage) {
     me.step("exchanging with a rank that dies");
     error = link.try_recv(signature(1), {.data = theirs.data(), .size = theirs.size()});
     // The message may have been under way as a whole; nothing comes after it.
-    std::vector<std::byte> more(8);
+    Buffer more(8);
     if (!error) error = error_of_recv(me, link, signature(2), {.data = more.data(), .size = more.size()});
     check_error(me, *error, Code::peer_lost, 1, {"rank 1"});
   });
@@ -135,9 +135,9 @@ TEST_P(TransportConformance, WhatWasSentBeforeAnOrderlyEndArrives) {
     Link link = me.connect(1 - me.rank());
     exchange_once(me, link, 0, 8);
     const std::size_t sizes[] = {8, 100, 5000, 0};
-    std::deque<std::vector<std::byte>> messages;
+    std::deque<Buffer> messages;
     for (std::uint32_t k = 0; k < 4; ++k)
-      messages.push_back(me.rank() == 0 ? pattern(sizes[k], k) : std::vector<std::byte>(sizes[k]));
+      messages.push_back(me.rank() == 0 ? pattern(sizes[k], k) : Buffer(sizes[k]));
     if (me.rank() == 0) {
       me.step("sending and leaving");
       for (std::uint32_t k = 0; k < 4; ++k) link.send(signature(k), messages[k]);
@@ -149,7 +149,7 @@ TEST_P(TransportConformance, WhatWasSentBeforeAnOrderlyEndArrives) {
     for (std::uint32_t k = 0; k < 4; ++k) link.recv(signature(k), messages[k]);
     me.until_idle({&link});
     for (std::uint32_t k = 0; k < 4; ++k) me.check(messages[k] == pattern(sizes[k], k), "wrong bytes");
-    std::vector<std::byte> more(8);
+    Buffer more(8);
     const Error error = error_of_recv(me, link, signature(4), {.data = more.data(), .size = 8});
     check_error(me, error, Code::peer_lost, 0, {"rank 0"});
   });
@@ -163,7 +163,7 @@ TEST_P(TransportConformance, AWrongSecretIsRefusedAndDisturbsNobody) {
         if (me.rank() == 2) {
           me.step("connecting with a wrong secret");
           Link link = me.connect(0);
-          std::vector<std::byte> got(8);
+          Buffer got(8);
           const Error error = error_of_recv(me, link, signature(0), {.data = got.data(), .size = 8});
           check_error(me, error, Code::unauthenticated, 0);
           me.arrive(1);
@@ -174,7 +174,7 @@ TEST_P(TransportConformance, AWrongSecretIsRefusedAndDisturbsNobody) {
         if (me.rank() == 1) return;
         me.step("waiting for a rank that cannot prove itself");
         Link stranger = me.connect(2);
-        std::vector<std::byte> got(8);
+        Buffer got(8);
         stranger.recv(signature(0), got);
         while (!me.arrived(1)) me.check(static_cast<bool>(stranger.poll()), "a stranger ended a connection");
         me.check(stranger.recvs() == 1, "received something from a stranger");
@@ -217,9 +217,10 @@ TEST_P(TransportConformance, WhoDoesNotListenIsNotReached) {
     me.check(!gone, "reached a rank that has left");
     me.check(gone.error().peer() == 1, "the error does not name the rank");
     for (const std::size_t size : {std::size_t{0}, std::size_t{3}, std::size_t{40}, std::size_t{512}}) {
-      const Status reached = me.transport().reaches(1, pattern(size, 5));
+      const Buffer garbage = pattern(size, 5);
+      const Status reached = me.transport().reaches(1, garbage);
       me.check(!reached, fmt::format("reached an address of {} bytes of garbage", size));
-      auto connected = me.transport().connect({.me = 2, .peer = 1, .stream = 0, .peer_address = pattern(size, 5)});
+      auto connected = me.transport().connect({.me = 2, .peer = 1, .stream = 0, .peer_address = {garbage.begin(), garbage.end()}});
       if (connected) {
         Link link(std::move(*connected), 1);
         me.until_error(link);

@@ -88,7 +88,7 @@ TEST_P(TransportConformance, SleepersOnSeveralStreamsAreWoken) {
       const std::size_t size = k % 3 == 0 ? std::size_t{5} << 20 : 8000 * k;
       me.step(fmt::format("exchanging {} bytes on two streams, asleep", size));
       const auto mine = pattern(size, k);
-      std::vector<std::byte> first(size), second(size);
+      Buffer first(size), second(size);
       a.send(signature(k), mine);
       b.send(signature(k), mine);
       a.recv(signature(k), first);
@@ -105,7 +105,7 @@ TEST_P(TransportConformance, SendersAsleepAreWokenByRoom) {
     Link link = me.connect(1 - me.rank());
     std::uint64_t sleeps = 0;
     constexpr std::uint32_t kMessages = 3000;
-    std::vector<std::byte> memory(700 * kMessages);
+    Buffer memory(700 * kMessages);
     me.step("one way, asleep");
     for (std::uint32_t k = 0; k < kMessages; ++k) {
       const std::size_t size = k % 2 == 0 ? 8 : 700;

@@ -68,8 +68,18 @@ std::string case_name(const testing::TestParamInfo<Case>& info) {
   return info.param.factory.name + (info.param.processes ? "_processes" : "_threads");
 }
 
-std::vector<std::byte> pattern(std::size_t size, std::uint64_t seed) {
-  std::vector<std::byte> bytes(size);
+std::byte* TestMemory::allocate(std::size_t bytes) {
+  if (mapped && ++allocated % 3 != 0) return static_cast<std::byte*>(tutti::allocate(bytes).value_or_throw().release());
+  auto* memory = static_cast<std::byte*>(std::malloc(std::max<std::size_t>(bytes, 1)));
+  if (memory == nullptr) throw std::bad_alloc();
+  return memory;
+}
+void TestMemory::deallocate(std::byte* memory) noexcept {
+  if (!tutti::deallocate(memory)) std::free(memory);
+}
+
+Buffer pattern(std::size_t size, std::uint64_t seed) {
+  Buffer bytes(size);
   std::uint64_t state = seed * 0x9e3779b97f4a7c15ULL + 1;
   for (std::size_t i = 0; i < size; i += 8) {
     state = (state ^ (state >> 29)) * 0xbf58476d1ce4e5b9ULL + i;
@@ -232,6 +242,8 @@ void Member::die(std::initializer_list<Link*> links) {
 namespace {
 
 void run_rank(const Case& config, Board& board, Rank rank, const Secret& secret, const Body& body) {
+  TestMemory::mapped = config.factory.mapped;
+  TestMemory::allocated = static_cast<unsigned>(rank);  // so that ranks differ
   try {
     Member member(config, board, rank, secret);
     body(member);

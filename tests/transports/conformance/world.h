@@ -9,6 +9,7 @@
 #include <stdexcept>
 
 #include "tests/transports/conformance/conformance.h"
+#include "tutti/memory.h"
 
 namespace tutti::conformance {
 
@@ -19,8 +20,28 @@ class RankFailed : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+// Takes what a transport is given from memory that peers can map, or not, or now the one and now the other, as the case says. One
+// for each rank.
+struct TestMemory {
+  static inline thread_local bool mapped = false;
+  static inline thread_local unsigned allocated = 0;
+  static std::byte* allocate(std::size_t bytes);
+  static void deallocate(std::byte* memory) noexcept;
+};
+template <class T>
+struct TestAllocator {
+  using value_type = T;
+  TestAllocator() = default;
+  template <class U>
+  TestAllocator(const TestAllocator<U>&) noexcept {}
+  T* allocate(std::size_t count) { return reinterpret_cast<T*>(TestMemory::allocate(count * sizeof(T))); }
+  void deallocate(T* memory, std::size_t) noexcept { TestMemory::deallocate(reinterpret_cast<std::byte*>(memory)); }
+  friend bool operator==(const TestAllocator&, const TestAllocator&) noexcept { return true; }
+};
+using Buffer = std::vector<std::byte, TestAllocator<std::byte>>;
+
 // Bytes that depend on their place, the sender and the message, so that nothing can be taken for anything else.
-[[nodiscard]] std::vector<std::byte> pattern(std::size_t size, std::uint64_t seed);
+[[nodiscard]] Buffer pattern(std::size_t size, std::uint64_t seed);
 [[nodiscard]] Signature signature(std::uint32_t sequence, std::uint64_t count = 0);
 
 // A connection with its account of what was posted and finished.
@@ -31,7 +52,7 @@ class Link {
   // Throw RankFailed on an error.
   void send(const Signature& signature, ConstBytes data);
   void recv(const Signature& expected, const Sink& sink);
-  void recv(const Signature& expected, std::vector<std::byte>& into) {
+  void recv(const Signature& expected, Buffer& into) {
     recv(expected, {.data = into.data(), .size = into.size()});
   }
   // The error of the call, or nothing.
