@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "algorithms/registry.h"
+#include "tests/mixed_memory.h"
 #include "tests/runtime/communicators.h"
 
 namespace tutti {
@@ -33,7 +34,7 @@ class Guarded {
 
  private:
   static constexpr std::ptrdiff_t kMargin = 37;  // odd: nothing is aligned by accident
-  std::vector<T> memory_;
+  std::vector<T, MixedAllocator<T>> memory_;
 };
 
 // Sums of small integers.

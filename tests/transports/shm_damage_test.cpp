@@ -118,6 +118,10 @@ TEST_F(ShmDamage, WhatCannotBeReadAtItsAddressIsAskedForInCells) {
   EXPECT_EQ(lanes_.mine->answer.load(), make_answer(0, Verdict::stream));
 }
 
+TEST_F(ShmDamage, AMessagePlacedWhereNobodyAsked) {
+  expect_protocol(receive(make_head(0, Kind::placed, 0), kLong, {.size = kLong}));
+}
+
 TEST_F(ShmDamage, MemoryOfASenderThatHasGivenUpIsNotDelivered) {
   const std::vector<std::byte> reused(kLong);
   lanes_.process = getpid();  // the sender's memory is this process's

@@ -15,6 +15,7 @@ namespace {
 
 constexpr auto kSpinAlone = std::chrono::microseconds(20);  // then the core is offered to others
 constexpr int kSpinShared = 4;                              // pauses (some are long) before yielding where ranks share cores
+constexpr auto kOthersAlone = std::chrono::microseconds(10), kOthersShared = std::chrono::microseconds(100);  // see WaitPolicy
 constexpr auto kCheckEvery = std::chrono::milliseconds(1);
 constexpr auto kLongestSleep = std::chrono::milliseconds(10);       // failures are looked for at least this often
 constexpr auto kMixedSleep = std::chrono::milliseconds(1);          // no call sleeps on a futex and on sockets at once
@@ -111,16 +112,26 @@ class Driver {
       since_ = now;
       watch_.restart();
     }
-    if (now - checked_ >= kCheckEvery) {
+    if (!checked_) checked_ = now;  // most waits are over long before anything can be found out
+    if (now - *checked_ >= kCheckEvery) {
       checked_ = now;
       if (auto s = watch_.check(waiting()); !s) return s;
       if (now - *since_ >= policy_.timeout) return too_late();
     }
-    if (policy_.while_waiting) policy_.while_waiting();
     const Duration waited = now - *since_;
+    let_others_go_on(now);
     if (waited >= policy_.spin) return sleep();
     if (policy_.oversubscribed || waited >= kSpinAlone) sched_yield();
     return {};
+  }
+
+  // What else must go on may take as long as a whole call.
+  void let_others_go_on(TimePoint now) {
+    if (!policy_.while_waiting) return;
+    if (!gone_on_) gone_on_ = now;
+    if (now - *gone_on_ < (policy_.oversubscribed ? kOthersShared : kOthersAlone)) return;
+    policy_.while_waiting();
+    gone_on_ = Clock::now();
   }
 
   Status sleep() {
@@ -180,7 +191,7 @@ class Driver {
   FailureWatch& watch_;
   long long idle_rounds_ = 0;
   std::optional<TimePoint> since_;  // of this wait
-  TimePoint checked_{};
+  std::optional<TimePoint> checked_, gone_on_;
   Waiting waiting_;
   std::vector<Stream*> sleeping_;
 };

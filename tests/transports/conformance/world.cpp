@@ -68,16 +68,6 @@ std::string case_name(const testing::TestParamInfo<Case>& info) {
   return info.param.factory.name + (info.param.processes ? "_processes" : "_threads");
 }
 
-std::byte* TestMemory::allocate(std::size_t bytes) {
-  if (mapped && ++allocated % 3 != 0) return static_cast<std::byte*>(tutti::allocate(bytes).value_or_throw().release());
-  auto* memory = static_cast<std::byte*>(std::malloc(std::max<std::size_t>(bytes, 1)));
-  if (memory == nullptr) throw std::bad_alloc();
-  return memory;
-}
-void TestMemory::deallocate(std::byte* memory) noexcept {
-  if (!tutti::deallocate(memory)) std::free(memory);
-}
-
 Buffer pattern(std::size_t size, std::uint64_t seed) {
   Buffer bytes(size);
   std::uint64_t state = seed * 0x9e3779b97f4a7c15ULL + 1;
@@ -242,8 +232,8 @@ void Member::die(std::initializer_list<Link*> links) {
 namespace {
 
 void run_rank(const Case& config, Board& board, Rank rank, const Secret& secret, const Body& body) {
-  TestMemory::mapped = config.factory.mapped;
-  TestMemory::allocated = static_cast<unsigned>(rank);  // so that ranks differ
+  MixedMemory::mapped = config.factory.mapped;
+  MixedMemory::allocated = static_cast<unsigned>(rank);  // so that ranks differ
   try {
     Member member(config, board, rank, secret);
     body(member);

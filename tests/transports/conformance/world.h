@@ -8,8 +8,8 @@
 #include <span>
 #include <stdexcept>
 
+#include "tests/mixed_memory.h"
 #include "tests/transports/conformance/conformance.h"
-#include "tutti/memory.h"
 
 namespace tutti::conformance {
 
@@ -20,25 +20,8 @@ class RankFailed : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-// Takes what a transport is given from memory that peers can map, or not, or now the one and now the other, as the case says. One
-// for each rank.
-struct TestMemory {
-  static inline thread_local bool mapped = false;
-  static inline thread_local unsigned allocated = 0;
-  static std::byte* allocate(std::size_t bytes);
-  static void deallocate(std::byte* memory) noexcept;
-};
-template <class T>
-struct TestAllocator {
-  using value_type = T;
-  TestAllocator() = default;
-  template <class U>
-  TestAllocator(const TestAllocator<U>&) noexcept {}
-  T* allocate(std::size_t count) { return reinterpret_cast<T*>(TestMemory::allocate(count * sizeof(T))); }
-  void deallocate(T* memory, std::size_t) noexcept { TestMemory::deallocate(reinterpret_cast<std::byte*>(memory)); }
-  friend bool operator==(const TestAllocator&, const TestAllocator&) noexcept { return true; }
-};
-using Buffer = std::vector<std::byte, TestAllocator<std::byte>>;
+// What a transport is given to send and to receive into.
+using Buffer = std::vector<std::byte, MixedAllocator<std::byte>>;
 
 // Bytes that depend on their place, the sender and the message, so that nothing can be taken for anything else.
 [[nodiscard]] Buffer pattern(std::size_t size, std::uint64_t seed);
