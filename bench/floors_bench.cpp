@@ -235,15 +235,16 @@ void run(Shared& shared, float* buffers, int me, int rounds, const std::string& 
   auto comm = tutti::Communicator::create(shared.id, me, 2).value_or_throw();
   Wire wire(shared, rank, me);
   if (me == 0)
-    fmt::print("{:>32} {:>23}\n{:>10} {:>11} {:>11} {:>11} {:>11} {:>12} {:>11} {:>7} {:>7}  {:<14} {}\n", "out of place", "in place",
-               "bytes", "tutti us", "mapped us", "tutti us", "mapped us", "transport us", "floor us", "ratio", "mapped", "floor",
-               "algorithm");
+    fmt::print("{:>32} {:>23}\n{:>10} {:>11} {:>11} {:>11} {:>11} {:>12} {:>11} {:>7} {:>7}  {:<14} {}\n", "out of place",
+               "in place", "bytes", "tutti us", "mapped us", "tutti us", "mapped us", "transport us", "floor us", "ratio",
+               "mapped", "floor", "algorithm");
   nlohmann::json rows = nlohmann::json::array();
-  for (const std::size_t bytes : {8u, 64u, 1024u, 4096u, 8u << 10, 16u << 10, 32u << 10, 64u << 10, 256u << 10, 1u << 20, 4u << 20, 16u << 20, 64u << 20}) {
+  for (const std::size_t bytes :
+       {8u, 64u, 1024u, 4096u, 8u << 10, 16u << 10, 32u << 10, 64u << 10, 256u << 10, 1u << 20, 4u << 20, 16u << 20, 64u << 20}) {
     const Result r = compare(rank, me, comm, wire, bytes, rounds);
     if (me != 0) continue;
-    fmt::print("{:>10} {:>11.3f} {:>11.3f} {:>11.3f} {:>11.3f} {:>12.3f} {:>11.3f} {:>7.2f} {:>7.2f}  {:<14} {}\n", r.bytes, r.tutti_us,
-               r.mapped_us, r.in_place_us, r.mapped_in_place_us, r.transport_us, r.floor_us, r.tutti_us / r.floor_us,
+    fmt::print("{:>10} {:>11.3f} {:>11.3f} {:>11.3f} {:>11.3f} {:>12.3f} {:>11.3f} {:>7.2f} {:>7.2f}  {:<14} {}\n", r.bytes,
+               r.tutti_us, r.mapped_us, r.in_place_us, r.mapped_in_place_us, r.transport_us, r.floor_us, r.tutti_us / r.floor_us,
                r.mapped_us / r.floor_us, r.floor, r.algorithm);
     std::fflush(stdout);
     rows.push_back({{"bytes", r.bytes},

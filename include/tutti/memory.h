@@ -51,9 +51,7 @@ class Memory {
   // As many whole T as fit.
   template <class T>
   requires std::is_trivially_copyable_v<T>
-  [[nodiscard]] std::span<T> as() const noexcept {
-    return {static_cast<T*>(data_), size_ / sizeof(T)};
-  }
+  [[nodiscard]] std::span<T> as() const noexcept { return {static_cast<T*>(data_), size_ / sizeof(T)}; }
   // Gives it to the caller, who ends it with deallocate().
   [[nodiscard]] void* release() noexcept {
     size_ = 0;
@@ -65,8 +63,8 @@ class Memory {
   std::size_t size_ = 0;
 };
 
-// Zeroed memory, aligned to 64 bytes at least. Where it would be of no use (it is small) or cannot be had (no descriptor is left),
-// ordinary memory. Code::resource when there is none at all.
+// Zeroed memory, aligned to 64 bytes at least. Where it would be of no use (it is small) or cannot be had (no descriptor is
+// left), ordinary memory. Code::resource when there is none at all.
 Result<Memory> allocate(std::size_t bytes);
 
 // For containers.

@@ -48,7 +48,7 @@ struct Source {
   Source() = default;
   Source(ConstBytes bytes, bool written = false) : data(bytes), just_written(written) {}  // NOLINT(google-explicit-constructor)
   ConstBytes data;
-  bool just_written = false;  // by this rank, in the same call: this rank's caches hold it
+  bool just_written = false;  // computed by this rank in the same call, so that its caches hold it
 };
 
 // Where the bytes of a message go. Either memory, or a consumer that is shown the bytes piece by piece, in order, while they
@@ -96,7 +96,9 @@ struct LinkTuning {
   static constexpr std::size_t kNever = SIZE_MAX;
   std::size_t past_caches_from = kNever;             // what is written for a peer is stored past the caches
   std::size_t direct_from = std::size_t{128} << 10;  // the receiver reads the sender's memory, where it may
-  std::size_t mapped_from = std::size_t{32} << 10;         // the same, of memory that it can map (tutti/memory.h)
+  // The same of memory that it can map (tutti/memory.h). Below that, waiting until it is done costs more than the copy that it
+  // saves.
+  std::size_t mapped_from = std::size_t{32} << 10;
   std::size_t oldest_first_from = kNever;  // memory that it passes through is used again as late as possible, not as soon
 };
 

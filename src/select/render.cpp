@@ -35,6 +35,7 @@ std::string ways_of(const LinkTuning& tuning) {
   add(tuning.oldest_first_from, "cells used oldest first");
   add(tuning.past_caches_from, "stored past the caches");
   add(tuning.direct_from, "read from the sender's memory");
+  add(tuning.mapped_from, "read in place where they lie in memory of tutti::allocate()");
   return ways;
 }
 
@@ -80,7 +81,8 @@ std::string to_json(const Selection& s, const SelectRequest& request, const JobM
     if (i < m.tuning.size())
       links.back().update({{"oldest_first_from", threshold(m.tuning[i].oldest_first_from)},
                            {"past_caches_from", threshold(m.tuning[i].past_caches_from)},
-                           {"direct_from", threshold(m.tuning[i].direct_from)}});
+                           {"direct_from", threshold(m.tuning[i].direct_from)},
+                           {"mapped_from", threshold(m.tuning[i].mapped_from)}});
   }
   for (const Candidate& c : s.candidates) {
     json row{{"algorithm", c.algorithm->name}, {"source", c.algorithm->source}};

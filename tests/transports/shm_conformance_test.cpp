@@ -12,8 +12,7 @@ int dial_shm(ConstBytes address) {
   return socket ? socket->release() : -1;
 }
 
-TransportFactory shm(std::string name, bool cma, std::size_t bytes, const LinkTuning& tuning = {},
-                     bool mapped = false) {
+TransportFactory shm(std::string name, bool cma, std::size_t bytes, const LinkTuning& tuning = {}, bool mapped = false) {
   return {.name = std::move(name),
           .make =
               [=](TransportOptions options) {
@@ -42,6 +41,7 @@ INSTANTIATE_TEST_SUITE_P(plain, TransportConformance,
 INSTANTIATE_TEST_SUITE_P(mapped, TransportConformance,
                          testing::ValuesIn(cases(shm("mapped", false, std::size_t{8} << 20, {}, true))), case_name);
 INSTANTIATE_TEST_SUITE_P(mapped_and_tuned, TransportConformance,
-                         testing::ValuesIn(cases(shm("mapped_and_tuned", true, std::size_t{8} << 20, kEverything, true))), case_name);
+                         testing::ValuesIn(cases(shm("mapped_and_tuned", true, std::size_t{8} << 20, kEverything, true))),
+                         case_name);
 
 }  // namespace tutti::conformance

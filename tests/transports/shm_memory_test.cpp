@@ -124,7 +124,8 @@ TEST_F(HandoverTest, BytesOutsideAreTheFaultOfThePeer) {
   const MemoryName name = sender_.name(bytes_of(memory));
   const std::size_t most = (kSize + kPage - 1) / kPage * kPage;
   EXPECT_TRUE(receiver_.find(name, most));
-  for (const auto& [offset, size] : {std::pair<std::uint64_t, std::size_t>{0, most + 1}, {most, 1}, {most + 1, 0}, {UINT64_MAX, 2}}) {
+  for (const auto& [offset, size] :
+       {std::pair<std::uint64_t, std::size_t>{0, most + 1}, {most, 1}, {most + 1, 0}, {UINT64_MAX, 2}}) {
     auto found = receiver_.find({.segment = name.segment, .offset = offset, .handed = name.handed}, size);
     ASSERT_FALSE(found) << offset << " " << size;
     EXPECT_EQ(found.error().code(), Code::protocol);

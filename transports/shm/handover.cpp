@@ -30,7 +30,8 @@ Status Handover::take_up_to(std::uint64_t handed) {
     std::uint64_t segment = 0;
     Fd memory;
     const auto got = receive_descriptors(*socket_, std::as_writable_bytes(std::span(&segment, 1)), {&memory, 1}, 1, peer_);
-    if (got && !*got) return Error(Code::protocol, fmt::format("rank {} speaks of memory that it has not handed over", peer_), peer_);
+    if (got && !*got)
+      return Error(Code::protocol, fmt::format("rank {} speaks of memory that it has not handed over", peer_), peer_);
     const Status added = got ? peers_segments_->add(segment, memory, peer_) : Status(got.error().clone());
     if (!added && added.error().code() != Code::resource) return added.error().clone();
     if (!added) log(LogLevel::info, "shm: " + added.error().to_string());

@@ -13,6 +13,7 @@ namespace {
 // What one call moves at most, so that other connections get their turn.
 constexpr std::size_t kTurnBytes = std::size_t{256} << 10;
 static_assert(kTurnBytes % Cells::kMostBytes == 0);  // both sides cut a message alike
+// Below this a copy into a cell costs less than a look for an offer.
 constexpr std::size_t kPlacedFrom = 4096;
 constexpr std::size_t kReadTurnBytes = std::size_t{1} << 20;  // of memory that is not mapped
 
@@ -93,8 +94,8 @@ Result<bool> Outbox::announce(Outgoing& message) {
   if (next_ - lanes_.taken->there >= kSlots) return false;
   if (send_small(message.signature, message.data)) return message.announced = true;
   Announcement announcement{.size = message.data.size(), .address = reinterpret_cast<std::uint64_t>(message.data.data())};
-  // Of memory that is mapped and that this rank has not just written, the receiver takes what it gets: where both sides send, both
-  // are at work then.
+  // Of memory that is mapped and that this rank has not just written, the receiver takes what it gets: where both sides send,
+  // both are at work then.
   if (message.data.size() >= tuning_.mapped_from) announcement.memory = lanes_.handover->name(message.data);
   if (message.data.size() >= kPlacedFrom && (announcement.memory.segment == 0 || message.just_written)) {
     Result<bool> offered = find_offer(message);
@@ -139,7 +140,8 @@ Result<bool> Outbox::place(Outgoing& message, bool& moved) {
   placing.store(1);
   if (lanes_.theirs->closed.load() != 0) {
     placing.store(0);
-    return Error(Code::peer_lost, fmt::format("rank {} closed its connection before a message was sent", lanes_.peer), lanes_.peer);
+    return Error(Code::peer_lost, fmt::format("rank {} closed its connection before a message was sent", lanes_.peer),
+                 lanes_.peer);
   }
   const ConstBytes piece = message.data.subspan(message.copied, std::min(message.data.size() - message.copied, kTurnBytes));
   kernels::copy(goal_.data + message.copied, piece.data(), piece.size(), goal_past_caches_);

@@ -123,7 +123,6 @@ class Inbox {
   Result<bool> advance(Incoming& message, bool& moved);
   // Lets the peer put the message that the `ahead`-th receive from now waits for where it belongs, if it can.
   void offer(Incoming& message, std::size_t ahead);
-  void tune(const LinkTuning& tuning) noexcept { mapped_from_ = tuning.mapped_from; }
 
  private:
   [[nodiscard]] std::uint64_t next() const noexcept { return lanes_.taken->here; }  // message
@@ -147,9 +146,8 @@ class Inbox {
   }
 
   Lanes lanes_;
-  std::size_t mapped_from_ = LinkTuning{}.mapped_from;
-  PeerMemory source_;          // that is being read
-  std::uint64_t pieces_ = 0;   // of streamed messages
+  PeerMemory source_;         // that is being read
+  std::uint64_t pieces_ = 0;  // of streamed messages
   std::uint64_t cells_taken_ = 0;
   std::uint64_t cells_returned_ = 0;
 };

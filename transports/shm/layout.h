@@ -8,8 +8,9 @@
 //   cells   | cell | cell | ...
 //
 // A message takes the next slot, whose head says by its sequence number that it is there. Up to kInline bytes lie in the
-// slot itself, more in cells. The lines behind a slot's first arrive with it, by the caches' own foresight, while what lies
-// elsewhere takes another trip when the slot has been read (on a Zen 4, 32 bytes take 0.29 us instead of 0.40).
+// slot itself, more in cells, or they stay in the sender's memory until the receiver takes them from there, or the sender puts
+// them where the receiver has offered that it may. The lines behind a slot's first arrive with it, by the caches' own foresight,
+// while what lies elsewhere takes another trip when the slot has been read (on a Zen 4, 32 bytes take 0.29 us instead of 0.40).
 #pragma once
 
 #include <array>
@@ -92,8 +93,8 @@ struct Lane {
   std::array<Slot, kSlots> slots;
   std::array<Offer, kSlots> offers;
   alignas(kLine) std::atomic<std::uint32_t> placing;  // as the sender: a message is being put into the peer's memory
-  alignas(kLine) CellQueue pieces;    // as the sender: where the pieces of streamed messages lie
-  alignas(kLine) CellQueue returned;  // cells that the peer gets back empty
+  alignas(kLine) CellQueue pieces;                    // as the sender: where the pieces of streamed messages lie
+  alignas(kLine) CellQueue returned;                  // cells that the peer gets back empty
 };
 static_assert(sizeof(Lane) % kLine == 0);
 

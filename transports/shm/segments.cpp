@@ -49,8 +49,8 @@ Result<std::byte*> Segments::allocate(std::size_t bytes) {
     if (created)
       segment = std::move(*created);
     else
-      log(LogLevel::info, fmt::format("{} bytes of memory cannot be shared, and are ordinary memory: {}", bytes,
-                                      created.error().to_string()));
+      log(LogLevel::info,
+          fmt::format("{} bytes of memory cannot be shared, and are ordinary memory: {}", bytes, created.error().to_string()));
   }
   auto* data = segment.mapping.data();
   if (data == nullptr) {

@@ -237,8 +237,8 @@ Result<bool> ShmEndpoint::take_over() {
   HandOver theirs;
   std::array<Fd, 3> descriptors;
   auto& [memory, bell, cells_memory] = descriptors;
-  Result<bool> got =
-      receive_descriptors(socket_, std::as_writable_bytes(std::span(&theirs, 1)), descriptors, creates_cells() ? 2 : 3, request_.peer);
+  Result<bool> got = receive_descriptors(socket_, std::as_writable_bytes(std::span(&theirs, 1)), descriptors,
+                                         creates_cells() ? 2 : 3, request_.peer);
   if (!got || !*got) return got;
   auto arena = hub_->map_peer(memory, bell, request_.peer);
   if (!arena) return std::move(arena.error());

@@ -20,7 +20,6 @@ class ShmEndpoint final : public Endpoint {
   Status register_memory(Bytes, MemoryKind) override { return {}; }
   bool tune(const LinkTuning& tuning) noexcept override {
     outbox_.tune(tuning);
-    inbox_.tune(tuning);
     return true;
   }
   Result<bool> post_send(const Signature& signature, const Source& source) override;

@@ -1,5 +1,5 @@
-/* As much of MPI's interface as peers.c uses, served by tutti's C++ interface with nothing between (mpi.cpp): what peers.c measures
-   with it is what libtutti_mpi.so adds to. */
+/* As much of MPI's interface as peers.c uses, served by tutti's C++ interface with nothing between (mpi.cpp): what peers.c
+   measures with it is what libtutti_mpi.so adds to. */
 #pragma once
 
 #include <stddef.h>

@@ -112,7 +112,7 @@ Result<bool> Execution::run(std::uint32_t step) {
       return plan_->streams[s.stream]->send(signature_, {{at(s.from), bytes}, s.just_written}, *this, step);
     case StepKind::recv:
       return plan_->streams[s.stream]->recv(signature_, {.data = at(s.to), .size = bytes, .past_caches = s.past_caches}, *this,
-                                              step);
+                                            step);
     case StepKind::recv_reduce: {
       Arrival& arrival = arrivals_[s.arrival];
       arrival.plan = plan_;

@@ -136,8 +136,7 @@ TEST_P(TransportConformance, WhatWasSentBeforeAnOrderlyEndArrives) {
     exchange_once(me, link, 0, 8);
     const std::size_t sizes[] = {8, 100, 5000, 0};
     std::deque<Buffer> messages;
-    for (std::uint32_t k = 0; k < 4; ++k)
-      messages.push_back(me.rank() == 0 ? pattern(sizes[k], k) : Buffer(sizes[k]));
+    for (std::uint32_t k = 0; k < 4; ++k) messages.push_back(me.rank() == 0 ? pattern(sizes[k], k) : Buffer(sizes[k]));
     if (me.rank() == 0) {
       me.step("sending and leaving");
       for (std::uint32_t k = 0; k < 4; ++k) link.send(signature(k), messages[k]);
@@ -220,7 +219,8 @@ TEST_P(TransportConformance, WhoDoesNotListenIsNotReached) {
       const Buffer garbage = pattern(size, 5);
       const Status reached = me.transport().reaches(1, garbage);
       me.check(!reached, fmt::format("reached an address of {} bytes of garbage", size));
-      auto connected = me.transport().connect({.me = 2, .peer = 1, .stream = 0, .peer_address = {garbage.begin(), garbage.end()}});
+      auto connected =
+          me.transport().connect({.me = 2, .peer = 1, .stream = 0, .peer_address = {garbage.begin(), garbage.end()}});
       if (connected) {
         Link link(std::move(*connected), 1);
         me.until_error(link);

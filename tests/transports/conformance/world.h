@@ -35,9 +35,7 @@ class Link {
   // Throw RankFailed on an error.
   void send(const Signature& signature, ConstBytes data);
   void recv(const Signature& expected, const Sink& sink);
-  void recv(const Signature& expected, Buffer& into) {
-    recv(expected, {.data = into.data(), .size = into.size()});
-  }
+  void recv(const Signature& expected, Buffer& into) { recv(expected, {.data = into.data(), .size = into.size()}); }
   // The error of the call, or nothing.
   std::optional<Error> try_send(const Signature& signature, ConstBytes data);
   std::optional<Error> try_recv(const Signature& expected, const Sink& sink);
