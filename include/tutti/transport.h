@@ -182,7 +182,7 @@ struct TransportOptions {
   Rank rank = 0;
   Rank local_ranks = 1;   // how many ranks share this host, for sizing
   std::string interface;  // tcp: interface list as in TUTTI_INTERFACE
-  std::size_t shm_bytes = 32u << 20;
+  std::size_t shm_bytes = 8u << 20;
   std::size_t l2_bytes = 0;  // a core's second cache; 0: not known
   int tcp_sockets = 2;
   bool cma = true;

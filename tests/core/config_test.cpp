@@ -44,7 +44,7 @@ TEST_F(ConfigTest, DefaultsAreThoseOfTheTable) {
     EXPECT_EQ(config->text(row.var), row.default_value) << row.name;
   }
   EXPECT_EQ(config->seconds(Var::timeout), 300);
-  EXPECT_EQ(config->integer(Var::shm_bytes), 32 << 20);
+  EXPECT_EQ(config->integer(Var::shm_bytes), 8 << 20);
   EXPECT_EQ(config->integer(Var::tcp_sockets), 2);
   EXPECT_EQ(config->integer(Var::memory_limit), 0);
   EXPECT_TRUE(config->flag(Var::cma));

@@ -27,8 +27,8 @@ TransportFactory shm(std::string name, bool cma, std::size_t bytes, const LinkTu
 
 INSTANTIATE_TEST_SUITE_P(shm, TransportConformance, testing::ValuesIn(cases(shm("shm", true, std::size_t{8} << 20))), case_name);
 // Without CMA, and so little memory that cells are few and small: it holds the lanes and the least cells of three rounds of 40
-// streams (a peer may be late to close those of the last round), not those of four.
-INSTANTIATE_TEST_SUITE_P(small, TransportConformance, testing::ValuesIn(cases(shm("small", false, std::size_t{3} << 20))),
+// streams (a peer may be late to close those of the last round), not many more.
+INSTANTIATE_TEST_SUITE_P(small, TransportConformance, testing::ValuesIn(cases(shm("small", false, std::size_t{3} << 18))),
                          case_name);
 // All that the sender may choose.
 constexpr LinkTuning kEverything{.past_caches_from = 500, .direct_from = 0, .mapped_from = 0, .oldest_first_from = 1000};

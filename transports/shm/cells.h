@@ -22,9 +22,9 @@ namespace tutti::shm {
 // One rank's view of the cells of a connection. Both ranks cut the memory alike.
 class Cells {
  public:
-  static constexpr std::uint32_t kMost = 256;
+  static constexpr std::uint32_t kMost = 128;
   static constexpr std::size_t kMostBytes = std::size_t{32} << 10;    // of a cell
-  static constexpr std::size_t kLeastMemory = std::size_t{16} << 10;  // 16 cells of 1 KB
+  static constexpr std::size_t kLeastMemory = std::size_t{8} << 10;  // 16 cells of 512 bytes
   static constexpr std::size_t kMostMemory = std::size_t{kMost} * kMostBytes;
 
   // Memory of a power of two, within these bounds. `first_half`: owns the first half at the beginning.

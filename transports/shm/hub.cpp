@@ -15,6 +15,10 @@
 namespace tutti::shm {
 namespace {
 
+// What all connections may have together, when each has the least, in parts of what is asked for.
+constexpr std::size_t kMostOfAll = 4;
+// Two connections with each of 255 others find room in what is asked for by default.
+static_assert(2 * 255 * (sizeof(Lane) + Cells::kLeastMemory / 2) <= TransportOptions{}.shm_bytes);
 constexpr std::size_t kUsualL2 = std::size_t{1} << 20;
 // Strangers that connect and say nothing must not use up all descriptors.
 constexpr std::size_t kMaxKnocks = 2048;
@@ -53,7 +57,7 @@ Status Hub::open() {
   std::string name = "tutti-";
   for (std::size_t i = 0; i < 16; ++i) name += fmt::format("{:02x}", std::to_integer<int>(random.bytes[i]));
   std::memcpy(&probe_word_, random.bytes.data() + 16, sizeof probe_word_);
-  auto arena = Arena::create(options_.shm_bytes);
+  auto arena = Arena::create(kMostOfAll * options_.shm_bytes);
   if (!arena) return std::move(arena.error());
   auto listener = listen_at(name);
   if (!listener) return std::move(listener.error());
@@ -65,22 +69,19 @@ Status Hub::open() {
   return {};
 }
 
-std::size_t Hub::free_bytes() const noexcept {
-  const std::size_t used = arena_->size() - arena_->free_bytes() + cell_bytes_;
-  return std::max(arena_->size(), used) - used;
-}
+std::size_t Hub::used_bytes() const noexcept { return arena_->size() - arena_->free_bytes() + cell_bytes_; }
 
 Error Hub::no_memory() const {
   return {Code::resource,
-          fmt::format("this rank's {} bytes of shared memory are used up by open connections; set TUTTI_SHM_BYTES higher or "
-                      "close communicators",
-                      arena_->size())};
+          fmt::format("this rank's open connections hold {} bytes of shared memory, {} times what TUTTI_SHM_BYTES asks for; set it "
+                      "higher or close communicators",
+                      used_bytes(), kMostOfAll)};
 }
 
 Result<Region> Hub::allocate_lane() {
   std::lock_guard lock(mutex_);
   reap_lanes();
-  if (free_bytes() < sizeof(Lane)) return no_memory();
+  if (used_bytes() + sizeof(Lane) > arena_->size()) return no_memory();
   return arena_->allocate_lane();
 }
 
@@ -92,11 +93,12 @@ Result<std::size_t> Hub::reserve_cells() {
   const std::size_t peers = static_cast<std::size_t>(std::max<Rank>(options_.local_ranks - 1, 1));
   const std::size_t l2 = options_.l2_bytes > 0 ? options_.l2_bytes : kUsualL2;
   const std::size_t wanted = std::bit_floor(std::min(2 * l2 / peers, Cells::kMostMemory));
-  // Half of the memory is kept for late comers, who get the least.
-  const std::size_t spare = std::bit_floor(std::max(free_bytes(), arena_->size() / 2) - arena_->size() / 2);
+  // Half of the memory is kept for late comers, who get the least, and may have more than there should be.
+  const std::size_t half = options_.shm_bytes / 2, used = used_bytes();
+  const std::size_t spare = 2 * std::bit_floor(std::max(half, used) - used);
   const std::size_t bytes = std::max(std::min(wanted, spare), Cells::kLeastMemory);
-  if (free_bytes() < bytes) return no_memory();
-  cell_bytes_ += bytes;
+  if (used + bytes / 2 > arena_->size()) return no_memory();
+  cell_bytes_ += bytes / 2;
   return bytes;
 }
 
@@ -106,8 +108,16 @@ Result<CellMemory> Hub::create_cells() {
   auto cells = CellMemory::create(*bytes);
   if (!cells) {
     std::lock_guard lock(mutex_);
-    cell_bytes_ -= *bytes;
+    cell_bytes_ -= *bytes / 2;
   }
+  return cells;
+}
+
+Result<CellMemory> Hub::map_cells(const Fd& memory, Rank peer) {
+  auto cells = CellMemory::map(memory, peer);
+  if (!cells) return cells;
+  std::lock_guard lock(mutex_);
+  cell_bytes_ += cells->mapping.size() / 2;
   return cells;
 }
 
@@ -118,7 +128,7 @@ void Hub::release(Region lane, std::size_t cell_bytes, Fd socket) {
     buried_.push_back({lane, cell_bytes, std::move(socket)});
   } else {
     arena_->release(lane);
-    cell_bytes_ -= cell_bytes;
+    cell_bytes_ -= cell_bytes / 2;
   }
   reap_lanes();
 }
@@ -129,7 +139,7 @@ void Hub::reap_lanes() {
     const bool gone = has_hung_up(buried.socket);
     if (gone) {
       arena_->release(buried.lane);
-      cell_bytes_ -= buried.cell_bytes;
+      cell_bytes_ -= buried.cell_bytes / 2;
     }
     return gone;
   });

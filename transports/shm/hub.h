@@ -35,8 +35,10 @@ class Hub {
   [[nodiscard]] const std::uint64_t& probe_word() const noexcept { return probe_word_; }
 
   Result<Region> allocate_lane();
-  // As many as suit the caches, or fewer where memory has become scarce.
+  // Memory of a connection's cells; each side has half of it on its account. As much as suits the caches, or less where memory
+  // has become scarce.
   Result<CellMemory> create_cells();
+  Result<CellMemory> map_cells(const Fd& memory, Rank peer);
   // Gives a lane and cells back: at once when nobody has seen them (no socket), else when the peer has let go of them, too.
   void release(Region lane, std::size_t cell_bytes, Fd socket);
   Result<std::shared_ptr<PeerArena>> map_peer(const Fd& memory, const Fd& bell, Rank peer);
@@ -68,13 +70,13 @@ class Hub {
   void advance_knocks();
   void reap_lanes();
   Result<std::size_t> reserve_cells();
-  [[nodiscard]] std::size_t free_bytes() const noexcept;
+  [[nodiscard]] std::size_t used_bytes() const noexcept;
   [[nodiscard]] Error no_memory() const;
 
   TransportOptions options_;
   std::mutex mutex_;
   std::unique_ptr<Arena> arena_;
-  std::size_t cell_bytes_ = 0;  // of all connections
+  std::size_t cell_bytes_ = 0;  // of all connections, this side's halves
   Fd listener_;
   std::string socket_name_;
   std::uint64_t probe_word_ = 0;

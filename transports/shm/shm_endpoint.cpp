@@ -246,7 +246,7 @@ Result<bool> ShmEndpoint::take_over() {
     return Error(Code::protocol, fmt::format("rank {} names a lane that does not lie in its shared memory", request_.peer),
                  request_.peer);
   if (!creates_cells()) {
-    auto cells = CellMemory::map(cells_memory, request_.peer);
+    auto cells = hub_->map_cells(cells_memory, request_.peer);
     if (!cells) return std::move(cells.error());
     cell_memory_ = std::move(*cells);
   }
@@ -306,7 +306,7 @@ void ShmEndpoint::close() {
     peer_arena_->tell(lanes_.mine->closed, 1U);
     wait_for_placing();
   }
-  hub_->release(lane_, creates_cells() ? cell_memory_.mapping.size() : 0, std::move(socket_));
+  hub_->release(lane_, cell_memory_.mapping.size(), std::move(socket_));
   cell_memory_ = {};
   lane_ = {};
   lanes_ = {};
