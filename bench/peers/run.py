@@ -93,6 +93,8 @@ class Hosts:
     """Starts jobs on the hosts that inside_hosts() has made."""
 
     jobs = count()
+    # Hosts share this machine's cores, which no launcher can know: ranks take them in turn, whatever starts them.
+    pin = ["sh", "-c", f'exec taskset -c $((${{OMPI_COMM_WORLD_RANK:-$PMI_RANK}} % {len(os.sched_getaffinity(0))})) "$@"', "pin"]
 
     def __init__(self, hosts, ranks_per_host):
         self.ranks, self.layout = hosts * ranks_per_host, ",".join([str(ranks_per_host)] * hosts)
@@ -103,7 +105,8 @@ class Hosts:
         at = flags.index("-n")  # the launcher is told by hosts.sh how many ranks there are
         flags = flags[:at] + flags[at + 2:]
         meeting = self.place / "memory" / f"job{next(self.jobs)}"
-        return ["bash", "-c", f'. "{HOSTS}"; launch "$@"', "launch", library.kind, library.launcher, self.layout, *flags, *program, meeting]
+        return ["bash", "-c", f'. "{HOSTS}"; launch "$@"', "launch", library.kind, library.launcher, self.layout, *flags, *self.pin,
+                *program, meeting]
 
     def floors(self):
         on = [self.place / "on"]
