@@ -98,7 +98,7 @@ class Hosts:
 
     def __init__(self, hosts, ranks_per_host):
         self.ranks, self.layout = hosts * ranks_per_host, ",".join([str(ranks_per_host)] * hosts)
-        self.place = Path(os.environ["hosts_work"])
+        self.place = Path(os.environ.get("hosts_work", ""))
 
     def command(self, library, preloaded, program):
         flags = library.command(self.ranks, preloaded)[1:]
@@ -109,25 +109,26 @@ class Hosts:
                 *program, meeting]
 
     def floors(self):
-        on = [self.place / "on"]
-        address = subprocess.run(["bash", "-c", f'. "{HOSTS}"; echo "$subnet.1"'], capture_output=True, text=True, check=True).stdout.strip()
-        with subprocess.Popen([*on, "h1", FLOORS, address]):
-            job = subprocess.run([*on, "h2", FLOORS, address, "connect"], capture_output=True, text=True, check=True)
+        on, address = self.place / "on", os.environ["hosts_subnet"] + ".1"
+        with subprocess.Popen([on, "h1", FLOORS, address]):
+            job = subprocess.run([on, "h2", FLOORS, address, "connect"], capture_output=True, text=True, check=True)
         return json.loads(job.stdout)
 
 
 def inside_hosts(options):
     """Makes the hosts and starts this program anew beside them."""
     script = f'''. "{HOSTS}"
+        hosts=$1 congestion=$2
+        shift 2
         hosts_or_skip
-        make_hosts {options.hosts}
+        make_hosts "$hosts"
         mkdir "$work/memory" && mount -t tmpfs tmpfs "$work/memory"  # for ranks to meet in
         trap 'umount "$work/memory"; remove_hosts' EXIT
-        for i in $(seq {options.hosts}); do
-          [ -z "{options.congestion or ''}" ] || ip netns exec "$tag-h$i" sysctl -qw net.ipv4.tcp_congestion_control={options.congestion}
+        for ((i = 1; i <= hosts; i++)); do
+          [ -z "$congestion" ] || ip netns exec "$tag-h$i" sysctl -qw "net.ipv4.tcp_congestion_control=$congestion" || exit 1
         done
         "$@"'''
-    os.execvp("bash", ["bash", "-c", script, "hosts", sys.executable, *sys.argv])
+    os.execvp("bash", ["bash", "-c", script, "hosts", str(options.hosts), options.congestion or "", sys.executable, *sys.argv])
 
 
 def measure(place, library, program, preloaded, collective, options):
@@ -258,7 +259,7 @@ def positive(text):
     return number
 
 
-def main():
+def parse_options():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--collectives", nargs="+", choices=COLLECTIVES, default=["allreduce", "allgather"])
     parser.add_argument("--ranks", nargs="+", type=positive, default=[2], help="numbers of ranks (2)")
@@ -274,33 +275,46 @@ def main():
     parser.add_argument("--json", type=Path, help="write the tables to this file, too")
     parser.add_argument("--plot", type=Path, help="draw the first table into this PNG file (needs python3-matplotlib)")
     options = parser.parse_args()
-    for needed in (PRELOAD, DIRECT, FLOORS):
-        if not needed.exists():
-            sys.exit(f"{needed} is missing: ./dev build")
+    if options.hosts == 1:
+        parser.error("--hosts 1: one host is what there is without --hosts")
     if options.plot and importlib.util.find_spec("matplotlib") is None:
         sys.exit("--plot needs matplotlib (Debian's python3-matplotlib, which ./dev bench peers installs)")
-    if options.hosts and "hosts_work" not in os.environ:
-        inside_hosts(options)
     options.places = [Hosts(options.hosts, n) for n in options.ranks_per_host] if options.hosts else [OneHost(n) for n in options.ranks]
-    rows, floors = run(options)
-    tables = {"all rounds": rows}
-    near, far = near_and_far(rows)
-    if far and not options.hosts:
-        tables |= {"while the cores were near each other, by the exchange of flags": near, "while they were far apart": far}
+    return options
+
+
+def report(tables, floors):
+    rows = next(iter(tables.values()))
     print("Microseconds, medians; more than 1 in the last column: tutti is faster than the best of the others")
     for heading, chosen in tables.items():
         print(f"\n{heading}\n{table(summary(chosen))}")
     print("\nThe last column over all sizes and rounds: least, geometric mean")
     for (collective, ranks), figures in overview(summary(rows)).items():
         print(f"  {collective:<15} {ranks} ranks" + "".join(f"{ratio:8.2f}" for ratio in figures))
-    print("\nNanoseconds that a call of up to 1 KB costs more than from C++: lower quartile, median, upper quartile")
-    for name, quartiles in interposer(rows).items():
-        print(f"  {contender(name):<20}" + "".join(f"{ns:8.0f}" for ns in quartiles))
     if floors:
         print("\nBare TCP sockets between two hosts: least, median, most of the rounds")
         for key in floors[0]:
             values = [floor[key] for floor in floors]
             print(f"  {key:<20}" + "".join(f"{f(values):9.2f}" for f in (min, statistics.median, max)))
+        return
+    print("\nNanoseconds that a call of up to 1 KB costs more than from C++: lower quartile, median, upper quartile")
+    for name, quartiles in interposer(rows).items():
+        print(f"  {contender(name):<20}" + "".join(f"{ns:8.0f}" for ns in quartiles))
+
+
+def main():
+    options = parse_options()
+    for needed in (PRELOAD, DIRECT, FLOORS):
+        if not needed.exists():
+            sys.exit(f"{needed} is missing: ./dev build")
+    if options.hosts and "hosts_work" not in os.environ:
+        inside_hosts(options)
+    rows, floors = run(options)
+    tables = {"all rounds": rows}
+    near, far = near_and_far(rows)
+    if far and not options.hosts:
+        tables |= {"while the cores were near each other, by the exchange of flags": near, "while they were far apart": far}
+    report(tables, floors)
     if options.json:
         options.json.write_text(json.dumps({heading: summary(chosen) for heading, chosen in tables.items()}, indent=1) + "\n")
     if options.plot:
