@@ -140,7 +140,7 @@ constexpr Algorithm kAlgorithms[] = {
      .name = "scatter_gather",
      .summary = "recursive halving reduce_scatter, then binomial gather to the root",
      .source = "Rabenseifner 2004: Optimization of Collective Reduction Operations",
-     .needs = {.commutative = true},
+     .needs = {.commutative = true, .min_ranks = 3},
      .pipelines = false,
      .build = reduce_algorithms::scatter_gather,
      .cost = reduce_algorithms::scatter_gather_cost},

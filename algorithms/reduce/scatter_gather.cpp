@@ -7,7 +7,8 @@
 //   round 2    A <----------- B              C <----------- D
 //   round 3    AB <------------------------- CD                            root 0
 //
-// About two vectors in all and a logarithmic number of rounds: for large vectors, where a tree moves log(p) of them.
+// About two vectors in all and a logarithmic number of rounds: for large vectors, where a tree moves log(p) of them. Between two
+// ranks a tree moves one, and this algorithm half as much again.
 // Source: R. Rabenseifner, "Optimization of Collective Reduction Operations", ICCS 2004.
 #include "algorithms/gather/gather.h"
 #include "algorithms/patterns/flat_cost.h"

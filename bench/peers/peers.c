@@ -1,5 +1,7 @@
 // One collective of MPI, timed the same way whatever serves it:
-// peers COLLECTIVE [MIN_BYTES MAX_BYTES [MILLISECONDS [malloc|alloc_mem]]], the last: where the buffers come from.
+// peers COLLECTIVE [MIN_BYTES MAX_BYTES [MILLISECONDS [FACTOR [malloc|alloc_mem [FILE]]]]].
+// Each size is FACTOR (2) times the one before; buffers come from malloc or MPI_Alloc_mem. FILE: one that all ranks can map; without
+// it they share memory by its name.
 //
 // Before each call every rank rewrites its input and meets the others at a barrier of this program's own (a line of shared
 // memory for each rank), which they leave at the same time by the clock, so that nothing but the call is measured. A call takes
@@ -82,17 +84,17 @@ static void fail(const char* what) {
   exit(1);
 }
 
-static void share(void) {
+static void share(const char* file) {
   char name[64] = "";
   if (me == 0) snprintf(name, sizeof name, "/tutti-peers-%d", (int)getpid());
   MPI_Bcast(name, sizeof name, MPI_CHAR, 0, MPI_COMM_WORLD);
-  const int fd = shm_open(name, O_RDWR | O_CREAT, 0600);
+  const int fd = file != NULL ? open(file, O_RDWR | O_CREAT, 0600) : shm_open(name, O_RDWR | O_CREAT, 0600);
   if (fd < 0 || ftruncate(fd, sizeof *shared) != 0) fail("no shared memory");
   shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
   if (shared == MAP_FAILED) fail("no shared memory");
   close(fd);
   MPI_Barrier(MPI_COMM_WORLD);
-  if (me == 0) shm_unlink(name);
+  if (me == 0) (void)(file != NULL ? unlink(file) : shm_unlink(name));
 }
 
 struct Buffers {
@@ -261,18 +263,22 @@ int main(int argc, char** argv) {
     if (strcmp(argv[1], collectives[i].name) == 0) collective = &collectives[i];
   const size_t least = argc > 2 ? strtoull(argv[2], NULL, 10) : 8, most = argc > 3 ? strtoull(argv[3], NULL, 10) : 64u << 20;
   const double budget = argc > 4 ? atof(argv[4]) / 1000 : 0.05;
-  from_mpi = argc > 5 && strcmp(argv[5], "alloc_mem") == 0;
-  if (collective == NULL || (argc > 5 && !from_mpi && strcmp(argv[5], "malloc") != 0) || size > kMostRanks || least < 4 || most < least || budget <= 0) {
+  const size_t factor = argc > 5 ? strtoull(argv[5], NULL, 10) : 2;
+  from_mpi = argc > 6 && strcmp(argv[6], "alloc_mem") == 0;
+  const int from_elsewhere = argc > 6 && !from_mpi && strcmp(argv[6], "malloc") != 0;
+  if (collective == NULL || size > kMostRanks || least < 4 || most < least || budget <= 0 || factor < 2 || from_elsewhere) {
     if (me == 0)
-      fprintf(stderr, "usage: peers COLLECTIVE [MIN_BYTES MAX_BYTES [MILLISECONDS [malloc|alloc_mem]]], among 1 to %d ranks\n", kMostRanks);
+      fprintf(stderr,
+              "usage: peers COLLECTIVE [MIN_BYTES MAX_BYTES [MILLISECONDS [FACTOR [malloc|alloc_mem [FILE]]]]], among 1 to %d ranks\n",
+              kMostRanks);
     MPI_Finalize();
     return 2;
   }
-  share();
+  share(argc > 7 ? argv[7] : NULL);
   if (collective->call == call_barrier)
     measure(collective, 8, budget);
   else
-    for (size_t bytes = least; bytes <= most; bytes *= 2) measure(collective, bytes, budget);
+    for (size_t bytes = least; bytes <= most; bytes *= factor) measure(collective, bytes, budget);
   MPI_Finalize();
   return 0;
 }

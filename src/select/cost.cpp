@@ -8,6 +8,8 @@ namespace {
 // The gap between two messages of one rank over the network, as a share of its latency: system calls and copies that the two
 // ends of a TCP connection pay, about 2 of 10 us; a card that does it alone needs 0.3 of 1.5 us.
 constexpr double kNetworkGap = 0.2;
+// Where hosts share cores, these cores are the network, too.
+constexpr double kNetworkGapOnSharedCores = 1;
 
 struct Rates {
   double latency_us, gap_us, bandwidth_gbps;  // of a round, of each further message in it, of one rank
@@ -22,12 +24,12 @@ Rates rates_at(const LevelCost& cost, const JobMachine& machine, double crowd) {
   const bool crosses_hosts = at == widest && machine.ranks > machine.ranks_per_host;
   if (crosses_hosts) {
     const double all = machine.ranks_per_host, named = cost.at_once;
-    rates.gap_us += link.latency_us * kNetworkGap;
+    rates.gap_us += link.latency_us * (machine.hosts_share_cores() ? kNetworkGapOnSharedCores : kNetworkGap) * crowd;
     rates.bandwidth_gbps /= named > 0 ? std::min(named, all) : flat ? all : 1;
   }
   if (machine.oversubscribed()) {
     rates.latency_us = std::max(rates.latency_us, machine.turn_us * crowd);
-    rates.bandwidth_gbps /= crowd;
+    if (!crosses_hosts || !machine.hosts_share_cores()) rates.bandwidth_gbps /= crowd;  // else the ranks share the link already
   }
   return rates;
 }

@@ -14,6 +14,7 @@ std::string where(const JobMachine& m) {
   for (std::size_t l = m.levels.size(); l-- > 0;)
     text += fmt::format(", {} {} groups", m.levels[l].groups(), name(m.level_names[l]));
   text += fmt::format("; at most {} on a host of {} cores", m.ranks_per_host, m.cores_per_host);
+  if (m.hosts_share_cores()) text += "; hosts share cores, which are their network, too";
   if (m.oversubscribed())
     text += fmt::format(" (oversubscribed: {} ranks share the cores, every round costs a turn over them)", m.core_sharers);
   return text;

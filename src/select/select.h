@@ -32,6 +32,7 @@ struct JobMachine {
   int core_sharers = 1;  // ranks that run on the same cores, the most anywhere, whether they reach each other's memory or not
   double turn_us = 2;    // where ranks share cores: one turn of one rank on a core
   [[nodiscard]] bool oversubscribed() const noexcept { return core_sharers > cores_per_host; }
+  [[nodiscard]] bool hosts_share_cores() const noexcept { return core_sharers > ranks_per_host; }  // containers, for example
 };
 [[nodiscard]] std::uint64_t hash(const JobMachine& machine);
 

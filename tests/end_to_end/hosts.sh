@@ -1,10 +1,12 @@
 # Several hosts on one machine: network namespaces joined by a bridge, each with its own host name, processes, IPC, /dev/shm.
-# Sourced by the tests. Needs root and the right to make namespaces; `hosts_or_skip` ends with status 77 and the reason where
-# they are missing.
+# Sourced by tests and by bench/peers/run.py. Needs root and the right to make namespaces; `hosts_or_skip` ends with status 77 and the
+# reason where they are missing.
 
-subnet=10.77.0
-tag=tt$$            # names of this run's namespaces
-work=$(mktemp -d)
+# Exported: what another shell needs to start ranks on hosts that this one has made.
+export hosts_subnet=10.77.0
+export hosts_tag=${hosts_tag:-tt$$}  # names of this run's namespaces
+export hosts_work=${hosts_work:-$(mktemp -d)}
+subnet=$hosts_subnet tag=$hosts_tag work=$hosts_work
 . "$(dirname "${BASH_SOURCE[0]}")/../cli/slurm.sh"
 
 skip() { echo "SKIPPED: $*"; exit 77; }

@@ -54,7 +54,7 @@ TEST(Plan, PostsOnAStreamKeepTheirOrderAndTheRestStartsAtOnce) {
   EXPECT_EQ(plan.steps[2].next_in_stream, kNoStep);
   EXPECT_EQ(plan.steps[3].next_in_stream, kNoStep) << "receives wait for no send";
   EXPECT_EQ(plan.steps[2].remaining, 1U);
-  EXPECT_EQ(plan.ready, (std::vector<std::uint32_t>{0, 1, 3}));
+  EXPECT_EQ(plan.ready, (std::vector<std::uint32_t>{3, 0, 1}));
 }
 
 TEST(Plan, DependenciesBecomeSuccessors) {
@@ -74,7 +74,7 @@ TEST(Plan, DependenciesBecomeSuccessors) {
   EXPECT_NE(std::ranges::count(after(0), 2U), 0);
   EXPECT_NE(std::ranges::count(after(1), 2U), 0);
   EXPECT_EQ(after(2), (std::vector<std::uint32_t>{3}));
-  EXPECT_EQ(plan.ready, (std::vector<std::uint32_t>{0, 1}));
+  EXPECT_EQ(plan.ready, (std::vector<std::uint32_t>{1, 0}));
   EXPECT_EQ(plan.scratch_bytes, 40U);
 }
 

@@ -121,6 +121,21 @@ TEST(Model, CrowdedCoresPreferFewRounds) {
   EXPECT_GT(s.winner().total_us, roomy.winner().total_us);
 }
 
+// Hosts that share cores (containers): all of a message's way is these cores' work, and as their share of the cores is what ranks
+// have of the network, it is counted once.
+TEST(Model, WhereHostsShareCoresTheseAreTheNetwork) {
+  const JobMachine apart = job("node:2 core:2", 4);
+  JobMachine together = apart;
+  together.core_sharers = 4;
+  ASSERT_TRUE(together.oversubscribed());
+  const double latency_us = apart.links.back().latency_us;
+  const Candidate messages = *find(all_reduce(8, together), "direct"), cheap = *find(all_reduce(8, apart), "direct");
+  EXPECT_GE(messages.latency_us, 3 * latency_us);  // each rank sends to three others
+  EXPECT_LT(cheap.latency_us, 2 * latency_us);
+  EXPECT_DOUBLE_EQ(find(all_reduce(1 << 20, together), "ring")->bandwidth_us,
+                   find(all_reduce(1 << 20, apart), "ring")->bandwidth_us);
+}
+
 TEST(Model, OneRankPaysNothing) {
   for (int c = 0; c < static_cast<int>(Collective::send_recv); ++c) {
     const Selection s = choose({.collective = static_cast<Collective>(c), .block_bytes = 1 << 20}, flat(1));

@@ -47,6 +47,14 @@ TEST(Render, ShowsWhereFromOnBytesMoveAnotherWay) {
   EXPECT_THAT(render(s, request, machine), testing::Not(HasSubstr("messages")));
 }
 
+TEST(Render, SaysThatHostsShareCores) {
+  const SelectRequest request{.collective = Collective::all_reduce, .block_bytes = 4096};
+  JobMachine machine = job("node:2 core:2", 4);
+  EXPECT_THAT(render(choose(request, machine), request, machine), testing::Not(HasSubstr("hosts share cores")));
+  machine.core_sharers = 4;
+  EXPECT_THAT(render(choose(request, machine), request, machine), HasSubstr("hosts share cores, which are their network, too"));
+}
+
 TEST(Render, SaysThatAnAlgorithmWasForced) {
   const JobMachine machine = flat(4);
   const SelectRequest request{.collective = Collective::all_reduce, .block_bytes = 4096, .forced = "ring"};

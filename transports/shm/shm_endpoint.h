@@ -25,8 +25,9 @@ class ShmEndpoint final : public Endpoint {
   Result<bool> post_send(const Signature& signature, const Source& source) override;
   Result<bool> post_recv(const Signature& expected, const Sink& sink) override;
   [[nodiscard]] Arrival next_arrival() noexcept override {
-    if (stage_ != Stage::open || !recvs_.empty()) return Arrival::unknown;
-    return inbox_.has_next() ? Arrival::there : Arrival::not_yet;
+    if (stage_ != Stage::open) return Arrival::unknown;
+    if (recvs_.empty()) return inbox_.has_next() ? Arrival::there : Arrival::not_yet;
+    return recvs_.front().stage == Incoming::Stage::awaited && !inbox_.has_next() ? Arrival::not_yet : Arrival::unknown;
   }
   Result<Progress> poll() override;
   void begin_wait(WaitSet& set) override;

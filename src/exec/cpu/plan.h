@@ -46,7 +46,7 @@ struct Plan {
   Rank ranks = 1;
   std::vector<PlanStep> steps;
   std::vector<std::uint32_t> successors;
-  std::vector<std::uint32_t> ready;  // steps with nothing to wait for, in program order
+  std::vector<std::uint32_t> ready;  // steps with nothing to wait for: first receives, then others, in program order
   std::vector<PlanRange> operands;
   std::vector<Stream*> streams;
   std::uint32_t arrivals = 0;

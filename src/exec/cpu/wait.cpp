@@ -98,12 +98,18 @@ class Driver {
   // A round over all streams has moved nothing.
   Status idle() {
     ++idle_rounds_;
-    const bool spins = policy_.oversubscribed ? idle_rounds_ < kSpinShared : idle_rounds_ % 64 != 0;
-    if (spins || idle_rounds_ == 1) {
+    if (policy_.oversubscribed ? idle_rounds_ < kSpinShared && looks_are_cheap() : idle_rounds_ == 1 || idle_rounds_ % 64 != 0) {
       cpu_relax();
       return {};
     }
     return long_idle();
+  }
+
+  // A transport that cannot look without a system call takes about as long for it as giving the core away takes.
+  bool looks_are_cheap() {
+    bool cheap = true;
+    for_each_pending([&](Stream& stream) { cheap &= stream.endpoint().next_arrival() != Endpoint::Arrival::unknown; });
+    return cheap;
   }
 
   Status long_idle() {
