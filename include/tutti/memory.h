@@ -11,11 +11,11 @@
 // no memory, it is like any other.
 //
 // Allocating takes a few system calls, and a first use costs a page fault for every page on every rank that uses it: for buffers
-// that are used again and again. It holds a file descriptor. A child made by fork() shares this memory with its parent, and does
-// not get a copy.
+// that are used again and again. Each holds a file descriptor; when a quarter of those that the process may have (ulimit -n) are
+// used so, further memory is ordinary. A child made by fork() shares this memory with its parent, and does not get a copy.
 //
 // All functions are thread safe. Memory may be freed at any time when no call uses it; a peer that still has it mapped keeps
-// none of its pages.
+// none of its pages. A child that frees what it has from its parent takes nothing away from it.
 #pragma once
 
 #include <cstddef>
@@ -27,6 +27,9 @@
 #include "tutti/result.h"
 
 namespace tutti {
+
+// Less than this is taken from the heap: messages so small are copied anyway.
+inline constexpr std::size_t kLeastMapped = std::size_t{16} << 10;
 
 // Frees what Memory::release() returned. false: it is no such memory (or nullptr), and nothing has happened.
 bool deallocate(void* memory) noexcept;
@@ -70,6 +73,7 @@ Result<Memory> allocate(std::size_t bytes);
 // For containers.
 template <class T>
 struct Allocator {
+  static_assert(alignof(T) <= 64);
   using value_type = T;
   Allocator() = default;
   template <class U>

@@ -118,7 +118,8 @@ class Endpoint {
   virtual Result<bool> post_send(const Signature& signature, const Source& source) = 0;
 
   // Starts receiving the next message in order. true: it has arrived already. A message with another signature or size is
-  // Code::mismatch. The sink must stay until the receive is finished.
+  // Code::mismatch, and the sink may have been written to all the same. The sink must stay until the receive is finished; after
+  // an error the peer may still write to it, or read what is being sent, until close() has returned.
   virtual Result<bool> post_recv(const Signature& expected, const Sink& sink) = 0;
 
   // Whether the message that the next post_recv asks for is there. For the engine to look at again and again when it has

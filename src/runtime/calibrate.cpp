@@ -217,6 +217,8 @@ Result<LevelTimes> measure_pair(Job& job, Rank peer, bool choices) {
     auto tuning = find_tuning(pair);
     if (!tuning) return std::move(tuning.error());
     level.tuning = *tuning;
+  } else if (!pair.tunable()) {
+    level.tuning.mapped_from = LinkTuning::kNever;
   }
   auto large = pair.exchange_us(kLarge, kLargeRounds, level.tuning);
   if (!large) return std::move(large.error());
@@ -274,11 +276,12 @@ void slower(double& worst, double seen, bool larger_is_worse) {
 
 void slower(LevelTimes& worst, const LevelTimes& seen) {
   if (seen.latency_us <= 0) return;
-  if (worst.latency_us <= 0) worst.tuning = {.past_caches_from = 0, .direct_from = 0, .oldest_first_from = 0};
+  if (worst.latency_us <= 0) worst.tuning = {.past_caches_from = 0, .direct_from = 0, .mapped_from = 0, .oldest_first_from = 0};
   slower(worst.latency_us, seen.latency_us, true);
   slower(worst.bandwidth_gbps, seen.bandwidth_gbps, false);
   worst.tuning.past_caches_from = std::max(worst.tuning.past_caches_from, seen.tuning.past_caches_from);
   worst.tuning.direct_from = std::max(worst.tuning.direct_from, seen.tuning.direct_from);
+  worst.tuning.mapped_from = std::max(worst.tuning.mapped_from, seen.tuning.mapped_from);
   worst.tuning.oldest_first_from = std::max(worst.tuning.oldest_first_from, seen.tuning.oldest_first_from);
 }
 

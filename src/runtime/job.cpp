@@ -301,6 +301,7 @@ LinkTuning Job::tuning(Rank peer) const {
 }
 
 JobMachine Job::machine() const {
+  static constexpr LinkTuning kNoOtherWay{.direct_from = LinkTuning::kNever, .mapped_from = LinkTuning::kNever};
   JobMachine machine;
   machine.ranks = size();
   if (placement_.ranks.empty()) {  // alone: nothing is ever sent
@@ -319,7 +320,7 @@ JobMachine Job::machine() const {
         break;
       }
     machine.links.push_back(links_[at]);
-    machine.tuning.push_back(links_[at].origin == Origin::system ? tuning_[at] : LinkTuning{.direct_from = LinkTuning::kNever});
+    machine.tuning.push_back(links_[at].origin == Origin::system ? tuning_[at] : kNoOtherWay);
   };
   for (auto& level : tutti::levels(placement_.ranks)) {
     machine.levels.emplace_back(level.group_of);

@@ -78,6 +78,24 @@ TEST(Plan, DependenciesBecomeSuccessors) {
   EXPECT_EQ(plan.scratch_bytes, 40U);
 }
 
+TEST(Plan, SendsOfWhatThisRankHasComputedAreMarked) {
+  Fabric fabric(2);
+  Builder b(Collective::all_reduce, "test", 0, kTwo, 1);
+  b.send(b.input(0), 1);
+  b.copy(b.input(0), b.output(0));
+  b.send(b.output(0), 1);
+  const Slice other = b.scratch_like(b.input(0));
+  b.recv(1, other);
+  b.reduce(other, b.output(0));
+  b.send(b.output(0), 1);
+  const Blocks blocks{.uniform = 10};
+  const Plan plan = lowered(std::move(b).finish(), blocks, blocks, fabric.of(0));
+  std::vector<bool> marked;
+  for (const PlanStep& s : plan.steps)
+    if (s.kind == StepKind::send) marked.push_back(s.just_written);
+  EXPECT_EQ(marked, (std::vector<bool>{false, false, true}));
+}
+
 TEST(Plan, NothingIsSentForEmptyChunksAndNoStreamIsOpenedForThem) {
   Fabric fabric(2);
   constexpr std::uint64_t kElsewhere = 7;  // elements that other ranks' blocks hold

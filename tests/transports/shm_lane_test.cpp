@@ -1,27 +1,32 @@
 // Both ends of a connection over shared memory in one process, moved step by step in random order: whatever is sent, in whatever
 // order the two sides are at work, arrives, and one of them can always go on.
 #include <gmock/gmock.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <functional>
 #include <random>
 
+#include "tests/mixed_memory.h"
 #include "transports/shm/lane.h"
 
 namespace tutti::shm {
 namespace {
+
+using Bytes = std::vector<std::byte, MixedAllocator<std::byte>>;
 
 struct Side {
   std::unique_ptr<Arena> arena;
   std::shared_ptr<PeerArena> peer;
   CellMemory memory;
   Cells cells;
+  Fd socket;
   Handover handover;
   Taken taken;
   Outbox outbox;
   Inbox inbox;
   // The message under way in each direction, and how many are done.
-  std::vector<std::byte> out, in;
+  Bytes out, in;
   Outgoing outgoing;
   Incoming incoming;
   bool sending = false, receiving = false;
@@ -45,8 +50,14 @@ class Connection {
       const Arena& other = *sides_[1 - i].arena;
       sides_[i].peer = PeerArena::map(Fd(dup(other.memory_fd())), Fd(dup(other.bell_fd())), true, 0).value_or_throw();
     }
+    int ends[2];
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends) != 0) throw std::runtime_error("no sockets");
     for (std::size_t i = 0; i < 2; ++i) {
       Side& side = sides_[i];
+      side.socket = Fd(ends[i]);
+      const auto* other = reinterpret_cast<const Lane*>(side.peer->data() + offsets[1 - i]);
+      side.handover.open(side.socket, side.peer->segments(), lanes[i]->segments_taken, other->segments_taken,
+                         static_cast<Rank>(1 - i));
       side.cells.open(side.memory.mapping.bytes(), i == 0);
       const Lanes view{.mine = lanes[i],
                        .theirs = reinterpret_cast<const Lane*>(side.peer->data() + offsets[1 - i]),
@@ -58,6 +69,17 @@ class Connection {
       side.outbox.open(view);
       side.inbox.open(view);
     }
+  }
+
+  // All messages lie in memory that the other side can map.
+  void all_mapped() {
+    for (Side& side : sides_)
+      for (Bytes* bytes : {&side.out, &side.in}) {
+        while (bytes->capacity() == 0 || !Segments::of_process().find({bytes->data(), 1})) {
+          Bytes().swap(*bytes);
+          bytes->reserve(kMapped);
+        }
+      }
   }
 
   // Side 0 takes nothing before it has sent all its messages.
@@ -78,7 +100,11 @@ class Connection {
     }
   }
 
+  // Messages that went this way, of both sides.
+  [[nodiscard]] int sent_as(Kind kind) const { return sent_as_[static_cast<std::size_t>(kind)]; }
+
  private:
+  static constexpr std::size_t kMapped = 200000;
   static constexpr std::array<LinkTuning, 3> tunings{LinkTuning{}, {.oldest_first_from = 0}, {.past_caches_from = 0}};
   Side& side(int i) { return sides_[static_cast<std::size_t>(i)]; }
   std::uint32_t messages(int i) { return messages_[static_cast<std::size_t>(i)]; }
@@ -96,13 +122,14 @@ class Connection {
       if (me.sent == messages(i)) return false;
       me.out.resize(size_of_(i, me.sent));
       for (std::size_t at = 0; at < me.out.size(); ++at) me.out[at] = byte_at(i, me.sent, at);
-      me.outgoing = {.signature = {.sequence = me.sent}, .data = me.out};
+      me.outgoing = {.signature = {.sequence = me.sent}, .data = me.out, .just_written = me.sent % 2 == 0};
       me.sending = true;
     }
     bool moved = false;
     if (!me.outbox.advance(me.outgoing, moved).value_or_throw()) return moved;
     me.sending = false;
     ++me.sent;
+    ++sent_as_[static_cast<std::size_t>(me.outgoing.kind)];
     return true;
   }
 
@@ -113,6 +140,7 @@ class Connection {
       me.in.assign(size_of_(1 - i, me.received), std::byte{});
       me.incoming = {.expected = {.sequence = me.received}, .sink = {.data = me.in.data(), .size = me.in.size()}};
       me.receiving = true;
+      if (!me.inbox.has_next()) me.inbox.offer(me.incoming, 0);
     }
     bool moved = false;
     if (me.incoming.stage == Incoming::Stage::awaited) {
@@ -134,6 +162,7 @@ class Connection {
   std::array<Side, 2> sides_;
   std::array<std::uint32_t, 2> messages_;
   SizeOf size_of_;
+  std::array<int, 8> sent_as_{};
   bool sends_first_ = false;
 };
 
@@ -149,6 +178,24 @@ class ShmLane : public testing::TestWithParam<std::size_t> {
 std::size_t mixed(int side, std::uint32_t n) {
   constexpr std::size_t kSizes[] = {0, 8, 280, 281, 1000, 5000, 33000, 70000, 300000};
   return kSizes[(n * 7 + static_cast<std::uint32_t>(side) * 3) % std::size(kSizes)];
+}
+
+TEST_P(ShmLane, MessagesGoEveryWayThereIs) {
+  Connection connection(GetParam(), {600, 600}, mixed);
+  connection.run([this](int n) { return choose(n); });
+  for (const Kind kind : {Kind::in_slot, Kind::in_cell, Kind::streamed, Kind::direct, Kind::placed})
+    EXPECT_GT(connection.sent_as(kind), 10) << "kind " << static_cast<int>(kind);
+}
+
+// What this rank computed it puts where it belongs; the rest the receiver takes.
+TEST_P(ShmLane, OnlyWhatWasJustWrittenIsPlacedWhereTheReceiverCanReadIt) {
+  MixedMemory::allocated = 0;
+  Connection connection(GetParam(), {200, 0}, [](int, std::uint32_t) { return std::size_t{100000}; });
+  connection.all_mapped();
+  connection.run([this](int n) { return choose(n); });
+  EXPECT_EQ(connection.sent_as(Kind::direct) + connection.sent_as(Kind::placed), 200);
+  EXPECT_GE(connection.sent_as(Kind::direct), 100);
+  EXPECT_GT(connection.sent_as(Kind::placed), 10);
 }
 
 TEST_P(ShmLane, BothSidesSendAllSizes) { run({400, 400}, mixed); }

@@ -5,6 +5,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -28,7 +29,7 @@ std::size_t pages_of(const Fd& fd) {
 ConstBytes bytes_of(const Memory& memory) { return std::as_bytes(memory.as<std::byte>()); }
 
 TEST(Memory, IsZeroedAndAlignedWhateverItsSize) {
-  for (const std::size_t size : {std::size_t{0}, std::size_t{1}, std::size_t{1000}, Segments::kLeast, kSize}) {
+  for (const std::size_t size : {std::size_t{0}, std::size_t{1}, std::size_t{1000}, kLeastMapped, kSize}) {
     const Memory memory = allocate(size).value_or_throw();
     ASSERT_NE(memory.data(), nullptr);
     EXPECT_EQ(memory.size(), size);
@@ -88,11 +89,14 @@ class HandoverTest : public testing::Test {
     ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends), 0);
     sockets_[0] = Fd(ends[0]);
     sockets_[1] = Fd(ends[1]);
-    sender_.open(sockets_[0], nobody_, 1);
-    receiver_.open(sockets_[1], mapped_, 0);
+    sender_.open(sockets_[0], nobody_, taken_[0], taken_[1], 1);
+    receiver_.open(sockets_[1], mapped_, taken_[1], taken_[0], 0);
   }
 
+  static MemoryName name_of(Handover& who, ConstBytes bytes) { return who.name(bytes, 2); }
+
   std::array<Fd, 2> sockets_;
+  std::array<std::atomic<std::uint64_t>, 2> taken_{};
   PeerSegments nobody_, mapped_;
   Handover sender_, receiver_;
 };
@@ -101,7 +105,7 @@ TEST_F(HandoverTest, BothSeeTheSameBytes) {
   const Memory memory = allocate(kSize).value_or_throw();
   const auto bytes = memory.as<std::byte>();
   for (const std::size_t at : {std::size_t{0}, std::size_t{5000}, kSize - 100}) {
-    const MemoryName name = sender_.name(std::as_bytes(bytes.subspan(at, 100)));
+    const MemoryName name = name_of(sender_, std::as_bytes(bytes.subspan(at, 100)));
     ASSERT_NE(name.segment, 0U);
     EXPECT_EQ(name.handed, 1U);  // once for all
     const PeerMemory theirs = receiver_.find(name, 100).value_or_throw();
@@ -116,12 +120,12 @@ TEST_F(HandoverTest, BothSeeTheSameBytes) {
 
 TEST_F(HandoverTest, WhatLiesElsewhereHasNoName) {
   const std::vector<std::byte> mine(kSize);
-  EXPECT_EQ(sender_.name(mine).segment, 0U);
+  EXPECT_EQ(name_of(sender_, mine).segment, 0U);
 }
 
 TEST_F(HandoverTest, BytesOutsideAreTheFaultOfThePeer) {
   const Memory memory = allocate(kSize).value_or_throw();
-  const MemoryName name = sender_.name(bytes_of(memory));
+  const MemoryName name = name_of(sender_, bytes_of(memory));
   const std::size_t most = (kSize + kPage - 1) / kPage * kPage;
   EXPECT_TRUE(receiver_.find(name, most));
   for (const auto& [offset, size] :
@@ -155,7 +159,7 @@ TEST_F(HandoverTest, AnUnknownSegmentIsDoneWithout) {
 
 TEST_F(HandoverTest, WithoutRoomForADescriptorItIsDoneWithout) {
   const Memory first = allocate(kSize).value_or_throw(), second = allocate(kSize).value_or_throw();
-  const MemoryName lost = sender_.name(bytes_of(first));
+  const MemoryName lost = name_of(sender_, bytes_of(first));
   rlimit before{};
   ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
   const rlimit none{.rlim_cur = static_cast<rlim_t>(Fd(dup(0)).get()), .rlim_max = before.rlim_max};
@@ -164,13 +168,13 @@ TEST_F(HandoverTest, WithoutRoomForADescriptorItIsDoneWithout) {
   ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &before), 0);
   ASSERT_TRUE(found) << found.error().to_string();
   EXPECT_EQ(found->data, nullptr);
-  EXPECT_NE(receiver_.find(sender_.name(bytes_of(second)), kSize).value_or_throw().data, nullptr);  // the next one is found
+  EXPECT_NE(receiver_.find(name_of(sender_, bytes_of(second)), kSize).value_or_throw().data, nullptr);  // the next one is found
 }
 
 TEST_F(HandoverTest, FreedMemoryGoesBackToTheSystemAndThePeerLetsGo) {
   Memory memory = allocate(kSize).value_or_throw();
   std::ranges::fill(memory.as<char>(), 'x');
-  const MemoryName name = sender_.name(bytes_of(memory));
+  const MemoryName name = name_of(sender_, bytes_of(memory));
   const Fd same(dup(Segments::of_process().find(bytes_of(memory))->fd));
   ASSERT_NE(receiver_.find(name, kSize).value_or_throw().data, nullptr);
   EXPECT_GE(pages_of(same), kSize / kPage);
@@ -178,15 +182,60 @@ TEST_F(HandoverTest, FreedMemoryGoesBackToTheSystemAndThePeerLetsGo) {
   EXPECT_LE(pages_of(same), 1U);  // the segment's state
   EXPECT_NE(mapped_.find(name.segment), nullptr);
   const Memory next = allocate(kSize).value_or_throw();
-  ASSERT_NE(receiver_.find(sender_.name(bytes_of(next)), kSize).value_or_throw().data, nullptr);
+  ASSERT_NE(receiver_.find(name_of(sender_, bytes_of(next)), kSize).value_or_throw().data, nullptr);
   EXPECT_EQ(mapped_.find(name.segment), nullptr);
+}
+
+TEST_F(HandoverTest, NoMoreAreOnTheirWayThanSomebodyTakes) {
+  std::vector<Memory> memory;
+  std::vector<MemoryName> names;
+  for (int i = 0; i < 3; ++i) names.push_back(name_of(sender_, bytes_of(memory.emplace_back(allocate(kSize).value_or_throw()))));
+  EXPECT_EQ(names[1].handed, 2U);
+  EXPECT_EQ(names[2].segment, 0U);
+  EXPECT_NE(name_of(sender_, bytes_of(memory[0])).segment, 0U);  // it has that one
+  ASSERT_NE(receiver_.find(names[0], kSize).value_or_throw().data, nullptr);
+  EXPECT_NE(name_of(sender_, bytes_of(memory[2])).segment, 0U);
+}
+
+TEST_F(HandoverTest, AChildFreesNothingOfItsParents) {
+  const Memory memory = allocate(kSize).value_or_throw();
+  std::ranges::fill(memory.as<char>(), 'x');
+  const MemoryName named = name_of(sender_, bytes_of(memory));
+  const pid_t child = fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    const bool speaks_of_it = Segments::of_process().find(bytes_of(memory)).has_value();
+    _exit(!speaks_of_it && deallocate(memory.data()) ? 0 : 1);
+  }
+  int status = 1;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_EQ(status, 0);
+  EXPECT_TRUE(std::ranges::all_of(memory.as<char>(), [](char c) { return c == 'x'; }));
+  const PeerMemory theirs = receiver_.find(named, kSize).value_or_throw();
+  ASSERT_NE(theirs.data, nullptr);
+  EXPECT_EQ(theirs.data[0], std::byte{'x'});
+}
+
+TEST(Memory, LeavesDescriptorsToTheProgram) {
+  rlimit before{};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
+  const rlimit few{.rlim_cur = 64, .rlim_max = before.rlim_max};
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &few), 0);
+  std::vector<Memory> memory;
+  std::size_t shared = 0;
+  for (int i = 0; i < 100; ++i) {
+    memory.push_back(allocate(kSize).value_or_throw());
+    shared += Segments::of_process().find(bytes_of(memory.back())) ? 1 : 0;
+  }
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &before), 0);
+  EXPECT_EQ(shared, 16U);
 }
 
 TEST_F(HandoverTest, ManyComeAndGo) {
   for (int i = 0; i < 1000; ++i) {
     const Memory memory = allocate(kSize).value_or_throw();
     memory.as<int>()[0] = i;
-    const PeerMemory theirs = receiver_.find(sender_.name(bytes_of(memory)), kSize).value_or_throw();
+    const PeerMemory theirs = receiver_.find(name_of(sender_, bytes_of(memory)), kSize).value_or_throw();
     ASSERT_NE(theirs.data, nullptr);
     ASSERT_EQ(*reinterpret_cast<const int*>(theirs.data), i);
   }

@@ -13,9 +13,9 @@ constexpr std::size_t kMany = 64;
 
 }  // namespace
 
-MemoryName Handover::give(const Location& location) {
+MemoryName Handover::give(const Location& location, std::uint64_t most_on_the_way) {
   if (!given_.contains(location.segment)) {
-    if (socket_ == nullptr) return {};
+    if (socket_ == nullptr || times_given_ - taken_by_peer_->load() >= most_on_the_way) return {};
     if (given_.size() >= kMany) Segments::of_process().keep_existing(given_);
     if (!send_descriptors(*socket_, std::as_bytes(std::span(&location.segment, 1)), std::span(&location.fd, 1), peer_)) return {};
     given_.insert(location.segment);
@@ -35,16 +35,17 @@ Status Handover::take_up_to(std::uint64_t handed) {
     const Status added = got ? peers_segments_->add(segment, memory, peer_) : Status(got.error().clone());
     if (!added && added.error().code() != Code::resource) return added.error().clone();
     if (!added) log(LogLevel::info, "shm: " + added.error().to_string());
+    taken_->store(times_taken_ + 1);
   }
   return {};
 }
 
-Result<PeerMemory> Handover::find(const MemoryName& name, std::size_t size) {
+Result<PeerMemory> Handover::find(MemoryName name, std::size_t size) {
   if (socket_ == nullptr) return PeerMemory{};
   if (Status taken = take_up_to(name.handed); !taken) return std::move(taken.error());
   auto segment = peers_segments_->find(name.segment);
   if (!segment) return PeerMemory{};
-  const std::size_t most = segment->size() - kPage;
+  const std::size_t most = SegmentView(*segment).user_bytes();
   if (name.offset > most || size > most - name.offset)
     return Error(Code::protocol,
                  fmt::format("rank {} speaks of {} bytes at {} in memory of {} bytes", peer_, size, name.offset, most), peer_);

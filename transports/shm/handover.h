@@ -2,6 +2,7 @@
 // is handed over when it is first spoken of.
 #pragma once
 
+#include <atomic>
 #include <unordered_set>
 
 #include "transports/shm/peer_segments.h"
@@ -24,27 +25,35 @@ struct PeerMemory {
 
 class Handover {
  public:
-  // `socket`: of the connection, on which nothing else is sent from now on.
-  void open(const Fd& socket, PeerSegments& peers_segments, Rank peer) noexcept {
+  // `socket`: of the connection, on which nothing else is sent from now on. Each side counts the segments that it has taken.
+  void open(const Fd& socket, PeerSegments& peers_segments, std::atomic<std::uint64_t>& taken,
+            const std::atomic<std::uint64_t>& taken_by_peer, Rank peer) noexcept {
     socket_ = &socket;
     peers_segments_ = &peers_segments;
+    taken_ = &taken;
+    taken_by_peer_ = &taken_by_peer;
     peer_ = peer;
   }
+  // How many segments may be on their way when another one is handed over. A message is sure to be looked at, an offer is not.
+  static constexpr std::uint64_t kOnTheWayForMessages = 8, kOnTheWayForOffers = 4;
   // What to call these bytes of this process. Segment 0: they cannot be spoken of, as they lie in no segment, or there is no way
   // to hand it over just now.
-  [[nodiscard]] MemoryName name(ConstBytes bytes) {
+  [[nodiscard]] MemoryName name(ConstBytes bytes, std::uint64_t most_on_the_way) {
     const auto location = Segments::of_process().find(bytes);
-    return location ? give(*location) : MemoryName{};
+    return location ? give(*location, most_on_the_way) : MemoryName{};
   }
-  // The bytes that the peer calls so. Code::protocol if the peer cannot have meant it.
-  Result<PeerMemory> find(const MemoryName& name, std::size_t size);
+  // The bytes that the peer calls so; data is null where this process cannot map them. Code::protocol if the peer cannot have
+  // meant it.
+  Result<PeerMemory> find(MemoryName name, std::size_t size);
 
  private:
-  MemoryName give(const Location& location);
+  MemoryName give(const Location& location, std::uint64_t most_on_the_way);
   Status take_up_to(std::uint64_t handed);
 
   const Fd* socket_ = nullptr;
   PeerSegments* peers_segments_ = nullptr;
+  std::atomic<std::uint64_t>* taken_ = nullptr;
+  const std::atomic<std::uint64_t>* taken_by_peer_ = nullptr;
   Rank peer_ = kNoRank;
   std::unordered_set<std::uint64_t> given_;  // segments that the peer has
   std::uint64_t times_given_ = 0, times_taken_ = 0;

@@ -94,19 +94,11 @@ Result<bool> Outbox::announce(Outgoing& message) {
   if (next_ - lanes_.taken->there >= kSlots) return false;
   if (send_small(message.signature, message.data)) return message.announced = true;
   Announcement announcement{.size = message.data.size(), .address = reinterpret_cast<std::uint64_t>(message.data.data())};
-  // Of memory that is mapped and that this rank has not just written, the receiver takes what it gets: where both sides send,
-  // both are at work then.
-  if (message.data.size() >= tuning_.mapped_from) announcement.memory = lanes_.handover->name(message.data);
-  if (message.data.size() >= kPlacedFrom && (announcement.memory.segment == 0 || message.just_written)) {
-    Result<bool> offered = find_offer(message);
-    if (!offered) return offered;
-    if (*offered) {
-      message.kind = Kind::placed;
-      return true;
-    }
-  }
-  if (announcement.memory.segment != 0) {
-    message.kind = Kind::direct;
+  Result<bool> in_place = choose_in_place(message, announcement);
+  if (!in_place) return in_place;
+  if (message.kind == Kind::placed) return true;
+  if (*in_place) {
+    // The receiver reads it.
   } else if (message.data.size() <= lanes_.cells->cell_bytes()) {
     Result<bool> cell = have_cell();
     if (!cell || !*cell) return cell;
@@ -122,14 +114,34 @@ Result<bool> Outbox::announce(Outgoing& message) {
   return message.announced = true;
 }
 
+// Whether the message goes without a copy in between. What this rank has just written it puts where it belongs, if that is known;
+// of what it has not, the receiver takes what it gets: where both sides send, both are at work then.
+Result<bool> Outbox::choose_in_place(Outgoing& message, Announcement& announcement) {
+  const std::size_t size = message.data.size();
+  const auto name_it = [&] {
+    if (size < tuning_.mapped_from) return false;
+    announcement.memory = lanes_.handover->name(message.data, Handover::kOnTheWayForMessages);
+    if (announcement.memory.segment != 0) message.kind = Kind::direct;
+    return announcement.memory.segment != 0;
+  };
+  if (!message.just_written && name_it()) return true;
+  if (size >= kPlacedFrom) {
+    Result<bool> offered = find_offer(message);
+    if (offered && *offered) message.kind = Kind::placed;
+    if (!offered || *offered) return offered;
+  }
+  return message.just_written && name_it();
+}
+
 // Whether the receiver has said where it wants the message, and this rank can reach that place.
 Result<bool> Outbox::find_offer(const Outgoing& message) {
   const Offer& offer = lanes_.theirs->offers[next_ % kSlots];
   if (offer.message.load() != next_ + 1 || offer.size != message.data.size()) return false;
-  auto goal = lanes_.handover->find(offer.memory, message.data.size());
+  const MemoryName memory = offer.memory;  // which the peer could change between being checked and being used
+  auto goal = lanes_.handover->find(memory, message.data.size());
   if (!goal) return std::move(goal.error());
   goal_ = std::move(*goal);
-  goal_past_caches_ = offer.past_caches;
+  goal_past_caches_ = offer.past_caches != 0;
   return goal_.data != nullptr;
 }
 
@@ -140,8 +152,7 @@ Result<bool> Outbox::place(Outgoing& message, bool& moved) {
   placing.store(1);
   if (lanes_.theirs->closed.load() != 0) {
     placing.store(0);
-    return Error(Code::peer_lost, fmt::format("rank {} closed its connection before a message was sent", lanes_.peer),
-                 lanes_.peer);
+    return false;  // it is found out when all that it has sent before has been received
   }
   const ConstBytes piece = message.data.subspan(message.copied, std::min(message.data.size() - message.copied, kTurnBytes));
   kernels::copy(goal_.data + message.copied, piece.data(), piece.size(), goal_past_caches_);
@@ -226,8 +237,7 @@ Result<bool> Inbox::meet(Incoming& message) {
       if (announcement.memory.segment != 0) {
         auto source = lanes_.handover->find(announcement.memory, size);
         if (!source) return std::move(source.error());
-        source_ = std::move(*source);
-        if (source_.data == nullptr) return stream_instead(message);
+        source_ = std::move(*source);  // where it cannot be mapped, it may still be read
       }
       return false;
     case Kind::placed:
@@ -301,6 +311,7 @@ Result<bool> Inbox::read(Incoming& message, bool& moved) {
   if (message.arrived < message.sink.size) return false;
   source_ = {};
   // A sender that has given up has its buffer back: what was read may be anything.
+  std::atomic_thread_fence(std::memory_order_acquire);
   if (lanes_.theirs->closed.load() != 0)
     return Error(Code::peer_lost, fmt::format("rank {} closed its connection before its message was read", lanes_.peer),
                  lanes_.peer);
@@ -323,12 +334,12 @@ bool Inbox::stream_instead(Incoming& message) noexcept {
 // are done with the one that was offered there before, and is of use only if the message is not under way yet.
 void Inbox::offer(Incoming& message, std::size_t ahead) {
   if (message.sink.consumer != nullptr || message.sink.size < kPlacedFrom || ahead >= kSlots) return;
-  const MemoryName memory = lanes_.handover->name({message.sink.data, message.sink.size});
+  const MemoryName memory = lanes_.handover->name({message.sink.data, message.sink.size}, Handover::kOnTheWayForOffers);
   if (memory.segment == 0) return;
   Offer& offer = lanes_.mine->offers[(next() + ahead) % kSlots];
   offer.size = message.sink.size;
   offer.memory = memory;
-  offer.past_caches = message.sink.past_caches;
+  offer.past_caches = message.sink.past_caches ? 1 : 0;
   offer.message.store(next() + ahead + 1, std::memory_order_release);
   message.offered = true;
 }

@@ -74,6 +74,7 @@ class Outbox {
 
  private:
   Status ask_taken();
+  Result<bool> choose_in_place(Outgoing& message, Announcement& announcement);
   Result<bool> find_offer(const Outgoing& message);
   Result<bool> place(Outgoing& message, bool& moved);
   Result<bool> have_cell();

@@ -49,7 +49,7 @@ struct alignas(kLine) Offer {
   std::atomic<std::uint64_t> message;  // its number + 1
   std::uint64_t size;
   MemoryName memory;
-  bool past_caches;  // as the sink says
+  std::uint32_t past_caches;  // as the sink says
 };
 
 struct alignas(kLine) Slot {
@@ -92,6 +92,8 @@ struct Lane {
   std::atomic<std::uint32_t> reads_peer;  // process_vm_readv of the peer's memory works
   std::array<Slot, kSlots> slots;
   std::array<Offer, kSlots> offers;
+  // Segments of the peer's that this side has taken over.
+  alignas(kLine) std::atomic<std::uint64_t> segments_taken;
   alignas(kLine) std::atomic<std::uint32_t> placing;  // as the sender: a message is being put into the peer's memory
   alignas(kLine) CellQueue pieces;                    // as the sender: where the pieces of streamed messages lie
   alignas(kLine) CellQueue returned;                  // cells that the peer gets back empty

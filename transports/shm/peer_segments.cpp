@@ -21,10 +21,7 @@ Status PeerSegments::add(std::uint64_t segment, const Fd& memory, Rank peer) {
   auto mapping = Mapping::of(memory.get(), *size, PROT_READ | PROT_WRITE);
   if (!mapping) return mapping.because(fmt::format("mapping memory that rank {} has allocated", peer));
   const std::lock_guard lock(mutex_);
-  std::erase_if(mapped_, [](const auto& entry) {
-    const Mapping& known = *entry.second;
-    return reinterpret_cast<const SegmentState*>(known.data() + known.size() - kPage)->freed.load() != 0;
-  });
+  std::erase_if(mapped_, [](const auto& entry) { return SegmentView(*entry.second).state().freed.load() != 0; });
   mapped_.emplace(segment, std::make_shared<const Mapping>(std::move(*mapping)));
   return {};
 }

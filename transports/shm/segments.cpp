@@ -2,25 +2,30 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <pthread.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include <cstdlib>
 #include <cstring>
-#include <mutex>
 
 #include "core/log.h"
+#include "tutti/memory.h"
 
 namespace tutti::shm {
 namespace {
 
 constexpr std::size_t kAlignment = 64;
+constexpr std::size_t kHugePage = std::size_t{2} << 20;
 
 std::size_t round_up(std::size_t bytes, std::size_t unit) { return (bytes + unit - 1) / unit * unit; }
 
 }  // namespace
 
-SegmentState& Segments::Segment::state() const noexcept {
-  return *reinterpret_cast<SegmentState*>(mapping.data() + mapping.size() - kPage);
+// A child must not find a lock taken by a thread that it does not have.
+Segments::Segments() {
+  pthread_atfork([] { of_process().mutex_.lock(); }, [] { of_process().mutex_.unlock(); }, [] { of_process().mutex_.unlock(); });
 }
 
 // Never destroyed: memory may be freed by destructors that run when the program ends.
@@ -36,15 +41,22 @@ Result<Segments::Segment> Segments::create(std::size_t bytes) {
   auto mapping = Mapping::of(fd->get(), size, PROT_READ | PROT_WRITE);
   if (!mapping) return std::move(mapping.error());
   if (Status sealed = seal(*fd); !sealed) return std::move(sealed.error());
-  madvise(mapping->data(), size, MADV_HUGEPAGE);
-  return Segment{.size = bytes, .fd = std::move(*fd), .mapping = std::move(*mapping)};
+  // Whole ones only: the segment's state lies behind the user's pages.
+  if (const std::size_t huge = bytes / kHugePage * kHugePage; huge > 0) madvise(mapping->data(), huge, MADV_HUGEPAGE);
+  return Segment{.size = bytes, .fd = std::move(*fd), .mapping = std::move(*mapping), .owner = getpid()};
+}
+
+// The rest of the descriptors is for the program's files and sockets.
+bool Segments::room_for_another() const {
+  rlimit files{};
+  return getrlimit(RLIMIT_NOFILE, &files) == 0 && shared_.load() < files.rlim_cur / 4;
 }
 
 Result<std::byte*> Segments::allocate(std::size_t bytes) {
   if (bytes > kMostMemfd - 2 * kPage)
     return Error(Code::resource, fmt::format("{} bytes of memory are more than the {} that can be had", bytes, kMostMemfd));
   Segment segment;
-  if (bytes >= kLeast) {
+  if (bytes >= kLeastMapped && room_for_another()) {
     auto created = create(bytes);
     if (created)
       segment = std::move(*created);
@@ -69,24 +81,27 @@ Result<std::byte*> Segments::allocate(std::size_t bytes) {
 // Its pages go back to the system at once, though peers may have it mapped: they are told to let go of it, and what they still
 // read of it, for a call that this rank has given up, is zero.
 bool Segments::free(void* memory) noexcept {
-  const std::lock_guard lock(mutex_);
-  const auto found = segments_.find(static_cast<const std::byte*>(memory));
-  if (found == segments_.end()) return false;
-  const Segment& segment = found->second;
-  if (segment.fd) {
-    --shared_;
-    segment.state().freed.store(1);
-    fallocate(segment.fd.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0,
-              static_cast<off_t>(segment.mapping.size() - kPage));
-  } else {
-    std::free(memory);
+  Segment segment;
+  {
+    const std::lock_guard lock(mutex_);
+    const auto found = segments_.find(static_cast<const std::byte*>(memory));
+    if (found == segments_.end()) return false;
+    segment = std::move(found->second);
+    segments_.erase(found);
+    if (segment.fd) --shared_;
   }
-  segments_.erase(found);
+  if (!segment.fd) {
+    std::free(memory);
+  } else if (segment.owner == getpid()) {
+    const SegmentView view(segment.mapping);
+    view.state().freed.store(1);
+    fallocate(segment.fd.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, static_cast<off_t>(view.user_bytes()));
+  }
   return true;
 }
 
 void Segments::keep_existing(std::unordered_set<std::uint64_t>& segments) const {
-  const std::shared_lock lock(mutex_);
+  const std::lock_guard lock(mutex_);
   std::unordered_set<std::uint64_t> existing;
   for (const auto& [begin, segment] : segments_)
     if (segments.contains(segment.number)) existing.insert(segment.number);
@@ -94,12 +109,13 @@ void Segments::keep_existing(std::unordered_set<std::uint64_t>& segments) const 
 }
 
 std::optional<Location> Segments::look_up(ConstBytes bytes) const noexcept {
-  const std::shared_lock lock(mutex_);
+  const std::lock_guard lock(mutex_);
   auto after = segments_.upper_bound(bytes.data());
   if (after == segments_.begin()) return std::nullopt;
   const auto& [begin, segment] = *--after;
   const auto offset = static_cast<std::size_t>(bytes.data() - begin);
-  if (!segment.fd || offset >= segment.size || segment.size - offset < bytes.size()) return std::nullopt;
+  const bool mapped = segment.fd && segment.owner == getpid();
+  if (!mapped || offset >= segment.size || segment.size - offset < bytes.size()) return std::nullopt;
   return Location{.segment = segment.number, .offset = offset, .fd = segment.fd.get()};
 }
 

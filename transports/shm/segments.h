@@ -6,8 +6,8 @@
 
 #include <atomic>
 #include <map>
+#include <mutex>
 #include <optional>
-#include <shared_mutex>
 #include <unordered_set>
 
 #include "transports/shm/memfd.h"
@@ -26,13 +26,20 @@ struct Location {
   int fd = -1;  // of the segment
 };
 
+class SegmentView {
+ public:
+  explicit SegmentView(const Mapping& mapping) noexcept : mapping_(mapping) {}
+  [[nodiscard]] std::size_t user_bytes() const noexcept { return mapping_.size() - kPage; }
+  [[nodiscard]] SegmentState& state() const noexcept { return *reinterpret_cast<SegmentState*>(mapping_.data() + user_bytes()); }
+
+ private:
+  const Mapping& mapping_;
+};
+
 class Segments {
  public:
   // Memory belongs to the process, whatever communicators it has.
   static Segments& of_process();
-
-  // Below this a message is not moved in place, and memory is taken from the heap.
-  static constexpr std::size_t kLeast = std::size_t{16} << 10;
 
   Result<std::byte*> allocate(std::size_t bytes);
   // false: not allocated here.
@@ -52,12 +59,14 @@ class Segments {
     std::size_t size = 0;
     Fd fd;  // none: of the heap
     Mapping mapping;
-    [[nodiscard]] SegmentState& state() const noexcept;
+    pid_t owner = 0;  // a child has its parent's, too, which are not for it to speak of
   };
+  Segments();
+  [[nodiscard]] bool room_for_another() const;
   [[nodiscard]] static Result<Segment> create(std::size_t bytes);
   [[nodiscard]] std::optional<Location> look_up(ConstBytes bytes) const noexcept;
 
-  mutable std::shared_mutex mutex_;
+  mutable std::mutex mutex_;
   std::map<const std::byte*, Segment> segments_;  // by their beginning
   std::uint64_t next_number_ = 1;
   std::atomic<std::size_t> shared_{0};  // those that are not of the heap

@@ -260,7 +260,7 @@ Result<bool> ShmEndpoint::take_over() {
   lanes_.theirs = reinterpret_cast<const Lane*>(peer_arena_->data() + theirs.lane_offset);
   lanes_.cells = &cells_;
   lanes_.taken = &taken_;
-  handover_.open(socket_, peer_arena_->segments(), request_.peer);
+  handover_.open(socket_, peer_arena_->segments(), lanes_.mine->segments_taken, lanes_.theirs->segments_taken, request_.peer);
   lanes_.handover = &handover_;
   lanes_.peer_arena = peer_arena_.get();
   lanes_.peer = request_.peer;
@@ -308,6 +308,8 @@ void ShmEndpoint::close() {
   }
   hub_->release(lane_, cell_memory_.mapping.size(), std::move(socket_));
   cell_memory_ = {};
+  outbox_ = {};
+  inbox_ = {};
   lane_ = {};
   lanes_ = {};
   sends_ = {};

@@ -231,7 +231,7 @@ std::unique_ptr<Attached> attach(Handle comm) {
 
 }  // namespace
 
-bool willing() { return objection().empty(); }
+bool willing() { return mpi_is_there() && objection().empty(); }
 
 void watch_finalize() {
   if (mpi_is_there()) keyval();

@@ -42,7 +42,7 @@ struct Attached {
 // over the communicator when it is first used.
 [[nodiscard]] Attached* find_attached(Handle comm);
 
-// Whether this process lets tutti serve anything (TUTTI_MPI, and no device memory).
+// Whether MPI is there, and this process lets tutti serve anything (TUTTI_MPI, and no device memory).
 [[nodiscard]] bool willing();
 
 // MPI_Finalize is to print the report and end what this library holds. Local.

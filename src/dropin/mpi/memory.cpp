@@ -7,12 +7,9 @@
 namespace tutti::mpi {
 namespace {
 
-// Smaller memory is the MPI library's: it gains nothing, and there may be much of it. What an info asks for only the MPI library
-// can tell.
-constexpr Aint kLeast = Aint{16} << 10;
-
 int alloc_mem(Aint size, Handle info, void* pointer) {
-  if (size >= kLeast && library().family != Family::unknown && abi().cut(info) == abi().info_null && willing())
+  // What is small gains nothing, and what an info asks for only the MPI library can tell.
+  if (size >= static_cast<Aint>(kLeastMapped) && willing() && abi().cut(info) == abi().info_null)
     if (auto memory = allocate(static_cast<std::size_t>(size))) {
       *static_cast<void**>(pointer) = memory->release();
       return kSuccess;

@@ -15,7 +15,7 @@ namespace {
 
 constexpr auto kSpinAlone = std::chrono::microseconds(20);  // then the core is offered to others
 constexpr int kSpinShared = 4;                              // pauses (some are long) before yielding where ranks share cores
-constexpr auto kOthersAlone = std::chrono::microseconds(10), kOthersShared = std::chrono::microseconds(100);  // see WaitPolicy
+constexpr auto kOthersAlone = std::chrono::microseconds(10), kOthersShared = std::chrono::microseconds(100);
 constexpr auto kCheckEvery = std::chrono::milliseconds(1);
 constexpr auto kLongestSleep = std::chrono::milliseconds(10);       // failures are looked for at least this often
 constexpr auto kMixedSleep = std::chrono::milliseconds(1);          // no call sleeps on a futex and on sockets at once

@@ -19,7 +19,8 @@ struct Waiting {
 class FailureWatch {
  public:
   // Cheap and without waiting: an error when a peer died, somebody aborted, or one of the ranks that are waited for has left, or
-  // is in another call. Called about once a millisecond.
+  // is in another call. Called about once a millisecond, for the
+  // first time when a wait has lasted so long.
   virtual Status check(const Waiting& waiting) = 0;
   // A new wait begins: who seemed gone or late in the one before is judged anew.
   virtual void restart() = 0;
@@ -36,7 +37,7 @@ struct WaitPolicy {
   [[nodiscard]] int first_looks() const noexcept { return oversubscribed ? 0 : 1000; }
   Duration spin = std::chrono::microseconds(1000);
   Duration timeout = std::chrono::seconds(300);
-  std::function<void()> while_waiting = {};
+  std::function<void()> while_waiting = {};  // in waits of more than 10 us, 100 us where ranks share cores, and as often again
 };
 
 // Executions of one communicator that run one after the other; lanes run side by side.

@@ -17,7 +17,7 @@ for ranks in 2 3 5; do
 done
 
 echo "== what programs do around collectives"
-programs=(progress mixed communicators intercommunicator nothing_to_send overlapping threads finalize large_counts forked nothing)
+programs=(progress mixed communicators intercommunicator nothing_to_send overlapping threads finalize large_counts forked memory nothing)
 # Intel MPI's standard ABI ends the program in MPI_Comm_call_errhandler, whatever the handler.
 [[ $family == impi_standard ]] || programs+=(mismatch self_mismatch)
 [[ $family != openmpi* ]] || programs+=(errors) # the others here are built without checks of arguments

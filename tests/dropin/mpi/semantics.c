@@ -364,13 +364,37 @@ static void memory_refused(void) { without(SYS_memfd_create, EPERM); }
 static void memory_full(void) { without(SYS_fallocate, ENOSPC); }
 static void no_socket(void) { without(SYS_socket, EMFILE); }
 
+/* Memory of any size, from MPI and from elsewhere, on every rank as it likes. */
+static void memory(void) {
+  static const MPI_Aint sizes[] = {0, 1, 16383, 16384, 100000, 3000000};
+  MPI_Info info;
+  MPI_Info_create(&info);
+  for (int round = 0; round < 30; ++round)
+    for (size_t s = 0; s < sizeof sizes / sizeof *sizes; ++s) {
+      const int n = (int)(sizes[s] / (MPI_Aint)sizeof(int));
+      int *in = NULL, *out = malloc((size_t)sizes[s] + 1);
+      CHECK(MPI_Alloc_mem(sizes[s], round % 3 == 2 ? info : MPI_INFO_NULL, &in) == MPI_SUCCESS && (in != NULL || n == 0));
+      for (int i = 0; i < n; ++i) in[i] = rank * (i + round);
+      MPI_Allreduce(in, out, n, MPI_INT, MPI_SUM, MPI_COMM_WORLD);
+      for (int i = 0; i < n; ++i) CHECK(out[i] == expected_sum() * (i + round));
+      MPI_Allreduce(MPI_IN_PLACE, in, n, MPI_INT, MPI_SUM, MPI_COMM_WORLD);
+      for (int i = 0; i < n; ++i) CHECK(in[i] == expected_sum() * (i + round));
+      if (rank == 1) for (int i = 0; i < n; ++i) in[i] = i;
+      MPI_Bcast(rank % 2 == 0 ? out : in, n, MPI_INT, 1, MPI_COMM_WORLD);
+      for (int i = 0; i < n; ++i) CHECK((rank % 2 == 0 ? out : in)[i] == i);
+      CHECK(n == 0 || MPI_Free_mem(in) == MPI_SUCCESS);
+      free(out);
+    }
+  MPI_Info_free(&info);
+}
+
 static void nothing(void) {}
 
 int main(int argc, char** argv) {
   static const struct { const char* name; void (*run)(void); } cases[] = {
       {"progress", progress}, {"mixed", mixed}, {"communicators", communicators}, {"intercommunicator", intercommunicator},
       {"errors", errors}, {"mismatch", mismatch}, {"threads", threads}, {"finalize", finalize}, {"large_counts", large_counts},
-      {"nothing_to_send", nothing_to_send}, {"overlapping", overlapping}, {"self_mismatch", self_mismatch}, {"requests", requests}, {"forked", forked}, {"memory_refused", memory_refused}, {"memory_full", memory_full}, {"no_socket", no_socket}, {"nothing", nothing}};
+      {"nothing_to_send", nothing_to_send}, {"overlapping", overlapping}, {"self_mismatch", self_mismatch}, {"requests", requests}, {"forked", forked}, {"memory_refused", memory_refused}, {"memory_full", memory_full}, {"no_socket", no_socket}, {"memory", memory}, {"nothing", nothing}};
   int provided;
   name = argc > 1 ? argv[1] : "";
   MPI_Init_thread(&argc, &argv, strcmp(name, "threads") == 0 ? MPI_THREAD_MULTIPLE : MPI_THREAD_FUNNELED, &provided);
