@@ -38,6 +38,7 @@ struct Shared {
 
 static struct Shared* shared;
 static int me, size, from_mpi;
+static unsigned spins;  // looks before a core is given away; none where ranks share cores, which others need for their calls
 
 static double now(void) {
   struct timespec t;
@@ -54,7 +55,7 @@ static void meet(void) {
   for (int r = 0; r < size; ++r) {
     const struct Line* line = &shared->ranks[r];
     for (unsigned looks = 0; atomic_load_explicit(&line->arrived, memory_order_acquire) < epoch; ++looks)
-      if (looks > 2000) sched_yield();
+      if (looks >= spins) sched_yield();
     if (line->at[epoch % 2] > last) last = line->at[epoch % 2];
   }
   while (now() < last + kStartsTogether) {
@@ -71,7 +72,7 @@ static double time_flags(void) {
     atomic_store_explicit(&shared->ranks[me].arrived, epoch, memory_order_release);
     for (int r = 0; r < size; ++r)
       for (unsigned looks = 0; atomic_load_explicit(&shared->ranks[r].arrived, memory_order_acquire) < epoch; ++looks)
-        if (looks > 2000) sched_yield();
+        if (looks >= spins) sched_yield();
   }
   const double us = 1e6 * (now() - start) / kExchanges;
   meet();
@@ -184,6 +185,7 @@ static void time_calls(const struct Collective* collective, int (*call)(const st
     const double start = now();
     if (call(b) != MPI_SUCCESS) fail("the call failed");
     shared->seconds[me][c - first] = now() - start;
+    meet();  // who is done leaves its core to the others until they are
     if (call != call_nothing) check(collective, b, c);
   }
   meet();
@@ -258,6 +260,7 @@ int main(int argc, char** argv) {
   MPI_Init(&argc, &argv);
   MPI_Comm_rank(MPI_COMM_WORLD, &me);
   MPI_Comm_size(MPI_COMM_WORLD, &size);
+  spins = size > sysconf(_SC_NPROCESSORS_ONLN) ? 0 : 2000;
   const struct Collective* collective = NULL;
   for (size_t i = 0; argc > 1 && i < sizeof collectives / sizeof *collectives; ++i)
     if (strcmp(argv[1], collectives[i].name) == 0) collective = &collectives[i];

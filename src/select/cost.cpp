@@ -10,12 +10,15 @@ namespace {
 constexpr double kNetworkGap = 0.2;
 // Where hosts share cores, these cores are the network, too.
 constexpr double kNetworkGapOnSharedCores = 1;
+// The same between ranks of a host that share cores, for a message that lies beside its flag and for one that is too large for
+// that: after each turn of the others, all that it passes through has left the core's nearest caches.
+constexpr double kBesideFlagBytes = 256, kSmallGapOnSharedCores = 0.15, kGapOnSharedCores = 0.5;
 
 struct Rates {
   double latency_us, gap_us, bandwidth_gbps;  // of a round, of each further message in it, of one rank
 };
 
-Rates rates_at(const LevelCost& cost, const JobMachine& machine, double crowd) {
+Rates rates_at(const LevelCost& cost, const JobMachine& machine, double crowd, double chunk_bytes) {
   const std::size_t widest = machine.links.size() - 1;
   const bool flat = cost.level < 0;
   const std::size_t at = flat ? widest : std::min(static_cast<std::size_t>(cost.level), widest);
@@ -28,6 +31,8 @@ Rates rates_at(const LevelCost& cost, const JobMachine& machine, double crowd) {
     rates.bandwidth_gbps /= named > 0 ? std::min(named, all) : flat ? all : 1;
   }
   if (machine.oversubscribed()) {
+    const double share = chunk_bytes > kBesideFlagBytes ? kGapOnSharedCores : kSmallGapOnSharedCores;
+    if (!crosses_hosts) rates.gap_us += link.latency_us * share * crowd;
     rates.latency_us = std::max(rates.latency_us, machine.turn_us * crowd);
     if (!crosses_hosts || !machine.hosts_share_cores()) rates.bandwidth_gbps /= crowd;  // else the ranks share the link already
   }
@@ -57,7 +62,7 @@ void price(Candidate& candidate, const SelectRequest& request, const JobMachine&
   const double crowd = machine.oversubscribed() ? static_cast<double>(machine.core_sharers) / machine.cores_per_host : 1;
   for (const LevelCost& level : cost.levels) {
     if (level.rounds == 0) continue;
-    const Rates rates = rates_at(level, machine, crowd);
+    const Rates rates = rates_at(level, machine, crowd, chunk_bytes);
     const double path = static_cast<double>(level.path), busy = busiest(level, cost, request, machine);
     // A message of the chain is path / rounds chunks; so large are the busiest rank's, too.
     const double at_a_time = path > 0 ? std::max(1.0, busy / path) : 1;

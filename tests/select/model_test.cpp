@@ -121,6 +121,17 @@ TEST(Model, CrowdedCoresPreferFewRounds) {
   EXPECT_GT(s.winner().total_us, roomy.winner().total_us);
 }
 
+// A rank that has the core for a moment pays for each message; so few rounds are not all.
+TEST(Model, RanksThatShareCoresSendFewMessages) {
+  JobMachine m = flat(16);
+  m.core_sharers = 16;
+  m.cores_per_host = 2;
+  m.links.back().latency_us = 1.2;
+  ASSERT_TRUE(m.oversubscribed());
+  EXPECT_EQ(all_reduce(8, m).winner().algorithm->name, "direct");
+  EXPECT_EQ(all_reduce(4 << 10, m).winner().algorithm->name, "recursive_doubling");
+}
+
 // Hosts that share cores (containers): all of a message's way is these cores' work, and as their share of the cores is what ranks
 // have of the network, it is counted once.
 TEST(Model, WhereHostsShareCoresTheseAreTheNetwork) {
