@@ -94,8 +94,8 @@ struct WaitSet {
 // one machine. `from`: for messages of that many bytes or more.
 struct LinkTuning {
   static constexpr std::size_t kNever = SIZE_MAX;
-  std::size_t past_caches_from = kNever;             // what is written for a peer is stored past the caches
-  std::size_t direct_from = std::size_t{128} << 10;  // the receiver reads the sender's memory, where it may
+  std::size_t past_caches_from = kNever;  // what is written for a peer is stored past the caches
+  std::size_t direct_from = kNever;       // the receiver reads the sender's memory, where it may
   // The same of memory that it can map (tutti/memory.h). Below that, waiting until it is done costs more than the copy that it
   // saves.
   std::size_t mapped_from = std::size_t{32} << 10;

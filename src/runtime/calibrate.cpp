@@ -150,7 +150,7 @@ class Pair {
   bool tunable_ = false;
 };
 
-constexpr LinkTuning kPlain{.past_caches_from = LinkTuning::kNever, .direct_from = LinkTuning::kNever};
+constexpr LinkTuning kPlain;
 
 // What is known of one level after its pair has measured it, or has not (latency 0).
 struct LevelTimes {

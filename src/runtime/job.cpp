@@ -301,7 +301,7 @@ LinkTuning Job::tuning(Rank peer) const {
 }
 
 JobMachine Job::machine() const {
-  static constexpr LinkTuning kNoOtherWay{.direct_from = LinkTuning::kNever, .mapped_from = LinkTuning::kNever};
+  static constexpr LinkTuning kNoOtherWay{.mapped_from = LinkTuning::kNever};
   JobMachine machine;
   machine.ranks = size();
   if (placement_.ranks.empty()) {  // alone: nothing is ever sent
