@@ -26,6 +26,16 @@ void fetch_page_starts(const std::byte* from, std::size_t size) noexcept {
     for (std::size_t line = 0; line < kLines; ++line) __builtin_prefetch(page + line * kLine, 0, 2);
 }
 
+// The next bytes of a message.
+void deliver(Incoming& message, ConstBytes piece) {
+  fetch_page_starts(piece.data(), piece.size());
+  if (message.sink.consumer != nullptr)
+    message.sink.consumer->consume(message.arrived, piece);
+  else
+    kernels::copy(message.sink.data + message.arrived, piece.data(), piece.size(), message.sink.past_caches);
+  message.arrived += piece.size();
+}
+
 Error nonsense(Rank peer, std::string_view what) {
   return {Code::protocol, fmt::format("the shared memory of rank {} is damaged: {}", peer, what), peer};
 }
@@ -255,12 +265,7 @@ Status Inbox::take_cell(std::uint64_t cell, Incoming& message) {
   const auto number = static_cast<std::uint32_t>(cell);
   const ConstBytes piece{cells.at(number), std::min(message.sink.size - message.arrived, cells.cell_bytes())};
   if (piece.empty()) return nonsense(lanes_.peer, "a cell was sent for nothing");
-  fetch_page_starts(piece.data(), piece.size());
-  if (message.sink.consumer != nullptr)
-    message.sink.consumer->consume(message.arrived, piece);
-  else
-    kernels::copy(message.sink.data + message.arrived, piece.data(), piece.size(), message.sink.past_caches);
-  message.arrived += piece.size();
+  deliver(message, piece);
   if (!cells.give(number)) return nonsense(lanes_.peer, "more cells were sent than there are");
   if (Status collected = collect(lanes_); !collected) return collected;  // they count, too
   while (cells.too_many()) {
@@ -286,16 +291,15 @@ Result<bool> Inbox::stream(Incoming& message, bool& moved) {
 }
 
 // false: it cannot be read.
-bool Inbox::read_piece(const Incoming& message, std::size_t size) {
-  if (source_.data == nullptr)
-    return lanes_.process != 0 && message.sink.consumer == nullptr &&
-           read_memory(lanes_.process, message.address + message.arrived, {message.sink.data + message.arrived, size});
-  const ConstBytes piece{source_.data + message.arrived, size};
-  fetch_page_starts(piece.data(), size);
-  if (message.sink.consumer != nullptr)
-    message.sink.consumer->consume(message.arrived, piece);
-  else
-    kernels::copy(message.sink.data + message.arrived, piece.data(), size, message.sink.past_caches);
+bool Inbox::read_piece(Incoming& message, std::size_t size) {
+  if (source_.data == nullptr) {
+    const Bytes into{message.sink.data + message.arrived, size};
+    const bool readable = lanes_.process != 0 && message.sink.consumer == nullptr;
+    if (!readable || !read_memory(lanes_.process, message.address + message.arrived, into)) return false;
+    message.arrived += size;
+    return true;
+  }
+  deliver(message, {source_.data + message.arrived, size});
   return true;
 }
 
@@ -306,7 +310,6 @@ Result<bool> Inbox::read(Incoming& message, bool& moved) {
   while (message.arrived < goal) {
     const std::size_t size = std::min(goal - message.arrived, most);
     if (!read_piece(message, size)) return stream_instead(message);
-    message.arrived += size;
   }
   if (message.arrived < message.sink.size) return false;
   source_ = {};

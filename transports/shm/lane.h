@@ -131,7 +131,7 @@ class Inbox {
   Result<bool> meet(Incoming& message);
   Result<bool> stream(Incoming& message, bool& moved);
   Result<bool> read(Incoming& message, bool& moved);
-  bool read_piece(const Incoming& message, std::size_t size);
+  bool read_piece(Incoming& message, std::size_t size);
   bool stream_instead(Incoming& message) noexcept;
   void answer(Verdict verdict) noexcept;
   Status take_cell(std::uint64_t cell, Incoming& message);
