@@ -94,6 +94,10 @@ TEST(Plan, SendsOfWhatThisRankHasComputedAreMarked) {
   for (const PlanStep& s : plan.steps)
     if (s.kind == StepKind::send) marked.push_back(s.just_written);
   EXPECT_EQ(marked, (std::vector<bool>{false, false, true}));
+  std::vector<bool> awaited;
+  for (const PlanStep& s : plan.steps)
+    if (s.kind == StepKind::send) awaited.push_back(s.awaited);
+  EXPECT_EQ(awaited, (std::vector<bool>{false, true, false}));  // the reduction writes to what the second one sends
 }
 
 TEST(Plan, NothingIsSentForEmptyChunksAndNoStreamIsOpenedForThem) {

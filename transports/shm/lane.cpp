@@ -129,7 +129,7 @@ Result<bool> Outbox::announce(Outgoing& message) {
 Result<bool> Outbox::choose_in_place(Outgoing& message, Announcement& announcement) {
   const std::size_t size = message.data.size();
   const auto name_it = [&] {
-    if (size < tuning_.mapped_from) return false;
+    if (size / (message.awaited ? 4 : 1) < tuning_.mapped_from) return false;
     announcement.memory = lanes_.handover->name(message.data, Handover::kOnTheWayForMessages);
     if (announcement.memory.segment != 0) message.kind = Kind::direct;
     return announcement.memory.segment != 0;

@@ -32,7 +32,7 @@ struct Lanes {
 struct Outgoing {
   Signature signature;
   ConstBytes data;
-  bool just_written = false;  // as the source says
+  bool just_written = false, awaited = false;  // as the source says
   std::size_t copied = 0;
   Kind kind = Kind::in_slot;
   bool announced = false;

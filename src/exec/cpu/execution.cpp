@@ -108,8 +108,12 @@ Result<bool> Execution::run(std::uint32_t step) {
   const PlanStep& s = plan_->steps[step];
   const std::size_t bytes = s.count * element_bytes_;
   switch (s.kind) {
-    case StepKind::send:
-      return plan_->streams[s.stream]->send(signature_, {{at(s.from), bytes}, s.just_written}, *this, step);
+    case StepKind::send: {
+      Source source{ConstBytes{at(s.from), bytes}};
+      source.just_written = s.just_written;
+      source.awaited = s.awaited;
+      return plan_->streams[s.stream]->send(signature_, source, *this, step);
+    }
     case StepKind::recv:
       return plan_->streams[s.stream]->recv(signature_, {.data = at(s.to), .size = bytes, .past_caches = s.past_caches}, *this,
                                             step);

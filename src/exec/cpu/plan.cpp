@@ -109,6 +109,7 @@ class Lowering {
       plan_.steps[i].successors_begin = static_cast<std::uint32_t>(plan_.successors.size());
       plan_.successors.insert(plan_.successors.end(), after[i].begin(), after[i].end());
       plan_.steps[i].successors_end = static_cast<std::uint32_t>(plan_.successors.size());
+      plan_.steps[i].awaited = plan_.steps[i].kind == StepKind::send && !after[i].empty();
       if (plan_.steps[i].remaining == 0) plan_.ready.push_back(i);
     }
     // A peer that knows early where its message belongs can put it there.

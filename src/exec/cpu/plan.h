@@ -23,6 +23,7 @@ struct PlanStep {
   bool from_is_left = false;
   bool past_caches = false;            // copy, recv, recv_reduce, fold: what it writes is not read again in this call
   bool just_written = false;           // send: of what this rank has computed in this call
+  bool awaited = false;                // send: other steps wait for it
   std::uint32_t stream = 0;            // send, recv, recv_reduce: index into Plan::streams
   std::uint32_t remaining = 0;         // steps to wait for, plus one where an earlier post on the same stream must go first
   std::uint32_t successors_begin = 0;  // in Plan::successors
