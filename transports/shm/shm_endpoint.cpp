@@ -290,7 +290,6 @@ void ShmEndpoint::end_wait() {
 
 // The peer may be about to put a message into this rank's memory, which is its owner's again when this connection is closed.
 void ShmEndpoint::wait_for_placing() {
-  std::atomic_thread_fence(std::memory_order_seq_cst);
   const TimePoint deadline = Clock::now() + kPlacingTime;
   while (lanes_.theirs->placing.load() != 0 && !has_hung_up(socket_)) {
     if (Clock::now() > deadline)
@@ -303,6 +302,7 @@ void ShmEndpoint::close() {
   if (lane_.size == 0) return;
   while (waits_ > 0) end_wait();
   if (lanes_.mine != nullptr) {
+    lanes_.mine->closed.store(1);  // in one order with the peer's look at it and what it says of placing
     peer_arena_->tell(lanes_.mine->closed, 1U);
     wait_for_placing();
   }
