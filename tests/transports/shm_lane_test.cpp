@@ -181,7 +181,7 @@ std::size_t mixed(int side, std::uint32_t n) {
 }
 
 TEST_P(ShmLane, MessagesGoEveryWayThereIs) {
-  Connection connection(GetParam(), {600, 600}, mixed);
+  Connection connection(GetParam(), {300, 300}, mixed);
   connection.run([this](int n) { return choose(n); });
   for (const Kind kind : {Kind::in_slot, Kind::in_cell, Kind::streamed, Kind::direct, Kind::placed})
     EXPECT_GT(connection.sent_as(kind), 10) << "kind " << static_cast<int>(kind);
@@ -190,11 +190,11 @@ TEST_P(ShmLane, MessagesGoEveryWayThereIs) {
 // What this rank computed it puts where it belongs; the rest the receiver takes.
 TEST_P(ShmLane, OnlyWhatWasJustWrittenIsPlacedWhereTheReceiverCanReadIt) {
   MixedMemory::allocated = 0;
-  Connection connection(GetParam(), {200, 0}, [](int, std::uint32_t) { return std::size_t{100000}; });
+  Connection connection(GetParam(), {100, 0}, [](int, std::uint32_t) { return std::size_t{100000}; });
   connection.all_mapped();
   connection.run([this](int n) { return choose(n); });
-  EXPECT_EQ(connection.sent_as(Kind::direct) + connection.sent_as(Kind::placed), 200);
-  EXPECT_GE(connection.sent_as(Kind::direct), 100);
+  EXPECT_EQ(connection.sent_as(Kind::direct) + connection.sent_as(Kind::placed), 100);
+  EXPECT_GE(connection.sent_as(Kind::direct), 50);
   EXPECT_GT(connection.sent_as(Kind::placed), 10);
 }
 
