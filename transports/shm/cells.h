@@ -23,7 +23,7 @@ namespace tutti::shm {
 class Cells {
  public:
   static constexpr std::uint32_t kMost = 128;
-  static constexpr std::size_t kMostBytes = std::size_t{32} << 10;    // of a cell
+  static constexpr std::size_t kMostBytes = std::size_t{32} << 10;   // of a cell
   static constexpr std::size_t kLeastMemory = std::size_t{8} << 10;  // 16 cells of 512 bytes
   static constexpr std::size_t kMostMemory = std::size_t{kMost} * kMostBytes;
 

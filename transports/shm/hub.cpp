@@ -57,7 +57,7 @@ Status Hub::open() {
   std::string name = "tutti-";
   for (std::size_t i = 0; i < 16; ++i) name += fmt::format("{:02x}", std::to_integer<int>(random.bytes[i]));
   std::memcpy(&probe_word_, random.bytes.data() + 16, sizeof probe_word_);
-  auto arena = Arena::create(kMostOfAll * options_.shm_bytes);
+  auto arena = Arena::create(kMostOfAll * std::min(options_.shm_bytes, kMostMemfd / kMostOfAll));
   if (!arena) return std::move(arena.error());
   auto listener = listen_at(name);
   if (!listener) return std::move(listener.error());
@@ -72,10 +72,11 @@ Status Hub::open() {
 std::size_t Hub::used_bytes() const noexcept { return arena_->size() - arena_->free_bytes() + cell_bytes_; }
 
 Error Hub::no_memory() const {
-  return {Code::resource,
-          fmt::format("this rank's open connections hold {} bytes of shared memory, {} times what TUTTI_SHM_BYTES asks for; set it "
-                      "higher or close communicators",
-                      used_bytes(), kMostOfAll)};
+  return {
+      Code::resource,
+      fmt::format("this rank's open connections hold {} bytes of shared memory, {} times what TUTTI_SHM_BYTES asks for; set it "
+                  "higher or close communicators",
+                  used_bytes(), kMostOfAll)};
 }
 
 Result<Region> Hub::allocate_lane() {

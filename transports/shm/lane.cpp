@@ -82,14 +82,13 @@ std::uint32_t Outbox::fill_cell(ConstBytes bytes, const Outgoing& message) noexc
 }
 
 Result<bool> Outbox::advance(Outgoing& message, bool& moved) {
-  if (message.kind == Kind::placed) return place(message, moved);
-  if (!message.announced) {
+  if (!message.announced && message.kind != Kind::placed) {
     Result<bool> announced = announce(message);
     if (!announced || !*announced) return announced;
     moved = true;
-    if (message.kind == Kind::placed) return place(message, moved);
-    if (message.kind != Kind::direct && message.kind != Kind::streamed) return true;
+    if (message.kind == Kind::in_slot || message.kind == Kind::in_cell) return true;
   }
+  if (message.kind == Kind::placed) return place(message, moved);
   if (message.kind == Kind::direct) {
     Result<bool> done = hear_answer(message, moved);
     if (!done || *done || message.kind == Kind::direct) return done;
@@ -107,21 +106,32 @@ Result<bool> Outbox::announce(Outgoing& message) {
   Result<bool> in_place = choose_in_place(message, announcement);
   if (!in_place) return in_place;
   if (message.kind == Kind::placed) return true;
-  if (*in_place) {
-    // The receiver reads it.
-  } else if (message.data.size() <= lanes_.cells->cell_bytes()) {
-    Result<bool> cell = have_cell();
-    if (!cell || !*cell) return cell;
-    message.kind = Kind::in_cell;
-    announcement.cell = fill_cell(message.data, message);
-  } else {
+  if (!*in_place) {
+    Result<bool> ready = choose_copied(message, announcement);
+    if (!ready || !*ready) return ready;
+  }
+  publish(message, announcement);
+  return message.announced = true;
+}
+
+// The message goes through cells, or the system copies it. false: it has to wait for a cell.
+Result<bool> Outbox::choose_copied(Outgoing& message, Announcement& announcement) {
+  if (message.data.size() > lanes_.cells->cell_bytes()) {
     const bool direct = message.data.size() >= tuning_.direct_from && lanes_.theirs->reads_peer.load() != 0;
     message.kind = direct ? Kind::direct : Kind::streamed;
+    return true;
   }
+  Result<bool> cell = have_cell();
+  if (!cell || !*cell) return cell;
+  message.kind = Kind::in_cell;
+  announcement.cell = fill_cell(message.data, message);
+  return true;
+}
+
+void Outbox::publish(const Outgoing& message, const Announcement& announcement) noexcept {
   Slot& slot = lanes_.mine->slots[next_ % kSlots];
   std::memcpy(slot.payload.data(), &announcement, sizeof announcement);
   publish(slot, message.signature, message.kind, 0);
-  return message.announced = true;
 }
 
 // Whether the message goes without a copy in between. What this rank has just written it puts where it belongs, if that is known;
@@ -171,10 +181,7 @@ Result<bool> Outbox::place(Outgoing& message, bool& moved) {
   moved = true;
   if (message.copied < message.data.size()) return false;
   goal_ = {};
-  const Announcement announcement{.size = message.data.size()};
-  Slot& slot = lanes_.mine->slots[next_ % kSlots];
-  std::memcpy(slot.payload.data(), &announcement, sizeof announcement);
-  publish(slot, message.signature, Kind::placed, 0);
+  publish(message, {.size = message.data.size()});
   return true;
 }
 

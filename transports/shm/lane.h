@@ -75,6 +75,8 @@ class Outbox {
  private:
   Status ask_taken();
   Result<bool> choose_in_place(Outgoing& message, Announcement& announcement);
+  Result<bool> choose_copied(Outgoing& message, Announcement& announcement);
+  void publish(const Outgoing& message, const Announcement& announcement) noexcept;
   Result<bool> find_offer(const Outgoing& message);
   Result<bool> place(Outgoing& message, bool& moved);
   Result<bool> have_cell();

@@ -53,9 +53,12 @@ Error ShmEndpoint::fail(Error error) {
 }
 
 Result<bool> ShmEndpoint::post_send(const Signature& signature, const Source& source) {
+  const auto outgoing = [&] {
+    return Outgoing{.signature = signature, .data = source.data, .just_written = source.just_written, .awaited = source.awaited};
+  };
   if (stage_ == Stage::open && sends_.empty() && !gone_) [[likely]] {
     if (outbox_.send_small(signature, source.data)) return true;
-    Outgoing message{.signature = signature, .data = source.data, .just_written = source.just_written, .awaited = source.awaited};
+    Outgoing message = outgoing();
     bool moved = false;
     Result<bool> finished = outbox_.advance(message, moved);
     if (!finished) return fail(std::move(finished.error()));
@@ -65,7 +68,7 @@ Result<bool> ShmEndpoint::post_send(const Signature& signature, const Source& so
   if (stage_ == Stage::ended) return ended();
   if (gone_)
     return fail(Error(Code::peer_lost, fmt::format("rank {} has gone: nothing can be sent to it", request_.peer), request_.peer));
-  sends_.push({.signature = signature, .data = source.data, .just_written = source.just_written, .awaited = source.awaited});
+  sends_.push(outgoing());
   return false;
 }
 

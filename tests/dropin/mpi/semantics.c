@@ -364,6 +364,18 @@ static void memory_refused(void) { without(SYS_memfd_create, EPERM); }
 static void memory_full(void) { without(SYS_fallocate, ENOSPC); }
 static void no_socket(void) { without(SYS_socket, EMFILE); }
 
+/* Whether tutti has allocated what begins here. */
+static int is_of_tutti(const void* memory) {
+  char wanted[32], line[512];
+  int found = 0;
+  FILE* maps = fopen("/proc/self/maps", "r");
+  snprintf(wanted, sizeof wanted, "%lx-", (unsigned long)memory);
+  while (maps != NULL && fgets(line, sizeof line, maps) != NULL)
+    found |= strncmp(line, wanted, strlen(wanted)) == 0 && strstr(line, "tutti-memory") != NULL;
+  if (maps != NULL) fclose(maps);
+  return found;
+}
+
 /* Memory of any size, from MPI and from elsewhere, on every rank as it likes. */
 static void memory(void) {
   static const MPI_Aint sizes[] = {0, 1, 16383, 16384, 100000, 3000000};
@@ -374,6 +386,7 @@ static void memory(void) {
       const int n = (int)(sizes[s] / (MPI_Aint)sizeof(int));
       int *in = NULL, *out = malloc((size_t)sizes[s] + 1);
       CHECK(MPI_Alloc_mem(sizes[s], round % 3 == 2 ? info : MPI_INFO_NULL, &in) == MPI_SUCCESS && (in != NULL || n == 0));
+      CHECK(is_of_tutti(in) == (sizes[s] >= 16384 && round % 3 != 2));
       for (int i = 0; i < n; ++i) in[i] = rank * (i + round);
       MPI_Allreduce(in, out, n, MPI_INT, MPI_SUM, MPI_COMM_WORLD);
       for (int i = 0; i < n; ++i) CHECK(out[i] == expected_sum() * (i + round));
