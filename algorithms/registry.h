@@ -34,6 +34,8 @@ struct LevelCost {
 struct Cost {
   std::uint32_t chunks_per_block = 1;  // the schedule's
   std::vector<LevelCost> levels;
+  // Algorithm::publishes: chunks sent by the rank that sends most, what goes to several ranks counted once.
+  std::uint64_t published = 0;
   bool exact = true;  // false: an upper bound (groups of unequal size)
 };
 
@@ -46,6 +48,9 @@ struct Algorithm {
   bool pipelines;  // Chunking::pieces > 1 has an effect
   // Fused, every step that combines takes in the contributions of all ranks: small floats are rounded once.
   bool meets_at_once = false;
+  // Its messages may be published (src/exec/cpu/exchange.h): they go to all other ranks at once and are used as they come. Not cut
+  // into pieces then.
+  bool publishes = false;
   // One rank's schedule, in time and memory proportional to that rank's own steps.
   Schedule (*build)(Rank me, const Shape& shape, const Chunking& chunking);
   // Closed form; equal to what the verifier measures on the schedules (before passes).

@@ -36,7 +36,8 @@ Schedule direct(Rank me, const Shape& shape, const Chunking& chunking) {
 Cost direct_cost(const Shape& shape, const Chunking& chunking) {
   const auto others = static_cast<std::uint64_t>(shape.ranks - 1), pieces = std::uint64_t{chunking.pieces};
   const std::uint64_t stream = others > 0 ? pieces : 0;
-  return flat_cost(chunking.pieces, {.rounds = stream, .path = stream, .sent = others * pieces, .reduced = others * pieces});
+  const std::uint64_t sent = others * pieces;
+  return flat_cost(chunking.pieces, {.rounds = stream, .path = stream, .sent = sent, .reduced = sent, .published = stream});
 }
 
 }  // namespace tutti::all_reduce_algorithms

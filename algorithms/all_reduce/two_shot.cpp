@@ -40,8 +40,10 @@ Schedule two_shot(Rank me, const Shape& shape, const Chunking& chunking) {
 Cost two_shot_cost(const Shape& shape, const Chunking& chunking) {
   const auto p = static_cast<std::uint64_t>(shape.ranks), pieces = std::uint64_t{chunking.pieces};
   const std::uint64_t rounds = p > 1 ? pieces + 1 : 0;
-  return flat_cost(static_cast<std::uint32_t>(p * pieces),
-                   {.rounds = rounds, .path = rounds, .sent = 2 * (p - 1) * pieces, .reduced = (p - 1) * pieces});
+  const std::uint64_t combined = (p - 1) * pieces, owned = p > 1 ? pieces : 0;
+  return flat_cost(
+      static_cast<std::uint32_t>(p * pieces),
+      {.rounds = rounds, .path = rounds, .sent = 2 * combined, .reduced = combined, .published = combined + owned});
 }
 
 }  // namespace tutti::all_reduce_algorithms

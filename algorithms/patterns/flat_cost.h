@@ -7,6 +7,7 @@ namespace tutti {
 
 struct FlatCost {
   std::uint64_t rounds = 0, path = 0, sent = 0, reduced = 0;  // as in LevelCost
+  std::uint64_t published = 0;                                // as in Cost
 };
 
 [[nodiscard]] inline Cost flat_cost(std::uint32_t chunks_per_block, const FlatCost& cost) {
@@ -16,6 +17,7 @@ struct FlatCost {
                       .path = cost.path,
                       .sent = cost.sent,
                       .reduced = cost.reduced}},
+          .published = cost.published,
           .exact = true};
 }
 

@@ -103,6 +103,26 @@ struct LinkTuning {
   std::size_t oldest_first_from = kNever;  // memory that it passes through is used again as late as possible, not as soon
 };
 
+// Publishing: one write that many read. Each member of a stream has a board that it writes to, and reads those of all others in
+// place. What is published is for all members, who take it in the order in which it was published; it has nothing to do with
+// the messages of endpoints. Used by one thread at a time.
+class Board {
+ public:
+  static constexpr Rank kMostMembers = 256;
+  virtual ~Board() = default;
+  // Whether the boards of all members can be seen, which polling the endpoints brings about. Nothing else may be called before.
+  [[nodiscard]] virtual bool ready() const noexcept = 0;
+  // The most that one publication can hold, all parts together; the same on all members.
+  [[nodiscard]] virtual std::size_t most_bytes() const noexcept = 0;
+  // Either one part for all members, or one for each, this rank's own among them (it is not read). All parts count as large as
+  // the largest. true: written, their memory may be used again. false: not before the others have taken what was published.
+  virtual Result<bool> publish(const Signature& signature, std::span<const ConstBytes> parts) = 0;
+  // The part for this rank of the oldest publication of `member` that it has not taken: `bytes` bytes, which stay until then.
+  // nullptr: there is none yet. Code::mismatch where it belongs to another call or is shorter.
+  virtual Result<const std::byte*> look(Rank member, const Signature& expected, std::size_t bytes) = 0;
+  virtual void take(Rank member) noexcept = 0;
+};
+
 // One FIFO stream of messages in each direction between this rank and one peer. Used by one thread at a time.
 class Endpoint {
  public:
@@ -141,6 +161,9 @@ class Endpoint {
   virtual void begin_wait(WaitSet& set) = 0;
   virtual void end_wait() = 0;
 
+  // Optional: the board of this rank on the stream that this endpoint belongs to (ConnectRequest::members); lives as long as it.
+  [[nodiscard]] virtual Board* board() noexcept { return nullptr; }
+
   // Lets go of everything. Peers see it as an orderly end; a peer that is still waiting for data gets Code::peer_lost.
   virtual void close() = 0;
 
@@ -153,6 +176,9 @@ struct ConnectRequest {
   Rank peer = 0;
   std::uint64_t stream = 0;             // both sides pass the same number; unique per (communicator, channel)
   std::vector<std::byte> peer_address;  // what the peer's listen() returned
+  // Ranks that publish to each other on this stream, 0 to members - 1: all of them connect with each other, and say so alike. 0:
+  // there is no board. A transport that has none takes no notice.
+  Rank members = 0;
 };
 
 // One process-rank's end of a way to move bytes. Thread safe: several communicators may connect at once.

@@ -332,6 +332,7 @@ JobMachine Job::machine() const {
   machine.reduce_gbps = reduce_gbps_;
   machine.copy_gbps = copy_gbps_;
   machine.core_sharers = core_sharers_;
+  machine.boards = has_boards();
   for (const auto& [host, count] : on_host) machine.ranks_per_host = std::max(machine.ranks_per_host, count);
   machine.cores_per_host = INT32_MAX;
   for (const auto& m : placement_.machines) machine.cores_per_host = std::min(machine.cores_per_host, available_cores(m));

@@ -38,6 +38,8 @@ class Job {
 
   // As the selector sees it; equal on all ranks.
   [[nodiscard]] JobMachine machine() const;
+  // Whether all ranks of this job publish to each other.
+  [[nodiscard]] bool has_boards() const { return size() > 2 && size() <= Board::kMostMembers && transports_in_use_ == "shm"; }
   [[nodiscard]] WaitPolicy wait_policy() const;
   // This rank's part of the last cache, in bytes; 0: not known.
   [[nodiscard]] std::uint64_t cache_share() const { return tutti::cache_share(topology_, machine().ranks_per_host); }

@@ -115,30 +115,33 @@ Result<Selection> Runner::choose(const Request& r, SelectRequest* asked) const {
                               .block_bytes = elements * r.element_size(),
                               .commutative = r.op.commutative,
                               .equal_blocks = r.equal_blocks(),
+                              .element_bytes = static_cast<std::uint32_t>(std::min<std::size_t>(r.element_size(), UINT32_MAX)),
                               .forced = r.algorithm.empty() ? overrides_.forced(r.collective) : r.algorithm};
   if (asked != nullptr) *asked = request;
   return select(request, machine_);
 }
 
-Result<Schedule> Runner::schedule_for(const Request& r) const {
-  if (r.collective == Collective::send_recv) return send_recv_schedule(job_->rank(), job_->size(), r.destination, r.source);
-  auto selection = choose(r);
-  if (!selection) return std::move(selection.error());
-  const Candidate& winner = selection->winner();
+Schedule Runner::schedule_for(const Request& r, const Candidate& winner) const {
   const Shape shape{.ranks = machine_.ranks,
                     .root = r.root,
                     .in_place = r.in_place,
                     .levels = machine_.levels.empty() ? nullptr : &machine_.levels};
   // Pieces of a message must not split an element.
-  return fuse(winner.algorithm->build(job_->rank(), shape, winner.chunking),
-              {.arrivals = Consumer::kGrain % r.element_size() == 0});
+  const bool arrivals = !winner.published && Consumer::kGrain % r.element_size() == 0;
+  return fuse(winner.algorithm->build(job_->rank(), shape, winner.chunking), {.arrivals = arrivals});
 }
 
 Result<CachedPlan*> Runner::make_plan(const Call& call, const Request& r) {
-  auto schedule = schedule_for(r);
+  PlanOptions options{.cache_bytes = cache_share_};
+  auto schedule = [&]() -> Result<Schedule> {
+    if (r.collective == Collective::send_recv) return send_recv_schedule(job_->rank(), job_->size(), r.destination, r.source);
+    auto selection = choose(r);
+    if (!selection) return std::move(selection.error());
+    options.meets_at_once = selection->winner().algorithm->meets_at_once;
+    options.publishes = selection->winner().published;
+    return schedule_for(r, selection->winner());
+  }();
   if (!schedule) return std::move(schedule.error());
-  const Algorithm* algorithm = find_algorithm(r.collective, schedule->algorithm);
-  const PlanOptions options{.meets_at_once = algorithm != nullptr && algorithm->meets_at_once, .cache_bytes = cache_share_};
   auto plan = lower(*schedule, chunk_map_for(r, *schedule), signature_of(r, *schedule), r.type, r.op, streams_, options);
   if (!plan) return std::move(plan.error());
   auto cached = std::make_shared<CachedPlan>(call, r);

@@ -68,7 +68,7 @@ class Runner {
   Runner(std::unique_ptr<Job> job, const Options& options);
   Result<CachedPlan*> plan_for(const Call& call);
   Result<CachedPlan*> make_plan(const Call& call, const Request& request);
-  Result<Schedule> schedule_for(const Request& request) const;
+  [[nodiscard]] Schedule schedule_for(const Request& request, const Candidate& winner) const;
   Status make_room(const CachedPlan& plan);
   CallBuffers buffers_for(const CachedPlan& plan, const Call& call) noexcept;
 

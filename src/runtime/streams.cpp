@@ -10,7 +10,8 @@ Result<Stream*> Streams::stream(Rank peer, std::uint16_t channel) {
   const std::lock_guard lock(mutex_);
   if (const auto known = streams_.find({peer, channel}); known != streams_.end()) return known->second.get();
   const std::uint64_t id = Hasher().value(job_.session().job).value(salt_).value(channel).result();
-  auto endpoint = job_.connect(peer, {.me = job_.rank(), .peer = peer, .stream = id, .peer_address = {}});
+  const Rank members = channel == 0 && job_.has_boards() ? job_.size() : 0;
+  auto endpoint = job_.connect(peer, {.me = job_.rank(), .peer = peer, .stream = id, .peer_address = {}, .members = members});
   if (!endpoint) return endpoint.because(fmt::format("connecting rank {} to rank {}", job_.rank(), peer));
   (void)(*endpoint)->tune(job_.tuning(peer));
   return streams_.try_emplace({peer, channel}, std::make_unique<Stream>(std::move(*endpoint), peer)).first->second.get();

@@ -1,6 +1,7 @@
 #include "select/cost.h"
 
 #include <algorithm>
+#include <cmath>
 
 namespace tutti {
 namespace {
@@ -53,6 +54,27 @@ double reduction_us_per_byte(const Algorithm& algorithm, const JobMachine& machi
   return std::max(0.0, 1 / machine.reduce_gbps - (copied ? 0 : 1 / machine.copy_gbps)) / 1e3;
 }
 
+// All ranks of a host publish and take. What is published is copied by its writer, once, and taken by its readers; a link's
+// bandwidth is that of one copy after the other. What is more than a board holds takes another turn of all.
+void price_published(Candidate& candidate, const Cost& cost, const SelectRequest& request, const JobMachine& machine,
+                     double crowd) {
+  constexpr double kPieceBytes = 256 << 10;
+  const LevelCost& level = cost.levels[0];
+  const LinkParameters& link = machine.links.back();
+  const double chunk_bytes = static_cast<double>(request.block_bytes) / cost.chunks_per_block;
+  const double written = static_cast<double>(cost.published) * chunk_bytes;
+  const double read = static_cast<double>(request.collective == Collective::broadcast ? level.path : level.sent) * chunk_bytes;
+  const double turn_us = machine.oversubscribed() ? machine.turn_us * crowd : 0;
+  const double looks_us = static_cast<double>(machine.ranks - 1) * machine.step_us * crowd;
+  candidate.rounds = level.rounds;
+  candidate.latency_us =
+      level.rounds * (std::max(link.latency_us, turn_us) + looks_us) + std::floor(written / kPieceBytes) * turn_us;
+  candidate.bandwidth_us = (written + read) / 2 / (link.bandwidth_gbps * 1e3) * crowd;
+  candidate.reduction_us = static_cast<double>(level.reduced) * chunk_bytes *
+                           std::max(0.0, 1 / machine.reduce_gbps - 1 / machine.copy_gbps) / 1e3 * crowd;
+  candidate.total_us = candidate.latency_us + candidate.bandwidth_us + candidate.reduction_us;
+}
+
 }  // namespace
 
 void price(Candidate& candidate, const SelectRequest& request, const JobMachine& machine) {
@@ -60,6 +82,7 @@ void price(Candidate& candidate, const SelectRequest& request, const JobMachine&
   const Cost cost = candidate.algorithm->cost(shape, candidate.chunking);
   const double chunk_bytes = static_cast<double>(request.block_bytes) / cost.chunks_per_block;
   const double crowd = machine.oversubscribed() ? static_cast<double>(machine.core_sharers) / machine.cores_per_host : 1;
+  if (candidate.published) return price_published(candidate, cost, request, machine, crowd);
   for (const LevelCost& level : cost.levels) {
     if (level.rounds == 0) continue;
     const Rates rates = rates_at(level, machine, crowd, chunk_bytes);

@@ -9,7 +9,7 @@ namespace tutti {
 std::uint64_t hash(const JobMachine& m) {
   Hasher h;
   h.value(m.ranks).value(m.reduce_gbps).value(m.copy_gbps).value(m.step_us).value(m.turn_us);
-  h.value(m.ranks_per_host).value(m.cores_per_host).value(m.core_sharers);
+  h.value(m.ranks_per_host).value(m.cores_per_host).value(m.core_sharers).value(m.boards);
   for (const auto level : m.level_names) h.value(level);
   for (const auto& grouping : m.levels)
     for (Rank r = 0; r < m.ranks; ++r) h.value(grouping.group_of(r));

@@ -27,7 +27,19 @@ std::string refusal(const Algorithm& a, const SelectRequest& request, const JobM
   return "";
 }
 
+// All ranks must know what the others publish, and pieces of it must hold whole elements.
+bool is_published(const Algorithm& a, const SelectRequest& request, const JobMachine& machine) {
+  constexpr std::uint32_t kMostElementBytes = 64;
+  return a.publishes && machine.boards && request.element_bytes <= kMostElementBytes &&
+         (request.equal_blocks || request.collective != Collective::all_to_all);
+}
+
 Candidate cheapest_chunking(const Algorithm& a, const SelectRequest& request, const JobMachine& machine) {
+  if (is_published(a, request, machine)) {
+    Candidate c{.algorithm = &a, .published = true, .refused = ""};
+    price(c, request, machine);
+    return c;
+  }
   Candidate best;
   for (const std::uint32_t pieces : kPieces) {
     if (pieces > 1 && (!a.pipelines || request.block_bytes / pieces < kSmallestPiece)) break;

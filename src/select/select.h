@@ -31,6 +31,7 @@ struct JobMachine {
   int cores_per_host = 1;          // the fewest on any host
   int core_sharers = 1;  // ranks that run on the same cores, the most anywhere, whether they reach each other's memory or not
   double turn_us = 2;    // where ranks share cores: one turn of one rank on a core
+  bool boards = false;   // more than two ranks, and all of them can publish to all others (Board)
   [[nodiscard]] bool oversubscribed() const noexcept { return core_sharers > cores_per_host; }
   [[nodiscard]] bool hosts_share_cores() const noexcept { return core_sharers > ranks_per_host; }  // containers, for example
 };
@@ -42,12 +43,14 @@ struct SelectRequest {
   std::uint64_t block_bytes = 0;  // bytes of one block (all_reduce: of the vector; v-variants: the mean)
   bool commutative = true;
   bool equal_blocks = true;
+  std::uint32_t element_bytes = 1;
   std::string_view forced = {};  // only this algorithm, where not empty
 };
 
 struct Candidate {
   const Algorithm* algorithm = nullptr;
   Chunking chunking = {};
+  bool published = false;  // instead of sent
   double total_us = 0, latency_us = 0, bandwidth_us = 0, reduction_us = 0;
   std::uint32_t rounds = 0;
   std::string refused = {};  // empty: may be used

@@ -36,20 +36,28 @@ Result<std::unique_ptr<Arena>> Arena::create(std::size_t bytes) {
   return arena;
 }
 
-Result<Region> Arena::allocate_lane() {
-  Region lane{end_, sizeof(Lane)};
-  if (!free_.empty()) {
-    lane.offset = free_.back();
+Result<Region> Arena::allocate(std::size_t bytes) {
+  Region region{end_, bytes};
+  const auto fits = std::ranges::find(free_, bytes, &Region::size);
+  if (fits != free_.end()) {
+    region = *fits;
+    *fits = free_.back();
     free_.pop_back();
-  } else if (size() - end_ < sizeof(Lane)) {
-    return Error(Code::resource, fmt::format("all lanes of {} bytes of shared memory are in use", size()));
-  } else if (fallocate(memory_fd_.get(), 0, static_cast<off_t>(end_), sizeof(Lane)) != 0) {
-    return system_error(errno, fmt::format("taking {} bytes of shared memory from the system", sizeof(Lane)));
+  } else if (size() - end_ < bytes) {
+    return Error(Code::resource, fmt::format("all of the {} bytes of shared memory are in use", size()));
+  } else if (fallocate(memory_fd_.get(), 0, static_cast<off_t>(end_), static_cast<off_t>(bytes)) != 0) {
+    return system_error(errno, fmt::format("taking {} bytes of shared memory from the system", bytes));
   } else {
-    end_ += sizeof(Lane);
+    end_ += bytes;
   }
-  std::memset(memory_.data() + lane.offset, 0, sizeof(Lane));
-  return lane;
+  std::memset(at(region.offset), 0, bytes);
+  return region;
+}
+
+std::size_t Arena::free_bytes() const noexcept {
+  std::size_t bytes = size() - end_;
+  for (const Region& region : free_) bytes += region.size;
+  return bytes;
 }
 
 Result<CellMemory> CellMemory::create(std::size_t bytes) {

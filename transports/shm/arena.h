@@ -21,25 +21,27 @@ class Arena {
   // Sparse: memory is taken from the system lane by lane.
   static Result<std::unique_ptr<Arena>> create(std::size_t bytes);
 
-  // A zeroed lane.
-  Result<Region> allocate_lane();
-  void release(Region lane) { free_.push_back(lane.offset); }
+  // Zeroed, in whole lines.
+  Result<Region> allocate(std::size_t bytes);
+  Result<Region> allocate_lane() { return allocate(sizeof(Lane)); }
+  void release(Region region) { free_.push_back(region); }
 
   void enter(Region region) const noexcept { memory_.enter(region.offset, region.size); }
 
-  [[nodiscard]] Lane* lane(std::size_t offset) const noexcept { return reinterpret_cast<Lane*>(memory_.data() + offset); }
+  [[nodiscard]] std::byte* at(std::size_t offset) const noexcept { return memory_.data() + offset; }
+  [[nodiscard]] Lane* lane(std::size_t offset) const noexcept { return reinterpret_cast<Lane*>(at(offset)); }
   [[nodiscard]] ArenaHeader& header() const noexcept { return *reinterpret_cast<ArenaHeader*>(memory_.data()); }
   [[nodiscard]] Doorbell& bell() const noexcept { return *reinterpret_cast<Doorbell*>(bell_memory_.data()); }
   [[nodiscard]] int memory_fd() const noexcept { return memory_fd_.get(); }
   [[nodiscard]] int bell_fd() const noexcept { return bell_fd_.get(); }
   [[nodiscard]] std::size_t size() const noexcept { return memory_.size(); }
-  [[nodiscard]] std::size_t free_bytes() const noexcept { return size() - end_ + free_.size() * sizeof(Lane); }
+  [[nodiscard]] std::size_t free_bytes() const noexcept;
 
  private:
   Fd memory_fd_, bell_fd_;
   Mapping memory_, bell_memory_;
-  std::vector<std::size_t> free_;  // offsets of lanes that were released
-  std::size_t end_ = kPage;        // behind it there have been no lanes yet
+  std::vector<Region> free_;  // that were released
+  std::size_t end_ = kPage;   // behind it nothing has been allocated yet
 };
 
 // The memory of a connection's cells, which both sides write. The one side creates it and sends its descriptor.
@@ -72,6 +74,10 @@ class PeerArena {
     } else {
       word.store(value);
     }
+    wake_sleepers();
+  }
+  // For who has stored what many peers wait for, in one order with all loads.
+  void wake_sleepers() const noexcept {
     if (header_->sleepers.load() != 0) [[unlikely]]
       wake();
   }

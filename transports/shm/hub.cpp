@@ -20,6 +20,7 @@ constexpr std::size_t kMostOfAll = 4;
 // Two connections with each of 255 others find room in what is asked for by default.
 static_assert(2 * 255 * (sizeof(Lane) + Cells::kLeastMemory / 2) <= TransportOptions{}.shm_bytes);
 constexpr std::size_t kUsualL2 = std::size_t{1} << 20;
+constexpr std::size_t kStage = std::size_t{512} << 10;  // of a board
 // Strangers that connect and say nothing must not use up all descriptors.
 constexpr std::size_t kMaxKnocks = 2048;
 
@@ -86,6 +87,25 @@ Result<Region> Hub::allocate_lane() {
   return arena_->allocate_lane();
 }
 
+// Half of the memory is kept for late comers, who get the least, and may have more than there should be.
+std::size_t Hub::spare_bytes() const noexcept {
+  const std::size_t half = options_.shm_bytes / 2;
+  return std::max(half, used_bytes()) - used_bytes();
+}
+
+Result<std::shared_ptr<ShmBoard>> Hub::board(const ConnectRequest& request) {
+  if (request.members > Board::kMostMembers || request.me >= request.members || request.peer >= request.members)
+    return Error(Code::invalid_argument, fmt::format("ranks {} and {} cannot be members of a stream of {} ranks; the most is {}",
+                                                     request.me, request.peer, request.members, Board::kMostMembers));
+  std::lock_guard lock(mutex_);
+  auto& board = boards_[{request.me, request.stream}];
+  if (board) return board;
+  const std::size_t stage = std::max(std::min(kStage, std::bit_floor(spare_bytes())), ShmBoard::least_stage(request.members));
+  auto region = arena_->allocate(sizeof(BoardMemory) + stage);
+  if (!region) return no_memory();
+  return board = std::make_shared<ShmBoard>(*arena_, *region, request.me, request.members);
+}
+
 Result<std::size_t> Hub::reserve_cells() {
   std::lock_guard lock(mutex_);
   reap_lanes();
@@ -94,11 +114,8 @@ Result<std::size_t> Hub::reserve_cells() {
   const std::size_t peers = static_cast<std::size_t>(std::max<Rank>(options_.local_ranks - 1, 1));
   const std::size_t l2 = options_.l2_bytes > 0 ? options_.l2_bytes : kUsualL2;
   const std::size_t wanted = std::bit_floor(std::min(2 * l2 / peers, Cells::kMostMemory));
-  // Half of the memory is kept for late comers, who get the least, and may have more than there should be.
-  const std::size_t half = options_.shm_bytes / 2, used = used_bytes();
-  const std::size_t spare = 2 * std::bit_floor(std::max(half, used) - used);
-  const std::size_t bytes = std::max(std::min(wanted, spare), Cells::kLeastMemory);
-  if (used + bytes / 2 > arena_->size()) return no_memory();
+  const std::size_t bytes = std::max(std::min(wanted, 2 * std::bit_floor(spare_bytes())), Cells::kLeastMemory);
+  if (used_bytes() + bytes / 2 > arena_->size()) return no_memory();
   cell_bytes_ += bytes / 2;
   return bytes;
 }
@@ -122,14 +139,15 @@ Result<CellMemory> Hub::map_cells(const Fd& memory, Rank peer) {
   return cells;
 }
 
-void Hub::release(Region lane, std::size_t cell_bytes, Fd socket) {
+void Hub::release(Region lane, std::size_t cell_bytes, std::shared_ptr<ShmBoard> board, Fd socket) {
   std::lock_guard lock(mutex_);
   if (socket) {
     shutdown(socket.get(), SHUT_WR);
-    buried_.push_back({lane, cell_bytes, std::move(socket)});
+    buried_.push_back({lane, cell_bytes, std::move(board), std::move(socket)});
   } else {
     arena_->release(lane);
     cell_bytes_ -= cell_bytes / 2;
+    board.reset();
   }
   reap_lanes();
 }
@@ -143,6 +161,11 @@ void Hub::reap_lanes() {
       cell_bytes_ -= buried.cell_bytes / 2;
     }
     return gone;
+  });
+  std::erase_if(boards_, [this](const auto& entry) {
+    const bool unused = entry.second.use_count() == 1;
+    if (unused) arena_->release(entry.second->region());
+    return unused;
   });
 }
 

@@ -8,7 +8,7 @@
 #include <optional>
 
 #include "core/handshake.h"
-#include "transports/shm/arena.h"
+#include "transports/shm/board.h"
 #include "transports/shm/unix_socket.h"
 
 namespace tutti::shm {
@@ -35,12 +35,14 @@ class Hub {
   [[nodiscard]] const std::uint64_t& probe_word() const noexcept { return probe_word_; }
 
   Result<Region> allocate_lane();
+  // This rank's board on a stream, the same for all its connections; kept until the last of them has been released.
+  Result<std::shared_ptr<ShmBoard>> board(const ConnectRequest& request);
   // Memory of a connection's cells; each side has half of it on its account. As much as suits the caches, or less where memory
   // has become scarce.
   Result<CellMemory> create_cells();
   Result<CellMemory> map_cells(const Fd& memory, Rank peer);
-  // Gives a lane and cells back: at once when nobody has seen them (no socket), else when the peer has let go of them, too.
-  void release(Region lane, std::size_t cell_bytes, Fd socket);
+  // Gives a lane, cells and a share in a board back: at once when nobody has seen them (no socket), else when the peer has let go of them, too.
+  void release(Region lane, std::size_t cell_bytes, std::shared_ptr<ShmBoard> board, Fd socket);
   Result<std::shared_ptr<PeerArena>> map_peer(const Fd& memory, const Fd& bell, Rank peer);
 
   // Accepts and authenticates whoever knocks; returns the connection that has this key, if it is there.
@@ -64,12 +66,14 @@ class Hub {
   struct Buried {
     Region lane;
     std::size_t cell_bytes;
+    std::shared_ptr<ShmBoard> board;
     Fd socket;
   };
   Status take_knocks();
   void advance_knocks();
   void reap_lanes();
   Result<std::size_t> reserve_cells();
+  [[nodiscard]] std::size_t spare_bytes() const noexcept;
   [[nodiscard]] std::size_t used_bytes() const noexcept;
   [[nodiscard]] Error no_memory() const;
 
@@ -83,6 +87,7 @@ class Hub {
   bool fenced_ = false;  // peers may leave fences to this process's sleepers
   std::list<Knock> knocks_;
   std::map<Key, Fd> accepted_;  // authenticated, not asked for yet
+  std::map<std::pair<Rank, std::uint64_t>, std::shared_ptr<ShmBoard>> boards_;  // by rank and stream
   std::vector<Buried> buried_;
   std::map<std::pair<std::uint64_t, std::uint64_t>, std::weak_ptr<PeerArena>> peers_;  // by device and inode
 };

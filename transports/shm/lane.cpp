@@ -261,6 +261,8 @@ Result<bool> Inbox::meet(Incoming& message) {
       if (!message.offered) return nonsense(lanes_.peer, "a message was put where nobody had asked for it");
       take_slot(slot);
       return true;
+    case Kind::staged:
+      break;  // it belongs on a board
   }
   return nonsense(lanes_.peer, fmt::format("a message of unknown kind {}", static_cast<int>(kind)));
 }

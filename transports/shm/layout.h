@@ -34,13 +34,14 @@ enum class Kind : std::uint8_t {
   streamed,     // Announcement in the slot; bytes come in cells, Lane::pieces says in which
   direct,       // Announcement in the slot; the receiver reads the sender's memory, or answers "stream it"
   placed,       // Announcement in the slot; the bytes lie in the receiver's memory already, where its Offer said
+  staged,       // published (board.h): Announcement in the slot; the parts lie in the stage
 };
 
 // What a slot's payload is, where the bytes do not lie in it.
 struct Announcement {
   std::uint64_t size = 0;
-  std::uint64_t address = 0;  // direct: in the sender's address space
-  std::uint64_t cell = 0;     // in_cell
+  std::uint64_t address = 0;  // direct: in the sender's address space; staged: in the stage
+  std::uint64_t cell = 0;     // in_cell; staged: from each part to the next
   MemoryName memory = {};     // direct: the same where the receiver can map it
 };
 

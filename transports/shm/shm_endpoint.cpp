@@ -21,6 +21,7 @@ constexpr std::chrono::seconds kPlacingTime{2};
 // Sent with the descriptors: where in the arena this connection's lane is, and how to find out whether memory can be read.
 struct HandOver {
   std::uint64_t lane_offset = 0;
+  std::uint64_t board_offset = 0;  // 0: none
   std::uint64_t probe_address = 0;
   std::uint64_t probe_value = 0;
 };
@@ -32,12 +33,14 @@ bool fits(const HandOver& theirs, std::size_t arena_bytes) {
 
 }  // namespace
 
-ShmEndpoint::ShmEndpoint(std::shared_ptr<Hub> hub, ConnectRequest request, std::string socket_name, Region lane)
+ShmEndpoint::ShmEndpoint(std::shared_ptr<Hub> hub, ConnectRequest request, std::string socket_name, Region lane,
+                         std::shared_ptr<ShmBoard> board)
     : stage_(request.me > request.peer ? Stage::dialing : Stage::waiting_for_caller),
       hub_(std::move(hub)),
       request_(std::move(request)),
       socket_name_(std::move(socket_name)),
-      lane_(lane) {}
+      lane_(lane),
+      board_(std::move(board)) {}
 
 Error ShmEndpoint::ended() const {
   if (error_) return error_->clone();
@@ -221,6 +224,7 @@ Result<bool> ShmEndpoint::wait_for_caller() {
 
 Status ShmEndpoint::hand_over() {
   const HandOver mine{.lane_offset = lane_.offset,
+                      .board_offset = board_ ? board_->region().offset : 0,
                       .probe_address = reinterpret_cast<std::uint64_t>(&hub_->probe_word()),
                       .probe_value = hub_->probe_word()};
   if (creates_cells()) {
@@ -271,6 +275,11 @@ Result<bool> ShmEndpoint::take_over() {
   lanes_.mine->reads_peer.store(lanes_.process != 0 ? 1 : 0);
   outbox_.open(lanes_);
   inbox_.open(lanes_);
+  if ((theirs.board_offset != 0) != (board_ != nullptr))
+    return Error(Code::protocol, fmt::format("rank {} and this one do not agree whether they publish", request_.peer), request_.peer);
+  if (board_)
+    if (Status joined = board_->join(request_.peer, peer_arena_, theirs.board_offset, *lanes_.theirs, socket_); !joined)
+      return std::move(joined.error());
   stage_ = Stage::open;
   return true;
 }
@@ -309,7 +318,8 @@ void ShmEndpoint::close() {
     peer_arena_->tell(lanes_.mine->closed, 1U);
     wait_for_placing();
   }
-  hub_->release(lane_, cell_memory_.mapping.size(), std::move(socket_));
+  if (board_) board_->leave(request_.peer);
+  hub_->release(lane_, cell_memory_.mapping.size(), std::move(board_), std::move(socket_));
   cell_memory_ = {};
   outbox_ = {};
   inbox_ = {};
@@ -323,7 +333,8 @@ void ShmEndpoint::close() {
 }
 
 std::size_t ShmEndpoint::memory_bytes() const {
-  return lane_.size + cell_memory_.mapping.size() / 2 + sends_.memory_bytes() + recvs_.memory_bytes();
+  const std::size_t board = board_ ? board_->region().size / static_cast<std::size_t>(board_->members() - 1) : 0;
+  return lane_.size + board + cell_memory_.mapping.size() / 2 + sends_.memory_bytes() + recvs_.memory_bytes();
 }
 
 }  // namespace tutti::shm

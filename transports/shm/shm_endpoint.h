@@ -12,7 +12,8 @@ namespace tutti::shm {
 class ShmEndpoint final : public Endpoint {
  public:
   // `socket_name`: where the peer listens; used when this side is the one that connects.
-  ShmEndpoint(std::shared_ptr<Hub> hub, ConnectRequest request, std::string socket_name, Region lane);
+  ShmEndpoint(std::shared_ptr<Hub> hub, ConnectRequest request, std::string socket_name, Region lane,
+              std::shared_ptr<ShmBoard> board);
   ~ShmEndpoint() override { close(); }
   ShmEndpoint(const ShmEndpoint&) = delete;
   ShmEndpoint& operator=(const ShmEndpoint&) = delete;
@@ -32,6 +33,7 @@ class ShmEndpoint final : public Endpoint {
   Result<Progress> poll() override;
   void begin_wait(WaitSet& set) override;
   void end_wait() override;
+  [[nodiscard]] Board* board() noexcept override { return board_.get(); }
   void close() override;
   [[nodiscard]] std::size_t memory_bytes() const override;
 
@@ -73,6 +75,7 @@ class ShmEndpoint final : public Endpoint {
   ConnectRequest request_;
   std::string socket_name_;
   Region lane_;
+  std::shared_ptr<ShmBoard> board_;
   CellMemory cell_memory_;
   Lanes lanes_;
   Fd socket_;

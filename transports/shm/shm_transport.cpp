@@ -74,7 +74,17 @@ class ShmTransport final : public Transport {
     if (!socket_name) return std::move(socket_name.error());
     auto lane = hub_->allocate_lane();
     if (!lane) return lane.because(fmt::format("connecting with rank {}", request.peer));
-    return std::unique_ptr<Endpoint>(std::make_unique<shm::ShmEndpoint>(hub_, request, std::move(*socket_name), *lane));
+    std::shared_ptr<shm::ShmBoard> board;
+    if (request.members > 0) {
+      auto shared = hub_->board(request);
+      if (!shared) {
+        hub_->release(*lane, 0, nullptr, Fd());
+        return shared.because(fmt::format("connecting with rank {}", request.peer));
+      }
+      board = std::move(*shared);
+    }
+    return std::unique_ptr<Endpoint>(
+        std::make_unique<shm::ShmEndpoint>(hub_, request, std::move(*socket_name), *lane, std::move(board)));
   }
 
  private:

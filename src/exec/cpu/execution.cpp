@@ -27,6 +27,7 @@ Execution::Execution(const Plan& plan)
     : plan_(&plan), element_bytes_(element_bytes(plan.type, plan.op)), arrivals_(plan.arrivals) {
   remaining_.resize(plan.steps.size());
   ready_.reserve(plan.steps.size());
+  if (plan.exchanges.board != nullptr) exchanger_.emplace(plan);
 }
 
 Status Execution::start(const CallBuffers& buffers, std::uint32_t sequence, int looks) {
@@ -38,6 +39,12 @@ Status Execution::start(const CallBuffers& buffers, std::uint32_t sequence, int 
   signature_ = plan_->signature;
   signature_.sequence = sequence;
   finished_ = false;
+  if (!exchanger_) return run_steps(looks);
+  exchanger_->start(signature_);
+  return exchange(looks);
+}
+
+Status Execution::run_steps(int looks) {
   for (std::uint32_t i = 0; i < plan_->steps.size(); ++i) {
     if (looks > 0) look_for(plan_->steps[i], looks);
     auto done = run(i);
@@ -47,13 +54,43 @@ Status Execution::start(const CallBuffers& buffers, std::uint32_t sequence, int 
   return finish();
 }
 
+namespace {
+constexpr int kEager = 64;  // looks without a pause, which some processors draw out
+}  // namespace
+
 // Small messages are often under way already: seeing them here spares all that waiting costs.
 void Execution::look_for(const PlanStep& s, int looks) const {
   if (s.kind != StepKind::recv && s.kind != StepKind::recv_reduce) return;
-  constexpr int kEager = 64;  // without a pause, which some processors draw out
   Endpoint& endpoint = plan_->streams[s.stream]->endpoint();
   for (int look = 0; look < looks && endpoint.next_arrival() == Endpoint::Arrival::not_yet; ++look)
     if (look >= kEager) cpu_relax();
+}
+
+Status Execution::exchange(int looks) {
+  for (int look = 0; look <= looks; ++look) {
+    const std::uint64_t before = exchanger_->progress();
+    auto done = exchanger_->advance(*this);
+    if (!done) return std::move(done.error());
+    if (*done) return finish();
+    if (exchanger_->progress() != before) look = 0;
+    if (look >= kEager) cpu_relax();
+  }
+  return {};
+}
+
+Result<bool> Execution::poll() {
+  bool moved = false;
+  if (!exchanger_ || !plan_->exchanges.board->ready())
+    for (Stream* stream : plan_->streams) {
+      if (!exchanger_ && !stream->pending()) continue;
+      auto m = stream->poll();
+      if (!m) return std::move(m.error());
+      moved |= *m;
+    }
+  if (!exchanger_) return moved;
+  const std::uint64_t before = exchanger_->progress();
+  if (auto s = exchange(0); !s) return std::move(s.error());
+  return moved || finished_ || exchanger_->progress() != before;
 }
 
 // All steps before this one are done, it has been posted, and those behind it have not been looked at.
@@ -85,6 +122,7 @@ void Execution::premultiply(const CallBuffers& buffers) {
 }
 
 Status Execution::advance() {
+  if (exchanger_) return {};
   while (ready_at_ < ready_.size()) {
     const std::uint32_t step = ready_[ready_at_++];
     auto done = run(step);
@@ -125,20 +163,26 @@ Result<bool> Execution::run(std::uint32_t step) {
       arrival.step = &s;
       return plan_->streams[s.stream]->recv(signature_, {.size = bytes, .consumer = &arrival}, *this, step);
     }
-    case StepKind::reduce: {
-      const void* left = s.from_is_left ? at(s.from) : at(s.to);
-      const void* right = s.from_is_left ? at(s.to) : at(s.from);
-      plan_->reduction.reduce2(left, right, at(s.to), s.count, s.past_caches);
-      return true;
-    }
+    case StepKind::reduce:
     case StepKind::copy:
-      if (bytes > 0) kernels::copy(at(s.to), at(s.from), bytes, s.past_caches);
-      return true;
     case StepKind::fold:
-      fold(s);
+      compute(s);
       return true;
   }
   return Error(Code::internal, "unknown kind of step");
+}
+
+void Execution::compute(const PlanStep& s) {
+  const std::size_t bytes = s.count * element_bytes_;
+  if (s.kind == StepKind::reduce) {
+    const void* left = s.from_is_left ? at(s.from) : at(s.to);
+    const void* right = s.from_is_left ? at(s.to) : at(s.from);
+    plan_->reduction.reduce2(left, right, at(s.to), s.count, s.past_caches);
+  } else if (s.kind == StepKind::copy && bytes > 0) {
+    kernels::copy(at(s.to), at(s.from), bytes, s.past_caches);
+  } else if (s.kind == StepKind::fold) {
+    fold(s);
+  }
 }
 
 void Execution::fold(const PlanStep& s) {

@@ -1,9 +1,10 @@
 // One run of a plan. The state is kept between runs, so that a repeated call allocates nothing.
 #pragma once
 
+#include <optional>
 #include <vector>
 
-#include "exec/cpu/plan.h"
+#include "exec/cpu/exchanger.h"
 
 namespace tutti {
 
@@ -21,11 +22,24 @@ class Execution {
   // Runs the steps in program order as long as each finishes at once, looking up to `looks` times for a message that is not there
   // yet; then starts whatever else can start.
   Status start(const CallBuffers& buffers, std::uint32_t sequence, int looks = 0);
-  // Starts what has become ready since. Steps become ready when streams are polled.
+  // Starts what has become ready since. Steps become ready when the execution is polled.
   Status advance();
+  // Moves what can move. true: something has.
+  Result<bool> poll();
+  // The streams by which what this waits for comes.
+  template <class Visit>
+  void for_each_awaited(Visit&& visit) const {
+    if (exchanger_) return exchanger_->for_each_awaited(visit);
+    for (Stream* stream : plan_->streams)
+      if (stream->pending()) visit(*stream);
+  }
   [[nodiscard]] bool done() const noexcept { return finished_; }
   [[nodiscard]] const Plan& plan() const noexcept { return *plan_; }
   [[nodiscard]] const Signature& signature() const noexcept { return signature_; }
+
+  // Steps that concern this rank alone, and where its data are.
+  void compute(const PlanStep& s);
+  [[nodiscard]] std::byte* at(const PlanRange& r) const noexcept { return base_[static_cast<std::size_t>(r.buffer)] + r.offset; }
 
   // Stream's side: a step posted earlier has finished.
   void complete(std::uint32_t step) {
@@ -49,12 +63,13 @@ class Execution {
     if (--remaining_[step] == 0) ready_.push_back(step);
   }
   void look_for(const PlanStep& s, int looks) const;
+  Status run_steps(int looks);
+  Status exchange(int looks);
   Status go_on_from(std::uint32_t step);
   Status finish();
   Result<bool> run(std::uint32_t step);
   void premultiply(const CallBuffers& buffers);
   void fold(const PlanStep& s);
-  [[nodiscard]] std::byte* at(const PlanRange& r) const noexcept { return base_[static_cast<std::size_t>(r.buffer)] + r.offset; }
 
   const Plan* plan_;
   Signature signature_;
@@ -67,6 +82,7 @@ class Execution {
   std::size_t ready_at_ = 0;
   std::vector<Arrival> arrivals_;
   std::vector<const void*> operands_;
+  std::optional<Exchanger> exchanger_;
 };
 
 }  // namespace tutti

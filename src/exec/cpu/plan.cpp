@@ -7,6 +7,7 @@
 #include <map>
 #include <numeric>
 
+#include "exec/cpu/make_exchanges.h"
 #include "schedule/access.h"
 
 namespace tutti {
@@ -14,13 +15,14 @@ namespace {
 
 class Lowering {
  public:
-  Lowering(const Schedule& schedule, const ChunkMap& map, Plan& plan, StreamSource& streams, std::uint64_t cache_bytes)
+  Lowering(const Schedule& schedule, const ChunkMap& map, Plan& plan, StreamSource& streams, const PlanOptions& options)
       : schedule_(schedule),
         map_(map),
         plan_(plan),
         streams_(streams),
         size_(element_bytes(plan.type, plan.op)),
-        cache_bytes_(cache_bytes),
+        cache_bytes_(options.cache_bytes),
+        publishes_(options.publishes),
         all_know_sizes_(plan.signature.count > 0 && schedule.collective != Collective::all_to_all &&
                         schedule.collective != Collective::send_recv) {}
 
@@ -31,10 +33,11 @@ class Lowering {
       if (auto s = lower_step(step); !s) return s;
     }
     first_.push_back(next_step());
-    connect_steps();
-    mark_just_written();
     choose_past_caches();
     plan_.scratch_bytes = map_.scratch_elements() * size_;
+    if (publishes_) return make_exchanges(schedule_, first_, streams_, plan_);
+    connect_steps();
+    mark_just_written();
     return {};
   }
 
@@ -66,9 +69,9 @@ class Lowering {
       p.operands_end = static_cast<std::uint32_t>(plan_.operands.size());
       // Nothing is sent for an empty chunk where all ranks know that it is empty. Calls that are empty altogether do send, so
       // that ranks that disagree about that find out.
-      const bool skip = p.count == 0 && all_know_sizes_;
+      const bool skip = p.count == 0 && all_know_sizes_ && !publishes_;
       if (skip) p.kind = StepKind::copy;
-      if (communicates(step) && !skip)
+      if (communicates(step) && !skip && !publishes_)
         if (auto s = join_stream(step, p); !s) return s;
       plan_.steps.push_back(p);
     }
@@ -151,6 +154,7 @@ class Lowering {
   StreamSource& streams_;
   std::size_t size_;
   std::uint64_t cache_bytes_;
+  bool publishes_;
   std::array<std::uint64_t, 3> end_{};  // of what is touched of each buffer, in bytes
   bool all_know_sizes_;
   std::vector<std::uint32_t> first_;  // first plan step of each schedule step
@@ -202,7 +206,7 @@ Status place_division(const Schedule& schedule, const ChunkMap& map, bool meets_
 std::size_t Plan::memory_bytes() const noexcept {
   return sizeof(*this) + steps.capacity() * sizeof(PlanStep) +
          (successors.capacity() + ready.capacity()) * sizeof(std::uint32_t) + operands.capacity() * sizeof(PlanRange) +
-         streams.capacity() * sizeof(Stream*);
+         streams.capacity() * sizeof(Stream*) + exchanges.memory_bytes();
 }
 
 Result<Plan> lower(const Schedule& schedule, const ChunkMap& map, const Signature& signature, DataType type, const ReduceOp& op,
@@ -214,7 +218,7 @@ Result<Plan> lower(const Schedule& schedule, const ChunkMap& map, const Signatur
   plan.ranks = schedule.ranks;
   plan.in_place = schedule.in_place;
   if (reduces(schedule.collective)) plan.reduction = kernels::Reduction(op, type);
-  if (auto s = Lowering(schedule, map, plan, streams, options.cache_bytes).run(); !s) return std::move(s.error());
+  if (auto s = Lowering(schedule, map, plan, streams, options).run(); !s) return std::move(s.error());
   if (op.kind == ReduceKind::avg && reduces(schedule.collective))
     if (auto s = place_division(schedule, map, options.meets_at_once, plan); !s) return std::move(s.error());
   if (op.kind == ReduceKind::premul_sum && reduces(schedule.collective)) {

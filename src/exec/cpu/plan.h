@@ -4,7 +4,7 @@
 
 #include <vector>
 
-#include "exec/cpu/stream.h"
+#include "exec/cpu/exchange.h"
 #include "kernels/kernels.h"
 #include "schedule/chunk_map.h"
 #include "tutti/schedule.h"
@@ -12,11 +12,6 @@
 namespace tutti {
 
 inline constexpr std::uint32_t kNoStep = UINT32_MAX;
-
-struct PlanRange {
-  Buffer buffer = Buffer::input;
-  std::uint64_t offset = 0;  // bytes
-};
 
 struct PlanStep {
   StepKind kind = StepKind::copy;
@@ -50,6 +45,7 @@ struct Plan {
   std::vector<std::uint32_t> ready;  // steps with nothing to wait for: first receives, then others, in program order
   std::vector<PlanRange> operands;
   std::vector<Stream*> streams;
+  ExchangePlan exchanges;  // if it has a board, they are run, and `steps` only where they say so
   std::uint32_t arrivals = 0;
   std::uint64_t scratch_bytes = 0;
   // avg, where no step of `reduction` divides before it rounds: where the sums lie that are divided at the end.
@@ -81,6 +77,8 @@ struct PlanOptions {
   bool meets_at_once = false;
   // What this rank may count on of the last cache; results of calls beyond it are stored past the caches. 0: not known.
   std::uint64_t cache_bytes = 0;
+  // All ranks publish what they would send (Algorithm::publishes), and their streams have boards.
+  bool publishes = false;
 };
 
 // Lowers a schedule. `map` must have been built for the same schedule.

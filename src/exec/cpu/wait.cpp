@@ -72,20 +72,16 @@ class Driver {
 
   template <class Visit>
   void for_each_pending(Visit&& visit) {
-    for (const Execution* e : active_)
-      for (Stream* stream : e->plan().streams)
-        if (stream->pending()) visit(*stream);
+    for (const Execution* e : active_) e->for_each_awaited(visit);
   }
 
   Result<bool> poll_all() {
     bool moved = false;
-    for (const Execution* e : active_)
-      for (Stream* stream : e->plan().streams) {
-        if (!stream->pending()) continue;
-        auto m = stream->poll();
-        if (!m) return std::move(m.error());
-        moved |= *m;
-      }
+    for (Execution* e : active_) {
+      auto m = e->poll();
+      if (!m) return std::move(m.error());
+      moved |= *m;
+    }
     return moved;
   }
 

@@ -1,0 +1,53 @@
+// Runs the exchanges of a plan.
+#pragma once
+
+#include <vector>
+
+#include "exec/cpu/plan.h"
+
+namespace tutti {
+
+class Execution;
+
+class Exchanger {
+ public:
+  explicit Exchanger(const Plan& plan);
+
+  void start(const Signature& signature) noexcept;
+  // Goes as far as it can. true: to the end.
+  Result<bool> advance(Execution& execution);
+  // Grows with every look that finds something and everything that is published.
+  [[nodiscard]] std::uint64_t progress() const noexcept { return progress_; }
+
+  // What it waits for.
+  template <class Visit>
+  void for_each_awaited(Visit&& visit) const {
+    const ExchangePlan& plan = plan_->exchanges;
+    if (plan.board->ready() && awaited_ != kNoRank) return visit(*plan.streams[static_cast<std::size_t>(awaited_)]);
+    for (Stream* stream : plan_->streams) visit(*stream);
+  }
+
+ private:
+  Result<bool> exchange(const Exchange& x, Execution& execution);
+  void begin(const Exchange& x) noexcept;
+  Result<bool> publish(const Exchange& x, const Execution& execution);
+  Result<bool> take(const Exchange& x, Execution& execution);
+  void combine(std::byte* to, std::uint64_t bytes, bool past_caches);
+  Result<bool> find_operands(const ExchangeTake& t, std::uint64_t at, std::uint64_t bytes, const Execution& execution);
+
+  const Plan* plan_;
+  Board* board_;
+  Signature signature_;
+  std::size_t element_bytes_;
+  std::size_t at_ = 0;         // in ExchangePlan::order
+  bool begun_ = false;         // the exchange there
+  std::uint64_t pieces_ = 0, piece_bytes_ = 0;
+  std::uint64_t published_ = 0, taken_ = 0;  // pieces
+  std::uint32_t take_ = 0;                   // of the piece being taken
+  std::vector<const void*> operands_;        // of that take, found so far
+  std::vector<ConstBytes> parts_;
+  Rank awaited_ = kNoRank;  // kNoRank: whoever has not taken what was published
+  std::uint64_t progress_ = 0;
+};
+
+}  // namespace tutti
