@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <iterator>
 #include <nlohmann/json.hpp>
 
@@ -62,9 +63,12 @@ std::string render(const Selection& s, const SelectRequest& request, const JobMa
       fmt::format_to(to, "  {:<22} refused: {}\n", c.algorithm->name, c.refused);
       continue;
     }
-    fmt::format_to(to, "{} {:<22} {:>6} {:>7} {:>12.2f} {:>12.2f} {:>12.2f} {:>12.2f}\n", &c == &s.winner() ? ">" : " ",
-                   c.algorithm->name, c.chunking.pieces, c.rounds, c.latency_us, c.bandwidth_us, c.reduction_us, c.total_us);
+    fmt::format_to(to, "{} {:<22} {:>6} {:>7} {:>12.2f} {:>12.2f} {:>12.2f} {:>12.2f}{}\n", &c == &s.winner() ? ">" : " ",
+                   c.algorithm->name, c.chunking.pieces, c.rounds, c.latency_us, c.bandwidth_us, c.reduction_us, c.total_us,
+                   c.published ? "  published" : "");
   }
+  if (std::ranges::any_of(s.candidates, &Candidate::published))
+    fmt::format_to(to, "\n  published: written once into shared memory, where all other ranks read it\n");
   fmt::format_to(to, "\n  chosen: {}, {}\n", s.winner().algorithm->name,
                  request.forced.empty() ? "the least predicted time" : "because it was forced");
   return out;
@@ -89,6 +93,7 @@ std::string to_json(const Selection& s, const SelectRequest& request, const JobM
     json row{{"algorithm", c.algorithm->name}, {"source", c.algorithm->source}};
     if (c.refused.empty())
       row.update({{"pieces", c.chunking.pieces},
+                  {"published", c.published},
                   {"rounds", c.rounds},
                   {"latency_us", c.latency_us},
                   {"bandwidth_us", c.bandwidth_us},

@@ -27,11 +27,11 @@ std::string refusal(const Algorithm& a, const SelectRequest& request, const JobM
   return "";
 }
 
-// All ranks must know what the others publish, and pieces of it must hold whole elements.
+// All ranks must know how large it is what the others publish, and pieces of what is combined must hold whole elements.
 bool is_published(const Algorithm& a, const SelectRequest& request, const JobMachine& machine) {
   constexpr std::uint32_t kMostElementBytes = 64;
-  return a.publishes && machine.boards && request.element_bytes <= kMostElementBytes &&
-         (request.equal_blocks || request.collective != Collective::all_to_all);
+  return a.publishes && machine.boards && (request.equal_blocks || request.collective != Collective::all_to_all) &&
+         (!reduces(request.collective) || request.element_bytes <= kMostElementBytes);
 }
 
 Candidate cheapest_chunking(const Algorithm& a, const SelectRequest& request, const JobMachine& machine) {

@@ -9,11 +9,10 @@ namespace {
 // Nothing ever arrives here.
 class SilentEndpoint final : public Endpoint {
  public:
-  SilentEndpoint(Arrival arrival, int& looks_before) : arrival_(arrival), looks_before_(looks_before) {}
+  explicit SilentEndpoint(int& looks_before) : looks_before_(looks_before) {}
   Status register_memory(Bytes, MemoryKind) override { return {}; }
   Result<bool> post_send(const Signature&, const Source&) override { return false; }
   Result<bool> post_recv(const Signature&, const Sink&) override { return false; }
-  [[nodiscard]] Arrival next_arrival() noexcept override { return arrival_; }
   Result<Progress> poll() override {
     ++looks_;
     return Progress{};
@@ -26,7 +25,6 @@ class SilentEndpoint final : public Endpoint {
   [[nodiscard]] std::size_t memory_bytes() const override { return 0; }
 
  private:
-  Arrival arrival_;
   int looks_ = 0;
   int& looks_before_;  // it is given away for the first time
 };
@@ -47,9 +45,9 @@ class EndsAtOnce final : public FailureWatch {
   void add_fds(std::vector<pollfd>&) override {}
 };
 
-int looks_before_yielding(Endpoint::Arrival arrival) {
+int looks_before_yielding(bool oversubscribed) {
   int looks = 0;
-  OneStream streams(std::make_unique<SilentEndpoint>(arrival, looks));
+  OneStream streams(std::make_unique<SilentEndpoint>(looks));
   Builder b(Collective::send_recv, "recv", 0, {.ranks = 2}, 1);
   b.recv(1, b.output(0));
   const Schedule schedule = std::move(b).finish();
@@ -60,13 +58,13 @@ int looks_before_yielding(Endpoint::Arrival arrival) {
   std::array<std::byte, 8> out{};
   EXPECT_TRUE(execution.start({.output = out.data()}, 1));
   EndsAtOnce watch;
-  EXPECT_FALSE(drive(execution, {.oversubscribed = true, .spin = {}}, watch));  // it sleeps instead of yielding
+  EXPECT_FALSE(drive(execution, {.oversubscribed = oversubscribed, .spin = {}}, watch));  // it sleeps instead of yielding
   return looks;
 }
 
-TEST(SharedCores, AreGivenAwayAtOnceWhereALookTakesASystemCall) {
-  EXPECT_EQ(looks_before_yielding(Endpoint::Arrival::unknown), 1);
-  EXPECT_GT(looks_before_yielding(Endpoint::Arrival::not_yet), 1);
+TEST(SharedCores, AreGivenAwayAfterOneLook) {
+  EXPECT_EQ(looks_before_yielding(true), 1);
+  EXPECT_GT(looks_before_yielding(false), 1);
 }
 
 }  // namespace

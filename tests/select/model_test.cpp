@@ -46,6 +46,7 @@ TEST(Model, AReductionOfWhatArrivesCostsWhatItTakesLongerThanACopy) {
     JobMachine machine = flat(ranks);
     machine.reduce_gbps = reduce_gbps;
     machine.copy_gbps = copy_gbps;
+    machine.boards = false;
     return find(all_reduce(1 << 20, machine), algorithm)->reduction_us;
   };
   EXPECT_NEAR(reduction(2, "direct", 10, 20), bytes / 20e3, 1e-6);
@@ -127,9 +128,44 @@ TEST(Model, RanksThatShareCoresSendFewMessages) {
   m.core_sharers = 16;
   m.cores_per_host = 2;
   m.links.back().latency_us = 1.2;
+  m.boards = false;
   ASSERT_TRUE(m.oversubscribed());
   EXPECT_EQ(all_reduce(8, m).winner().algorithm->name, "direct");
   EXPECT_EQ(all_reduce(4 << 10, m).winner().algorithm->name, "recursive_doubling");
+}
+
+// What is published is written once, however many read it, and its readers pay for a look each instead of a message.
+TEST(Model, PublishingCostsOneWriteAndALookForEachReader) {
+  JobMachine boards = job("core:2", 16), lanes = boards;
+  ASSERT_TRUE(boards.boards);
+  lanes.boards = false;
+  for (const auto* algorithm : {"direct", "two_shot"})
+    for (const std::uint64_t bytes : {8ULL, 4096ULL, 1ULL << 20}) {
+      const Candidate published = *find(all_reduce(bytes, boards), algorithm), sent = *find(all_reduce(bytes, lanes), algorithm);
+      EXPECT_TRUE(published.published);
+      EXPECT_FALSE(sent.published);
+      EXPECT_LT(published.total_us, sent.total_us) << algorithm << " " << bytes;
+      EXPECT_EQ(published.chunking.pieces, 1U) << "a board cuts by itself";
+    }
+  // A copy onto the board and 15 from boards, each half of a message's way.
+  const std::uint64_t bytes = 1 << 20;
+  const Candidate gathered = *find(choose({.collective = Collective::all_gather, .block_bytes = bytes}, boards), "direct");
+  EXPECT_NEAR(gathered.bandwidth_us, 16.0 / 2 * bytes / (boards.links.back().bandwidth_gbps * 1e3) * 8, 1e-6);
+}
+
+TEST(Model, WhatOthersCannotFollowIsSent) {
+  const JobMachine m = job("core:16", 16);
+  const auto published = [&](SelectRequest request) {
+    request.block_bytes = 1000;
+    return find(choose(request, m), "direct")->published;
+  };
+  EXPECT_TRUE(published({.collective = Collective::all_to_all}));
+  EXPECT_FALSE(published({.collective = Collective::all_to_all, .equal_blocks = false})) << "only two ranks know what a block has";
+  EXPECT_TRUE(published({.collective = Collective::all_gather, .equal_blocks = false}));
+  EXPECT_FALSE(published({.collective = Collective::all_reduce, .element_bytes = 65})) << "pieces hold whole elements";
+  EXPECT_TRUE(published({.collective = Collective::all_gather, .element_bytes = 65}));
+  EXPECT_FALSE(flat(2).boards);
+  EXPECT_FALSE(job("node:2 core:8", 16).boards);
 }
 
 // Hosts that share cores (containers): all of a message's way is these cores' work, and as their share of the cores is what ranks
@@ -186,6 +222,7 @@ TEST(MachineHash, EqualForEqualAndChangesWithEachField) {
       {"step_us", [](JobMachine& m) { m.step_us += 1; }},
       {"turn_us", [](JobMachine& m) { m.turn_us += 1; }},
       {"ranks_per_host", [](JobMachine& m) { ++m.ranks_per_host; }},
+      {"boards", [](JobMachine& m) { m.boards = !m.boards; }},
       {"core_sharers", [](JobMachine& m) { ++m.core_sharers; }},
       {"cores_per_host", [](JobMachine& m) { ++m.cores_per_host; }},
       {"latency", [](JobMachine& m) { m.links[0].latency_us += 1; }},

@@ -79,6 +79,7 @@ TEST(Render, JsonAgreesWithTheSelection) {
     if (!c.refused.empty()) continue;
     EXPECT_EQ(row["total_us"], c.total_us);
     EXPECT_EQ(row["rounds"], c.rounds);
+    EXPECT_EQ(row["published"], c.published);
     EXPECT_EQ(row["pieces"], c.chunking.pieces);
   }
 }

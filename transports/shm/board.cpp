@@ -134,6 +134,7 @@ Result<const std::byte*> ShmBoard::look(Rank member, const Signature& expected, 
   if (kind_of(head) == Kind::in_slot) {
     if (slot.signature != expected || shm::size_of(head) != bytes)
       return mismatch(expected, bytes, slot.signature, shm::size_of(head), member);
+    if (bytes > kInline) return damaged(member, "a publication does not fit its slot");
     return slot.payload.data();
   }
   Announcement announcement;

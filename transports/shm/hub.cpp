@@ -20,7 +20,7 @@ constexpr std::size_t kMostOfAll = 4;
 // Two connections with each of 255 others find room in what is asked for by default.
 static_assert(2 * 255 * (sizeof(Lane) + Cells::kLeastMemory / 2) <= TransportOptions{}.shm_bytes);
 constexpr std::size_t kUsualL2 = std::size_t{1} << 20;
-constexpr std::size_t kStage = std::size_t{512} << 10;  // of a board
+constexpr std::size_t kStage = std::size_t{1} << 20;  // of a board
 // Strangers that connect and say nothing must not use up all descriptors.
 constexpr std::size_t kMaxKnocks = 2048;
 

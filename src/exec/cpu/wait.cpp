@@ -14,7 +14,6 @@ namespace tutti {
 namespace {
 
 constexpr auto kSpinAlone = std::chrono::microseconds(20);  // then the core is offered to others
-constexpr int kSpinShared = 4;                              // pauses (some are long) before yielding where ranks share cores
 constexpr auto kOthersAlone = std::chrono::microseconds(10), kOthersShared = std::chrono::microseconds(100);
 constexpr auto kCheckEvery = std::chrono::milliseconds(1);
 constexpr auto kLongestSleep = std::chrono::milliseconds(10);       // failures are looked for at least this often
@@ -94,18 +93,10 @@ class Driver {
   // A round over all streams has moved nothing.
   Status idle() {
     ++idle_rounds_;
-    if (policy_.oversubscribed ? idle_rounds_ < kSpinShared && looks_are_cheap() : idle_rounds_ == 1 || idle_rounds_ % 64 != 0) {
-      cpu_relax();
-      return {};
-    }
-    return long_idle();
-  }
-
-  // A transport that cannot look without a system call takes about as long for it as giving the core away takes.
-  bool looks_are_cheap() {
-    bool cheap = true;
-    for_each_pending([&](Stream& stream) { cheap &= stream.endpoint().next_arrival() != Endpoint::Arrival::unknown; });
-    return cheap;
+    // Where ranks share cores, whoever is waited for may need this one.
+    if (policy_.oversubscribed || (idle_rounds_ != 1 && idle_rounds_ % 64 == 0)) return long_idle();
+    cpu_relax();
+    return {};
   }
 
   Status long_idle() {
