@@ -5,6 +5,9 @@
 
 namespace tutti::barrier_algorithms {
 
+[[nodiscard]] Schedule direct(Rank me, const Shape& shape, const Chunking& chunking);
+[[nodiscard]] Cost direct_cost(const Shape& shape, const Chunking& chunking);
+
 [[nodiscard]] Schedule dissemination(Rank me, const Shape& shape, const Chunking& chunking);
 [[nodiscard]] Cost dissemination_cost(const Shape& shape, const Chunking& chunking);
 

@@ -130,7 +130,7 @@ printf 'not a schedule\n' >"$work/broken.txt"
 refuses "broken.txt" "$tutti" verify "$work/broken.txt"
 expect 2 "$tutti" verify "$work/noise"
 expect 0 "$tutti" verify --collective barrier --ranks 1..4
-printed "2 of 2 algorithms proved"
+printed "3 of 3 algorithms proved"
 
 echo "== files that cannot be written"
 perf=("$tutti" perf all_reduce --max-bytes 8 --iterations 1 --warmup 0)

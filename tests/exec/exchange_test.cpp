@@ -172,6 +172,7 @@ struct Part {
 };
 
 void check_result(const Algorithm& a, Rank me, const Shape& shape, std::size_t count, const Numbers& out) {
+  if (count == 0 || a.collective == Collective::barrier) return;
   for (std::size_t b = 0; b * count < out.size(); ++b)
     for (std::size_t i = 0; i < count; ++i)
       ASSERT_EQ(out[b * count + i], wanted(a, me, shape, b, i)) << "rank " << me << ", block " << b << ", element " << i;
@@ -212,7 +213,7 @@ TEST(Exchanges, GoInPiecesWhereABoardIsSmall) {
   for (const Algorithm& a : algorithms())
     for (const Rank p : {3, 5})
       for (const std::size_t count : {0, 1, 2, 100, 5000, 40001})
-        if (a.publishes) run_on_small_boards(a, {.ranks = p, .root = p - 1}, count);
+        if (a.publishes && (count == 0 || a.collective != Collective::barrier)) run_on_small_boards(a, {.ranks = p, .root = p - 1}, count);
 }
 
 }  // namespace

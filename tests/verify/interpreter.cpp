@@ -172,8 +172,10 @@ class Machine {
   }
   void deliver(const Work& send, Work& recv) {
     for (std::uint32_t i = 0; i < recv.step->to.count; ++i) {
-      // What was there when the send started, or what is there now.
-      const Number sent = random_() % 2 == 0 ? send.result.at(i) : cell(send.rank, send.step->from, i);
+      // What was there when the send started, or what is there now; where another message was meant, it may be too short.
+      const Number sent = i >= send.result.size() ? garbage()
+                          : random_() % 2 == 0    ? send.result[i]
+                                                  : cell(send.rank, send.step->from, i);
       Number& own = recv.result.at(i);
       if (recv.step->kind == StepKind::recv)
         own = sent;
