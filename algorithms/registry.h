@@ -34,8 +34,9 @@ struct LevelCost {
 struct Cost {
   std::uint32_t chunks_per_block = 1;  // the schedule's
   std::vector<LevelCost> levels;
-  // Algorithm::publishes: chunks sent by the rank that sends most, what goes to several ranks counted once.
-  std::uint64_t published = 0;
+  // Algorithm::publishes: chunks sent by the rank that sends most, what goes to several ranks counted once; and received by the
+  // rank that receives most.
+  std::uint64_t published = 0, taken = 0;
   bool exact = true;  // false: an upper bound (groups of unequal size)
 };
 

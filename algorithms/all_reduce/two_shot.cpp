@@ -43,7 +43,7 @@ Cost two_shot_cost(const Shape& shape, const Chunking& chunking) {
   const std::uint64_t combined = (p - 1) * pieces, owned = p > 1 ? pieces : 0;
   return flat_cost(
       static_cast<std::uint32_t>(p * pieces),
-      {.rounds = rounds, .path = rounds, .sent = 2 * combined, .reduced = combined, .published = combined + owned});
+      {.rounds = rounds, .path = rounds, .sent = 2 * combined, .reduced = combined, .published = combined + owned, .taken = 2 * combined});
 }
 
 }  // namespace tutti::all_reduce_algorithms

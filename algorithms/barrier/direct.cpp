@@ -31,7 +31,7 @@ Schedule direct(Rank me, const Shape& shape, const Chunking&) {
 Cost direct_cost(const Shape& shape, const Chunking&) {
   const auto others = static_cast<std::uint64_t>(shape.ranks - 1);
   const std::uint64_t once = others > 0 ? 1 : 0;
-  return flat_cost(1, {.rounds = once, .path = once, .sent = others, .reduced = others, .published = once});
+  return flat_cost(1, {.rounds = once, .path = once, .sent = others, .reduced = others, .published = once, .taken = others});
 }
 
 }  // namespace tutti::barrier_algorithms

@@ -7,7 +7,7 @@ namespace tutti {
 
 struct FlatCost {
   std::uint64_t rounds = 0, path = 0, sent = 0, reduced = 0;  // as in LevelCost
-  std::uint64_t published = 0;                                // as in Cost
+  std::uint64_t published = 0, taken = 0;                     // as in Cost
 };
 
 [[nodiscard]] inline Cost flat_cost(std::uint32_t chunks_per_block, const FlatCost& cost) {
@@ -18,6 +18,7 @@ struct FlatCost {
                       .sent = cost.sent,
                       .reduced = cost.reduced}},
           .published = cost.published,
+          .taken = cost.taken,
           .exact = true};
 }
 

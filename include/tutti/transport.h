@@ -120,6 +120,7 @@ class Board {
   // The part for this rank of the oldest publication of `member` that it has not taken: `bytes` bytes, which stay until then.
   // nullptr: there is none yet. Code::mismatch where it belongs to another call or is shorter.
   virtual Result<const std::byte*> look(Rank member, const Signature& expected, std::size_t bytes) = 0;
+  // Its place may be used again. Without a look before: this rank does not need it, and it may not even be there yet.
   virtual void take(Rank member) noexcept = 0;
 };
 

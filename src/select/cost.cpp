@@ -46,8 +46,8 @@ Rates rates_at(const LevelCost& cost, const JobMachine& machine, double crowd, d
 // Chunks through the busiest rank, in the direction where it has more to do.
 double busiest(const LevelCost& level, const Cost& cost, const SelectRequest& request, const JobMachine& machine) {
   const bool into_one = request.collective == Collective::gather;
-  const double taken = into_one ? static_cast<double>(machine.ranks - 1) * cost.chunks_per_block : 0;
-  return std::max(static_cast<double>(level.sent), taken);
+  const double blocks = into_one ? static_cast<double>(machine.ranks - 1) * cost.chunks_per_block : 0;
+  return std::max({static_cast<double>(level.sent), static_cast<double>(cost.taken), blocks});
 }
 
 // What arrives is combined instead of being copied to its place, and that copy is a part of the link's bandwidth; but where more
@@ -61,17 +61,15 @@ double reduction_us_per_byte(const Algorithm& algorithm, const JobMachine& machi
 // bandwidth is that of one copy after the other. What is more than a board holds takes another turn of all.
 void price_published(Candidate& candidate, const Cost& cost, const SelectRequest& request, const JobMachine& machine,
                      double crowd) {
-  constexpr double kPieceBytes = 256 << 10;
+  constexpr double kPieceBytes = 512 << 10;
   const LevelCost& level = cost.levels[0];
   const LinkParameters& link = machine.links.back();
   const double chunk_bytes = static_cast<double>(request.block_bytes) / cost.chunks_per_block;
-  const double written = static_cast<double>(cost.published) * chunk_bytes;
-  const double read = static_cast<double>(request.collective == Collective::broadcast ? level.path : level.sent) * chunk_bytes;
+  const double written = static_cast<double>(cost.published) * chunk_bytes, read = static_cast<double>(cost.taken) * chunk_bytes;
   const double turn_us = machine.oversubscribed() ? machine.turn_us * crowd : 0;
-  const double looks_us = static_cast<double>(machine.ranks - 1) * machine.step_us * crowd;
   candidate.rounds = level.rounds;
-  candidate.latency_us =
-      level.rounds * (std::max(link.latency_us, turn_us) + looks_us) + std::floor(written / kPieceBytes) * turn_us;
+  candidate.latency_us = level.rounds * std::max(link.latency_us, turn_us) +
+                         static_cast<double>(cost.taken) * machine.step_us * crowd + std::floor(written / kPieceBytes) * turn_us;
   candidate.bandwidth_us = (written + read) / 2 / (link.bandwidth_gbps * 1e3) * crowd;
   candidate.reduction_us = static_cast<double>(level.reduced) * chunk_bytes *
                            std::max(0.0, 1 / machine.reduce_gbps - 1 / machine.copy_gbps) / 1e3 * crowd;

@@ -73,12 +73,13 @@ std::vector<Rank> taken_from(const ExchangePlan& plan, const Exchange& x) {
   return from;
 }
 
-// All ranks but this one, or the root of a broadcast alone.
-std::vector<Rank> expected_from(const Algorithm& a, Rank me, Rank ranks, Rank root) {
+// Where it takes in an exchange: from all, where all send to all; else the root alone, or all but the root.
+std::vector<Rank> expected_from(const Algorithm& a, std::size_t exchange, Rank me, const Shape& shape) {
+  const bool from_root = a.collective == Collective::broadcast || a.collective == Collective::scatter;
+  const bool to_root = a.collective == Collective::gather || (a.collective == Collective::reduce && (a.name == "direct" || exchange == 1));
   std::vector<Rank> from;
-  for (Rank r = 0; r < ranks; ++r)
-    if (r != me && (a.collective != Collective::broadcast || r == root)) from.push_back(r);
-  if (a.collective == Collective::broadcast && me == root) from.clear();
+  for (Rank r = 0; r < shape.ranks; ++r)
+    if (r != me && (!from_root || r == shape.root) && (!to_root || me == shape.root)) from.push_back(r);
   return from;
 }
 
@@ -93,10 +94,10 @@ void check_exchanges(const Algorithm& a, Rank me, const Shape& shape) {
   const std::uint32_t rounds = a.cost(shape, {}).levels[0].rounds;
   EXPECT_EQ(x.exchanges.size(), rounds);
   EXPECT_EQ(plan->streams.size(), static_cast<std::size_t>(shape.ranks) - 1);
-  for (const Exchange& exchange : x.exchanges)
-    EXPECT_EQ(taken_from(x, exchange), expected_from(a, me, shape.ranks, shape.root));
+  for (std::size_t i = 0; i < x.exchanges.size(); ++i) EXPECT_EQ(taken_from(x, x.exchanges[i]), expected_from(a, i, me, shape));
   const bool saves_input = a.collective == Collective::all_to_all && shape.in_place;
-  EXPECT_EQ(plan->scratch_bytes > 0, saves_input);
+  const bool combines_for_another = a.collective == Collective::reduce && a.name == "two_shot" && me != shape.root;
+  EXPECT_EQ(plan->scratch_bytes > 0, saves_input || combines_for_another);
 }
 
 TEST(Exchanges, ServeEveryRowThatPublishesOnEveryRank) {
@@ -113,15 +114,22 @@ TEST(Exchanges, PublishWhatTheirCostSays) {
       continue;
     }
     for (const Rank p : {1, 2, 3, 7, 16}) {
-      std::size_t most = 0;
+      if (p < a.needs.min_ranks) continue;
+      std::size_t published = 0, taken = 0;
       for (Rank me = 0; me < p; ++me) {
-        std::set<std::pair<Buffer, std::uint32_t>> chunks;
-        for (const Step& step : built(a, me, {.ranks = p}).steps)
+        std::set<std::pair<Buffer, std::uint32_t>> sent;
+        std::size_t received = 0;
+        for (const Step& step : built(a, me, {.ranks = p}).steps) {
           for (std::uint32_t c = 0; step.kind == StepKind::send && c < step.from.count; ++c)
-            chunks.insert({step.from.buffer, step.from.chunk + c});
-        most = std::max(most, chunks.size());
+            sent.insert({step.from.buffer, step.from.chunk + c});
+          if (step.kind == StepKind::recv) received += step.to.count;
+        }
+        published = std::max(published, sent.size());
+        taken = std::max(taken, received);
       }
-      EXPECT_EQ(a.cost({.ranks = p}, {}).published, most) << name(a.collective) << " " << a.name << " on " << p;
+      const Cost cost = a.cost({.ranks = p}, {});
+      EXPECT_EQ(cost.published, published) << name(a.collective) << " " << a.name << " on " << p;
+      EXPECT_EQ(cost.taken, taken) << name(a.collective) << " " << a.name << " on " << p;
     }
   }
 }
@@ -151,13 +159,17 @@ std::int32_t wanted(const Algorithm& a, Rank me, const Shape& shape, std::size_t
   };
   switch (a.collective) {
     case Collective::all_reduce:
+    case Collective::reduce:
       return sum(0);
     case Collective::reduce_scatter:
       return sum(static_cast<std::size_t>(me));
     case Collective::all_gather:
+    case Collective::gather:
       return given(static_cast<Rank>(b), 0, i);
     case Collective::all_to_all:
       return given(static_cast<Rank>(b), static_cast<std::size_t>(me), i);
+    case Collective::scatter:
+      return given(shape.root, static_cast<std::size_t>(me), i);
     default:
       return given(shape.root, 0, i);
   }
@@ -172,7 +184,8 @@ struct Part {
 };
 
 void check_result(const Algorithm& a, Rank me, const Shape& shape, std::size_t count, const Numbers& out) {
-  if (count == 0 || a.collective == Collective::barrier) return;
+  const bool has_output = me == shape.root || (a.collective != Collective::reduce && a.collective != Collective::gather);
+  if (count == 0 || !has_output) return;
   for (std::size_t b = 0; b * count < out.size(); ++b)
     for (std::size_t i = 0; i < count; ++i)
       ASSERT_EQ(out[b * count + i], wanted(a, me, shape, b, i)) << "rank " << me << ", block " << b << ", element " << i;
@@ -192,7 +205,8 @@ void run_on_small_boards(const Algorithm& a, const Shape& shape, std::size_t cou
     Part& part = parts[r];
     const Schedule s = built(a, static_cast<Rank>(r), shape);
     part.plan = publishing(s, count, fabric.of(static_cast<Rank>(r))).value_or_throw();
-    const bool has_input = a.collective != Collective::broadcast || static_cast<Rank>(r) == shape.root;
+    const bool from_root = a.collective == Collective::broadcast || a.collective == Collective::scatter;
+    const bool has_input = !from_root || static_cast<Rank>(r) == shape.root;
     part.in.resize(has_input ? input_chunks(a.collective, shape.ranks, 1) * count : 0);
     for (std::size_t i = 0; i < part.in.size(); ++i) part.in[i] = given(static_cast<Rank>(r), i / count, i % count);
     part.out.assign(output_chunks(a.collective, shape.ranks, 1) * count, -1);

@@ -55,27 +55,21 @@ void ShmBoard::leave(Rank member) noexcept {
   --joined_;
 }
 
-// What all have taken.
-Status ShmBoard::see_taken() {
+// What all have taken. Who does not need the next ones may have taken them already.
+void ShmBoard::see_taken() noexcept {
   std::uint64_t least = next_;
-  for (Rank r = 0; r < members(); ++r) {
-    if (r == me_) continue;
-    const std::uint64_t taken = other(r).board->taken[static_cast<std::size_t>(me_)].load(std::memory_order_acquire);
-    if (taken > next_) return damaged(r, "more was taken than published");
-    least = std::min(least, taken);
-  }
+  for (Rank r = 0; r < members(); ++r)
+    if (r != me_) least = std::min(least, other(r).board->taken[static_cast<std::size_t>(me_)].load(std::memory_order_acquire));
   taken_ = std::max(taken_, least);
-  return {};
 }
 
-Result<bool> ShmBoard::has_slot() {
-  if (next_ - taken_ < kSlots) return true;
-  if (Status seen = see_taken(); !seen) return std::move(seen.error());
+bool ShmBoard::has_slot() noexcept {
+  if (next_ - taken_ == kSlots) see_taken();
   return next_ - taken_ < kSlots;
 }
 
 // Where in the stage, if there is room.
-Result<std::optional<std::size_t>> ShmBoard::find_room(std::size_t bytes) {
+std::optional<std::size_t> ShmBoard::find_room(std::size_t bytes) noexcept {
   for (int attempt = 0; attempt < 2; ++attempt) {
     if (taken_ == next_) end_ = 0;
     std::size_t at = end_;
@@ -84,15 +78,15 @@ Result<std::optional<std::size_t>> ShmBoard::find_room(std::size_t bytes) {
     if (at + bytes - oldest <= stage_bytes_) {
       at_[next_ % kSlots] = at;
       end_ = at + bytes;
-      return std::optional(at % stage_bytes_);
+      return at % stage_bytes_;
     }
-    if (Status seen = see_taken(); !seen) return std::move(seen.error());
+    see_taken();
   }
-  return std::optional<std::size_t>();
+  return std::nullopt;
 }
 
 Result<bool> ShmBoard::publish(const Signature& signature, std::span<const ConstBytes> parts) {
-  if (auto slot = has_slot(); !slot || !*slot) return slot;
+  if (!has_slot()) return false;
   Slot& slot = mine_->slots[next_ % kSlots];
   if (parts.size() == 1 && parts[0].size() <= kInline) {
     if (!parts[0].empty()) std::memcpy(slot.payload.data(), parts[0].data(), parts[0].size());
@@ -104,12 +98,11 @@ Result<bool> ShmBoard::publish(const Signature& signature, std::span<const Const
   for (const ConstBytes part : parts) largest = std::max(largest, part.size());
   const std::size_t stride = parts.size() > 1 ? whole_lines(largest) : 0;
   const auto room = find_room(std::max(parts.size() * stride, whole_lines(largest)));
-  if (!room) return room.error().clone();
-  if (!*room) return false;
+  if (!room) return false;
   for (std::size_t i = 0; i < parts.size(); ++i)
     if (!parts[i].empty() && (parts.size() == 1 || i != static_cast<std::size_t>(me_)))
-      kernels::copy(stage_ + **room + i * stride, parts[i].data(), parts[i].size());
-  const Announcement announcement{.size = largest, .address = **room, .cell = stride};
+      kernels::copy(stage_ + *room + i * stride, parts[i].data(), parts[i].size());
+  const Announcement announcement{.size = largest, .address = *room, .cell = stride};
   std::memcpy(slot.payload.data(), &announcement, sizeof announcement);
   publish(slot, signature, Kind::staged, 0);
   return true;

@@ -55,9 +55,9 @@ class ShmBoard final : public Board {
   };
 
   [[nodiscard]] Other& other(Rank member) noexcept { return others_[static_cast<std::size_t>(member)]; }
-  Status see_taken();
-  Result<bool> has_slot();
-  Result<std::optional<std::size_t>> find_room(std::size_t bytes);
+  void see_taken() noexcept;
+  bool has_slot() noexcept;
+  std::optional<std::size_t> find_room(std::size_t bytes) noexcept;
   void publish(Slot& slot, const Signature& signature, Kind kind, std::size_t size) noexcept;
   Status look_for_life(Rank member);
 

@@ -1,5 +1,5 @@
-// Publishing instead of sending: where every rank sends to all others at once (broadcast: the root alone), the messages of a
-// schedule become exchanges. In an exchange a rank publishes what it has for the others, and takes what they have published for
+// Publishing instead of sending: where every rank sends to all others at once, or the root does, or all others do to the root, the
+// messages of a schedule become exchanges. In an exchange a rank publishes what it has for the others, and takes what they have published for
 // it, straight from their boards to where it belongs, or into a fold. Nothing is stored in between, a rank waits only for what
 // it needs next, and a message costs a look at a line instead of two steps of a stream.
 //
@@ -47,6 +47,7 @@ struct Exchange {
   std::uint32_t takes_begin = 0, takes_end = 0;
   std::uint32_t parts_at_once = 1;  // in a publication of any rank
   std::uint64_t largest = 0;        // bytes of a part of any rank
+  Rank only_for = kNoRank;          // whoever publishes does it for this rank alone, and the others need not look at it
 };
 
 struct ExchangePlan {

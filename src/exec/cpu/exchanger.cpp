@@ -96,9 +96,16 @@ Result<bool> Exchanger::take(const Exchange& x, Execution& execution) {
     for (auto o = t.operands_begin; o < t.operands_end; ++o)
       if (const Rank member = plan_->exchanges.operands[o].member; member != kNoRank) board_->take(member);
   }
+  if (x.only_for != kNoRank) pass_over(x.only_for);
   take_ = x.takes_begin;
   ++taken_;
   return true;
+}
+
+// What all others publish for one rank.
+void Exchanger::pass_over(Rank reader) noexcept {
+  for (Rank r = 0; r < plan_->ranks; ++r)
+    if (r != reader && plan_->exchanges.streams[static_cast<std::size_t>(r)] != nullptr) board_->take(r);
 }
 
 void Exchanger::combine(std::byte* to, std::uint64_t bytes, bool past_caches) {

@@ -32,6 +32,7 @@ class Exchanger {
   void begin(const Exchange& x) noexcept;
   Result<bool> publish(const Exchange& x, const Execution& execution);
   Result<bool> take(const Exchange& x, Execution& execution);
+  void pass_over(Rank reader) noexcept;
   void combine(std::byte* to, std::uint64_t bytes, bool past_caches);
   Result<bool> find_operands(const ExchangeTake& t, std::uint64_t at, std::uint64_t bytes, const Execution& execution);
 

@@ -11,8 +11,9 @@ namespace {
 
 class Exchanges {
  public:
-  Exchanges(const Schedule& schedule, std::span<const std::uint32_t> first, Plan& plan)
+  Exchanges(const Schedule& schedule, const ChunkMap& map, std::span<const std::uint32_t> first, Plan& plan)
       : schedule_(schedule),
+        map_(map),
         first_(first),
         plan_(plan),
         out_(plan.exchanges),
@@ -73,6 +74,7 @@ class Exchanges {
     const auto parts = static_cast<std::uint32_t>(out_.parts.size()), takes = static_cast<std::uint32_t>(out_.takes.size());
     out_.order.push_back({.is_exchange = true, .index = static_cast<std::uint32_t>(out_.exchanges.size())});
     out_.exchanges.push_back({.parts_begin = parts, .parts_end = parts, .takes_begin = takes, .takes_end = takes});
+    if (schedule_.collective == Collective::scatter) last().parts_at_once = static_cast<std::uint32_t>(schedule_.ranks);
     from_.clear();
     open_ = true;
   }
@@ -92,8 +94,14 @@ class Exchanges {
       same = same && s.from == schedule_.steps[step].from;
       ++found;
     }
-    if (found + 1 != ranks) return unfit(fmt::format("sends to {} other ranks at once, not to all", found));
+    const bool into_root = schedule_.collective == Collective::reduce || schedule_.collective == Collective::gather;
+    const bool to_root = into_root && found == 1 && schedule_.steps[step].peer == schedule_.root;
+    if (found + 1 != ranks && !to_root) return unfit(fmt::format("sends to {} other ranks at once, not to all", found));
     begin();
+    if (to_root) {
+      last().only_for = schedule_.root;
+      last().largest = largest_chunk();
+    }
     for (const std::uint32_t i : to)
       if (i != kNoStep) placed_[i] = in_last();
     const auto part_of = [this](std::uint32_t i) { return ExchangePart{planned(i).from, bytes_of(i)}; };
@@ -107,6 +115,14 @@ class Exchanges {
     for (std::uint32_t i = last().parts_begin; i < last().parts_end; ++i)
       last().largest = std::max(last().largest, out_.parts[i].bytes);
     return {};
+  }
+
+  // What each rank sends to the root is a chunk; how large those of the others are must be known to skip them.
+  [[nodiscard]] std::uint64_t largest_chunk() const {
+    std::uint64_t most = 0;
+    const std::uint32_t chunks = input_chunks(schedule_.collective, schedule_.ranks, schedule_.chunks_per_block);
+    for (std::uint32_t c = 0; c < chunks; ++c) most = std::max(most, map_.chunk(Buffer::input, c).count);
+    return most * element_;
   }
 
   // Into its place, or, where that is scratch, to whoever uses it.
@@ -190,6 +206,7 @@ class Exchanges {
   }
 
   const Schedule& schedule_;
+  const ChunkMap& map_;
   std::span<const std::uint32_t> first_;
   Plan& plan_;
   ExchangePlan& out_;
@@ -225,8 +242,8 @@ std::size_t ExchangePlan::memory_bytes() const noexcept {
          streams.capacity() * sizeof(Stream*) + order.capacity() * sizeof(Item);
 }
 
-Status make_exchanges(const Schedule& schedule, std::span<const std::uint32_t> first, StreamSource& streams, Plan& plan) {
-  if (auto s = Exchanges(schedule, first, plan).run(); !s) return s;
+Status make_exchanges(const Schedule& schedule, const ChunkMap& map, std::span<const std::uint32_t> first, StreamSource& streams, Plan& plan) {
+  if (auto s = Exchanges(schedule, map, first, plan).run(); !s) return s;
   if (auto s = check_in_place(schedule, plan.exchanges); !s) return s;
   for (Rank r = 0; r < schedule.ranks; ++r) {
     Result<Stream*> stream = nullptr;

@@ -35,7 +35,7 @@ class Lowering {
     first_.push_back(next_step());
     choose_past_caches();
     plan_.scratch_bytes = map_.scratch_elements() * size_;
-    if (publishes_) return make_exchanges(schedule_, first_, streams_, plan_);
+    if (publishes_) return make_exchanges(schedule_, map_, first_, streams_, plan_);
     connect_steps();
     mark_just_written();
     return {};
