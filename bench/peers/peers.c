@@ -1,16 +1,18 @@
-// One collective of MPI, timed the same way whatever serves it:
-// peers COLLECTIVE [MIN_BYTES MAX_BYTES [MILLISECONDS [FACTOR [malloc|alloc_mem [FILE]]]]].
-// Each size is FACTOR (2) times the one before; buffers come from malloc or MPI_Alloc_mem. FILE: one that all ranks can map; without
-// it they share memory by its name.
+// One collective of MPI, timed the same way whatever serves it; `peers --help` lists the options.
 //
-// Before each call every rank rewrites its input and meets the others at a barrier of this program's own (a line of shared
-// memory for each rank), which they leave at the same time by the clock, so that nothing but the call is measured. A call takes
-// as long as its slowest rank. Every result is
-// checked. Prints a line of JSON for each size: the median, the best and the 90th percentile over the calls, in microseconds,
-// less what an empty call measures; and what a bare exchange of flags took just before, which tells how close the cores are now.
+// Before each call every rank meets the others at a barrier of this program's own (a line of shared memory for each rank), which
+// they leave at the same time by the clock, so that nothing but the call is measured. A call takes as long as its slowest rank.
+// Every result is checked, and then that call's input is rewritten for the call which uses the same memory next: with hot caches
+// the next one, with cold caches one so much later that other buffers have taken its place in the caches. Prints a line of JSON
+// for each size: the median, the best and the 90th percentile over the calls, in microseconds, less what an empty call measures;
+// and what a bare exchange of flags took just before, which tells how close the cores are now.
+#include <errno.h>
 #include <fcntl.h>
+#include <getopt.h>
+#include <limits.h>
 #include <mpi.h>
 #include <sched.h>
+#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -36,8 +38,18 @@ struct Shared {
   int calls;
 };
 
+struct Options {
+  const struct Collective* collective;
+  size_t min_bytes, max_bytes, factor;
+  double seconds;  // that a size is timed, about
+  int from_mpi, in_place, cold;
+  size_t cold_bytes;
+  const char* file;
+};
+
+static struct Options options = {.min_bytes = 8, .max_bytes = 64u << 20, .factor = 2, .seconds = 0.05, .cold_bytes = 64u << 20};
 static struct Shared* shared;
-static int me, size, from_mpi;
+static int me, size;
 static unsigned spins;  // looks before a core is given away; none where ranks share cores, which others need for their calls
 
 static double now(void) {
@@ -62,21 +74,31 @@ static void meet(void) {
   }
 }
 
-// Microseconds for each rank to write its line and see those of all others.
+static int ascending(const void* a, const void* b) {
+  const double x = *(const double*)a, y = *(const double*)b;
+  return (x > y) - (x < y);
+}
+
+// Microseconds for each rank to write its line and see those of all others: the median of some series, as a rank may lose its
+// core.
 static double time_flags(void) {
-  enum { kExchanges = 200 };
+  enum { kSeries = 9, kExchanges = 25 };
+  double us[kSeries];
   meet();
-  const unsigned long first = atomic_load_explicit(&shared->ranks[me].arrived, memory_order_relaxed);
-  const double start = now();
-  for (unsigned long epoch = first + 1; epoch <= first + kExchanges; ++epoch) {
-    atomic_store_explicit(&shared->ranks[me].arrived, epoch, memory_order_release);
-    for (int r = 0; r < size; ++r)
-      for (unsigned looks = 0; atomic_load_explicit(&shared->ranks[r].arrived, memory_order_acquire) < epoch; ++looks)
-        if (looks >= spins) sched_yield();
+  unsigned long epoch = atomic_load_explicit(&shared->ranks[me].arrived, memory_order_relaxed);
+  for (int series = 0; series < kSeries; ++series) {
+    const double start = now();
+    for (int i = 0; i < kExchanges; ++i) {
+      atomic_store_explicit(&shared->ranks[me].arrived, ++epoch, memory_order_release);
+      for (int r = 0; r < size; ++r)
+        for (unsigned looks = 0; atomic_load_explicit(&shared->ranks[r].arrived, memory_order_acquire) < epoch; ++looks)
+          if (looks >= spins) sched_yield();
+    }
+    us[series] = 1e6 * (now() - start) / kExchanges;
   }
-  const double us = 1e6 * (now() - start) / kExchanges;
   meet();
-  return us;
+  qsort(us, kSeries, sizeof(double), ascending);
+  return us[kSeries / 2];
 }
 
 static void fail(const char* what) {
@@ -98,10 +120,13 @@ static void share(const char* file) {
   if (me == 0) (void)(file != NULL ? unlink(file) : shm_unlink(name));
 }
 
+// What one call works on. In place the input lies where the output will.
 struct Buffers {
   float *in, *out;
   size_t n;  // elements that a rank gives
 };
+
+static const void* input(const struct Buffers* b) { return options.in_place ? MPI_IN_PLACE : b->in; }
 
 // Rank r's element i of call c.
 static float value(int r, int c, size_t i) { return (float)(c % 7 + r + (int)(i & 15)); }
@@ -109,6 +134,7 @@ static float value(int r, int c, size_t i) { return (float)(c % 7 + r + (int)(i 
 struct Collective {
   const char* name;
   int blocks_in, blocks_out;  // of n elements; 0: one for each rank
+  int has_in_place;
   int (*call)(const struct Buffers*);
   float (*expected)(int c, size_t i, size_t n);
 };
@@ -118,22 +144,20 @@ static int call_nothing(const struct Buffers* b) {
   return MPI_SUCCESS;
 }
 static int call_allreduce(const struct Buffers* b) {
-  return MPI_Allreduce(b->in, b->out, (int)b->n, MPI_FLOAT, MPI_SUM, MPI_COMM_WORLD);
+  return MPI_Allreduce(input(b), b->out, (int)b->n, MPI_FLOAT, MPI_SUM, MPI_COMM_WORLD);
 }
 static int call_allgather(const struct Buffers* b) {
-  return MPI_Allgather(b->in, (int)b->n, MPI_FLOAT, b->out, (int)b->n, MPI_FLOAT, MPI_COMM_WORLD);
+  return MPI_Allgather(input(b), (int)b->n, MPI_FLOAT, b->out, (int)b->n, MPI_FLOAT, MPI_COMM_WORLD);
 }
 static int call_reduce_scatter(const struct Buffers* b) {
-  return MPI_Reduce_scatter_block(b->in, b->out, (int)b->n, MPI_FLOAT, MPI_SUM, MPI_COMM_WORLD);
+  return MPI_Reduce_scatter_block(input(b), b->out, (int)b->n, MPI_FLOAT, MPI_SUM, MPI_COMM_WORLD);
 }
 static int call_alltoall(const struct Buffers* b) {
-  return MPI_Alltoall(b->in, (int)b->n, MPI_FLOAT, b->out, (int)b->n, MPI_FLOAT, MPI_COMM_WORLD);
+  return MPI_Alltoall(input(b), (int)b->n, MPI_FLOAT, b->out, (int)b->n, MPI_FLOAT, MPI_COMM_WORLD);
 }
-static int call_bcast(const struct Buffers* b) {
-  return MPI_Bcast(b->out, (int)b->n, MPI_FLOAT, 0, MPI_COMM_WORLD);
-}
+static int call_bcast(const struct Buffers* b) { return MPI_Bcast(b->out, (int)b->n, MPI_FLOAT, 0, MPI_COMM_WORLD); }
 static int call_reduce(const struct Buffers* b) {
-  return MPI_Reduce(b->in, b->out, (int)b->n, MPI_FLOAT, MPI_SUM, 0, MPI_COMM_WORLD);
+  return MPI_Reduce(me == 0 ? input(b) : b->in, me == 0 ? b->out : NULL, (int)b->n, MPI_FLOAT, MPI_SUM, 0, MPI_COMM_WORLD);
 }
 static int call_barrier(const struct Buffers* b) {
   (void)b;
@@ -154,55 +178,28 @@ static float expect_root(int c, size_t i, size_t n) {
 }
 
 static const struct Collective collectives[] = {
-    {"allreduce", 1, 1, call_allreduce, expect_sum},
-    {"allgather", 1, 0, call_allgather, expect_blocks},
-    {"reduce_scatter", 0, 1, call_reduce_scatter, expect_my_sum},
-    {"alltoall", 0, 0, call_alltoall, expect_my_blocks},
-    {"bcast", 1, 1, call_bcast, expect_root},
-    {"reduce", 1, 1, call_reduce, expect_sum},
-    {"barrier", 1, 1, call_barrier, NULL},
+    {"allreduce", 1, 1, 1, call_allreduce, expect_sum},
+    {"allgather", 1, 0, 1, call_allgather, expect_blocks},
+    {"reduce_scatter", 0, 1, 1, call_reduce_scatter, expect_my_sum},
+    {"alltoall", 0, 0, 1, call_alltoall, expect_my_blocks},
+    {"bcast", 1, 1, 0, call_bcast, expect_root},
+    {"reduce", 1, 1, 1, call_reduce, expect_sum},
+    {"barrier", 1, 1, 0, call_barrier, NULL},
 };
+enum { kCollectives = sizeof collectives / sizeof *collectives };
 
-static void check(const struct Collective* collective, const struct Buffers* b, int c) {
-  if (collective->expected == NULL || (collective->call == call_reduce && me != 0)) return;
-  const size_t elements = b->n * (size_t)(collective->blocks_out == 0 ? size : 1);
-  for (size_t i = 0; i < elements; ++i) {
-    if (b->out[i] == collective->expected(c, i, b->n)) continue;
-    fprintf(stderr, "peers: rank %d: %s of %zu elements: element %zu is %g instead of %g\n", me, collective->name, b->n, i,
-            b->out[i], collective->expected(c, i, b->n));
-    MPI_Abort(MPI_COMM_WORLD, 1);
-  }
-}
+static size_t elements_of(int blocks, size_t n) { return n * (size_t)(blocks == 0 ? size : blocks); }
 
-// The slowest rank's seconds of each call, left in shared->seconds[0] of rank 0.
-static void time_calls(const struct Collective* collective, int (*call)(const struct Buffers*), const struct Buffers* b,
-                       int first, int calls) {
-  const size_t given = b->n * (size_t)(collective->blocks_in == 0 ? size : 1);
-  float* in = collective->call == call_bcast ? b->out : b->in;
-  for (int c = first; c < first + calls; ++c) {
-    for (size_t i = 0; i < given; ++i) in[i] = value(me, c, i);
-    meet();
-    const double start = now();
-    if (call(b) != MPI_SUCCESS) fail("the call failed");
-    shared->seconds[me][c - first] = now() - start;
-    meet();  // who is done leaves its core to the others until they are
-    if (call != call_nothing) check(collective, b, c);
-  }
-  meet();
-  for (int c = 0; me == 0 && c < calls; ++c)
-    for (int r = 1; r < size; ++r)
-      if (shared->seconds[r][c] > shared->seconds[0][c]) shared->seconds[0][c] = shared->seconds[r][c];
-  meet();
-}
-
-static int ascending(const void* a, const void* b) {
-  const double x = *(const double*)a, y = *(const double*)b;
-  return (x > y) - (x < y);
-}
+// The memory of all calls: one set of buffers, or many that the calls use in turn.
+struct Memory {
+  float *in, *out;  // no `in` where input and output are one
+  size_t n;
+  size_t sets, in_stride, out_stride;  // a power of two; elements from one set to the next
+};
 
 static void* get_memory(size_t bytes) {
   void* memory = NULL;
-  if (!from_mpi)
+  if (!options.from_mpi)
     memory = malloc(bytes);
   else if (MPI_Alloc_mem((MPI_Aint)bytes, MPI_INFO_NULL, &memory) != MPI_SUCCESS)
     memory = NULL;
@@ -211,77 +208,264 @@ static void* get_memory(size_t bytes) {
   return memory;
 }
 static void free_memory(void* memory) {
-  if (from_mpi)
+  if (options.from_mpi)
     MPI_Free_mem(memory);
   else
     free(memory);
 }
 
-static void measure(const struct Collective* collective, size_t bytes, double budget) {
-  const size_t n = bytes / sizeof(float);
-  struct Buffers b = {.n = n};
-  b.in = get_memory(n * sizeof(float) * (size_t)(collective->blocks_in == 0 ? size : 1) + 64);
-  b.out = get_memory(n * sizeof(float) * (size_t)(collective->blocks_out == 0 ? size : 1) + 64);
+// Whole cache lines, and one between a set and the next.
+static size_t stride(size_t elements) {
+  enum { kLine = 64 / sizeof(float) };
+  return (elements + kLine - 1) / kLine * kLine + kLine;
+}
+
+static struct Memory get_sets(size_t n) {
+  const struct Collective* c = options.collective;
+  const size_t in = elements_of(c->blocks_in, n), out = elements_of(c->blocks_out, n);
+  const int apart = c->has_in_place && !options.in_place;
+  struct Memory m = {.n = n, .sets = 1, .in_stride = apart ? stride(in) : 0, .out_stride = stride(apart || out > in ? out : in)};
+  const size_t bytes = (m.in_stride + m.out_stride) * sizeof(float);
+  while (options.cold && (m.sets < 2 || m.sets * bytes <= options.cold_bytes)) m.sets *= 2;
+  if (apart) m.in = get_memory(m.sets * m.in_stride * sizeof(float));
+  m.out = get_memory(m.sets * m.out_stride * sizeof(float));
+  return m;
+}
+static void free_sets(const struct Memory* m) {
+  if (m->in != NULL) free_memory(m->in);
+  free_memory(m->out);
+}
+
+static struct Buffers buffers_of(const struct Memory* m, int c) {
+  const size_t step = 2654435761u;  // odd, so that all sets have their turn; large, so that no prefetcher sees which is next
+  const size_t set = (size_t)c * step % m->sets;
+  struct Buffers b = {.out = m->out + set * m->out_stride, .n = m->n};
+  b.in = m->in != NULL ? m->in + set * m->in_stride : b.out;
+  if (options.in_place && options.collective->call == call_allgather) b.in += (size_t)me * m->n;
+  return b;
+}
+
+static void write_input(const struct Memory* m, int c) {
+  const struct Buffers b = buffers_of(m, c);
+  const size_t elements = elements_of(options.collective->blocks_in, m->n);
+  for (size_t i = 0; i < elements; ++i) b.in[i] = value(me, c, i);
+}
+
+static void check(const struct Buffers* b, int c) {
+  const struct Collective* collective = options.collective;
+  if (collective->expected == NULL || (collective->call == call_reduce && me != 0)) return;
+  const size_t elements = elements_of(collective->blocks_out, b->n);
+  for (size_t i = 0; i < elements; ++i) {
+    if (b->out[i] == collective->expected(c, i, b->n)) continue;
+    fprintf(stderr, "peers: rank %d: %s of %zu elements: element %zu is %g instead of %g\n", me, collective->name, b->n, i,
+            b->out[i], collective->expected(c, i, b->n));
+    MPI_Abort(MPI_COMM_WORLD, 1);
+  }
+}
+
+// The slowest rank's seconds of each call, left in shared->seconds[0] of rank 0, ascending.
+static void time_calls(int (*call)(const struct Buffers*), const struct Memory* m, int first, int calls) {
+  for (int c = first; c < first + calls; ++c) {
+    const struct Buffers b = buffers_of(m, c);
+    meet();
+    const double start = now();
+    if (call(&b) != MPI_SUCCESS) fail("the call failed");
+    shared->seconds[me][c - first] = now() - start;
+    meet();  // who is done leaves its core to the others until they are
+    if (call != call_nothing) check(&b, c);
+    write_input(m, c + (int)m->sets);
+  }
+  meet();
+  for (int c = 0; me == 0 && c < calls; ++c)
+    for (int r = 1; r < size; ++r)
+      if (shared->seconds[r][c] > shared->seconds[0][c]) shared->seconds[0][c] = shared->seconds[r][c];
+  if (me == 0) qsort(shared->seconds[0], (size_t)calls, sizeof(double), ascending);
+  meet();
+}
+
+static void report(size_t bytes, const struct Memory* m, int calls, double flags_us, double idle) {
+  const double* s = shared->seconds[0];
+  printf("{\"collective\": \"%s\", \"ranks\": %d, \"place\": \"%s\", \"caches\": \"%s\", \"sets\": %zu, ",
+         options.collective->name, size, options.in_place ? "in_place" : "out_of_place", options.cold ? "cold" : "hot", m->sets);
+  printf("\"bytes\": %zu, \"calls\": %d, \"flags_us\": %.4f, ", bytes, calls, flags_us);
+  printf("\"median_us\": %.4f, \"best_us\": %.4f, \"p90_us\": %.4f}\n", 1e6 * (s[calls / 2] - idle), 1e6 * (s[0] - idle),
+         1e6 * (s[calls * 9 / 10] - idle));
+  fflush(stdout);
+}
+
+static void measure(size_t bytes) {
+  const struct Memory m = get_sets(bytes / sizeof(float));
+  for (int c = 0; c < (int)m.sets; ++c) write_input(&m, c);
 
   const double flags_us = time_flags();
-  time_calls(collective, collective->call, &b, 0, kWarmUp);
+  int done = 0;
+  time_calls(options.collective->call, &m, done, kWarmUp);
+  done += kWarmUp;
   if (me == 0) {
-    qsort(shared->seconds[0], kWarmUp, sizeof(double), ascending);
-    const double wanted = budget / (shared->seconds[0][kWarmUp / 2] + 1e-9);
+    const double wanted = options.seconds / (shared->seconds[0][kWarmUp / 2] + 1e-9);
     shared->calls = wanted < 5 ? 5 : wanted > kMostCalls ? kMostCalls : (int)wanted;
   }
   meet();
   const int calls = shared->calls;
   double idle = 0;
   if (bytes <= 65536) {
-    time_calls(collective, call_nothing, &b, kWarmUp, calls);
-    if (me == 0) {
-      qsort(shared->seconds[0], (size_t)calls, sizeof(double), ascending);
-      idle = shared->seconds[0][calls / 2];
-    }
-    meet();
+    time_calls(call_nothing, &m, done, calls);
+    done += calls;
+    if (me == 0) idle = shared->seconds[0][calls / 2];
   }
-  time_calls(collective, collective->call, &b, kWarmUp, calls);
-  if (me == 0) {
-    double* s = shared->seconds[0];
-    qsort(s, (size_t)calls, sizeof(double), ascending);
-    printf("{\"collective\": \"%s\", \"ranks\": %d, \"bytes\": %zu, \"calls\": %d, \"flags_us\": %.4f, ", collective->name, size,
-           bytes, calls, flags_us);
-    printf("\"median_us\": %.4f, \"best_us\": %.4f, \"p90_us\": %.4f}\n", 1e6 * (s[calls / 2] - idle), 1e6 * (s[0] - idle),
-           1e6 * (s[calls * 9 / 10] - idle));
-    fflush(stdout);
-  }
+  time_calls(options.collective->call, &m, done, calls);
+  if (me == 0) report(bytes, &m, calls, flags_us, idle);
   meet();
-  free_memory(b.in);
-  free_memory(b.out);
+  free_sets(&m);
+}
+
+static void usage(void) {
+  printf("usage: peers COLLECTIVE [OPTIONS], among 1 to %d ranks\ncollectives:", kMostRanks);
+  for (int i = 0; i < kCollectives; ++i) printf(" %s", collectives[i].name);
+  printf(
+      "\n"
+      "  --min-bytes N       smallest size, in bytes that a rank gives (8)\n"
+      "  --max-bytes N       largest size (67108864)\n"
+      "  --factor N          from a size to the next (2)\n"
+      "  --milliseconds N    that a size is timed, about (50)\n"
+      "  --memory KIND       where buffers come from: malloc (default) or alloc_mem, which is MPI_Alloc_mem\n"
+      "  --place PLACE       out_of_place (default) or in_place, which is MPI_IN_PLACE; bcast and barrier have no such thing\n"
+      "  --caches STATE      hot (default): all calls use the same buffers; cold: they use many in turn\n"
+      "  --cold-bytes N      with cold caches, each rank's buffers have more than N bytes together (67108864)\n"
+      "  --file FILE         that all ranks can map; without it they share memory by its name\n");
+}
+
+// Ends all ranks, which have the same command line.
+static void refuse(const char* format, ...) {
+  va_list values;
+  va_start(values, format);
+  if (me == 0) {
+    fprintf(stderr, "peers: ");
+    vfprintf(stderr, format, values);
+    fprintf(stderr, "; see peers --help\n");
+  }
+  va_end(values);
+  MPI_Finalize();
+  exit(2);
+}
+
+static size_t number(const char* option, const char* text, size_t least, size_t most) {
+  char* end = NULL;
+  errno = 0;
+  const unsigned long long n = strtoull(text, &end, 10);
+  if (text[0] < '0' || text[0] > '9' || *end != '\0' || errno != 0 || n < least || n > most)
+    refuse("--%s '%s' is not a number from %zu to %zu", option, text, least, most);
+  return (size_t)n;
+}
+
+static double milliseconds(const char* text) {
+  char* end = NULL;
+  const double n = strtod(text, &end);
+  if (end == text || *end != '\0' || !(n > 0 && n <= 1e6)) refuse("--milliseconds '%s' is not above 0 and up to 1000000", text);
+  return n;
+}
+
+// Whether it is the second of two.
+static int second(const char* option, const char* text, const char* one, const char* two) {
+  if (strcmp(text, one) != 0 && strcmp(text, two) != 0) refuse("--%s '%s' is neither %s nor %s", option, text, one, two);
+  return strcmp(text, two) == 0;
+}
+
+static void choose_collective(const char* name) {
+  if (options.collective != NULL) refuse("'%s' comes after the collective '%s'", name, options.collective->name);
+  for (int i = 0; i < kCollectives; ++i)
+    if (strcmp(name, collectives[i].name) == 0) options.collective = &collectives[i];
+  if (options.collective == NULL) refuse("there is no collective '%s'", name);
+}
+
+enum { kHelp = 'a', kMinBytes, kMaxBytes, kFactor, kMilliseconds, kFrom, kPlace, kCaches, kColdBytes, kFile };
+static const struct option names[] = {{"help", 0, NULL, kHelp},
+                                      {"min-bytes", 1, NULL, kMinBytes},
+                                      {"max-bytes", 1, NULL, kMaxBytes},
+                                      {"factor", 1, NULL, kFactor},
+                                      {"milliseconds", 1, NULL, kMilliseconds},
+                                      {"memory", 1, NULL, kFrom},
+                                      {"place", 1, NULL, kPlace},
+                                      {"caches", 1, NULL, kCaches},
+                                      {"cold-bytes", 1, NULL, kColdBytes},
+                                      {"file", 1, NULL, kFile},
+                                      {NULL, 0, NULL, 0}};
+
+// `word`: what was given, for errors.
+static void take(int option, const char* word) {
+  const size_t most = (size_t)INT_MAX * sizeof(float);  // MPI counts in int
+  switch (option) {
+    case 1:
+      choose_collective(optarg);
+      break;
+    case kMinBytes:
+      options.min_bytes = number("min-bytes", optarg, sizeof(float), most);
+      break;
+    case kMaxBytes:
+      options.max_bytes = number("max-bytes", optarg, sizeof(float), most);
+      break;
+    case kFactor:
+      options.factor = number("factor", optarg, 2, 1u << 20);
+      break;
+    case kMilliseconds:
+      options.seconds = milliseconds(optarg) / 1000;
+      break;
+    case kFrom:
+      options.from_mpi = second("memory", optarg, "malloc", "alloc_mem");
+      break;
+    case kPlace:
+      options.in_place = second("place", optarg, "out_of_place", "in_place");
+      break;
+    case kCaches:
+      options.cold = second("caches", optarg, "hot", "cold");
+      break;
+    case kColdBytes:
+      options.cold_bytes = number("cold-bytes", optarg, 1, most);
+      break;
+    case kFile:
+      options.file = optarg;
+      break;
+    case ':':
+      refuse("%s lacks its value", word);
+      break;
+    default:
+      refuse("unknown or ambiguous option %s", word);
+  }
+}
+
+static void parse(int argc, char** argv) {
+  opterr = 0;
+  for (;;) {
+    const char* word = argv[optind < argc ? optind : argc - 1];
+    const int option = getopt_long(argc, argv, "-:", names, NULL);
+    if (option == -1) break;
+    if (option == kHelp) {
+      if (me == 0) usage();
+      MPI_Finalize();
+      exit(0);
+    }
+    take(option, word);
+  }
+  if (optind < argc) choose_collective(argv[optind]);
+  if (options.collective == NULL) refuse("a collective is wanted");
+  if (options.max_bytes < options.min_bytes)
+    refuse("--max-bytes %zu is less than --min-bytes %zu", options.max_bytes, options.min_bytes);
+  if (options.in_place && !options.collective->has_in_place)
+    refuse("--place in_place: MPI has no %s in place", options.collective->name);
+  if (size > kMostRanks) refuse("%d ranks are more than %d", size, kMostRanks);
 }
 
 int main(int argc, char** argv) {
   MPI_Init(&argc, &argv);
   MPI_Comm_rank(MPI_COMM_WORLD, &me);
   MPI_Comm_size(MPI_COMM_WORLD, &size);
+  parse(argc, argv);
   spins = size > sysconf(_SC_NPROCESSORS_ONLN) ? 0 : 2000;
-  const struct Collective* collective = NULL;
-  for (size_t i = 0; argc > 1 && i < sizeof collectives / sizeof *collectives; ++i)
-    if (strcmp(argv[1], collectives[i].name) == 0) collective = &collectives[i];
-  const size_t least = argc > 2 ? strtoull(argv[2], NULL, 10) : 8, most = argc > 3 ? strtoull(argv[3], NULL, 10) : 64u << 20;
-  const double budget = argc > 4 ? atof(argv[4]) / 1000 : 0.05;
-  const size_t factor = argc > 5 ? strtoull(argv[5], NULL, 10) : 2;
-  from_mpi = argc > 6 && strcmp(argv[6], "alloc_mem") == 0;
-  const int from_elsewhere = argc > 6 && !from_mpi && strcmp(argv[6], "malloc") != 0;
-  if (collective == NULL || size > kMostRanks || least < 4 || most < least || budget <= 0 || factor < 2 || from_elsewhere) {
-    if (me == 0)
-      fprintf(stderr,
-              "usage: peers COLLECTIVE [MIN_BYTES MAX_BYTES [MILLISECONDS [FACTOR [malloc|alloc_mem [FILE]]]]], among 1 to %d ranks\n",
-              kMostRanks);
-    MPI_Finalize();
-    return 2;
-  }
-  share(argc > 7 ? argv[7] : NULL);
-  if (collective->call == call_barrier)
-    measure(collective, 8, budget);
+  share(options.file);
+  if (options.collective->call == call_barrier)
+    measure(sizeof(double));
   else
-    for (size_t bytes = least; bytes <= most; bytes *= factor) measure(collective, bytes, budget);
+    for (size_t bytes = options.min_bytes; bytes <= options.max_bytes; bytes *= options.factor) measure(bytes);
   MPI_Finalize();
   return 0;
 }

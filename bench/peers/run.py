@@ -18,7 +18,7 @@ import random
 import statistics
 import subprocess
 import sys
-from itertools import count
+from itertools import count, product
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -29,6 +29,8 @@ FLOORS = ROOT / "build/release/bin/tcp_floors"
 HOSTS = ROOT / "tests/end_to_end/hosts.sh"
 CPLUSPLUS = "C++"  # peers.c without MPI, over tutti's C++ interface
 COLLECTIVES = ["allreduce", "allgather", "reduce_scatter", "alltoall", "bcast", "reduce", "barrier"]
+NEVER_IN_PLACE = {"bcast", "barrier"}
+CASE = ("collective", "ranks", "place", "caches")  # what a row of figures is about, besides its size
 
 
 class Library:
@@ -106,7 +108,7 @@ class Hosts:
         flags = flags[:at] + flags[at + 2:]
         meeting = self.place / "memory" / f"job{next(self.jobs)}"
         return ["bash", "-c", f'. "{HOSTS}"; launch "$@"', "launch", library.kind, library.launcher, self.layout, *flags, *self.pin,
-                *program, meeting]
+                *program, "--file", meeting]
 
     def floors(self):
         on, address = self.place / "on", os.environ["hosts_subnet"] + ".1"
@@ -131,9 +133,11 @@ def inside_hosts(options):
     os.execvp("bash", ["bash", "-c", script, "hosts", str(options.hosts), options.congestion or "", sys.executable, *sys.argv])
 
 
-def measure(place, library, program, preloaded, collective, options):
-    words = [options.min_bytes, options.max_bytes, options.milliseconds, options.factor, options.memory]
-    command = place.command(library, preloaded, [program, collective, *words])
+def measure(site, contender, collective, place, caches, options):
+    library, program, preloaded = contender
+    words = {"min-bytes": options.min_bytes, "max-bytes": options.max_bytes, "milliseconds": options.milliseconds,
+             "factor": options.factor, "memory": options.memory, "place": place, "caches": caches, "cold-bytes": options.cold_bytes}
+    command = site.command(library, preloaded, [program, collective, *(f"--{name}={value}" for name, value in words.items())])
     job = subprocess.run([str(c) for c in command], env={**os.environ, **library.env}, capture_output=True, text=True)
     rows = [json.loads(line) for line in job.stdout.splitlines() if line.startswith("{")]
     if job.returncode != 0 or not rows:
@@ -141,60 +145,66 @@ def measure(place, library, program, preloaded, collective, options):
     return rows
 
 
-def run(options):
-    """The rows of all jobs, and the floors of all rounds."""
+def contenders(options):
     chosen = [library for library in libraries(options.hosts) if not options.libraries or library.name in options.libraries]
     # What tutti does does not depend on how MPICH would reach the network.
-    contenders = [(library, program, preloaded) for library in chosen for program in [library.build()]
-                  for preloaded in (False, True) if not (preloaded and library.name == "MPICH OFI")]
+    inside = [(library, program, preloaded) for library in chosen for program in [library.build()]
+              for preloaded in (False, True) if not (preloaded and library.name == "MPICH OFI")]
     openmpi = libraries(options.hosts)[0]
     direct = Library(CPLUSPLUS, None, openmpi.launcher, openmpi.alone, openmpi.shared, [], openmpi.env, openmpi.kind)
-    contenders.append((direct, DIRECT, True))
-    rows, floors = [], []
-    for place in options.places:
-        for collective in options.collectives:
-            for number in range(options.rounds):
-                print(f"{collective}, {place.ranks} ranks: round {number + 1} of {options.rounds}", file=sys.stderr)
-                floors += filter(None, [place.floors()])
-                for library, program, preloaded in random.sample(contenders, len(contenders)):
-                    for row in measure(place, library, program, preloaded, collective, options):
-                        rows.append({**row, "library": library.name, "tutti": preloaded, "round": number})
+    return [*inside, (direct, DIRECT, True)]
+
+
+def run(options):
+    """The rows of all jobs, and the floors of all rounds."""
+    rows, floors, everyone = [], [], contenders(options)
+    for site, collective in product(options.sites, options.collectives):
+        places = [place for place in options.place if not (place == "in_place" and collective in NEVER_IN_PLACE)]
+        jobs = list(product(everyone, places, options.caches))
+        for number in range(options.rounds):
+            print(f"{collective}, {site.ranks} ranks: round {number + 1} of {options.rounds}", file=sys.stderr)
+            floors += filter(None, [site.floors()])
+            for contender, place, caches in random.sample(jobs, len(jobs)):
+                library, _, preloaded = contender
+                for row in measure(site, contender, collective, place, caches, options):
+                    rows.append({**row, "library": library.name, "tutti": preloaded, "round": number})
     return rows, floors
 
 
-def median(rows, **wanted):
-    times = [row["median_us"] for row in rows if all(row[key] == value for key, value in wanted.items())]
-    return statistics.median(times) if times else None
+def median(rows, what="median_us", **wanted):
+    values = [row[what] for row in rows if all(row[key] == value for key, value in wanted.items())]
+    return statistics.median(values) if values else None
 
 
 def summary(rows):
-    """For each collective, number of ranks and size: all contenders' medians, and the best peer's over tutti's."""
+    """For each case and size: all contenders' medians, the best peer's over tutti's, and the exchange of flags in the same jobs."""
     names = sorted({row["library"] for row in rows} - {CPLUSPLUS})
+    fields = (*CASE, "bytes")
     lines = []
-    for key in sorted({(row["collective"], row["ranks"], row["bytes"]) for row in rows}):
-        wanted = dict(zip(("collective", "ranks", "bytes"), key))
+    for key in sorted({tuple(row[field] for field in fields) for row in rows}):
+        wanted = dict(zip(fields, key))
         peers = {name: median(rows, library=name, tutti=False, **wanted) for name in names}
         ours = {name: median(rows, library=name, tutti=True, **wanted) for name in [*names, CPLUSPLUS]}
         inside = [ours[name] for name in names if ours[name]]
         complete = all(peers.values()) and inside
         ratio = min(peers.values()) / min(inside) if complete else None
-        lines.append({**wanted, "us": peers, "tutti_us": ours, "ratio": ratio})
+        lines.append({**wanted, "us": peers, "tutti_us": ours, "ratio": ratio, "flags_us": median(rows, "flags_us", **wanted)})
     return lines
 
 
 def overview(lines):
-    """For each collective and number of ranks: the least ratio of all sizes, and the geometric mean."""
+    """For each case: the least ratio of all sizes, and the geometric mean."""
     ratios = {}
     for line in lines:
         if line["ratio"]:
-            ratios.setdefault((line["collective"], line["ranks"]), []).append(line["ratio"])
+            ratios.setdefault(tuple(line[field] for field in CASE), []).append(line["ratio"])
     return {key: (min(values), statistics.geometric_mean(values)) for key, values in ratios.items()}
 
 
 def interposer(rows):
     """What calls of up to a kilobyte cost more in each MPI library with tutti than from C++, in nanoseconds: median, and middle half."""
     small = [row for row in rows if row["tutti"] and row["bytes"] <= 1024]
-    key = lambda row: (row["collective"], row["ranks"], row["bytes"], row["round"])
+    key = lambda row: tuple(row[field] for field in (*CASE, "bytes", "round"))
     direct = {key(row): row["median_us"] for row in small if row["library"] == CPLUSPLUS}
     costs = {}
     for row in small:
@@ -210,10 +220,10 @@ def contender(name):
 def table(lines):
     names = list(lines[0]["us"])
     show = lambda value: f"{value:.2f}" if value else "-"
-    cells = [["collective", "ranks", "bytes", *names, *map(contender, lines[0]["tutti_us"]), "best peer / tutti"]]
+    cells = [[*CASE, "bytes", "flags", *names, *map(contender, lines[0]["tutti_us"]), "best peer / tutti"]]
     for line in lines:
-        times = [*line["us"].values(), *line["tutti_us"].values()]
-        cells.append([line["collective"], str(line["ranks"]), str(line["bytes"]), *map(show, times), show(line["ratio"])])
+        times = [line["flags_us"], *line["us"].values(), *line["tutti_us"].values()]
+        cells.append([*(str(line[field]) for field in (*CASE, "bytes")), *map(show, times), show(line["ratio"])])
     widths = [max(map(len, column)) for column in zip(*cells)]
     return "\n".join("  ".join(cell.rjust(width) for cell, width in zip(row, widths)) for row in cells)
 
@@ -224,18 +234,20 @@ def plot(rows, path):
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    panels = sorted({(row["collective"], row["ranks"]) for row in rows if row["collective"] != "barrier"})
+    case = lambda row: tuple(row[field] for field in CASE)
+    panels = sorted({case(row) for row in rows if row["collective"] != "barrier"})
     figure, axes = plt.subplots(1, len(panels), figsize=(6 * len(panels), 5), squeeze=False)
-    for axis, (collective, ranks) in zip(axes[0], panels):
+    for axis, panel in zip(axes[0], panels):
         for name in sorted({row["library"] for row in rows}):
             for tutti in (False, True):
-                chosen = [r for r in rows if (r["collective"], r["ranks"], r["library"], r["tutti"]) == (collective, ranks, name, tutti)]
+                chosen = [row for row in rows if (case(row), row["library"], row["tutti"]) == (panel, name, tutti)]
                 sizes = sorted({row["bytes"] for row in chosen})
                 if not sizes:
                     continue
                 axis.plot(sizes, [median(chosen, bytes=size) for size in sizes], "-" if tutti else "--", marker="." if tutti else None,
                           label=contender(name) if tutti else name)
-        axis.set(xscale="log", yscale="log", xlabel="bytes that a rank gives", ylabel="microseconds", title=f"{collective}, {ranks} ranks")
+        title = "{}, {} ranks, {}, {}".format(*panel).replace("_", " ")
+        axis.set(xscale="log", yscale="log", xlabel="bytes that a rank gives", ylabel="microseconds", title=title)
         axis.grid(alpha=0.3)
     axes[0][0].legend()
     figure.tight_layout()
@@ -274,6 +286,12 @@ def parse_options():
     parser.add_argument("--milliseconds", type=float, default=10, help="that a job spends on each size, about (10)")
     parser.add_argument("--memory", choices=["malloc", "alloc_mem"], default="malloc",
                         help="where buffers come from; alloc_mem: MPI_Alloc_mem, in C++ tutti::allocate (malloc)")
+    parser.add_argument("--place", nargs="+", choices=["out_of_place", "in_place"], default=["out_of_place"],
+                        help="in_place: MPI_IN_PLACE, of which bcast and barrier know nothing (out_of_place)")
+    parser.add_argument("--caches", nargs="+", choices=["hot", "cold"], default=["hot"],
+                        help="hot: all calls use the same buffers; cold: they use many in turn (hot)")
+    parser.add_argument("--cold-bytes", type=positive, default=64 << 20,
+                        help="with cold caches, each rank's buffers have more than so many bytes together (64 MB)")
     parser.add_argument("--json", type=Path, help="write the tables to this file, too")
     parser.add_argument("--plot", type=Path, help="draw the first table into this PNG file (needs python3-matplotlib)")
     options = parser.parse_args()
@@ -281,18 +299,25 @@ def parse_options():
         parser.error("--hosts 1: one host is what there is without --hosts")
     if options.plot and importlib.util.find_spec("matplotlib") is None:
         sys.exit("--plot needs matplotlib (Debian's python3-matplotlib, which ./dev bench peers installs)")
-    options.places = [Hosts(options.hosts, n) for n in options.ranks_per_host] if options.hosts else [OneHost(n) for n in options.ranks]
+    if options.place == ["in_place"] and NEVER_IN_PLACE.issuperset(options.collectives):
+        parser.error(f"--place in_place: MPI has no {' or '.join(options.collectives)} in place")
+    options.sites = [Hosts(options.hosts, n) for n in options.ranks_per_host] if options.hosts else [OneHost(n) for n in options.ranks]
     return options
 
 
-def report(tables, floors):
+def report(tables, floors, options):
     rows = next(iter(tables.values()))
     print("Microseconds, medians; more than 1 in the last column: tutti is faster than the best of the others")
+    print("flags: what a bare exchange of flags took in the same jobs")
+    if "cold" in options.caches:
+        print(f"cold: each rank's calls use buffers of more than {options.cold_bytes} bytes together, in turn")
+    if "in_place" in options.place and NEVER_IN_PLACE.intersection(options.collectives):
+        print("MPI has no bcast and no barrier in place")
     for heading, chosen in tables.items():
         print(f"\n{heading}\n{table(summary(chosen))}")
     print("\nThe last column over all sizes and rounds: least, geometric mean")
-    for (collective, ranks), figures in overview(summary(rows)).items():
-        print(f"  {collective:<15} {ranks} ranks" + "".join(f"{ratio:8.2f}" for ratio in figures))
+    for (collective, ranks, place, caches), figures in overview(summary(rows)).items():
+        print(f"  {collective:<15} {ranks} ranks  {place:<13} {caches:<5}" + "".join(f"{ratio:8.2f}" for ratio in figures))
     if floors:
         print("\nBare TCP sockets between two hosts: least, median, most of the rounds")
         for key in floors[0]:
@@ -316,7 +341,7 @@ def main():
     near, far = near_and_far(rows)
     if far and not options.hosts:
         tables |= {"while the cores were near each other, by the exchange of flags": near, "while they were far apart": far}
-    report(tables, floors)
+    report(tables, floors, options)
     if options.json:
         options.json.write_text(json.dumps({heading: summary(chosen) for heading, chosen in tables.items()}, indent=1) + "\n")
     if options.plot:

@@ -5,6 +5,7 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <optional>
 
 namespace {
@@ -24,9 +25,18 @@ int run(tutti::Collective collective, const void* in, void* out, int count, MPI_
   return MPI_ERR_OTHER;
 }
 
+// This rank's of all ranks' blocks.
+float* my_block(void* blocks, int count) {
+  return static_cast<float*>(blocks) + static_cast<std::size_t>(world->rank()) * static_cast<std::size_t>(count);
+}
+
+const void* input(const void* in, const void* where_in_place) { return in == MPI_IN_PLACE ? where_in_place : in; }
+
 }  // namespace
 
 extern "C" {
+
+const void* const MPI_IN_PLACE = &world;
 
 int MPI_Init(int* /*argc*/, char*** /*argv*/) {
   auto made = tutti::Communicator::from_environment();
@@ -62,20 +72,25 @@ int MPI_Bcast(void* data, int count, MPI_Datatype type, int root, MPI_Comm /*com
   return run(tutti::Collective::broadcast, data, data, count, type, root);
 }
 int MPI_Reduce(const void* in, void* out, int count, MPI_Datatype type, MPI_Op /*op*/, int root, MPI_Comm /*comm*/) {
-  return run(tutti::Collective::reduce, in, out, count, type, root);
+  return run(tutti::Collective::reduce, input(in, out), out, count, type, root);
 }
 int MPI_Allreduce(const void* in, void* out, int count, MPI_Datatype type, MPI_Op /*op*/, MPI_Comm /*comm*/) {
-  return run(tutti::Collective::all_reduce, in, out, count, type);
+  return run(tutti::Collective::all_reduce, input(in, out), out, count, type);
 }
 int MPI_Reduce_scatter_block(const void* in, void* out, int count, MPI_Datatype type, MPI_Op /*op*/, MPI_Comm /*comm*/) {
-  return run(tutti::Collective::reduce_scatter, in, out, count, type);
+  if (in != MPI_IN_PLACE) return run(tutti::Collective::reduce_scatter, in, out, count, type);
+  // MPI wants the result at the start of the buffer, tutti at this rank's block.
+  float* result = my_block(out, count);
+  const int status = run(tutti::Collective::reduce_scatter, out, result, count, type);
+  if (result != out) std::memcpy(out, result, static_cast<std::size_t>(count) * sizeof(float));
+  return status;
 }
 int MPI_Allgather(const void* in, int count, MPI_Datatype type, void* out, int /*out_count*/, MPI_Datatype /*out_type*/,
                   MPI_Comm /*comm*/) {
-  return run(tutti::Collective::all_gather, in, out, count, type);
+  return run(tutti::Collective::all_gather, input(in, my_block(out, count)), out, count, type);
 }
 int MPI_Alltoall(const void* in, int count, MPI_Datatype type, void* out, int /*out_count*/, MPI_Datatype /*out_type*/,
                  MPI_Comm /*comm*/) {
-  return run(tutti::Collective::all_to_all, in, out, count, type);
+  return run(tutti::Collective::all_to_all, input(in, out), out, count, type);
 }
 }

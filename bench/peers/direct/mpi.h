@@ -14,6 +14,7 @@ typedef enum { MPI_COMM_WORLD } MPI_Comm;
 typedef enum { MPI_INFO_NULL } MPI_Info;
 typedef long MPI_Aint;
 enum { MPI_SUCCESS = 0, MPI_ERR_OTHER = 1 };
+extern const void* const MPI_IN_PLACE;
 
 int MPI_Init(int* argc, char*** argv);
 int MPI_Finalize(void);
