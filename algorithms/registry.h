@@ -49,8 +49,8 @@ struct Algorithm {
   bool pipelines;  // Chunking::pieces > 1 has an effect
   // Fused, every step that combines takes in the contributions of all ranks: small floats are rounded once.
   bool meets_at_once = false;
-  // Its messages may be published (src/exec/cpu/exchange.h): they go to all other ranks at once and are used as they come. Not cut
-  // into pieces then.
+  // Its messages may be published (src/exec/cpu/exchange.h): they go to all other ranks at once and are used as they come. Not
+  // cut into pieces then.
   bool publishes = false;
   // One rank's schedule, in time and memory proportional to that rank's own steps.
   Schedule (*build)(Rank me, const Shape& shape, const Chunking& chunking);

@@ -76,7 +76,8 @@ std::vector<Rank> taken_from(const ExchangePlan& plan, const Exchange& x) {
 // Where it takes in an exchange: from all, where all send to all; else the root alone, or all but the root.
 std::vector<Rank> expected_from(const Algorithm& a, std::size_t exchange, Rank me, const Shape& shape) {
   const bool from_root = a.collective == Collective::broadcast || a.collective == Collective::scatter;
-  const bool to_root = a.collective == Collective::gather || (a.collective == Collective::reduce && (a.name == "direct" || exchange == 1));
+  const bool to_root =
+      a.collective == Collective::gather || (a.collective == Collective::reduce && (a.name == "direct" || exchange == 1));
   std::vector<Rank> from;
   for (Rank r = 0; r < shape.ranks; ++r)
     if (r != me && (!from_root || r == shape.root) && (!to_root || me == shape.root)) from.push_back(r);
@@ -103,7 +104,7 @@ void check_exchanges(const Algorithm& a, Rank me, const Shape& shape) {
 TEST(Exchanges, ServeEveryRowThatPublishesOnEveryRank) {
   for (const Algorithm& a : algorithms())
     for (const Rank p : {3, 4, 5, 7, 8, 16, 33, 64})
-      for (Rank me = 0; a.publishes && me < p; me += p > 8 ? 5 : 1)
+      for (Rank me = 0; a.publishes && me<p; me += p> 8 ? 5 : 1)
         for (const bool in_place : {false, true}) check_exchanges(a, me, {.ranks = p, .root = p / 2, .in_place = in_place});
 }
 
@@ -150,7 +151,9 @@ TEST(Exchanges, NeedBoards) {
 }
 
 // What rank r puts into block b, and what the collective makes of it in block b of rank `me`.
-std::int32_t given(Rank r, std::size_t b, std::size_t i) { return static_cast<std::int32_t>(i) * 7 + r * 1000003 + static_cast<std::int32_t>(b) * 31; }
+std::int32_t given(Rank r, std::size_t b, std::size_t i) {
+  return static_cast<std::int32_t>(i) * 7 + r * 1000003 + static_cast<std::int32_t>(b) * 31;
+}
 std::int32_t wanted(const Algorithm& a, Rank me, const Shape& shape, std::size_t b, std::size_t i) {
   const auto sum = [&](std::size_t block) {
     std::int32_t total = 0;
@@ -194,11 +197,14 @@ void check_result(const Algorithm& a, Rank me, const Shape& shape, std::size_t c
 // All ranks in one thread, each some calls ahead of the others as far as the boards let it.
 void run_on_small_boards(const Algorithm& a, const Shape& shape, std::size_t count) {
   const auto p = static_cast<std::size_t>(shape.ranks);
-  const testing::ScopedTrace trace(__FILE__, __LINE__, std::string(name(a.collective)) + " " + std::string(a.name) + " of " +
-                                                           std::to_string(count) + " on " + std::to_string(p));
+  const testing::ScopedTrace trace(
+      __FILE__, __LINE__,
+      std::string(name(a.collective)) + " " + std::string(a.name) + " of " + std::to_string(count) + " on " + std::to_string(p));
   constexpr std::size_t kMemory = 96 << 10;
-  Fabric fabric(shape.ranks, [](Rank r) { return make_shm({.secret = {}, .rank = r, .local_ranks = 8, .interface = {}, .shm_bytes = kMemory}); },
-                shape.ranks);
+  Fabric fabric(
+      shape.ranks,
+      [](Rank r) { return make_shm({.secret = {}, .rank = r, .local_ranks = 8, .interface = {}, .shm_bytes = kMemory}); },
+      shape.ranks);
   std::vector<Part> parts(p);
   std::vector<Lane> lanes;
   for (std::size_t r = 0; r < p; ++r) {
@@ -227,7 +233,8 @@ TEST(Exchanges, GoInPiecesWhereABoardIsSmall) {
   for (const Algorithm& a : algorithms())
     for (const Rank p : {3, 5})
       for (const std::size_t count : {0, 1, 2, 100, 5000, 40001})
-        if (a.publishes && (count == 0 || a.collective != Collective::barrier)) run_on_small_boards(a, {.ranks = p, .root = p - 1}, count);
+        if (a.publishes && (count == 0 || a.collective != Collective::barrier))
+          run_on_small_boards(a, {.ranks = p, .root = p - 1}, count);
 }
 
 }  // namespace

@@ -52,7 +52,8 @@ class TransportStreams final : public StreamSource {
 class Fabric {
  public:
   explicit Fabric(Rank ranks, const LoopbackFaults& faults = {})
-      : Fabric(ranks, [&](Rank r) { return make_loopback({.secret = {}, .rank = r, .interface = {}}, faults); }, 0) {}
+      : Fabric(
+            ranks, [&](Rank r) { return make_loopback({.secret = {}, .rank = r, .interface = {}}, faults); }, 0) {}
   // `members`: of the board of each stream (ConnectRequest).
   Fabric(Rank ranks, const std::function<std::unique_ptr<Transport>(Rank)>& make, Rank members) {
     for (Rank r = 0; r < ranks; ++r) {

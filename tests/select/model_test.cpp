@@ -160,7 +160,8 @@ TEST(Model, WhatOthersCannotFollowIsSent) {
     return find(choose(request, m), "direct")->published;
   };
   EXPECT_TRUE(published({.collective = Collective::all_to_all}));
-  EXPECT_FALSE(published({.collective = Collective::all_to_all, .equal_blocks = false})) << "only two ranks know what a block has";
+  EXPECT_FALSE(published({.collective = Collective::all_to_all, .equal_blocks = false}))
+      << "only two ranks know what a block has";
   EXPECT_TRUE(published({.collective = Collective::all_gather, .equal_blocks = false}));
   EXPECT_FALSE(published({.collective = Collective::all_reduce, .element_bytes = 65})) << "pieces hold whole elements";
   EXPECT_TRUE(published({.collective = Collective::all_gather, .element_bytes = 65}));

@@ -1,12 +1,12 @@
 // Boards of several ranks in one process: what is published is read by all, in order, and stays until all have taken it.
-#include "transports/shm/board.h"
-
 #include <gmock/gmock.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <cstring>
 #include <random>
+
+#include "transports/shm/board.h"
 
 namespace tutti::shm {
 namespace {
@@ -245,7 +245,8 @@ TEST(ShmBoard, NonsenseIsNeverFollowed) {
   for (int i = 0; i < 100000; ++i) {
     const std::size_t size = random() % (2 * kInline) + random() % 2 * (random() % kStage);
     const std::size_t in_head = random() % 2 == 0 ? size : random() % (std::size_t{1} << 24);
-    const auto seen = look_at(static_cast<Kind>(random() % 8), in_head, {.size = number(), .address = number(), .cell = number()}, size);
+    const auto seen =
+        look_at(static_cast<Kind>(random() % 8), in_head, {.size = number(), .address = number(), .cell = number()}, size);
     if (!seen) continue;
     ASSERT_NE(*seen, nullptr);
     ASSERT_GE(*seen, stage - sizeof memory);
@@ -262,7 +263,8 @@ TEST(ShmBoard, ABoardThatLiesElsewhereIsRefused) {
   ShmBoard mine(*arena, arena->allocate(sizeof(BoardMemory) + kStage).value_or_throw(), 0, 3);
   const auto theirs = PeerArena::map(Fd(dup(other->memory_fd())), Fd(dup(other->bell_fd())), true, 1).value_or_throw();
   const Fd socket;
-  for (const std::size_t offset : {std::size_t{0}, region.offset + 1, other->size() - kLine, other->size() + kLine, SIZE_MAX - 63})
+  for (const std::size_t offset :
+       {std::size_t{0}, region.offset + 1, other->size() - kLine, other->size() + kLine, SIZE_MAX - 63})
     EXPECT_FALSE(mine.join(1, theirs, offset, lane, socket)) << offset;
   auto& stage = reinterpret_cast<BoardMemory*>(other->at(region.offset))->stage_bytes;
   for (const std::size_t bytes : {std::size_t{0}, kStage + 1, std::size_t{1} << 20, SIZE_MAX / kLine * kLine}) {

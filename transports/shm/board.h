@@ -18,7 +18,8 @@ namespace tutti::shm {
 // As in layout.h: every line has one writer, and counters only grow.
 struct BoardMemory {
   alignas(kLine) std::uint64_t stage_bytes;
-  alignas(kLine) std::array<std::atomic<std::uint64_t>, Board::kMostMembers> taken;  // publications of each member that this rank has taken
+  alignas(kLine)
+      std::array<std::atomic<std::uint64_t>, Board::kMostMembers> taken;  // publications of each member that this rank has taken
   alignas(kLine) std::array<Slot, kSlots> slots;
 };
 static_assert(sizeof(BoardMemory) % kLine == 0);

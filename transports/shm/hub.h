@@ -41,7 +41,8 @@ class Hub {
   // has become scarce.
   Result<CellMemory> create_cells();
   Result<CellMemory> map_cells(const Fd& memory, Rank peer);
-  // Gives a lane, cells and a share in a board back: at once when nobody has seen them (no socket), else when the peer has let go of them, too.
+  // Gives a lane, cells and a share in a board back: at once when nobody has seen them (no socket), else when the peer has let go
+  // of them, too.
   void release(Region lane, std::size_t cell_bytes, std::shared_ptr<ShmBoard> board, Fd socket);
   Result<std::shared_ptr<PeerArena>> map_peer(const Fd& memory, const Fd& bell, Rank peer);
 
@@ -86,7 +87,7 @@ class Hub {
   std::uint64_t probe_word_ = 0;
   bool fenced_ = false;  // peers may leave fences to this process's sleepers
   std::list<Knock> knocks_;
-  std::map<Key, Fd> accepted_;  // authenticated, not asked for yet
+  std::map<Key, Fd> accepted_;                                                  // authenticated, not asked for yet
   std::map<std::pair<Rank, std::uint64_t>, std::shared_ptr<ShmBoard>> boards_;  // by rank and stream
   std::vector<Buried> buried_;
   std::map<std::pair<std::uint64_t, std::uint64_t>, std::weak_ptr<PeerArena>> peers_;  // by device and inode

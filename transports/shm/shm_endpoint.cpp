@@ -276,7 +276,8 @@ Result<bool> ShmEndpoint::take_over() {
   outbox_.open(lanes_);
   inbox_.open(lanes_);
   if ((theirs.board_offset != 0) != (board_ != nullptr))
-    return Error(Code::protocol, fmt::format("rank {} and this one do not agree whether they publish", request_.peer), request_.peer);
+    return Error(Code::protocol, fmt::format("rank {} and this one do not agree whether they publish", request_.peer),
+                 request_.peer);
   if (board_)
     if (Status joined = board_->join(request_.peer, peer_arena_, theirs.board_offset, *lanes_.theirs, socket_); !joined)
       return std::move(joined.error());

@@ -1,7 +1,7 @@
-// Publishing instead of sending: where every rank sends to all others at once, or the root does, or all others do to the root, the
-// messages of a schedule become exchanges. In an exchange a rank publishes what it has for the others, and takes what they have published for
-// it, straight from their boards to where it belongs, or into a fold. Nothing is stored in between, a rank waits only for what
-// it needs next, and a message costs a look at a line instead of two steps of a stream.
+// Publishing instead of sending: where every rank sends to all others at once, or the root does, or all others do to the root,
+// the messages of a schedule become exchanges. In an exchange a rank publishes what it has for the others, and takes what they
+// have published for it, straight from their boards to where it belongs, or into a fold. Nothing is stored in between, a rank
+// waits only for what it needs next, and a message costs a look at a line instead of two steps of a stream.
 //
 // Pieces. What is larger than a board is exchanged in pieces of as many bytes as fit, the same on all ranks. A rank publishes one
 // piece ahead of the one that it takes.

@@ -40,8 +40,8 @@ class Exchanger {
   Board* board_;
   Signature signature_;
   std::size_t element_bytes_;
-  std::size_t at_ = 0;         // in ExchangePlan::order
-  bool begun_ = false;         // the exchange there
+  std::size_t at_ = 0;  // in ExchangePlan::order
+  bool begun_ = false;  // the exchange there
   std::uint64_t pieces_ = 0, piece_bytes_ = 0;
   std::uint64_t published_ = 0, taken_ = 0;  // pieces
   std::uint32_t take_ = 0;                   // of the piece being taken

@@ -242,7 +242,8 @@ std::size_t ExchangePlan::memory_bytes() const noexcept {
          streams.capacity() * sizeof(Stream*) + order.capacity() * sizeof(Item);
 }
 
-Status make_exchanges(const Schedule& schedule, const ChunkMap& map, std::span<const std::uint32_t> first, StreamSource& streams, Plan& plan) {
+Status make_exchanges(const Schedule& schedule, const ChunkMap& map, std::span<const std::uint32_t> first, StreamSource& streams,
+                      Plan& plan) {
   if (auto s = Exchanges(schedule, map, first, plan).run(); !s) return s;
   if (auto s = check_in_place(schedule, plan.exchanges); !s) return s;
   for (Rank r = 0; r < schedule.ranks; ++r) {
@@ -253,7 +254,8 @@ Status make_exchanges(const Schedule& schedule, const ChunkMap& map, std::span<c
     if (*stream == nullptr) continue;
     plan.streams.push_back(*stream);
     plan.exchanges.board = (*stream)->endpoint().board();
-    if (plan.exchanges.board == nullptr) return Error(Code::internal, fmt::format("there is no board between ranks {} and {}", schedule.rank, r));
+    if (plan.exchanges.board == nullptr)
+      return Error(Code::internal, fmt::format("there is no board between ranks {} and {}", schedule.rank, r));
   }
   return {};
 }
