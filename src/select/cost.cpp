@@ -14,8 +14,9 @@ constexpr double kNetworkGapOnSharedCores = 1;
 // The same between ranks of a host that share cores, for a message that lies beside its flag and for one that is too large for
 // that: after each turn of the others, all that it passes through has left the core's nearest caches.
 constexpr double kBesideFlagBytes = 256, kSmallGapOnSharedCores = 0.15, kGapOnSharedCores = 0.5;
-// Bytes suffer alike: a connection holds but a part of a large message, and the rest waits for another turn.
-constexpr double kBandwidthOnSharedCores = 0.5;
+// What is sent instead of being published suffers alike: a connection holds but a part of a large message, and the rest waits for
+// another turn.
+constexpr double kSentOnSharedCores = 0.5;
 
 struct Rates {
   double latency_us, gap_us, bandwidth_gbps;  // of a round, of each further message in it, of one rank
@@ -36,7 +37,7 @@ Rates rates_at(const LevelCost& cost, const JobMachine& machine, double crowd, d
   if (machine.oversubscribed()) {
     const double share = chunk_bytes > kBesideFlagBytes ? kGapOnSharedCores : kSmallGapOnSharedCores;
     if (!crosses_hosts) rates.gap_us += link.latency_us * share * crowd;
-    if (!crosses_hosts) rates.bandwidth_gbps *= kBandwidthOnSharedCores;
+    if (machine.boards) rates.bandwidth_gbps *= kSentOnSharedCores;
     rates.latency_us = std::max(rates.latency_us, machine.turn_us * crowd);
     if (!crosses_hosts || !machine.hosts_share_cores()) rates.bandwidth_gbps /= crowd;  // else the ranks share the link already
   }
