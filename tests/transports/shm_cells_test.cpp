@@ -41,7 +41,7 @@ struct Pair {
     EXPECT_TRUE(me.cells.give(other.sent.front()));
     other.sent.pop_front();
     collect(i);
-    while (me.cells.too_many()) me.returned.push_back(me.cells.take_surplus());
+    me.cells.give_back_surplus([&](std::uint32_t surplus) { me.returned.push_back(surplus); });
     return true;
   }
   // Every cell is in one place.

@@ -132,7 +132,7 @@ Result<const std::byte*> ShmBoard::look(Rank member, const Signature& expected, 
   }
   Announcement announcement;
   std::memcpy(&announcement, slot.payload.data(), sizeof announcement);
-  const auto [size, address, stride, memory] = announcement;
+  const std::size_t size = announcement.size, address = announcement.address, stride = announcement.cell;
   if (slot.signature != expected || size < bytes) return mismatch(expected, bytes, slot.signature, size, member);
   const std::size_t room = from.stage_bytes, before = static_cast<std::size_t>(me_) * std::min<std::size_t>(stride, room);
   if (kind_of(head) != Kind::staged || address > room || before > room - address || bytes > room - address - before)

@@ -5,10 +5,10 @@
 // its own to write to, each line has to come back from the reader's cache before it can be written again, and moves twice for
 // each time that it carries something.
 //
-// Whoever takes a cell gives back what it then has more than its half and a few; what the other side has given back to it and it
-// has not used counts. And never more than a certain number of a rank's cells lie before the other side. So nobody is left
-// without cells for long: when all have been taken that a rank sent, the other one has no more than its half and a few and what
-// it has sent itself, and that is less than all.
+// Whoever takes a cell and then has more than its half and a few gives back all above the half, as many entries as lie in a line
+// of the queue that says so; what the other side has given back to it and it has not used counts. And never more than a certain
+// number of a rank's cells lie before the other side. So nobody is left without cells for long: when all have been taken that a
+// rank sent, the other one has no more than its half and a few and what it has sent itself, and that is less than all.
 #pragma once
 
 #include <algorithm>
@@ -56,14 +56,14 @@ class Cells {
     ids_[(first_ + count_++) % kMost] = static_cast<std::uint16_t>(cell);
     return true;
   }
-  // Whether the other side is to get some back, and then which.
-  [[nodiscard]] bool too_many() const noexcept { return count_ > number_ / 2 + spare(); }
-  std::uint32_t take_surplus() noexcept {
-    // The oldest one of those above the half: those below may never have been in use.
-    std::uint32_t i = count_ - 1 - spare();
-    const std::uint32_t cell = ids_[(first_ + i) % kMost];
-    for (--count_; i < count_; ++i) ids_[(first_ + i) % kMost] = ids_[(first_ + i + 1) % kMost];
-    return cell;
+  // When there are too many, `give_back` gets one after the other until the half is left, the oldest of those above it first:
+  // those below may never have been in use.
+  template <class GiveBack>
+  void give_back_surplus(GiveBack&& give_back) {
+    const std::uint32_t half = number_ / 2;
+    if (count_ <= half + spare()) return;
+    for (std::uint32_t i = half; i < count_; ++i) give_back(std::uint32_t{ids_[(first_ + i) % kMost]});
+    count_ = half;
   }
 
  private:

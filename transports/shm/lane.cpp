@@ -103,14 +103,15 @@ Result<bool> Outbox::announce(Outgoing& message) {
   if (next_ - lanes_.taken->there >= kSlots) return false;
   if (send_small(message.signature, message.data)) return message.announced = true;
   Announcement announcement{.size = message.data.size(), .address = reinterpret_cast<std::uint64_t>(message.data.data())};
-  Result<bool> in_place = choose_in_place(message, announcement);
+  MemoryName memory;
+  Result<bool> in_place = choose_in_place(message, memory);
   if (!in_place) return in_place;
   if (message.kind == Kind::placed) return true;
   if (!*in_place) {
     Result<bool> ready = choose_copied(message, announcement);
     if (!ready || !*ready) return ready;
   }
-  publish(message, announcement);
+  publish(message, announcement, memory);
   return message.announced = true;
 }
 
@@ -128,21 +129,22 @@ Result<bool> Outbox::choose_copied(Outgoing& message, Announcement& announcement
   return true;
 }
 
-void Outbox::publish(const Outgoing& message, const Announcement& announcement) noexcept {
+void Outbox::publish(const Outgoing& message, const Announcement& announcement, const MemoryName& memory) noexcept {
   Slot& slot = lanes_.mine->slots[next_ % kSlots];
   std::memcpy(slot.payload.data(), &announcement, sizeof announcement);
+  if (message.kind == Kind::direct) std::memcpy(slot.payload.data() + sizeof announcement, &memory, sizeof memory);
   publish(slot, message.signature, message.kind, 0);
 }
 
 // Whether the message goes without a copy in between. What this rank has just written it puts where it belongs, if that is known;
 // of what it has not, the receiver takes what it gets: where both sides send, both are at work then.
-Result<bool> Outbox::choose_in_place(Outgoing& message, Announcement& announcement) {
+Result<bool> Outbox::choose_in_place(Outgoing& message, MemoryName& memory) {
   const std::size_t size = message.data.size();
   const auto name_it = [&] {
     if (size / (message.awaited ? 4 : 1) < tuning_.mapped_from) return false;
-    announcement.memory = lanes_.handover->name(message.data, Handover::kOnTheWayForMessages);
-    if (announcement.memory.segment != 0) message.kind = Kind::direct;
-    return announcement.memory.segment != 0;
+    memory = lanes_.handover->name(message.data, Handover::kOnTheWayForMessages);
+    if (memory.segment != 0) message.kind = Kind::direct;
+    return memory.segment != 0;
   };
   if (!message.just_written && name_it()) return true;
   if (size >= kPlacedFrom) {
@@ -181,7 +183,7 @@ Result<bool> Outbox::place(Outgoing& message, bool& moved) {
   moved = true;
   if (message.copied < message.data.size()) return false;
   goal_ = {};
-  publish(message, {.size = message.data.size()});
+  publish(message, {.size = message.data.size()}, {});
   return true;
 }
 
@@ -232,6 +234,7 @@ Result<bool> Inbox::meet(Incoming& message) {
   const Signature signature = slot.signature;
   const Kind kind = kind_of(head);
   Announcement announcement;
+  MemoryName memory;
   std::memcpy(&announcement, slot.payload.data(), sizeof announcement);
   const bool announced = kind == Kind::in_cell || kind == Kind::streamed || kind == Kind::direct || kind == Kind::placed;
   const std::size_t size = announced ? announcement.size : shm::size_of(head);
@@ -251,8 +254,9 @@ Result<bool> Inbox::meet(Incoming& message) {
     case Kind::direct:
       message.address = announcement.address;
       message.stage = Incoming::Stage::reading;
-      if (announcement.memory.segment != 0) {
-        auto source = lanes_.handover->find(announcement.memory, size);
+      std::memcpy(&memory, slot.payload.data() + sizeof announcement, sizeof memory);
+      if (memory.segment != 0) {
+        auto source = lanes_.handover->find(memory, size);
         if (!source) return std::move(source.error());
         source_ = std::move(*source);  // where it cannot be mapped, it may still be read
       }
@@ -277,10 +281,10 @@ Status Inbox::take_cell(std::uint64_t cell, Incoming& message) {
   deliver(message, piece);
   if (!cells.give(number)) return nonsense(lanes_.peer, "more cells were sent than there are");
   if (Status collected = collect(lanes_); !collected) return collected;  // they count, too
-  while (cells.too_many()) {
+  cells.give_back_surplus([this](std::uint32_t surplus) {
     const std::uint64_t n = cells_returned_++;
-    lanes_.mine->returned[n % Cells::kMost].store(make_entry(n, cells.take_surplus()), std::memory_order_release);
-  }
+    lanes_.mine->returned[n % Cells::kMost].store(make_entry(n, surplus), std::memory_order_release);
+  });
   lanes_.peer_arena->tell(lanes_.mine->cells_taken, ++cells_taken_);  // a sender that sleeps for a cell looks at both
   return {};
 }

@@ -74,9 +74,9 @@ class Outbox {
 
  private:
   Status ask_taken();
-  Result<bool> choose_in_place(Outgoing& message, Announcement& announcement);
+  Result<bool> choose_in_place(Outgoing& message, MemoryName& memory);
   Result<bool> choose_copied(Outgoing& message, Announcement& announcement);
-  void publish(const Outgoing& message, const Announcement& announcement) noexcept;
+  void publish(const Outgoing& message, const Announcement& announcement, const MemoryName& memory) noexcept;
   Result<bool> find_offer(const Outgoing& message);
   Result<bool> place(Outgoing& message, bool& moved);
   Result<bool> have_cell();

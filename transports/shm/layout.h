@@ -37,12 +37,12 @@ enum class Kind : std::uint8_t {
   staged,       // published (board.h): Announcement in the slot; the parts lie in the stage
 };
 
-// What a slot's payload is, where the bytes do not lie in it.
+// What a slot's payload is, where the bytes do not lie in it. It lies in the line that says that the message is there; of a
+// direct message a MemoryName follows, where the receiver can map its memory.
 struct Announcement {
   std::uint64_t size = 0;
   std::uint64_t address = 0;  // direct: in the sender's address space; staged: in the stage
   std::uint64_t cell = 0;     // in_cell; staged: from each part to the next
-  MemoryName memory = {};     // direct: the same where the receiver can map it
 };
 
 // Where a receiver wants a message to be put by its sender, if it can.
