@@ -109,10 +109,12 @@ struct LinkTuning {
 class Board {
  public:
   static constexpr Rank kMostMembers = 256;
+  static constexpr std::size_t kUsualBytes = std::size_t{512} << 10;  // most_bytes() where memory is not scarce, for estimates
   virtual ~Board() = default;
   // Whether the boards of all members can be seen, which polling the endpoints brings about. Nothing else may be called before.
   [[nodiscard]] virtual bool ready() const noexcept = 0;
-  // The most that one publication can hold, all parts together; the same on all members.
+  // The most that one publication can hold, all parts together, each rounded up to Consumer::kGrain; the same on all members, and
+  // enough for a part of that size for each.
   [[nodiscard]] virtual std::size_t most_bytes() const noexcept = 0;
   // Either one part for all members, or one for each, this rank's own among them (it is not read). All parts count as large as
   // the largest. true: written, their memory may be used again. false: not before the others have taken what was published.
@@ -122,6 +124,8 @@ class Board {
   virtual Result<const std::byte*> look(Rank member, const Signature& expected, std::size_t bytes) = 0;
   // Its place may be used again. Without a look before: this rank does not need it, and it may not even be there yet.
   virtual void take(Rank member) noexcept = 0;
+  // That it holds; no part of what its endpoints say of themselves.
+  [[nodiscard]] virtual std::size_t memory_bytes() const = 0;
 };
 
 // One FIFO stream of messages in each direction between this rank and one peer. Used by one thread at a time.
@@ -191,6 +195,8 @@ class Transport {
   virtual Status probe() = 0;
   // Two ranks whose domains are equal may try to connect. Reachability is then proved by `reaches`.
   [[nodiscard]] virtual std::string domain() const = 0;
+  // Whether its endpoints have boards where that is asked for (ConnectRequest::members).
+  [[nodiscard]] virtual bool has_boards() const noexcept { return false; }
   // Opens the listening side and returns an address for peers (at most 512 bytes).
   virtual Result<std::vector<std::byte>> listen() = 0;
   // Whether the peer behind this address can really be reached: asked once per peer at start, only where domains are equal.

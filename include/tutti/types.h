@@ -72,7 +72,7 @@ inline constexpr int kReduceKinds = 13;
 // contribution of the lower ranks (the same convention as MPI_User_function). The elements are of the call's type, or, where
 // element_bytes is given, blocks of that many bytes (structs, pairs): then the call's type means nothing, its counts and
 // displacements count such blocks, and no block is ever split. It must not throw: like any noexcept function, it would end the
-// process.
+// process. The pointers are aligned to 8 bytes, not more.
 struct UserFunction {
   void (*apply)(const void* in, void* inout, std::size_t count, DataType type, void* context) noexcept = nullptr;
   void* context = nullptr;

@@ -137,7 +137,7 @@ class Pair {
     return best * 1e6 / rounds;
   }
   Status run(Execution& execution) {
-    if (auto s = execution.start({in_.data(), out_.data(), nullptr}, 0, policy_.first_looks()); !s) return s;
+    if (auto s = execution.start({in_.data(), out_.data(), nullptr}, 0, policy_.first_looks(false)); !s) return s;
     return execution.done() ? Status{} : drive(execution, policy_, watch_);
   }
 

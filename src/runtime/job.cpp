@@ -218,6 +218,7 @@ void Job::choose_transports(const std::vector<std::vector<bool>>& reached) {
   names.reserve(used.size());
   for (const int t : used) names.push_back(transports_[static_cast<std::size_t>(t)]->name());
   transports_in_use_ = fmt::format("{}", fmt::join(names, "+"));
+  transport_has_boards_ = used.size() == 1 && transports_[static_cast<std::size_t>(*used.begin())]->has_boards();
 }
 
 Status Job::exchange_machines() {
@@ -341,7 +342,10 @@ JobMachine Job::machine() const {
 }
 
 WaitPolicy Job::wait_policy() const {
-  return {.oversubscribed = machine().oversubscribed(),
+  constexpr int kFew = 4;
+  const JobMachine m = machine();
+  return {.oversubscribed = m.oversubscribed(),
+          .few_share_a_core = m.core_sharers <= kFew * m.cores_per_host,
           .spin = std::chrono::microseconds(config_.integer(Var::spin_us)),
           .timeout = from_seconds(config_.seconds(Var::timeout))};
 }

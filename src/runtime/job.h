@@ -39,7 +39,7 @@ class Job {
   // As the selector sees it; equal on all ranks.
   [[nodiscard]] JobMachine machine() const;
   // Whether all ranks of this job publish to each other.
-  [[nodiscard]] bool has_boards() const { return size() > 2 && size() <= Board::kMostMembers && transports_in_use_ == "shm"; }
+  [[nodiscard]] bool has_boards() const { return worth_boards(size()) && transport_has_boards_; }
   [[nodiscard]] WaitPolicy wait_policy() const;
   // This rank's part of the last cache, in bytes; 0: not known.
   [[nodiscard]] std::uint64_t cache_share() const { return tutti::cache_share(topology_, machine().ranks_per_host); }
@@ -76,6 +76,7 @@ class Job {
   std::vector<int> reach_;                  // per rank: which transport, -1: none
   std::map<Rank, std::string> unreached_;   // why memory does not reach a rank
   std::string transports_in_use_ = "self";
+  bool transport_has_boards_ = false;  // the only one in use
   Placement placement_;
   std::array<LinkParameters, kLevels> links_{};
   std::array<LinkTuning, kLevels> tuning_{};

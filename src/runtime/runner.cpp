@@ -213,7 +213,7 @@ Status Runner::run(const Call& call) {
   if (!plan) return std::move(plan.error());
   Execution& execution = *(*plan)->execution;
   const std::uint32_t sequence = call.collective == Collective::send_recv ? 0 : next_sequence();
-  Status s = execution.start(buffers_for(**plan, call), sequence, policy_.first_looks());
+  Status s = execution.start(buffers_for(**plan, call), sequence, policy_.first_looks((*plan)->plan.exchanges.from_one));
   if (s && !execution.done()) s = drive(execution, policy_, watch_);
   if (!s) return fail(s.because(fmt::format("{} on rank {}", execution.signature().to_string(), job_->rank())));
   if (last_plan_ != *plan) {

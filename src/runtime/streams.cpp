@@ -10,7 +10,8 @@ Result<Stream*> Streams::stream(Rank peer, std::uint16_t channel) {
   const std::lock_guard lock(mutex_);
   if (const auto known = streams_.find({peer, channel}); known != streams_.end()) return known->second.get();
   const std::uint64_t id = Hasher().value(job_.session().job).value(salt_).value(channel).result();
-  const Rank members = channel == 0 && job_.has_boards() ? job_.size() : 0;
+  const bool publishes = channel == 0 && salt_ == 0 && job_.has_boards();  // who measures only sends
+  const Rank members = publishes ? job_.size() : 0;
   auto endpoint = job_.connect(peer, {.me = job_.rank(), .peer = peer, .stream = id, .peer_address = {}, .members = members});
   if (!endpoint) return endpoint.because(fmt::format("connecting rank {} to rank {}", job_.rank(), peer));
   (void)(*endpoint)->tune(job_.tuning(peer));
@@ -25,7 +26,12 @@ void Streams::close() {
 std::size_t Streams::memory_bytes() const {
   const std::lock_guard lock(mutex_);
   std::size_t sum = 0;
-  for (const auto& [key, stream] : streams_) sum += stream->endpoint().memory_bytes();
+  const Board* counted = nullptr;  // there is one at most
+  for (const auto& [key, stream] : streams_) {
+    Endpoint& endpoint = stream->endpoint();
+    sum += endpoint.memory_bytes();
+    if (counted == nullptr && endpoint.board() != nullptr) sum += (counted = endpoint.board())->memory_bytes();
+  }
   return sum;
 }
 

@@ -14,8 +14,8 @@ constexpr double kNetworkGapOnSharedCores = 1;
 // The same between ranks of a host that share cores, for a message that lies beside its flag and for one that is too large for
 // that: after each turn of the others, all that it passes through has left the core's nearest caches.
 constexpr double kBesideFlagBytes = 256, kSmallGapOnSharedCores = 0.15, kGapOnSharedCores = 0.5;
-// What is sent instead of being published suffers alike: a connection holds but a part of a large message, and the rest waits for
-// another turn.
+// Bytes suffer alike: a connection holds but a part of a large message, and the rest waits for another turn. (Where there are
+// other hosts, too, their network has been measured on cores that are as crowded.)
 constexpr double kSentOnSharedCores = 0.5;
 
 struct Rates {
@@ -37,7 +37,7 @@ Rates rates_at(const LevelCost& cost, const JobMachine& machine, double crowd, d
   if (machine.oversubscribed()) {
     const double share = chunk_bytes > kBesideFlagBytes ? kGapOnSharedCores : kSmallGapOnSharedCores;
     if (!crosses_hosts) rates.gap_us += link.latency_us * share * crowd;
-    if (machine.boards) rates.bandwidth_gbps *= kSentOnSharedCores;
+    if (machine.ranks == machine.ranks_per_host) rates.bandwidth_gbps *= kSentOnSharedCores;
     rates.latency_us = std::max(rates.latency_us, machine.turn_us * crowd);
     if (!crosses_hosts || !machine.hosts_share_cores()) rates.bandwidth_gbps /= crowd;  // else the ranks share the link already
   }
@@ -62,7 +62,7 @@ double reduction_us_per_byte(const Algorithm& algorithm, const JobMachine& machi
 // bandwidth is that of one copy after the other. What is more than a board holds takes another turn of all.
 void price_published(Candidate& candidate, const Cost& cost, const SelectRequest& request, const JobMachine& machine,
                      double crowd) {
-  constexpr double kPieceBytes = 512 << 10;
+  constexpr double kPieceBytes = Board::kUsualBytes;
   const LevelCost& level = cost.levels[0];
   const LinkParameters& link = machine.links.back();
   const double chunk_bytes = static_cast<double>(request.block_bytes) / cost.chunks_per_block;

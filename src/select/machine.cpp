@@ -36,7 +36,7 @@ Result<JobMachine> describe_job(const Topology& topology, Rank ranks) {
     m.cores_per_host = std::min(m.cores_per_host, available_cores(topology, host));
   }
   m.core_sharers = m.ranks_per_host;
-  m.boards = on_host.size() == 1 && ranks > 2 && ranks <= Board::kMostMembers;
+  m.boards = on_host.size() == 1 && worth_boards(ranks);
   return m;
 }
 

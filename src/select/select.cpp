@@ -29,7 +29,7 @@ std::string refusal(const Algorithm& a, const SelectRequest& request, const JobM
 
 // All ranks must know how large it is what the others publish, and pieces of what is combined must hold whole elements.
 bool is_published(const Algorithm& a, const SelectRequest& request, const JobMachine& machine) {
-  constexpr std::uint32_t kMostElementBytes = 64;
+  constexpr std::uint32_t kMostElementBytes = Consumer::kGrain;  // a board holds one for each rank
   const bool all_know =
       request.equal_blocks || request.collective == Collective::all_gather || request.collective == Collective::reduce_scatter;
   return a.publishes && machine.boards && all_know &&

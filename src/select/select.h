@@ -15,6 +15,9 @@
 
 namespace tutti {
 
+// Whether so many ranks, all of which reach each other's memory, publish: two have nobody else to tell.
+[[nodiscard]] constexpr bool worth_boards(Rank ranks) noexcept { return ranks > 2 && ranks <= Board::kMostMembers; }
+
 // What the choice depends on besides the call.
 struct JobMachine {
   Rank ranks = 1;

@@ -26,6 +26,7 @@ class EmptyBoard final : public Board {
   Result<bool> publish(const Signature&, std::span<const ConstBytes>) override { return false; }
   Result<const std::byte*> look(Rank, const Signature&, std::size_t) override { return nullptr; }
   void take(Rank) noexcept override {}
+  [[nodiscard]] std::size_t memory_bytes() const override { return 0; }
 };
 
 class BoardEndpoint final : public Endpoint {
@@ -106,6 +107,25 @@ TEST(Exchanges, ServeEveryRowThatPublishesOnEveryRank) {
     for (const Rank p : {3, 4, 5, 7, 8, 16, 33, 64})
       for (Rank me = 0; a.publishes && me<p; me += p> 8 ? 5 : 1)
         for (const bool in_place : {false, true}) check_exchanges(a, me, {.ranks = p, .root = p / 2, .in_place = in_place});
+}
+
+// Where chunks are not all of one size, whoever has the larger one.
+TEST(Exchanges, AreCutAlikeByAllRanks) {
+  for (const Algorithm& a : algorithms())
+    for (const Rank p : {3, 4, 7})
+      for (Rank root = 0; a.publishes && root < p; ++root)
+        for (const std::uint64_t count : {1, 2, 1000, 49153, 49168}) {
+          std::set<std::vector<std::pair<std::uint64_t, std::uint32_t>>> ways;
+          for (Rank me = 0; me < p; ++me) {
+            BoardStreams streams;
+            const Plan plan = publishing(built(a, me, {.ranks = p, .root = root}), count, streams).value_or_throw();
+            std::vector<std::pair<std::uint64_t, std::uint32_t>> way;
+            for (const Exchange& x : plan.exchanges.exchanges) way.emplace_back(x.largest, x.parts_at_once);
+            ways.insert(std::move(way));
+          }
+          EXPECT_EQ(ways.size(), 1U) << name(a.collective) << " " << a.name << " of " << count << " on " << p << ", root "
+                                     << root;
+        }
 }
 
 TEST(Exchanges, PublishWhatTheirCostSays) {
@@ -229,10 +249,11 @@ void run_on_small_boards(const Algorithm& a, const Shape& shape, std::size_t cou
   for (std::size_t r = 0; r < p; ++r) check_result(a, static_cast<Rank>(r), shape, count, parts[r].out);
 }
 
+// Among the counts are those where the last rank's chunk alone is larger than so many whole pieces.
 TEST(Exchanges, GoInPiecesWhereABoardIsSmall) {
   for (const Algorithm& a : algorithms())
     for (const Rank p : {3, 5})
-      for (const std::size_t count : {0, 1, 2, 100, 5000, 40001})
+      for (const std::size_t count : {0, 1, 2, 100, 5000, 6144, 6145, 20481, 24577, 40001})
         if (a.publishes && (count == 0 || a.collective != Collective::barrier))
           run_on_small_boards(a, {.ranks = p, .root = p - 1}, count);
 }

@@ -38,11 +38,10 @@ Result<std::unique_ptr<Arena>> Arena::create(std::size_t bytes) {
 
 Result<Region> Arena::allocate(std::size_t bytes) {
   Region region{end_, bytes};
-  const auto fits = std::ranges::find(free_, bytes, &Region::size);
-  if (fits != free_.end()) {
-    region = *fits;
-    *fits = free_.back();
-    free_.pop_back();
+  if (const auto free = smallest_free(bytes); free != free_.end()) {
+    region.offset = free->offset;
+    *free = {free->offset + bytes, free->size - bytes};
+    if (free->size == 0) free_.erase(free);
   } else if (size() - end_ < bytes) {
     return Error(Code::resource, fmt::format("all of the {} bytes of shared memory are in use", size()));
   } else if (fallocate(memory_fd_.get(), 0, static_cast<off_t>(end_), static_cast<off_t>(bytes)) != 0) {
@@ -52,6 +51,13 @@ Result<Region> Arena::allocate(std::size_t bytes) {
   }
   std::memset(at(region.offset), 0, bytes);
   return region;
+}
+
+std::vector<Region>::iterator Arena::smallest_free(std::size_t bytes) {
+  auto best = free_.end();
+  for (auto region = free_.begin(); region != free_.end(); ++region)
+    if (region->size >= bytes && (best == free_.end() || region->size < best->size)) best = region;
+  return best;
 }
 
 std::size_t Arena::free_bytes() const noexcept {

@@ -18,7 +18,7 @@ struct Region {
 // Not thread safe; Hub locks.
 class Arena {
  public:
-  // Sparse: memory is taken from the system lane by lane.
+  // Sparse: memory is taken from the system when it is allocated.
   static Result<std::unique_ptr<Arena>> create(std::size_t bytes);
 
   // Zeroed, in whole lines.
@@ -38,6 +38,8 @@ class Arena {
   [[nodiscard]] std::size_t free_bytes() const noexcept;
 
  private:
+  [[nodiscard]] std::vector<Region>::iterator smallest_free(std::size_t bytes);
+
   Fd memory_fd_, bell_fd_;
   Mapping memory_, bell_memory_;
   std::vector<Region> free_;  // that were released

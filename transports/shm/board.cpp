@@ -59,8 +59,12 @@ void ShmBoard::leave(Rank member) noexcept {
 void ShmBoard::see_taken() noexcept {
   std::uint64_t least = next_;
   for (Rank r = 0; r < members(); ++r)
-    if (r != me_) least = std::min(least, other(r).board->taken[static_cast<std::size_t>(me_)].load(std::memory_order_acquire));
+    if (r != me_) least = std::min(least, taken_by(r));
   taken_ = std::max(taken_, least);
+}
+
+std::uint64_t ShmBoard::taken_by(Rank member) noexcept {
+  return other(member).board->taken[static_cast<std::size_t>(me_)].load();
 }
 
 bool ShmBoard::has_slot() noexcept {
@@ -86,7 +90,7 @@ std::optional<std::size_t> ShmBoard::find_room(std::size_t bytes) noexcept {
 }
 
 Result<bool> ShmBoard::publish(const Signature& signature, std::span<const ConstBytes> parts) {
-  if (!has_slot()) return false;
+  if (!has_slot()) return wait_for_readers();
   Slot& slot = mine_->slots[next_ % kSlots];
   if (parts.size() == 1 && parts[0].size() <= kInline) {
     if (!parts[0].empty()) std::memcpy(slot.payload.data(), parts[0].data(), parts[0].size());
@@ -98,7 +102,7 @@ Result<bool> ShmBoard::publish(const Signature& signature, std::span<const Const
   for (const ConstBytes part : parts) largest = std::max(largest, part.size());
   const std::size_t stride = parts.size() > 1 ? whole_lines(largest) : 0;
   const auto room = find_room(std::max(parts.size() * stride, whole_lines(largest)));
-  if (!room) return false;
+  if (!room) return wait_for_readers();
   for (std::size_t i = 0; i < parts.size(); ++i)
     if (!parts[i].empty() && (parts.size() == 1 || i != static_cast<std::size_t>(me_)))
       kernels::copy(stage_ + *room + i * stride, parts[i].data(), parts[i].size());
@@ -115,13 +119,26 @@ void ShmBoard::publish(Slot& slot, const Signature& signature, Kind kind, std::s
     if (other.arena) other.arena->wake_sleepers();
 }
 
+// Whether it is time for a system call to see who is still there: seldom, but before each sleep.
+bool ShmBoard::misses_long() noexcept { return ++misses_ % kMissesPerLook == 0 || waits_ > 0; }
+
+// There is no room before those who are behind have taken what was published.
+Result<bool> ShmBoard::wait_for_readers() {
+  if (!misses_long()) return false;
+  for (Rank r = 0; r < members(); ++r) {
+    if (r == me_ || taken_by(r) > taken_ || !has_gone(r)) continue;
+    if (taken_by(r) == taken_) return gone(r);
+  }
+  return false;
+}
+
 Result<const std::byte*> ShmBoard::look(Rank member, const Signature& expected, std::size_t bytes) {
   Other& from = other(member);
   const Slot& slot = from.board->slots[from.next % kSlots];
-  const std::uint64_t head = slot.head.load(std::memory_order_acquire);
+  const std::uint64_t head = slot.head.load();
   if (!is_message(head, from.next)) {
-    if (++misses_ % kMissesPerLook == 0)
-      if (Status alive = look_for_life(member); !alive) return std::move(alive.error());
+    // What it published before it went is still there.
+    if (misses_long() && has_gone(member) && !is_message(slot.head.load(), from.next)) return gone(member);
     return nullptr;
   }
   if (kind_of(head) == Kind::in_slot) {
@@ -135,7 +152,8 @@ Result<const std::byte*> ShmBoard::look(Rank member, const Signature& expected, 
   const std::size_t size = announcement.size, address = announcement.address, stride = announcement.cell;
   if (slot.signature != expected || size < bytes) return mismatch(expected, bytes, slot.signature, size, member);
   const std::size_t room = from.stage_bytes, before = static_cast<std::size_t>(me_) * std::min<std::size_t>(stride, room);
-  if (kind_of(head) != Kind::staged || address > room || before > room - address || bytes > room - address - before)
+  const bool in_lines = address % kLine == 0 && stride % kLine == 0;
+  if (kind_of(head) != Kind::staged || !in_lines || address > room || before > room - address || bytes > room - address - before)
     return damaged(member, "a publication does not lie on its board");
   return reinterpret_cast<const std::byte*>(from.board + 1) + address + before;
 }
@@ -145,15 +163,15 @@ void ShmBoard::take(Rank member) noexcept {
   from.arena->tell(mine_->taken[static_cast<std::size_t>(member)], ++from.next);
 }
 
-Status ShmBoard::look_for_life(Rank member) {
-  const Other& from = other(member);
-  const bool closed = from.lane->closed.load() != 0;
-  if (!closed && !has_hung_up(*from.socket)) return {};
-  // What it published before it went is still there.
-  if (is_message(from.board->slots[from.next % kSlots].head.load(), from.next)) return {};
-  return Error(Code::peer_lost,
-               fmt::format("rank {} {} while this rank still waited for it", member, closed ? "closed its connection" : "died"),
-               member);
+bool ShmBoard::has_gone(Rank member) noexcept {
+  return other(member).lane->closed.load() != 0 || has_hung_up(*other(member).socket);
+}
+
+Error ShmBoard::gone(Rank member) {
+  const bool closed = other(member).lane->closed.load() != 0;
+  return {Code::peer_lost,
+          fmt::format("rank {} {} while this rank still waited for it", member, closed ? "closed its connection" : "died"),
+          member};
 }
 
 }  // namespace tutti::shm

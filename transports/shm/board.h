@@ -38,12 +38,16 @@ class ShmBoard final : public Board {
   Status join(Rank member, std::shared_ptr<PeerArena> arena, std::size_t offset, const Lane& lane, const Fd& socket);
   // The connection with it is closed.
   void leave(Rank member) noexcept;
+  // Whoever waits is about to sleep.
+  void begin_wait() noexcept { ++waits_; }
+  void end_wait() noexcept { --waits_; }
 
   [[nodiscard]] bool ready() const noexcept override { return joined_ + 1 == members(); }
   [[nodiscard]] std::size_t most_bytes() const noexcept override { return least_stage_ / 2; }
   Result<bool> publish(const Signature& signature, std::span<const ConstBytes> parts) override;
   Result<const std::byte*> look(Rank member, const Signature& expected, std::size_t bytes) override;
   void take(Rank member) noexcept override;
+  [[nodiscard]] std::size_t memory_bytes() const override { return region_.size; }
 
  private:
   struct Other {
@@ -60,7 +64,11 @@ class ShmBoard final : public Board {
   bool has_slot() noexcept;
   std::optional<std::size_t> find_room(std::size_t bytes) noexcept;
   void publish(Slot& slot, const Signature& signature, Kind kind, std::size_t size) noexcept;
-  Status look_for_life(Rank member);
+  [[nodiscard]] std::uint64_t taken_by(Rank member) noexcept;
+  bool misses_long() noexcept;
+  Result<bool> wait_for_readers();
+  [[nodiscard]] bool has_gone(Rank member) noexcept;
+  [[nodiscard]] Error gone(Rank member);
 
   Region region_;
   Rank me_;
@@ -74,7 +82,8 @@ class ShmBoard final : public Board {
   std::uint64_t taken_ = 0;               // by all, as far as known
   std::array<std::size_t, kSlots> at_{};  // where the publication in a slot begins, counted round and round the ring
   std::size_t end_ = 0;                   // likewise where the last one ends
-  std::uint32_t misses_ = 0;
+  std::uint32_t misses_ = 0;              // looks that found nothing
+  std::uint32_t waits_ = 0;               // connections whose waiter is about to sleep
 };
 
 }  // namespace tutti::shm

@@ -61,7 +61,7 @@ class Cells {
   template <class GiveBack>
   void give_back_surplus(GiveBack&& give_back) {
     const std::uint32_t half = number_ / 2;
-    if (count_ <= half + spare()) return;
+    if (count_ < half + spare()) return;
     for (std::uint32_t i = half; i < count_; ++i) give_back(std::uint32_t{ids_[(first_ + i) % kMost]});
     count_ = half;
   }

@@ -17,15 +17,16 @@ namespace {
 
 // What all connections may have together, when each has the least, in parts of what is asked for.
 constexpr std::size_t kMostOfAll = 4;
-// Two connections with each of 255 others find room in what is asked for by default.
-static_assert(2 * 255 * (sizeof(Lane) + Cells::kLeastMemory / 2) <= TransportOptions{}.shm_bytes);
+// Two connections with each of 255 others, and a board for one of the two streams, find room in what is asked for by default.
+static_assert(2 * 255 * (sizeof(Lane) + Cells::kLeastMemory / 2) + sizeof(BoardMemory) + 255 * 8 * kLine <=
+              TransportOptions{}.shm_bytes);
 constexpr std::size_t kUsualL2 = std::size_t{1} << 20;
-constexpr std::size_t kStage = std::size_t{1} << 20;  // of a board
+constexpr std::size_t kStage = 2 * Board::kUsualBytes;
 // Strangers that connect and say nothing must not use up all descriptors.
 constexpr std::size_t kMaxKnocks = 2048;
 
 struct Hello {
-  std::array<char, 8> magic{'t', 'u', 't', 't', 'i', 's', 'h', '1'};
+  std::array<char, 8> magic{'t', 'u', 't', 't', 'i', 's', 'h', '2'};
   Rank me = kNoRank;
   Rank peer = kNoRank;
   std::uint64_t stream = 0;
@@ -98,12 +99,13 @@ Result<std::shared_ptr<ShmBoard>> Hub::board(const ConnectRequest& request) {
     return Error(Code::invalid_argument, fmt::format("ranks {} and {} cannot be members of a stream of {} ranks; the most is {}",
                                                      request.me, request.peer, request.members, Board::kMostMembers));
   std::lock_guard lock(mutex_);
-  auto& board = boards_[{request.me, request.stream}];
-  if (board) return board;
-  const std::size_t stage = std::max(std::min(kStage, std::bit_floor(spare_bytes())), ShmBoard::least_stage(request.members));
-  auto region = arena_->allocate(sizeof(BoardMemory) + stage);
-  if (!region) return no_memory();
-  return board = std::make_shared<ShmBoard>(*arena_, *region, request.me, request.members);
+  if (const auto known = boards_.find(request.stream); known != boards_.end()) return known->second;
+  const std::size_t least = ShmBoard::least_stage(request.members);
+  const std::size_t bytes = sizeof(BoardMemory) + std::max(std::min(kStage, std::bit_floor(spare_bytes())), least);
+  if (used_bytes() + bytes > arena_->size()) return no_memory();
+  auto region = arena_->allocate(bytes);
+  if (!region) return std::move(region.error());
+  return boards_[request.stream] = std::make_shared<ShmBoard>(*arena_, *region, request.me, request.members);
 }
 
 Result<std::size_t> Hub::reserve_cells() {

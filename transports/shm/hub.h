@@ -87,8 +87,8 @@ class Hub {
   std::uint64_t probe_word_ = 0;
   bool fenced_ = false;  // peers may leave fences to this process's sleepers
   std::list<Knock> knocks_;
-  std::map<Key, Fd> accepted_;                                                  // authenticated, not asked for yet
-  std::map<std::pair<Rank, std::uint64_t>, std::shared_ptr<ShmBoard>> boards_;  // by rank and stream
+  std::map<Key, Fd> accepted_;                                 // authenticated, not asked for yet
+  std::map<std::uint64_t, std::shared_ptr<ShmBoard>> boards_;  // by stream
   std::vector<Buried> buried_;
   std::map<std::pair<std::uint64_t, std::uint64_t>, std::weak_ptr<PeerArena>> peers_;  // by device and inode
 };

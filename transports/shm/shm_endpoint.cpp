@@ -21,7 +21,8 @@ constexpr std::chrono::seconds kPlacingTime{2};
 // Sent with the descriptors: where in the arena this connection's lane is, and how to find out whether memory can be read.
 struct HandOver {
   std::uint64_t lane_offset = 0;
-  std::uint64_t board_offset = 0;  // 0: none
+  std::uint64_t members = 0;  // of the board; 0: there is none
+  std::uint64_t board_offset = 0;
   std::uint64_t probe_address = 0;
   std::uint64_t probe_value = 0;
 };
@@ -224,6 +225,7 @@ Result<bool> ShmEndpoint::wait_for_caller() {
 
 Status ShmEndpoint::hand_over() {
   const HandOver mine{.lane_offset = lane_.offset,
+                      .members = static_cast<std::uint64_t>(request_.members),
                       .board_offset = board_ ? board_->region().offset : 0,
                       .probe_address = reinterpret_cast<std::uint64_t>(&hub_->probe_word()),
                       .probe_value = hub_->probe_word()};
@@ -275,8 +277,10 @@ Result<bool> ShmEndpoint::take_over() {
   lanes_.mine->reads_peer.store(lanes_.process != 0 ? 1 : 0);
   outbox_.open(lanes_);
   inbox_.open(lanes_);
-  if ((theirs.board_offset != 0) != (board_ != nullptr))
-    return Error(Code::protocol, fmt::format("rank {} and this one do not agree whether they publish", request_.peer),
+  if (theirs.members != static_cast<std::uint64_t>(request_.members))
+    return Error(Code::protocol,
+                 fmt::format("rank {} publishes to {} ranks on this stream, this one to {}", request_.peer, theirs.members,
+                             request_.members),
                  request_.peer);
   if (board_)
     if (Status joined = board_->join(request_.peer, peer_arena_, theirs.board_offset, *lanes_.theirs, socket_); !joined)
@@ -289,6 +293,7 @@ Result<bool> ShmEndpoint::take_over() {
 // that is killed rings nothing, so that sleeps must be bounded; the poll before each sleep asks the system for the peer.
 void ShmEndpoint::begin_wait(WaitSet& set) {
   ++waits_;
+  if (board_) board_->begin_wait();
   hub_->begin_wait(set);
   if (stage_ == Stage::waiting_for_caller) hub_->add_accept_fds(set.fds);
   if (stage_ == Stage::authenticating) set.fds.push_back({socket_.get(), handshake_->wanted_events(), 0});
@@ -298,6 +303,7 @@ void ShmEndpoint::begin_wait(WaitSet& set) {
 void ShmEndpoint::end_wait() {
   if (waits_ == 0) return;
   --waits_;
+  if (board_) board_->end_wait();
   hub_->end_wait();
 }
 
@@ -334,8 +340,7 @@ void ShmEndpoint::close() {
 }
 
 std::size_t ShmEndpoint::memory_bytes() const {
-  const std::size_t board = board_ ? board_->region().size / static_cast<std::size_t>(board_->members() - 1) : 0;
-  return lane_.size + board + cell_memory_.mapping.size() / 2 + sends_.memory_bytes() + recvs_.memory_bytes();
+  return lane_.size + cell_memory_.mapping.size() / 2 + sends_.memory_bytes() + recvs_.memory_bytes();
 }
 
 }  // namespace tutti::shm

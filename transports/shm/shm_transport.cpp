@@ -46,6 +46,8 @@ class ShmTransport final : public Transport {
 
   [[nodiscard]] std::string domain() const override { return domain_; }
 
+  [[nodiscard]] bool has_boards() const noexcept override { return true; }
+
   Result<std::vector<std::byte>> listen() override {
     if (Status opened = hub_->open(); !opened) return std::move(opened.error());
     const std::string text = std::string(kPrefix) + hub_->socket_name();

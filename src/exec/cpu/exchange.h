@@ -57,6 +57,7 @@ struct ExchangePlan {
   std::vector<ExchangeTake> takes;
   std::vector<ExchangeOperand> operands;
   std::vector<Stream*> streams;  // by rank; by which the boards are connected
+  bool from_one = false;         // this rank takes from one rank alone
   // In order: exchanges, and steps of Plan::steps that concern this rank alone.
   struct Item {
     bool is_exchange = false;

@@ -39,8 +39,7 @@ Result<bool> Exchanger::advance(Execution& execution) {
 
 // Pieces hold whole elements, where those are to be combined.
 void Exchanger::begin(const Exchange& x) noexcept {
-  constexpr std::uint64_t kLine = 64;
-  const std::uint64_t room = board_->most_bytes() / x.parts_at_once / kLine * kLine;
+  const std::uint64_t room = board_->most_bytes() / x.parts_at_once / Consumer::kGrain * Consumer::kGrain;
   piece_bytes_ = element_bytes_ <= room ? room / element_bytes_ * element_bytes_ : room;
   pieces_ = std::max<std::uint64_t>(1, (x.largest + piece_bytes_ - 1) / piece_bytes_);
   published_ = taken_ = 0;
@@ -113,6 +112,18 @@ void Exchanger::combine(std::byte* to, std::uint64_t bytes, bool past_caches) {
     plan_->reduction.fold(operands_, to, bytes / element_bytes_, past_caches);
   else
     kernels::copy(to, static_cast<const std::byte*>(operands_[0]), bytes, past_caches);
+}
+
+bool Exchanger::is_late(Rank member) const {
+  const ExchangePlan& plan = plan_->exchanges;
+  const Exchange& x = plan.exchanges[plan.order[at_].index];
+  for (auto t = take_; t < x.takes_end; ++t)
+    for (auto o = plan.takes[t].operands_begin; o < plan.takes[t].operands_end; ++o)
+      if (plan.operands[o].member == member) {
+        const auto part = board_->look(member, signature_, 0);  // of another size, but there
+        return part && *part == nullptr;
+      }
+  return false;
 }
 
 Result<bool> Exchanger::find_operands(const ExchangeTake& t, std::uint64_t at, std::uint64_t bytes, const Execution& execution) {

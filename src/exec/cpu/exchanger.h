@@ -19,15 +19,15 @@ class Exchanger {
   // Grows with every look that finds something and everything that is published.
   [[nodiscard]] std::uint64_t progress() const noexcept { return progress_; }
 
-  // What it waits for.
+  // What it waits for: whoever has not published yet what is to be taken next, or may not have taken what was published.
   template <class Visit>
   void for_each_awaited(Visit&& visit) const {
-    const ExchangePlan& plan = plan_->exchanges;
-    if (plan.board->ready() && awaited_ != kNoRank) return visit(*plan.streams[static_cast<std::size_t>(awaited_)]);
-    for (Stream* stream : plan_->streams) visit(*stream);
+    for (Stream* stream : plan_->streams)
+      if (!board_->ready() || awaited_ == kNoRank || is_late(stream->peer())) visit(*stream);
   }
 
  private:
+  [[nodiscard]] bool is_late(Rank member) const;
   Result<bool> exchange(const Exchange& x, Execution& execution);
   void begin(const Exchange& x) noexcept;
   Result<bool> publish(const Exchange& x, const Execution& execution);

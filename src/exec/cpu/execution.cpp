@@ -79,18 +79,23 @@ Status Execution::exchange(int looks) {
 }
 
 Result<bool> Execution::poll() {
-  bool moved = false;
-  if (!exchanger_ || !plan_->exchanges.board->ready())
-    for (Stream* stream : plan_->streams) {
-      if (!exchanger_ && !stream->pending()) continue;
-      auto m = stream->poll();
-      if (!m) return std::move(m.error());
-      moved |= *m;
-    }
-  if (!exchanger_) return moved;
+  if (!exchanger_) return poll_streams([](const Stream& stream) { return stream.pending(); });
+  if (!plan_->exchanges.board->ready()) return poll_streams([](const Stream&) { return true; });
   const std::uint64_t before = exchanger_->progress();
   if (auto s = exchange(0); !s) return std::move(s.error());
-  return moved || finished_ || exchanger_->progress() != before;
+  return finished_ || exchanger_->progress() != before;
+}
+
+template <class Wanted>
+Result<bool> Execution::poll_streams(Wanted&& wanted) {
+  bool moved = false;
+  for (Stream* stream : plan_->streams) {
+    if (!wanted(*stream)) continue;
+    auto m = stream->poll();
+    if (!m) return m;
+    moved |= *m;
+  }
+  return moved;
 }
 
 // All steps before this one are done, it has been posted, and those behind it have not been looked at.

@@ -65,6 +65,8 @@ class Execution {
   void look_for(const PlanStep& s, int looks) const;
   Status run_steps(int looks);
   Status exchange(int looks);
+  template <class Wanted>
+  Result<bool> poll_streams(Wanted&& wanted);
   Status go_on_from(std::uint32_t step);
   Status finish();
   Result<bool> run(std::uint32_t step);

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <set>
 
 #include "schedule/access.h"
 
@@ -27,6 +28,10 @@ class Exchanges {
     }
     if (!waiting_.empty()) return unfit("receives what it does not use at once");
     if (!uses_scratch_) plan_.scratch_bytes = 0;
+    std::set<Rank> from;
+    for (const ExchangeOperand& operand : out_.operands) from.insert(operand.member);
+    from.erase(kNoRank);
+    out_.from_one = from.size() == 1;
     return {};
   }
 
@@ -75,6 +80,7 @@ class Exchanges {
     out_.order.push_back({.is_exchange = true, .index = static_cast<std::uint32_t>(out_.exchanges.size())});
     out_.exchanges.push_back({.parts_begin = parts, .parts_end = parts, .takes_begin = takes, .takes_end = takes});
     if (schedule_.collective == Collective::scatter) last().parts_at_once = static_cast<std::uint32_t>(schedule_.ranks);
+    if (into_root()) last().largest = largest_chunk();
     from_.clear();
     open_ = true;
   }
@@ -94,14 +100,10 @@ class Exchanges {
       same = same && s.from == schedule_.steps[step].from;
       ++found;
     }
-    const bool into_root = schedule_.collective == Collective::reduce || schedule_.collective == Collective::gather;
-    const bool to_root = into_root && found == 1 && schedule_.steps[step].peer == schedule_.root;
+    const bool to_root = into_root() && found == 1 && schedule_.steps[step].peer == schedule_.root;
     if (found + 1 != ranks && !to_root) return unfit(fmt::format("sends to {} other ranks at once, not to all", found));
     begin();
-    if (to_root) {
-      last().only_for = schedule_.root;
-      last().largest = largest_chunk();
-    }
+    if (to_root) last().only_for = schedule_.root;
     for (const std::uint32_t i : to)
       if (i != kNoStep) placed_[i] = in_last();
     const auto part_of = [this](std::uint32_t i) { return ExchangePart{planned(i).from, bytes_of(i)}; };
@@ -117,7 +119,10 @@ class Exchanges {
     return {};
   }
 
-  // What each rank sends to the root is a chunk; how large those of the others are must be known to skip them.
+  [[nodiscard]] bool into_root() const {
+    return schedule_.collective == Collective::reduce || schedule_.collective == Collective::gather;
+  }
+  // Chunks may differ by a line, and all ranks must cut into as many pieces, whatever they publish, take or pass over themselves.
   [[nodiscard]] std::uint64_t largest_chunk() const {
     std::uint64_t most = 0;
     const std::uint32_t chunks = input_chunks(schedule_.collective, schedule_.ranks, schedule_.chunks_per_block);

@@ -33,8 +33,13 @@ class FailureWatch {
 
 struct WaitPolicy {
   bool oversubscribed = false;  // more ranks than cores: give the core away early
-  // How often to look for a message at once before anything else is done: some microseconds, or never where ranks share cores.
-  [[nodiscard]] int first_looks() const noexcept { return oversubscribed ? 0 : 1000; }
+  bool few_share_a_core = false;
+  // How often to look for a message at once before anything else is done: some microseconds. Where ranks share cores never,
+  // unless it is one rank alone that is waited for, and it may well be running on another core just now.
+  [[nodiscard]] int first_looks(bool for_one_rank) const noexcept {
+    if (!oversubscribed) return 1000;
+    return for_one_rank && few_share_a_core ? 100 : 0;
+  }
   Duration spin = std::chrono::microseconds(1000);
   Duration timeout = std::chrono::seconds(300);
   std::function<void()> while_waiting = {};  // in waits of more than 10 us, 100 us where ranks share cores, and as often again
