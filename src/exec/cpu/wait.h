@@ -38,7 +38,7 @@ struct WaitPolicy {
   // unless it is one rank alone that is waited for, and it may well be running on another core just now.
   [[nodiscard]] int first_looks(bool for_one_rank) const noexcept {
     if (!oversubscribed) return 1000;
-    return for_one_rank && few_share_a_core ? 100 : 0;
+    return for_one_rank && few_share_a_core ? 64 : 0;
   }
   Duration spin = std::chrono::microseconds(1000);
   Duration timeout = std::chrono::seconds(300);
