@@ -342,7 +342,7 @@ JobMachine Job::machine() const {
 }
 
 WaitPolicy Job::wait_policy() const {
-  constexpr int kFew = 2;
+  constexpr int kFew = 2;  // among more, one that holds its core keeps that back which it waits for
   const JobMachine m = machine();
   return {.oversubscribed = m.oversubscribed(),
           .few_share_a_core = m.core_sharers <= kFew * m.cores_per_host,

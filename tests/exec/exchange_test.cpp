@@ -97,6 +97,8 @@ void check_exchanges(const Algorithm& a, Rank me, const Shape& shape) {
   EXPECT_EQ(x.exchanges.size(), rounds);
   EXPECT_EQ(plan->streams.size(), static_cast<std::size_t>(shape.ranks) - 1);
   for (std::size_t i = 0; i < x.exchanges.size(); ++i) EXPECT_EQ(taken_from(x, x.exchanges[i]), expected_from(a, i, me, shape));
+  const bool from_root = a.collective == Collective::broadcast || a.collective == Collective::scatter;
+  EXPECT_EQ(x.from_one, from_root && me != shape.root);
   const bool saves_input = a.collective == Collective::all_to_all && shape.in_place;
   const bool combines_for_another = a.collective == Collective::reduce && a.name == "two_shot" && me != shape.root;
   EXPECT_EQ(plan->scratch_bytes > 0, saves_input || combines_for_another);

@@ -62,6 +62,15 @@ int looks_before_yielding(bool oversubscribed) {
   return looks;
 }
 
+TEST(SharedCores, AreHeldForAMomentWhereOneRankAloneIsWaitedFor) {
+  const WaitPolicy alone, crowded{.oversubscribed = true}, shared{.oversubscribed = true, .few_share_a_core = true};
+  EXPECT_EQ(alone.first_looks(false), alone.first_looks(true));
+  EXPECT_EQ(crowded.first_looks(true), 0);
+  EXPECT_EQ(shared.first_looks(false), 0);
+  EXPECT_GT(shared.first_looks(true), 0);
+  EXPECT_LT(shared.first_looks(true), alone.first_looks(true));
+}
+
 TEST(SharedCores, AreGivenAwayAfterOneLook) {
   EXPECT_EQ(looks_before_yielding(true), 1);
   EXPECT_GT(looks_before_yielding(false), 1);

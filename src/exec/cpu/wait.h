@@ -35,7 +35,8 @@ struct WaitPolicy {
   bool oversubscribed = false;  // more ranks than cores: give the core away early
   bool few_share_a_core = false;
   // How often to look for a message at once before anything else is done: some microseconds. Where ranks share cores never,
-  // unless it is one rank alone that is waited for, and it may well be running on another core just now.
+  // unless it is one rank alone that is waited for, which may well be running on another core just now: then less than a
+  // microsecond.
   [[nodiscard]] int first_looks(bool for_one_rank) const noexcept {
     if (!oversubscribed) return 1000;
     return for_one_rank && few_share_a_core ? 64 : 0;
