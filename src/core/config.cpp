@@ -44,8 +44,8 @@ constexpr std::array kTable{
         "Most memory one communicator may hold for scratch and transport buffers, such as 64M (unset: no limit); a call that "
         "needs more fails and says so."},
     ConfigRow{Var::shm_bytes, "TUTTI_SHM_BYTES", Kind::bytes, "8M", "",
-              "Shared memory of a rank, for the connections to all others on its host; connections that find no room in it get the "
-              "least they can do with, up to four times as much in all.", 16u << 10},
+              "Shared memory of a rank, for boards and for the connections to all others on its host, at least 16K; those that find "
+              "no room in it get the least they can do with, up to four times as much in all.", 16u << 10},
     ConfigRow{Var::tcp_sockets, "TUTTI_TCP_SOCKETS", Kind::integer, "2", "",
               "Sockets per TCP peer; large messages use all of them.", 1, 64},
     ConfigRow{Var::cma, "TUTTI_CMA", Kind::flag, "1", "",

@@ -144,6 +144,16 @@ std::string objection() {
   return "";
 }
 
+void say_that_all_is_left(const Error& why) {
+  log(LogLevel::warn, fmt::format("collectives are left to the MPI library: {}", why.to_string()));
+}
+
+// A variable that cannot be understood leaves everything to the MPI library, which must not go unnoticed; once is enough.
+void complain_of_variables() {
+  static std::once_flag said;
+  if (auto config = Config::from_environment(); !config) std::call_once(said, say_that_all_is_left, config.error());
+}
+
 bool check_wanted() {
   auto config = Config::from_environment();
   return config && config->flag(Var::mpi_check);
@@ -185,6 +195,7 @@ Options options() {
 
 // Collective; every rank comes to the same end.
 Status connect(Attached& a) {
+  complain_of_variables();
   std::string why = objection();
   if (why.empty()) why = lacks_descriptors();
   Result<UniqueId> id = UniqueId{};
@@ -205,7 +216,7 @@ Status connect(Attached& a) {
   auto made = Communicator::create(*id, a.rank, a.size, with);
   if (!all_agree(static_cast<bool>(made), a.handle)) {
     if (made) return Error(Code::unsupported, "another rank could not start");
-    log(LogLevel::warn, fmt::format("collectives are left to the MPI library: {}", made.error().to_string()));
+    say_that_all_is_left(made.error());
     return std::move(made.error());
   }
   a.communicator.emplace(std::move(*made));

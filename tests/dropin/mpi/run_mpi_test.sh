@@ -21,6 +21,9 @@ expect 0 "$tutti" run-mpi --off --report "${launch[@]}" "$work/semantics" mixed
 printed "mixed: ok"
 ! grep -q "# served" "$work/err" || { fail "--off serves calls:"; cat "$work/err"; }
 grep -Eq "^MPI_Allreduce +200 +[0-9.]+ +[0-9.]+  TUTTI_MPI=0$" "$work/err" || { fail "--off --report does not time the calls:"; cat "$work/err"; }
+expect 0 env TUTTI_SHM_BYTES=1K "$tutti" run-mpi "${launch[@]}" "$work/semantics" mixed
+printed "mixed: ok"
+said "collectives are left to the MPI library" "TUTTI_SHM_BYTES" "at least 16K"
 refuses "needs a command" "$tutti" run-mpi --report
 refuses "no option --bogus" "$tutti" run-mpi --bogus "${launch[@]}"
 expect 1 "$tutti" run-mpi "$work/no-such-launcher" -n 2 true
