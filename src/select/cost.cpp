@@ -66,14 +66,18 @@ void price_published(Candidate& candidate, const Cost& cost, const SelectRequest
   const LevelCost& level = cost.levels[0];
   const LinkParameters& link = machine.links.back();
   const double chunk_bytes = static_cast<double>(request.block_bytes) / cost.chunks_per_block;
-  const double written = static_cast<double>(cost.published) * chunk_bytes, read = static_cast<double>(cost.taken) * chunk_bytes;
+  // What all ranks do they do in turns on the cores that they share; a root that has more to do than others does that alone.
+  const auto in_turns = [crowd](std::uint64_t most, std::uint64_t of_others) {
+    return std::max(static_cast<double>(most), static_cast<double>(std::min(most, of_others)) * crowd);
+  };
+  const double written = in_turns(cost.published, cost.taken), read = in_turns(cost.taken, level.sent);
   const double turn_us = machine.oversubscribed() ? machine.turn_us * crowd : 0;
+  const double pieces = std::floor(static_cast<double>(cost.published) * chunk_bytes / kPieceBytes);
   candidate.rounds = level.rounds;
-  candidate.latency_us = level.rounds * std::max(link.latency_us, turn_us) +
-                         static_cast<double>(cost.taken) * machine.step_us * crowd + std::floor(written / kPieceBytes) * turn_us;
-  candidate.bandwidth_us = (written + read) / 2 / (link.bandwidth_gbps * 1e3) * crowd;
-  candidate.reduction_us = static_cast<double>(level.reduced) * chunk_bytes *
-                           std::max(0.0, 1 / machine.reduce_gbps - 1 / machine.copy_gbps) / 1e3 * crowd;
+  candidate.latency_us = level.rounds * std::max(link.latency_us, turn_us) + read * machine.step_us + pieces * turn_us;
+  candidate.bandwidth_us = (written + read) / 2 * chunk_bytes / (link.bandwidth_gbps * 1e3);
+  candidate.reduction_us =
+      in_turns(level.reduced, level.sent) * chunk_bytes * std::max(0.0, 1 / machine.reduce_gbps - 1 / machine.copy_gbps) / 1e3;
   candidate.total_us = candidate.latency_us + candidate.bandwidth_us + candidate.reduction_us;
 }
 

@@ -153,6 +153,18 @@ TEST(Model, PublishingCostsOneWriteAndALookForEachReader) {
   EXPECT_NEAR(gathered.bandwidth_us, 16.0 / 2 * bytes / (boards.links.back().bandwidth_gbps * 1e3) * 8, 1e-6);
 }
 
+// Whoever has published for the root is done, and leaves it the cores.
+TEST(Model, ARootCombinesAlone) {
+  const JobMachine crowded = job("core:2", 16);
+  const auto reduce = [&](std::uint64_t bytes) {
+    return choose({.collective = Collective::reduce, .block_bytes = bytes}, crowded);
+  };
+  EXPECT_EQ(reduce(2048).winner().algorithm->name, "direct");
+  EXPECT_EQ(reduce(4 << 20).winner().algorithm->name, "two_shot");
+  const Candidate small = *find(reduce(2048), "direct"), same = *find(all_reduce(2048, crowded), "direct");
+  EXPECT_LT(small.total_us - small.latency_us, (same.total_us - same.latency_us) / 4);
+}
+
 TEST(Model, WhatOthersCannotFollowIsSent) {
   const JobMachine m = job("core:16", 16);
   const auto published = [&](SelectRequest request) {
