@@ -34,9 +34,10 @@ struct LevelCost {
 struct Cost {
   std::uint32_t chunks_per_block = 1;  // the schedule's
   std::vector<LevelCost> levels;
-  // Algorithm::publishes: chunks sent by the rank that sends most, what goes to several ranks counted once; and received by the
-  // rank that receives most.
-  std::uint64_t published = 0, taken = 0;
+  // Chunks sent by the rank that sends most, what goes to several ranks counted once: where Algorithm::publishes.
+  std::uint64_t published = 0;
+  // Chunks received by the rank that receives most: there, and where that is more than any rank sends.
+  std::uint64_t taken = 0;
   bool exact = true;  // false: an upper bound (groups of unequal size)
 };
 

@@ -36,7 +36,8 @@ Schedule binomial(Rank me, const Shape& shape, const Chunking&) {
 Cost binomial_cost(const Shape& shape, const Chunking&) {
   return flat_cost(1, {.rounds = halving_tree::depth(shape.root, shape.ranks),
                        .path = halving_tree::heaviest_path(shape.root, shape.ranks),
-                       .sent = static_cast<std::uint64_t>(halving_tree::largest_child(shape.root, shape.ranks))});
+                       .sent = static_cast<std::uint64_t>(halving_tree::largest_child(shape.root, shape.ranks)),
+                       .taken = static_cast<std::uint64_t>(shape.ranks - 1)});
 }
 
 }  // namespace tutti::gather_algorithms

@@ -13,7 +13,7 @@ namespace tutti {
 
 class Streams final : public StreamSource {
  public:
-  // `salt` keeps apart several sets of connections between the same ranks.
+  // `salt` keeps apart several sets of connections between the same ranks; only those without one have boards.
   explicit Streams(Job& job, std::uint64_t salt = 0) : job_(job), salt_(salt) {}
 
   Result<Stream*> stream(Rank peer, std::uint16_t channel) override;

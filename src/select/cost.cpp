@@ -45,40 +45,47 @@ Rates rates_at(const LevelCost& cost, const JobMachine& machine, double crowd, d
 }
 
 // Chunks through the busiest rank, in the direction where it has more to do.
-double busiest(const LevelCost& level, const Cost& cost, const SelectRequest& request, const JobMachine& machine) {
-  const bool into_one = request.collective == Collective::gather;
-  const double blocks = into_one ? static_cast<double>(machine.ranks - 1) * cost.chunks_per_block : 0;
-  return std::max({static_cast<double>(level.sent), static_cast<double>(cost.taken), blocks});
-}
+double busiest(const LevelCost& level, const Cost& cost) { return static_cast<double>(std::max(level.sent, cost.taken)); }
 
 // What arrives is combined instead of being copied to its place, and that copy is a part of the link's bandwidth; but where more
-// than two contributions meet in one step, they are copied first.
-double reduction_us_per_byte(const Algorithm& algorithm, const JobMachine& machine) {
-  const bool copied = algorithm.meets_at_once && machine.ranks > 2;
+// than two contributions meet in one step, they are copied first, unless they are published.
+double reduction_us_per_byte(const Candidate& candidate, const JobMachine& machine) {
+  const bool copied = !candidate.published && candidate.algorithm->meets_at_once && machine.ranks > 2;
   return std::max(0.0, 1 / machine.reduce_gbps - (copied ? 0 : 1 / machine.copy_gbps)) / 1e3;
 }
 
 // All ranks of a host publish and take. What is published is copied by its writer, once, and taken by its readers; a link's
 // bandwidth is that of one copy after the other. What is more than a board holds takes another turn of all.
-void price_published(Candidate& candidate, const Cost& cost, const SelectRequest& request, const JobMachine& machine,
-                     double crowd) {
-  constexpr double kPieceBytes = Board::kUsualBytes;
+void price_published(Candidate& candidate, const Cost& cost, const JobMachine& machine, double chunk_bytes, double crowd) {
   const LevelCost& level = cost.levels[0];
   const LinkParameters& link = machine.links.back();
-  const double chunk_bytes = static_cast<double>(request.block_bytes) / cost.chunks_per_block;
   // What all ranks do they do in turns on the cores that they share; a root that has more to do than others does that alone.
   const auto in_turns = [crowd](std::uint64_t most, std::uint64_t of_others) {
     return std::max(static_cast<double>(most), static_cast<double>(std::min(most, of_others)) * crowd);
   };
   const double written = in_turns(cost.published, cost.taken), read = in_turns(cost.taken, level.sent);
   const double turn_us = machine.oversubscribed() ? machine.turn_us * crowd : 0;
-  const double pieces = std::floor(static_cast<double>(cost.published) * chunk_bytes / kPieceBytes);
+  const double pieces = std::floor(static_cast<double>(cost.published) * chunk_bytes / Board::kUsualBytes);
   candidate.rounds = level.rounds;
   candidate.latency_us = level.rounds * std::max(link.latency_us, turn_us) + read * machine.step_us + pieces * turn_us;
   candidate.bandwidth_us = (written + read) / 2 * chunk_bytes / (link.bandwidth_gbps * 1e3);
-  candidate.reduction_us =
-      in_turns(level.reduced, level.sent) * chunk_bytes * std::max(0.0, 1 / machine.reduce_gbps - 1 / machine.copy_gbps) / 1e3;
-  candidate.total_us = candidate.latency_us + candidate.bandwidth_us + candidate.reduction_us;
+  candidate.reduction_us = in_turns(level.reduced, level.sent) * chunk_bytes * reduction_us_per_byte(candidate, machine);
+}
+
+void price_sent(Candidate& candidate, const Cost& cost, const JobMachine& machine, double chunk_bytes, double crowd) {
+  for (const LevelCost& level : cost.levels) {
+    if (level.rounds == 0) continue;
+    const Rates rates = rates_at(level, machine, crowd, chunk_bytes);
+    const double path = static_cast<double>(level.path), busy = busiest(level, cost);
+    // A message of the chain is path / rounds chunks; so large are the busiest rank's, too.
+    const double at_a_time = path > 0 ? std::max(1.0, busy / path) : 1;
+    candidate.rounds += level.rounds;
+    candidate.latency_us += level.rounds * (rates.latency_us + machine.step_us * crowd + (at_a_time - 1) * rates.gap_us);
+    const double bytes = std::max(path, busy) * chunk_bytes;
+    if (bytes > 0) candidate.bandwidth_us += bytes / (rates.bandwidth_gbps * 1e3);
+    candidate.reduction_us +=
+        static_cast<double>(level.reduced) * chunk_bytes * reduction_us_per_byte(candidate, machine) * crowd;
+  }
 }
 
 }  // namespace
@@ -88,20 +95,8 @@ void price(Candidate& candidate, const SelectRequest& request, const JobMachine&
   const Cost cost = candidate.algorithm->cost(shape, candidate.chunking);
   const double chunk_bytes = static_cast<double>(request.block_bytes) / cost.chunks_per_block;
   const double crowd = machine.oversubscribed() ? static_cast<double>(machine.core_sharers) / machine.cores_per_host : 1;
-  if (candidate.published) return price_published(candidate, cost, request, machine, crowd);
-  for (const LevelCost& level : cost.levels) {
-    if (level.rounds == 0) continue;
-    const Rates rates = rates_at(level, machine, crowd, chunk_bytes);
-    const double path = static_cast<double>(level.path), busy = busiest(level, cost, request, machine);
-    // A message of the chain is path / rounds chunks; so large are the busiest rank's, too.
-    const double at_a_time = path > 0 ? std::max(1.0, busy / path) : 1;
-    candidate.rounds += level.rounds;
-    candidate.latency_us += level.rounds * (rates.latency_us + machine.step_us * crowd + (at_a_time - 1) * rates.gap_us);
-    const double bytes = std::max(path, busy) * chunk_bytes;
-    if (bytes > 0) candidate.bandwidth_us += bytes / (rates.bandwidth_gbps * 1e3);
-    candidate.reduction_us +=
-        static_cast<double>(level.reduced) * chunk_bytes * reduction_us_per_byte(*candidate.algorithm, machine) * crowd;
-  }
+  const auto price_it = candidate.published ? price_published : price_sent;
+  price_it(candidate, cost, machine, chunk_bytes, crowd);
   candidate.total_us = candidate.latency_us + candidate.bandwidth_us + candidate.reduction_us;
 }
 

@@ -189,6 +189,19 @@ TEST(ShmBoard, WhoDoesNotNeedItMayTakeItBeforeItIsThere) {
   EXPECT_EQ(look(boards[2], 0, kSlots + 2, 8), std::nullopt);
 }
 
+TEST(ShmBoard, SleepersAreWokenByWhatIsPublishedAndTaken) {
+  Boards boards(3, kStage);
+  const auto rung = [&](Rank r) { return boards.arena(r).bell().word.load(); };
+  for (const Rank r : {0, 1}) boards.arena(r).header().sleepers.fetch_add(1);
+  ASSERT_TRUE(publish(boards[0], 1, pattern(8, 0, 0, 1)));
+  EXPECT_EQ(rung(0), 0U);
+  EXPECT_EQ(rung(1), 1U);
+  EXPECT_EQ(rung(2), 0U) << "it does not sleep";
+  boards[2].take(0);
+  EXPECT_EQ(rung(0), 1U);
+  EXPECT_EQ(rung(1), 1U);
+}
+
 TEST(ShmBoard, AnotherCallIsAMismatchThatNamesBoth) {
   Boards boards(3, kStage);
   ASSERT_TRUE(publish(boards[0], 4, pattern(8, 0, 0, 0)));

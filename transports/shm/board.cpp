@@ -125,10 +125,9 @@ bool ShmBoard::misses_long() noexcept { return ++misses_ % kMissesPerLook == 0 |
 // There is no room before those who are behind have taken what was published.
 Result<bool> ShmBoard::wait_for_readers() {
   if (!misses_long()) return false;
-  for (Rank r = 0; r < members(); ++r) {
-    if (r == me_ || taken_by(r) > taken_ || !has_gone(r)) continue;
-    if (taken_by(r) == taken_) return gone(r);
-  }
+  const auto is_behind = [this](Rank r) { return r != me_ && taken_by(r) == taken_; };
+  for (Rank r = 0; r < members(); ++r)
+    if (is_behind(r) && has_gone(r) && is_behind(r)) return gone(r);  // it may have taken something before it went
   return false;
 }
 

@@ -95,6 +95,7 @@ std::size_t Hub::spare_bytes() const noexcept {
 }
 
 Result<std::shared_ptr<ShmBoard>> Hub::board(const ConnectRequest& request) {
+  if (request.members == 0) return std::shared_ptr<ShmBoard>();
   if (request.members > Board::kMostMembers || request.me >= request.members || request.peer >= request.members)
     return Error(Code::invalid_argument, fmt::format("ranks {} and {} cannot be members of a stream of {} ranks; the most is {}",
                                                      request.me, request.peer, request.members, Board::kMostMembers));

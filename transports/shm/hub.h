@@ -35,7 +35,8 @@ class Hub {
   [[nodiscard]] const std::uint64_t& probe_word() const noexcept { return probe_word_; }
 
   Result<Region> allocate_lane();
-  // This rank's board on a stream, the same for all its connections; kept until the last of them has been released.
+  // This rank's board on a stream, or none where it has no members; the same for all its connections; kept until the last of them
+  // has been released.
   Result<std::shared_ptr<ShmBoard>> board(const ConnectRequest& request);
   // Memory of a connection's cells; each side has half of it on its account. As much as suits the caches, or less where memory
   // has become scarce.

@@ -74,19 +74,12 @@ class ShmTransport final : public Transport {
     Result<std::string> socket_name = std::string();
     if (request.me > request.peer) socket_name = parse_address(request.peer, request.peer_address);
     if (!socket_name) return std::move(socket_name.error());
+    auto board = hub_->board(request);
+    if (!board) return board.because(fmt::format("connecting with rank {}", request.peer));
     auto lane = hub_->allocate_lane();
     if (!lane) return lane.because(fmt::format("connecting with rank {}", request.peer));
-    std::shared_ptr<shm::ShmBoard> board;
-    if (request.members > 0) {
-      auto shared = hub_->board(request);
-      if (!shared) {
-        hub_->release(*lane, 0, nullptr, Fd());
-        return shared.because(fmt::format("connecting with rank {}", request.peer));
-      }
-      board = std::move(*shared);
-    }
     return std::unique_ptr<Endpoint>(
-        std::make_unique<shm::ShmEndpoint>(hub_, request, std::move(*socket_name), *lane, std::move(board)));
+        std::make_unique<shm::ShmEndpoint>(hub_, request, std::move(*socket_name), *lane, std::move(*board)));
   }
 
  private:

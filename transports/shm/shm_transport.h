@@ -16,7 +16,7 @@
 
 namespace tutti {
 
-// Uses secret, rank, local_ranks, l2_bytes, cma and shm_bytes (memory for all connections of this rank; connections that no
+// Uses secret, rank, local_ranks, l2_bytes, cma and shm_bytes (memory for all boards and connections of this rank; those that no
 // longer find room in it get the least that they can do with, until there are so many that they hold four times as much).
 [[nodiscard]] std::unique_ptr<Transport> make_shm(const TransportOptions& options);
 

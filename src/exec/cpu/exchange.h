@@ -56,8 +56,7 @@ struct ExchangePlan {
   std::vector<ExchangePart> parts;
   std::vector<ExchangeTake> takes;
   std::vector<ExchangeOperand> operands;
-  std::vector<Stream*> streams;  // by rank; by which the boards are connected
-  bool from_one = false;         // this rank takes from one rank alone
+  bool from_one = false;  // this rank takes from one rank alone
   // In order: exchanges, and steps of Plan::steps that concern this rank alone.
   struct Item {
     bool is_exchange = false;

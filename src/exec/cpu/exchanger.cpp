@@ -14,8 +14,8 @@ std::uint64_t share(std::uint64_t bytes, std::uint64_t at, std::uint64_t piece) 
 
 }  // namespace
 
-Exchanger::Exchanger(const Plan& plan)
-    : plan_(&plan), board_(plan.exchanges.board), element_bytes_(element_bytes(plan.type, plan.op)) {}
+Exchanger::Exchanger(Execution& execution, const Plan& plan)
+    : execution_(&execution), plan_(&plan), board_(plan.exchanges.board), element_bytes_(element_bytes(plan.type, plan.op)) {}
 
 void Exchanger::start(const Signature& signature) noexcept {
   signature_ = signature;
@@ -23,15 +23,15 @@ void Exchanger::start(const Signature& signature) noexcept {
   begun_ = false;
 }
 
-Result<bool> Exchanger::advance(Execution& execution) {
+Result<bool> Exchanger::advance() {
   if (!board_->ready()) return false;
   for (const auto& order = plan_->exchanges.order; at_ < order.size(); ++at_) {
     const ExchangePlan::Item item = order[at_];
     if (!item.is_exchange) {
-      execution.compute(plan_->steps[item.index]);
+      execution_->compute(plan_->steps[item.index]);
       continue;
     }
-    auto done = exchange(plan_->exchanges.exchanges[item.index], execution);
+    auto done = exchange(plan_->exchanges.exchanges[item.index]);
     if (!done || !*done) return done;
   }
   return true;
@@ -48,33 +48,29 @@ void Exchanger::begin(const Exchange& x) noexcept {
   begun_ = true;
 }
 
-Result<bool> Exchanger::exchange(const Exchange& x, Execution& execution) {
+Result<bool> Exchanger::exchange(const Exchange& x) {
   if (!begun_) begin(x);
-  const bool publishes = x.parts_end > x.parts_begin;
   while (taken_ < pieces_) {
-    while (publishes && published_ < pieces_ && published_ <= taken_ + 1) {
-      auto published = publish(x, execution);
+    while (publishes(x) && published_ < pieces_ && published_ <= taken_ + 1) {
+      auto published = publish(x);
       if (!published) return published;
       if (!*published) break;
     }
-    if (publishes && published_ == taken_) {
-      awaited_ = kNoRank;
-      return false;
-    }
-    auto taken = take(x, execution);
+    if (waits_for_room()) return false;
+    auto taken = take(x);
     if (!taken || !*taken) return taken;
   }
   begun_ = false;
   return true;
 }
 
-Result<bool> Exchanger::publish(const Exchange& x, const Execution& execution) {
+Result<bool> Exchanger::publish(const Exchange& x) {
   const std::uint64_t at = published_ * piece_bytes_;
   parts_.clear();
   for (auto p = x.parts_begin; p < x.parts_end; ++p) {
     const ExchangePart& part = plan_->exchanges.parts[p];
     const std::uint64_t bytes = share(part.bytes, at, piece_bytes_);
-    parts_.push_back(bytes > 0 ? ConstBytes(execution.at(part.from) + at, bytes) : ConstBytes());
+    parts_.push_back(bytes > 0 ? ConstBytes(execution_->at(part.from) + at, bytes) : ConstBytes());
   }
   auto published = board_->publish(signature_, parts_);
   if (!published || !*published) return published;
@@ -83,14 +79,14 @@ Result<bool> Exchanger::publish(const Exchange& x, const Execution& execution) {
   return true;
 }
 
-Result<bool> Exchanger::take(const Exchange& x, Execution& execution) {
+Result<bool> Exchanger::take(const Exchange& x) {
   const std::uint64_t at = taken_ * piece_bytes_;
   for (; take_ < x.takes_end; ++take_) {
     const ExchangeTake& t = plan_->exchanges.takes[take_];
     const std::uint64_t bytes = share(t.bytes, at, piece_bytes_);
-    auto found = find_operands(t, at, bytes, execution);
+    auto found = find_operands(t, at, bytes);
     if (!found || !*found) return found;
-    if (bytes > 0) combine(execution.at(t.to) + at, bytes, t.past_caches);
+    if (bytes > 0) combine(execution_->at(t.to) + at, bytes, t.past_caches);
     operands_.clear();
     for (auto o = t.operands_begin; o < t.operands_end; ++o)
       if (const Rank member = plan_->exchanges.operands[o].member; member != kNoRank) board_->take(member);
@@ -103,8 +99,8 @@ Result<bool> Exchanger::take(const Exchange& x, Execution& execution) {
 
 // What all others publish for one rank.
 void Exchanger::pass_over(Rank reader) noexcept {
-  for (Rank r = 0; r < plan_->ranks; ++r)
-    if (r != reader && plan_->exchanges.streams[static_cast<std::size_t>(r)] != nullptr) board_->take(r);
+  for (const Stream* stream : plan_->streams)
+    if (stream->peer() != reader) board_->take(stream->peer());
 }
 
 void Exchanger::combine(std::byte* to, std::uint64_t bytes, bool past_caches) {
@@ -116,8 +112,7 @@ void Exchanger::combine(std::byte* to, std::uint64_t bytes, bool past_caches) {
 
 bool Exchanger::is_late(Rank member) const {
   const ExchangePlan& plan = plan_->exchanges;
-  const Exchange& x = plan.exchanges[plan.order[at_].index];
-  for (auto t = take_; t < x.takes_end; ++t)
+  for (auto t = take_; t < current().takes_end; ++t)
     for (auto o = plan.takes[t].operands_begin; o < plan.takes[t].operands_end; ++o)
       if (plan.operands[o].member == member) {
         const auto part = board_->look(member, signature_, 0);  // of another size, but there
@@ -126,19 +121,16 @@ bool Exchanger::is_late(Rank member) const {
   return false;
 }
 
-Result<bool> Exchanger::find_operands(const ExchangeTake& t, std::uint64_t at, std::uint64_t bytes, const Execution& execution) {
+Result<bool> Exchanger::find_operands(const ExchangeTake& t, std::uint64_t at, std::uint64_t bytes) {
   while (operands_.size() < t.operands_end - t.operands_begin) {
     const ExchangeOperand& operand = plan_->exchanges.operands[t.operands_begin + operands_.size()];
     if (operand.member == kNoRank) {
-      operands_.push_back(bytes > 0 ? execution.at(operand.range) + at : nullptr);
+      operands_.push_back(bytes > 0 ? execution_->at(operand.range) + at : nullptr);
       continue;
     }
     auto part = board_->look(operand.member, signature_, bytes);
     if (!part) return std::move(part.error());
-    if (*part == nullptr) {
-      awaited_ = operand.member;
-      return false;
-    }
+    if (*part == nullptr) return false;
     operands_.push_back(*part);
     ++progress_;
   }

@@ -11,11 +11,12 @@ class Execution;
 
 class Exchanger {
  public:
-  explicit Exchanger(const Plan& plan);
+  // Of an execution of a plan that has exchanges.
+  Exchanger(Execution& execution, const Plan& plan);
 
   void start(const Signature& signature) noexcept;
   // Goes as far as it can. true: to the end.
-  Result<bool> advance(Execution& execution);
+  Result<bool> advance();
   // Grows with every look that finds something and everything that is published.
   [[nodiscard]] std::uint64_t progress() const noexcept { return progress_; }
 
@@ -23,19 +24,23 @@ class Exchanger {
   template <class Visit>
   void for_each_awaited(Visit&& visit) const {
     for (Stream* stream : plan_->streams)
-      if (!board_->ready() || awaited_ == kNoRank || is_late(stream->peer())) visit(*stream);
+      if (!begun_ || waits_for_room() || is_late(stream->peer())) visit(*stream);
   }
 
  private:
+  [[nodiscard]] const Exchange& current() const { return plan_->exchanges.exchanges[plan_->exchanges.order[at_].index]; }
+  [[nodiscard]] bool waits_for_room() const { return publishes(current()) && published_ == taken_; }
   [[nodiscard]] bool is_late(Rank member) const;
-  Result<bool> exchange(const Exchange& x, Execution& execution);
+  [[nodiscard]] static bool publishes(const Exchange& x) noexcept { return x.parts_end > x.parts_begin; }
+  Result<bool> exchange(const Exchange& x);
   void begin(const Exchange& x) noexcept;
-  Result<bool> publish(const Exchange& x, const Execution& execution);
-  Result<bool> take(const Exchange& x, Execution& execution);
+  Result<bool> publish(const Exchange& x);
+  Result<bool> take(const Exchange& x);
   void pass_over(Rank reader) noexcept;
   void combine(std::byte* to, std::uint64_t bytes, bool past_caches);
-  Result<bool> find_operands(const ExchangeTake& t, std::uint64_t at, std::uint64_t bytes, const Execution& execution);
+  Result<bool> find_operands(const ExchangeTake& t, std::uint64_t at, std::uint64_t bytes);
 
+  Execution* execution_;
   const Plan* plan_;
   Board* board_;
   Signature signature_;
@@ -47,7 +52,6 @@ class Exchanger {
   std::uint32_t take_ = 0;                   // of the piece being taken
   std::vector<const void*> operands_;        // of that take, found so far
   std::vector<ConstBytes> parts_;
-  Rank awaited_ = kNoRank;  // kNoRank: whoever has not taken what was published
   std::uint64_t progress_ = 0;
 };
 

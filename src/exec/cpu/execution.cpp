@@ -6,6 +6,11 @@
 #include "kernels/kernels.h"
 
 namespace tutti {
+namespace {
+
+constexpr int kEager = 64;  // looks without a pause, which some processors draw out
+
+}  // namespace
 
 void Stream::complete(Fifo<Posted>& posted, std::uint32_t count) {
   for (std::uint32_t i = 0; i < count; ++i) {
@@ -27,7 +32,7 @@ Execution::Execution(const Plan& plan)
     : plan_(&plan), element_bytes_(element_bytes(plan.type, plan.op)), arrivals_(plan.arrivals) {
   remaining_.resize(plan.steps.size());
   ready_.reserve(plan.steps.size());
-  if (plan.exchanges.board != nullptr) exchanger_.emplace(plan);
+  if (plan.exchanges.board != nullptr) exchanger_.emplace(*this, plan);
 }
 
 Status Execution::start(const CallBuffers& buffers, std::uint32_t sequence, int looks) {
@@ -54,10 +59,6 @@ Status Execution::run_steps(int looks) {
   return finish();
 }
 
-namespace {
-constexpr int kEager = 64;  // looks without a pause, which some processors draw out
-}  // namespace
-
 // Small messages are often under way already: seeing them here spares all that waiting costs.
 void Execution::look_for(const PlanStep& s, int looks) const {
   if (s.kind != StepKind::recv && s.kind != StepKind::recv_reduce) return;
@@ -69,7 +70,7 @@ void Execution::look_for(const PlanStep& s, int looks) const {
 Status Execution::exchange(int looks) {
   for (int look = 0; look <= looks; ++look) {
     const std::uint64_t before = exchanger_->progress();
-    auto done = exchanger_->advance(*this);
+    auto done = exchanger_->advance();
     if (!done) return std::move(done.error());
     if (*done) return finish();
     if (exchanger_->progress() != before) look = 0;

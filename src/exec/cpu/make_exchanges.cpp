@@ -36,7 +36,7 @@ class Exchanges {
   }
 
  private:
-  // Where a step has got to: `kBefore` all that is open now, or into an exchange.
+  // Where a step has got to: into the order by itself, or into the n-th exchange (kFirstExchange + n).
   static constexpr std::uint32_t kNotYet = 0, kAlone = 1, kFirstExchange = 2;
 
   [[nodiscard]] Error unfit(std::string_view why) const {
@@ -244,7 +244,7 @@ Status check_in_place(const Schedule& schedule, const ExchangePlan& plan) {
 std::size_t ExchangePlan::memory_bytes() const noexcept {
   return exchanges.capacity() * sizeof(Exchange) + parts.capacity() * sizeof(ExchangePart) +
          takes.capacity() * sizeof(ExchangeTake) + operands.capacity() * sizeof(ExchangeOperand) +
-         streams.capacity() * sizeof(Stream*) + order.capacity() * sizeof(Item);
+         order.capacity() * sizeof(Item);
 }
 
 Status make_exchanges(const Schedule& schedule, const ChunkMap& map, std::span<const std::uint32_t> first, StreamSource& streams,
@@ -252,11 +252,9 @@ Status make_exchanges(const Schedule& schedule, const ChunkMap& map, std::span<c
   if (auto s = Exchanges(schedule, map, first, plan).run(); !s) return s;
   if (auto s = check_in_place(schedule, plan.exchanges); !s) return s;
   for (Rank r = 0; r < schedule.ranks; ++r) {
-    Result<Stream*> stream = nullptr;
-    if (r != schedule.rank) stream = streams.stream(r, 0);
+    if (r == schedule.rank) continue;
+    auto stream = streams.stream(r, 0);
     if (!stream) return std::move(stream.error());
-    plan.exchanges.streams.push_back(*stream);
-    if (*stream == nullptr) continue;
     plan.streams.push_back(*stream);
     plan.exchanges.board = (*stream)->endpoint().board();
     if (plan.exchanges.board == nullptr)

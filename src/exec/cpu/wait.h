@@ -32,8 +32,8 @@ class FailureWatch {
 };
 
 struct WaitPolicy {
-  bool oversubscribed = false;  // more ranks than cores: give the core away early
-  bool few_share_a_core = false;
+  bool oversubscribed = false;    // more ranks than cores: give the core away early
+  bool few_share_a_core = false;  // then: not more than two or so
   // How often to look for a message at once before anything else is done: some microseconds. Where ranks share cores never,
   // unless it is one rank alone that is waited for, which may well be running on another core just now: then less than a
   // microsecond.
