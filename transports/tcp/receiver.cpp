@@ -44,6 +44,11 @@ bool Receiver::wants(std::size_t socket) const noexcept {
   return message != nullptr && is_turn(*message, socket, oldest);
 }
 
+bool Receiver::ends_large_share(const Message& message, std::size_t socket, std::size_t done) const noexcept {
+  const std::size_t share = lanes_.stripes(message).share(socket);
+  return share >= Stripes::kSegment && done == share + (socket == 0 ? sizeof(MessageHeader) : 0);
+}
+
 // Where the next bytes of the message's data go.
 std::size_t Receiver::aim(const Message& message, std::size_t socket, std::size_t done, std::span<iovec> pieces) {
   const Stripes stripes = lanes_.stripes(message);
@@ -71,6 +76,7 @@ Result<bool> Receiver::pull(std::size_t socket, std::size_t& budget) {
     if (n <= 0) return connection_error(n == 0 ? 0 : errno, peer_);
     Status taken = take(*place.message, socket, place.done, static_cast<std::size_t>(n));
     if (!taken) return std::move(taken.error());
+    if (ends_large_share(*place.message, socket, place.done + static_cast<std::size_t>(n))) acknowledge(lanes_.fd(socket));
     budget -= std::min(budget, static_cast<std::size_t>(n));
     moved = true;
   }

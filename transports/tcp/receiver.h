@@ -37,6 +37,7 @@ class Receiver {
   };
 
   [[nodiscard]] bool is_turn(const Message& message, std::size_t socket, bool oldest) const noexcept;
+  [[nodiscard]] bool ends_large_share(const Message& message, std::size_t socket, std::size_t done) const noexcept;
   Result<bool> pull(std::size_t socket, std::size_t& budget);
   std::size_t aim(const Message& message, std::size_t socket, std::size_t done, std::span<iovec> pieces);
   Status take(Message& message, std::size_t socket, std::size_t done, std::size_t bytes);

@@ -10,7 +10,6 @@
 namespace tutti {
 namespace {
 
-constexpr std::size_t kMaxPieces = 32;
 constexpr std::size_t kBudget = 4u << 20;
 
 }  // namespace
@@ -27,36 +26,40 @@ bool Sender::wants(std::size_t socket) const noexcept {
   return lanes_.next(socket, oldest) != nullptr;
 }
 
-Result<bool> Sender::push(std::size_t socket, std::size_t& budget) {
-  bool moved = false;
-  for (auto place = lanes_.place(socket); place.message != nullptr && budget > 0; place = lanes_.place(socket)) {
-    std::array<iovec, kMaxPieces> pieces;
-    std::size_t count = 0, done = place.done;
-    if (socket == 0) count = header_part(place.message->header, done, pieces);
-    // sendmsg only reads what an iovec points to, whatever its type says.
-    auto* data = const_cast<std::byte*>(place.message->data.data());
-    count += lanes_.stripes(*place.message).gather(socket, done, data, std::span(pieces).subspan(count));
-    msghdr what{};
-    what.msg_iov = pieces.data();
-    what.msg_iovlen = count;
-    const ssize_t n = sendmsg(lanes_.fd(socket), &what, MSG_NOSIGNAL | MSG_DONTWAIT);
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) break;
-    if (n < 0) return connection_error(errno, peer_);
-    lanes_.moved(socket, static_cast<std::size_t>(n));
-    budget -= std::min(budget, static_cast<std::size_t>(n));
-    moved = true;
-  }
-  return moved;
+// One piece: the rest of a segment, or of a message that is not cut.
+Result<std::size_t> Sender::push(std::size_t socket) {
+  const auto place = lanes_.place(socket);
+  if (place.message == nullptr) return 0;
+  std::array<iovec, 2> pieces;
+  std::size_t count = 0, done = place.done;
+  if (socket == 0) count = header_part(place.message->header, done, pieces);
+  // sendmsg only reads what an iovec points to, whatever its type says.
+  auto* data = const_cast<std::byte*>(place.message->data.data());
+  count += lanes_.stripes(*place.message).gather(socket, done, data, std::span(pieces).subspan(count, 1));
+  msghdr what{};
+  what.msg_iov = pieces.data();
+  what.msg_iovlen = count;
+  ssize_t n = 0;
+  do n = sendmsg(lanes_.fd(socket), &what, MSG_NOSIGNAL | MSG_DONTWAIT);
+  while (n < 0 && errno == EINTR);
+  if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return 0;
+  if (n < 0) return connection_error(errno, peer_);
+  lanes_.moved(socket, static_cast<std::size_t>(n));
+  return static_cast<std::size_t>(n);
 }
 
+// The sockets take turns, so that bytes arrive about in the order of the message. Then a consumer need not wait for a segment that
+// is queued behind a socket's whole share, and the peer reads one socket while the other, which a read locks, is delivered to.
 Result<Pumped> Sender::pump() {
   Pumped result;
-  std::size_t budget = kBudget;
-  for (std::size_t socket = 0; socket < lanes_.sockets() && !lanes_.idle(); ++socket) {
-    auto moved = push(socket, budget);
-    if (!moved) return std::move(moved.error());
-    result.moved |= *moved;
+  for (std::size_t sent = 0, before = 1; sent != before && sent < kBudget;) {
+    before = sent;
+    for (std::size_t socket = 0; socket < lanes_.sockets(); ++socket) {
+      auto pushed = push(socket);
+      if (!pushed) return std::move(pushed.error());
+      sent += *pushed;
+      result.moved |= *pushed > 0;
+    }
   }
   result.finished = lanes_.retire();
   return result;

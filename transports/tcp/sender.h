@@ -27,7 +27,7 @@ class Sender {
     std::size_t left;
     [[nodiscard]] std::size_t bytes() const noexcept { return data.size(); }
   };
-  Result<bool> push(std::size_t socket, std::size_t& budget);
+  Result<std::size_t> push(std::size_t socket);
 
   Rank peer_;
   Lanes<Message> lanes_;

@@ -60,6 +60,8 @@ void tune(int fd) {
   set_option(fd, IPPROTO_TCP, TCP_KEEPCNT, 3);
 }
 
+void acknowledge(int fd) { set_option(fd, IPPROTO_TCP, TCP_QUICKACK, 1); }
+
 Error connection_error(int error_number, Rank peer) {
   if (error_number == 0) return {Code::peer_lost, fmt::format("rank {} closed its connection or died", peer), peer};
   constexpr std::array kGone{ECONNRESET, EPIPE,        ETIMEDOUT, EHOSTUNREACH, ENETUNREACH, ENETDOWN,

@@ -24,6 +24,10 @@ struct TcpTuning {
 [[nodiscard]] Result<Fd> start_connect(const SocketAddress& local, const SocketAddress& remote, const TcpTuning& tuning);
 // No delay for small messages, and probes that notice a host that vanished.
 void tune(int fd);
+// Acknowledges now what has been read. Between ranks that send to each other the kernel would wait for data to go along with, up
+// to 40 ms at the end of a message; a sender that measures the rate of what is acknowledged (bbr) would take the link to be as slow
+// as that, and send the next message at this rate.
+void acknowledge(int fd);
 
 // What a failed send or recv says about the peer: Code::peer_lost where the connection is gone, else Code::resource.
 // `error_number` 0 means an orderly end.
