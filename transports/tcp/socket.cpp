@@ -62,6 +62,11 @@ void tune(int fd) {
 
 void acknowledge(int fd) { set_option(fd, IPPROTO_TCP, TCP_QUICKACK, 1); }
 
+void acknowledge_on_arrival(int fd, bool on) {
+  constexpr int kLargestPacket = 64 << 10;  // of a sender that leaves it to the network interface to cut it
+  set_option(fd, SOL_SOCKET, SO_RCVLOWAT, on ? kLargestPacket : 1);
+}
+
 Error connection_error(int error_number, Rank peer) {
   if (error_number == 0) return {Code::peer_lost, fmt::format("rank {} closed its connection or died", peer), peer};
   constexpr std::array kGone{ECONNRESET, EPIPE,        ETIMEDOUT, EHOSTUNREACH, ENETUNREACH, ENETDOWN,

@@ -25,9 +25,13 @@ struct TcpTuning {
 // No delay for small messages, and probes that notice a host that vanished.
 void tune(int fd);
 // Acknowledges now what has been read. Between ranks that send to each other the kernel would wait for data to go along with, up
-// to 40 ms at the end of a message; a sender that measures the rate of what is acknowledged (bbr) would take the link to be as slow
-// as that, and send the next message at this rate.
+// to 40 ms at the end of a message; a sender that measures the rate of what is acknowledged (bbr) would take the link to be as
+// slow as that, and send the next message at this rate.
 void acknowledge(int fd);
+// Whether a packet of any size that finds nothing unread before it is acknowledged on arrival. Else the kernel acknowledges large
+// ones when they are read, and bbr, which sends at the rate that it measures, keeps to the reader's rate instead of the link's.
+// The option behind this is meant for poll(), which then waits for that much to read.
+void acknowledge_on_arrival(int fd, bool on);
 
 // What a failed send or recv says about the peer: Code::peer_lost where the connection is gone, else Code::resource.
 // `error_number` 0 means an orderly end.

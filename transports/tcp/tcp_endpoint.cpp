@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 
+#include "transports/tcp/socket.h"
+#include "transports/tcp/stripes.h"
+
 namespace tutti {
 
 Error TcpEndpoint::fail(Error error) {
@@ -25,10 +28,17 @@ Result<bool> TcpEndpoint::post_recv(const Signature& expected, const Sink& sink)
   if (failure_) return failure_->clone();
   const bool at_once = up() && receiver_.idle();
   receiver_.post(expected, sink);
+  if (sink.size > Stripes::kSegment) acknowledge_on_arrival(true);
   if (!at_once) return false;
   auto pumped = receiver_.pump();
   if (!pumped) return fail(std::move(pumped.error()));
   return pumped->finished == 1;
+}
+
+void TcpEndpoint::acknowledge_on_arrival(bool on) {
+  if (on == on_arrival_) return;
+  for (const Fd& fd : sockets_) tutti::acknowledge_on_arrival(fd.get(), on);
+  on_arrival_ = on && up();
 }
 
 // Whether the opening moved.
@@ -76,6 +86,7 @@ Result<Endpoint::Progress> TcpEndpoint::poll() {
 
 void TcpEndpoint::begin_wait(WaitSet& set) {
   if (opening_) return opening_->begin_wait(set);
+  acknowledge_on_arrival(false);  // until the next large message: a few bytes are to wake this rank, too
   for (std::size_t socket = 0; socket < sockets_.size(); ++socket) {
     const int events = (receiver_.wants(socket) ? POLLIN : 0) | (sender_.wants(socket) ? POLLOUT : 0);
     if (events != 0) set.fds.push_back({sockets_[socket].get(), static_cast<short>(events), 0});

@@ -29,6 +29,7 @@ class TcpEndpoint final : public Endpoint {
 
  private:
   Result<bool> come_up();
+  void acknowledge_on_arrival(bool on);
   Error fail(Error error);
   [[nodiscard]] bool up() const noexcept { return !sockets_.empty(); }
 
@@ -37,6 +38,7 @@ class TcpEndpoint final : public Endpoint {
   std::vector<Fd> sockets_;
   Sender sender_;
   Receiver receiver_;
+  bool on_arrival_ = false;            // what the sockets have been told
   std::optional<Error> send_failure_;  // told when nothing more can be received
   std::optional<Error> failure_;
 };
