@@ -126,6 +126,7 @@ void add_all() {
   add("sum_f8e4m3", reduce2, ReduceKind::sum, DataType::f8e4m3, Target::third_buffer);
   add("sum_f32_of_4", fold, DataType::f32, std::size_t{4});
   add("sum_bf16_of_4", fold, DataType::bf16, std::size_t{4});
+  add("sum_f16_of_4", fold, DataType::f16, std::size_t{4});
   add("sum_f32_of_16", fold, DataType::f32, std::size_t{16});
 }
 

@@ -1,7 +1,11 @@
 // Every operator on every type, on every instruction set, against a reference of its own.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#ifdef __SSE__
+#include <xmmintrin.h>
+#endif
 
+#include <array>
 #include <limits>
 #include <string>
 #include <vector>
@@ -65,6 +69,86 @@ TEST_P(Reduction, EveryPairOfBytes) {
     }
   }
 }
+
+// What two f16 or bf16 can meet: zeros, subnormals, the smallest and the largest normal numbers, infinity, a NaN, numbers whose
+// units in the last place halve each other's (ties) and lie further apart; all with both signs.
+std::vector<std::uint16_t> special_codes(DataType type) {
+  const int mantissa_bits = type == DataType::f16 ? 10 : 7;
+  const auto normal = static_cast<std::uint16_t>(1 << mantissa_bits);
+  const auto infinity = static_cast<std::uint16_t>(0x7fff & ~(normal - 1));
+  const auto one = static_cast<std::uint16_t>(infinity / 2 & ~(normal - 1));
+  std::vector<std::uint16_t> codes{0, 1, 3, normal, infinity, one};
+  for (const int code : {normal - 1, normal + 1, infinity - 1, infinity | normal / 2, one + 1, one + normal / 2})
+    codes.push_back(static_cast<std::uint16_t>(code));
+  for (const int exponents : {mantissa_bits, mantissa_bits + 1, mantissa_bits + 2})
+    codes.push_back(static_cast<std::uint16_t>(one - exponents * normal));
+  for (std::size_t i = 0, positive = codes.size(); i < positive; ++i) codes.push_back(codes[i] | 0x8000);
+  return codes;
+}
+
+// Two inputs: all codes on the left, beside one special code after the other.
+std::vector<Buffer> all_codes_with_special_ones(DataType type) {
+  std::vector<std::uint16_t> left, right;
+  for (const std::uint16_t special : special_codes(type)) {
+    for (int code = 0; code < 65536; ++code) {
+      left.push_back(static_cast<std::uint16_t>(code));
+      right.push_back(special);
+    }
+  }
+  const auto bytes = [](const std::vector<std::uint16_t>& codes) {
+    const auto* begin = reinterpret_cast<const std::byte*>(codes.data());
+    return Buffer(begin, begin + 2 * codes.size());
+  };
+  return {bytes(left), bytes(right)};
+}
+
+// On every instruction set in one test, because the reference takes longest.
+TEST(SixteenBitFloats, EveryCodeWithSpecialOnes) {
+  for (const DataType type : {DataType::f16, DataType::bf16}) {
+    const std::vector<Buffer> in = all_codes_with_special_ones(type);
+    const std::size_t count = in[0].size() / 2;
+    for (const ReduceKind kind : {ReduceKind::sum, ReduceKind::prod}) {
+      const Buffer expected = reference_fold(kind, type, in);
+      for (const InstructionSet& set : instruction_sets()) {
+        allow(set.mask);
+        Buffer out(in[0].size());
+        kernels::reduce2({.kind = kind}, type, in[0].data(), in[1].data(), out.data(), count);
+        const auto at = first_difference(type, out.data(), expected.data(), count);
+        EXPECT_EQ(at, -1) << label(kind, type) << " on " << set.name;
+      }
+      allow(0);
+    }
+  }
+}
+
+// The native f16 of two, where there is one, rounds once like all others; so must more than two, where it may not be used.
+TEST_P(Reduction, ThirdSixteenBitFloatIsAddedBeforeRounding) {
+  // 2048 + 1 + 1 and 256 + 1 + 1: the units in the last place are 2.
+  const auto sum = [](DataType type, std::array<std::uint16_t, 3> codes) {
+    std::uint16_t out = 0;
+    kernels::fold({}, type, std::array<const void*, 3>{&codes[0], &codes[1], &codes[2]}, &out, 1);
+    return out;
+  };
+  EXPECT_EQ(sum(DataType::f16, {0x6800, 0x3c00, 0x3c00}), 0x6801);
+  EXPECT_EQ(sum(DataType::bf16, {0x4380, 0x3f80, 0x3f80}), 0x4381);
+}
+
+#ifdef __SSE__
+// A host program may flush subnormal numbers to zero in its own arithmetic. f16's are none in f32, where they are computed.
+TEST_P(Reduction, HalfKeepsSubnormalNumbersWhereTheHostFlushesThem) {
+  const std::vector<Buffer> in = all_codes_with_special_ones(DataType::f16);
+  const std::size_t count = in[0].size() / 2;
+  for (const ReduceKind kind : {ReduceKind::sum, ReduceKind::prod}) {
+    Buffer expected(in[0].size()), out(in[0].size());
+    kernels::reduce2({.kind = kind}, DataType::f16, in[0].data(), in[1].data(), expected.data(), count);
+    const unsigned before = _mm_getcsr();
+    _mm_setcsr(before | 0x8040);  // flush to zero, denormals are zero
+    kernels::reduce2({.kind = kind}, DataType::f16, in[0].data(), in[1].data(), out.data(), count);
+    _mm_setcsr(before);
+    EXPECT_EQ(first_difference(DataType::f16, out.data(), expected.data(), count), -1) << label(kind, DataType::f16);
+  }
+}
+#endif
 
 TEST_P(Reduction, MinAndMaxPropagateNanAndOrderZeros) {
   constexpr float kNan = std::numeric_limits<float>::quiet_NaN();

@@ -193,6 +193,8 @@ Reduction::Reduction(const ReduceOp& op, DataType type, int average_over)
   if (op.kind == ReduceKind::user || (average_over_ > 0 && is_integer(type))) return;
   const Route way = route(average_over_ > 0 ? Operation::mean : operation_of(op.kind), type);
   kernel_ = find(way.operation, way.lanes);
+  const Kernel native = find_native_of_two(way.operation, way.lanes);
+  kernel_of_two_ = native != nullptr ? native : kernel_;
   lanes_per_element_ = way.lanes_per_element;
   lane_bytes_ = size_of(way.lanes);
 }
@@ -202,9 +204,10 @@ void Reduction::fold(std::span<const void* const> inputs, void* out, std::size_t
   if (inputs.size() == 1 && average_over_ == 0) return copy(out, inputs[0], count * element_bytes_, past_caches);
   if (op_.kind == ReduceKind::user) return fold_user(op_.user, type_, element_bytes_, inputs, out, count);
   const Job job{inputs.data(), inputs.size(), 0, out, count * lanes_per_element_, static_cast<double>(average_over_)};
-  if (kernel_ == nullptr) return fold_integer_mean(type_, job, average_over_);
-  if (past_caches && std::ranges::find(inputs, out) == inputs.end()) return stream_fold(kernel_, lane_bytes_, job);
-  kernel_(job);
+  const Kernel kernel = inputs.size() == 2 ? kernel_of_two_ : kernel_;
+  if (kernel == nullptr) return fold_integer_mean(type_, job, average_over_);
+  if (past_caches && std::ranges::find(inputs, out) == inputs.end()) return stream_fold(kernel, lane_bytes_, job);
+  kernel(job);
 }
 
 void fold(const ReduceOp& op, DataType type, std::span<const void* const> inputs, void* out, std::size_t count,

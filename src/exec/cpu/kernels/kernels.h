@@ -55,6 +55,7 @@ class Reduction {
 
  private:
   void (*kernel_)(const Job&) = nullptr;  // none for a user's operator, and for means of integers
+  void (*kernel_of_two_)(const Job&) = nullptr;
   std::size_t lanes_per_element_ = 1, lane_bytes_ = 1, element_bytes_ = 1;
   ReduceOp op_;
   DataType type_ = DataType::u8;

@@ -146,15 +146,40 @@ struct Bfloat : Paired<float> {
   // for all elements at once in 16 bits. NaNs need no care: every operand came from a bf16 (or is a canonical NaN), so
   // arithmetic leaves their lower halves zero. (AVX-512's own conversion takes subnormal numbers for zero.)
   static HWY_INLINE void store(Value v, Element* to) {
-    const DU du;
     const Narrow narrow;
+    const auto [upper, lower] = split(v);
+    const auto one = hn::Set(narrow, 1);
+    if constexpr (HWY_TARGET <= HWY_AVX3) {
+      const auto up = hn::Gt(hn::OrAnd(lower, upper, one), hn::Set(narrow, 0x8000));
+      hn::StoreU(hn::IfThenElse(up, hn::Add(upper, one), upper), narrow, to);
+    } else {
+      // Without masks: one less where the upper half is even, and the top bit says it.
+      const auto up = hn::ShiftRight<15>(hn::SaturatedSub(lower, hn::AndNot(upper, one)));
+      store_anywhere(hn::Add(upper, up), narrow, to);
+    }
+  }
+
+ private:
+  struct Halves {
+    hn::Vec<Narrow> upper, lower;
+  };
+
+  // The upper halves of all elements in their order, and the lower halves.
+  static HWY_INLINE Halves split(Value v) {
+    const DU du;
     const auto even = hn::BitCast(du, v.first);
     const auto odd = hn::BitCast(du, v.second);
-    const auto upper = hn::OddEven(hn::BitCast(narrow, odd), hn::BitCast(narrow, hn::ShiftRight<16>(even)));
-    const auto lower = hn::OddEven(hn::BitCast(narrow, hn::ShiftLeft<16>(odd)), hn::BitCast(narrow, even));
-    const auto one = hn::Set(narrow, 1);
-    const auto up = hn::Gt(hn::Or(lower, hn::And(upper, one)), hn::Set(narrow, 0x8000));
-    store_anywhere(hn::IfThenElse(up, hn::Add(upper, one), upper), narrow, to);
+#if HWY_TARGET <= HWY_AVX3
+    // A shuffle of bytes under a mask does what otherwise takes a shift and a blend.
+    Halves halves;
+    halves.upper.raw = _mm512_mask_alignr_epi8(odd.raw, 0x3333333333333333, even.raw, even.raw, 2);
+    halves.lower.raw = _mm512_mask_alignr_epi8(even.raw, 0xcccccccccccccccc, odd.raw, odd.raw, 14);
+    return halves;
+#else
+    const Narrow narrow;
+    return {hn::OddEven(hn::BitCast(narrow, odd), hn::BitCast(narrow, hn::ShiftRight<16>(even))),
+            hn::OddEven(hn::BitCast(narrow, hn::ShiftLeft<16>(odd)), hn::BitCast(narrow, even))};
+#endif
   }
 };
 
