@@ -2,7 +2,7 @@
 //
 // Lanes say how a type is loaded into registers and stored: kElements per step, kUnroll steps at a time, load, store, and how the
 // operator's three functions reach the vectors inside a Value. Accumulators stay in registers over all inputs, so however many
-// inputs there are, memory is passed once and small floats are rounded once.
+// inputs there are, memory is passed once and small floats are rounded once. Inputs are prefetched kAhead elements ahead, if any.
 
 #if defined(TUTTI_KERNELS_FOLD_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef TUTTI_KERNELS_FOLD_INL_H_
@@ -14,6 +14,7 @@
 #include <cstddef>
 #include <cstring>
 
+#include "hwy/cache_control.h"
 #include "hwy/highway.h"
 #include "kernels/job.h"
 #include "kernels/operators-inl.h"
@@ -58,6 +59,7 @@ struct Direct {
   static constexpr bool kFloat = hwy::IsFloat<T>();
   static constexpr std::size_t kElements = hn::MaxLanes(D());
   static constexpr std::size_t kUnroll = 4;
+  static constexpr std::size_t kAhead = 0;
 
   static HWY_INLINE Value load(const Element* from) { return load_anywhere(D(), from); }
   static HWY_INLINE void store(Value v, Element* to) { store_anywhere(v, D(), to); }
@@ -80,6 +82,7 @@ struct Direct {
 template <class T>
 struct Paired {
   static constexpr std::size_t kUnroll = 2;
+  static constexpr std::size_t kAhead = 0;
   using D = hn::ScalableTag<T>;
   struct Value {
     hn::Vec<D> first, second;
@@ -146,6 +149,14 @@ struct Inputs {
     return static_cast<const Element*>(begin[s]) + first + at;
   }
 };
+
+// Asks for kCount elements of each input.
+template <std::size_t kCount, class Element>
+HWY_INLINE void prefetch(Inputs<Element> inputs, std::size_t at) {
+  constexpr std::size_t kLine = 64 / sizeof(Element);
+  for (std::size_t s = 0; s < inputs.count; ++s)
+    for (std::size_t k = 0; k < kCount; k += kLine) hwy::Prefetch(inputs.of(s, at) + k);
+}
 
 // Reduces kSteps steps of Lanes from element `at` on.
 template <class Lanes, class Op, std::size_t kSteps, class Element = typename Lanes::Element>
@@ -216,7 +227,10 @@ void fold(const Job& job) {
   const std::size_t count = job.count;
   std::size_t at = 0;
   if constexpr (kUnroll > 1) {
-    for (; at + kUnroll * kStep <= count; at += kUnroll * kStep) fold_steps<Lanes, Op, kUnroll>(inputs, out, at, job);
+    for (; at + kUnroll * kStep <= count; at += kUnroll * kStep) {
+      if (Lanes::kAhead > 0 && at + Lanes::kAhead < count) prefetch<kUnroll * kStep>(inputs, at + Lanes::kAhead);
+      fold_steps<Lanes, Op, kUnroll>(inputs, out, at, job);
+    }
   }
   for (; at + kStep <= count; at += kStep) fold_steps<Lanes, Op, 1>(inputs, out, at, job);
   if (at < count) fold_tail<Lanes, Op>(job, at);

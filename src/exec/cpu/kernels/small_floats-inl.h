@@ -111,10 +111,15 @@ struct Coded : Direct<float> {
   }
 };
 
+// So many instructions for a line that a core sees only a few lines ahead: too few to hide what it takes to fetch them from the
+// cache of another core, where the other rank has left them. 1 KiB is as much as a core asks for at a time.
+inline constexpr std::size_t kSixteenBitsAhead = 512;
+
 // f16 by the machine's own conversion instructions, which round to nearest even and know every special value.
 struct NativeHalf : Direct<float> {
   using Element = std::uint16_t;
   using Narrow = hn::Rebind<hwy::float16_t, D>;
+  static constexpr std::size_t kAhead = kSixteenBitsAhead;
 
   static HWY_INLINE Value load(const Element* from) {
     return hn::PromoteTo(D(), hn::LoadU(Narrow(), reinterpret_cast<const hwy::float16_t*>(from)));
@@ -134,6 +139,7 @@ struct Bfloat : Paired<float> {
   using DU = hn::RebindToUnsigned<D>;
   using Narrow = hn::Repartition<std::uint16_t, DU>;
   static constexpr std::size_t kElements = hn::MaxLanes(Narrow());
+  static constexpr std::size_t kAhead = kSixteenBitsAhead;
 
   static HWY_INLINE Value load(const Element* from) {
     const DU du;
