@@ -16,7 +16,10 @@ namespace {
 constexpr auto kSpinAlone = std::chrono::microseconds(20);  // then the core is offered to others
 constexpr auto kOthersAlone = std::chrono::microseconds(10), kOthersShared = std::chrono::microseconds(100);
 constexpr auto kCheckEvery = std::chrono::milliseconds(1);
-constexpr auto kLongestSleep = std::chrono::milliseconds(10);       // failures are looked for at least this often
+// Failures are looked for at least this often, and less often the longer a wait has lasted: a sleeper uses the less of its core,
+// and what has happened is known when the wait is a tenth longer.
+constexpr auto kShortSleep = std::chrono::milliseconds(10), kLongSleep = std::chrono::milliseconds(200);
+constexpr int kSleepsPerWait = 10;
 constexpr auto kMixedSleep = std::chrono::milliseconds(1);          // no call sleeps on a futex and on sockets at once
 constexpr auto kInterruptedSleep = std::chrono::microseconds(500);  // where something else must go on
 
@@ -113,7 +116,7 @@ class Driver {
     }
     const Duration waited = now - *since_;
     let_others_go_on(now);
-    if (waited >= policy_.spin) return sleep();
+    if (waited >= policy_.spin) return sleep(waited);
     if (policy_.oversubscribed || waited >= kSpinAlone) sched_yield();
     return {};
   }
@@ -127,7 +130,12 @@ class Driver {
     gone_on_ = Clock::now();
   }
 
-  Status sleep() {
+  [[nodiscard]] Duration longest_sleep(Duration waited) const {
+    if (policy_.while_waiting) return kInterruptedSleep;
+    return std::clamp<Duration>(waited / kSleepsPerWait, kShortSleep, kLongSleep);
+  }
+
+  Status sleep(Duration waited) {
     WaitSet set;
     sleeping_.clear();  // the last look may finish what a stream waits for; it is told to stop waiting all the same
     for_each_pending([&](Stream& stream) {
@@ -135,7 +143,7 @@ class Driver {
       sleeping_.push_back(&stream);
     });
     auto moved = poll_all();  // what came between the last look and begin_wait
-    if (moved && !*moved) sleep_on(set, watch_, policy_.while_waiting ? Duration(kInterruptedSleep) : Duration(kLongestSleep));
+    if (moved && !*moved) sleep_on(set, watch_, longest_sleep(waited));
     for (Stream* stream : sleeping_) stream->endpoint().end_wait();
     if (!moved) return std::move(moved.error());
     if (*moved) begin_anew();
