@@ -3,6 +3,7 @@
 #include <sys/socket.h>
 
 #include <array>
+#include <bitset>
 #include <cerrno>
 
 #include "transports/tcp/socket.h"
@@ -11,6 +12,7 @@ namespace tutti {
 namespace {
 
 constexpr std::size_t kBudget = 4u << 20;
+constexpr std::size_t kMostSockets = 64;  // of a connection (TUTTI_TCP_SOCKETS)
 
 }  // namespace
 
@@ -48,16 +50,18 @@ Result<std::size_t> Sender::push(std::size_t socket) {
   return static_cast<std::size_t>(n);
 }
 
-// The sockets take turns, so that bytes arrive about in the order of the message. Then a consumer need not wait for a segment that
-// is queued behind a socket's whole share, and the peer reads one socket while the other, which a read locks, is delivered to.
+// Sockets take turns, so that bytes arrive about in the order of the message: a consumer need not wait for a segment behind
+// another socket's whole share, and one socket is read while packets arrive on the other.
 Result<Pumped> Sender::pump() {
   Pumped result;
-  for (std::size_t sent = 0, before = 1; sent != before && sent < kBudget;) {
-    before = sent;
+  std::bitset<kMostSockets> done;  // is full, or has nothing to send
+  for (std::size_t sent = 0; done.count() < lanes_.sockets() && sent < kBudget;) {
     for (std::size_t socket = 0; socket < lanes_.sockets(); ++socket) {
+      if (done[socket]) continue;
       auto pushed = push(socket);
       if (!pushed) return std::move(pushed.error());
       sent += *pushed;
+      done[socket] = *pushed == 0;
       result.moved |= *pushed > 0;
     }
   }

@@ -28,8 +28,8 @@ void tune(int fd);
 // to 40 ms at the end of a message; a sender that measures the rate of what is acknowledged (bbr) would take the link to be as
 // slow as that, and send the next message at this rate.
 void acknowledge(int fd);
-// Whether a packet of any size that finds nothing unread before it is acknowledged on arrival. Else the kernel acknowledges large
-// ones when they are read, and bbr, which sends at the rate that it measures, keeps to the reader's rate instead of the link's.
+// Whether packets are acknowledged on arrival as long as less than 64 KiB is unread. Else the kernel acknowledges large ones when
+// they are read, and bbr, which sends at the rate that it measures, keeps to the reader's rate instead of the link's.
 // The option behind this is meant for poll(), which then waits for that much to read.
 void acknowledge_on_arrival(int fd, bool on);
 

@@ -27,8 +27,9 @@ Result<bool> TcpEndpoint::post_send(const Signature& signature, const Source& so
 Result<bool> TcpEndpoint::post_recv(const Signature& expected, const Sink& sink) {
   if (failure_) return failure_->clone();
   const bool at_once = up() && receiver_.idle();
+  large_ = sink.size >= Stripes::kSegment || (large_ && !receiver_.idle());
   receiver_.post(expected, sink);
-  if (sink.size > Stripes::kSegment) acknowledge_on_arrival(true);
+  if (large_) acknowledge_on_arrival(true);
   if (!at_once) return false;
   auto pumped = receiver_.pump();
   if (!pumped) return fail(std::move(pumped.error()));
@@ -52,6 +53,7 @@ Result<bool> TcpEndpoint::come_up() {
   for (const Fd& fd : sockets_) fds.push_back(fd.get());
   sender_.start(fds);
   receiver_.start(fds);
+  if (large_) acknowledge_on_arrival(true);
   return true;
 }
 
@@ -86,7 +88,7 @@ Result<Endpoint::Progress> TcpEndpoint::poll() {
 
 void TcpEndpoint::begin_wait(WaitSet& set) {
   if (opening_) return opening_->begin_wait(set);
-  acknowledge_on_arrival(false);  // until the next large message: a few bytes are to wake this rank, too
+  acknowledge_on_arrival(false);  // a few bytes are to wake this rank, too
   for (std::size_t socket = 0; socket < sockets_.size(); ++socket) {
     const int events = (receiver_.wants(socket) ? POLLIN : 0) | (sender_.wants(socket) ? POLLOUT : 0);
     if (events != 0) set.fds.push_back({sockets_[socket].get(), static_cast<short>(events), 0});
@@ -94,7 +96,8 @@ void TcpEndpoint::begin_wait(WaitSet& set) {
 }
 
 void TcpEndpoint::end_wait() {
-  if (opening_) opening_->end_wait();
+  if (opening_) return opening_->end_wait();
+  if (large_) acknowledge_on_arrival(true);
 }
 
 void TcpEndpoint::close() {

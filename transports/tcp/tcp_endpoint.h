@@ -38,6 +38,7 @@ class TcpEndpoint final : public Endpoint {
   std::vector<Fd> sockets_;
   Sender sender_;
   Receiver receiver_;
+  bool large_ = false;                 // a large message is among those awaited
   bool on_arrival_ = false;            // what the sockets have been told
   std::optional<Error> send_failure_;  // told when nothing more can be received
   std::optional<Error> failure_;

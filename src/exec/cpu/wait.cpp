@@ -16,9 +16,8 @@ namespace {
 constexpr auto kSpinAlone = std::chrono::microseconds(20);  // then the core is offered to others
 constexpr auto kOthersAlone = std::chrono::microseconds(10), kOthersShared = std::chrono::microseconds(100);
 constexpr auto kCheckEvery = std::chrono::milliseconds(1);
-// Failures are looked for at least this often, and less often the longer a wait has lasted: a sleeper uses the less of its core,
-// and what has happened is known when the wait is a tenth longer.
-constexpr auto kShortSleep = std::chrono::milliseconds(10), kLongSleep = std::chrono::milliseconds(200);
+// Failures are looked for, and news of them is passed on, at least this often, and less often the longer a wait has lasted.
+constexpr auto kShortSleep = std::chrono::milliseconds(10), kLongSleep = std::chrono::milliseconds(50);
 constexpr int kSleepsPerWait = 10;
 constexpr auto kMixedSleep = std::chrono::milliseconds(1);          // no call sleeps on a futex and on sockets at once
 constexpr auto kInterruptedSleep = std::chrono::microseconds(500);  // where something else must go on
@@ -132,7 +131,8 @@ class Driver {
 
   [[nodiscard]] Duration longest_sleep(Duration waited) const {
     if (policy_.while_waiting) return kInterruptedSleep;
-    return std::clamp<Duration>(waited / kSleepsPerWait, kShortSleep, kLongSleep);
+    const Duration left = std::max<Duration>(policy_.timeout - waited, kMixedSleep);
+    return std::min(std::clamp<Duration>(waited / kSleepsPerWait, kShortSleep, kLongSleep), left);
   }
 
   Status sleep(Duration waited) {

@@ -20,7 +20,7 @@ class FailureWatch {
  public:
   // Cheap and without waiting: an error when a peer died, somebody aborted, or one of the ranks that are waited for has left, or
   // is in another call. Called about once a millisecond, for the
-  // first time when a wait has lasted so long.
+  // first time when a wait has lasted so long; by who sleeps when it wakes.
   virtual Status check(const Waiting& waiting) = 0;
   // A new wait begins: who seemed gone or late in the one before is judged anew.
   virtual void restart() = 0;

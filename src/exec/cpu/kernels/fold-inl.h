@@ -2,7 +2,8 @@
 //
 // Lanes say how a type is loaded into registers and stored: kElements per step, kUnroll steps at a time, load, store, and how the
 // operator's three functions reach the vectors inside a Value. Accumulators stay in registers over all inputs, so however many
-// inputs there are, memory is passed once and small floats are rounded once. Inputs are prefetched kAhead elements ahead, if any.
+// inputs there are, memory is passed once and small floats are rounded once. Inputs are prefetched at a distance
+// of kPrefetch elements, if any.
 
 #if defined(TUTTI_KERNELS_FOLD_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef TUTTI_KERNELS_FOLD_INL_H_
@@ -59,7 +60,7 @@ struct Direct {
   static constexpr bool kFloat = hwy::IsFloat<T>();
   static constexpr std::size_t kElements = hn::MaxLanes(D());
   static constexpr std::size_t kUnroll = 4;
-  static constexpr std::size_t kAhead = 0;
+  static constexpr std::size_t kPrefetch = 0;
 
   static HWY_INLINE Value load(const Element* from) { return load_anywhere(D(), from); }
   static HWY_INLINE void store(Value v, Element* to) { store_anywhere(v, D(), to); }
@@ -82,7 +83,7 @@ struct Direct {
 template <class T>
 struct Paired {
   static constexpr std::size_t kUnroll = 2;
-  static constexpr std::size_t kAhead = 0;
+  static constexpr std::size_t kPrefetch = 0;
   using D = hn::ScalableTag<T>;
   struct Value {
     hn::Vec<D> first, second;
@@ -150,7 +151,7 @@ struct Inputs {
   }
 };
 
-// Asks for kCount elements of each input.
+// Of kCount elements of each input.
 template <std::size_t kCount, class Element>
 HWY_INLINE void prefetch(Inputs<Element> inputs, std::size_t at) {
   constexpr std::size_t kLine = 64 / sizeof(Element);
@@ -228,7 +229,8 @@ void fold(const Job& job) {
   std::size_t at = 0;
   if constexpr (kUnroll > 1) {
     for (; at + kUnroll * kStep <= count; at += kUnroll * kStep) {
-      if (Lanes::kAhead > 0 && at + Lanes::kAhead < count) prefetch<kUnroll * kStep>(inputs, at + Lanes::kAhead);
+      if constexpr (Lanes::kPrefetch > 0)
+        if (at + Lanes::kPrefetch < count) prefetch<kUnroll * kStep>(inputs, at + Lanes::kPrefetch);
       fold_steps<Lanes, Op, kUnroll>(inputs, out, at, job);
     }
   }

@@ -40,8 +40,8 @@ using Kernel = void (*)(const Job&);
 // Signed integers share the unsigned kernels but for min and max; c64 and c128 have only a product of their own.
 [[nodiscard]] Kernel find(Operation operation, DataType type);
 
-// A kernel for jobs of exactly two inputs that computes in the type itself, or null where `find` has nothing better for two.
-[[nodiscard]] Kernel find_native_of_two(Operation operation, DataType type);
+// A kernel for jobs of exactly two inputs of f16 that computes in f16, or null where the processor, or the operation, does not.
+[[nodiscard]] Kernel find_half_of_two(Operation operation, DataType type);
 
 // Store past the caches; when they return, others may be told that the bytes are there.
 void stream_copy(void* to, const void* from, std::size_t bytes);

@@ -193,8 +193,8 @@ Reduction::Reduction(const ReduceOp& op, DataType type, int average_over)
   if (op.kind == ReduceKind::user || (average_over_ > 0 && is_integer(type))) return;
   const Route way = route(average_over_ > 0 ? Operation::mean : operation_of(op.kind), type);
   kernel_ = find(way.operation, way.lanes);
-  const Kernel native = find_native_of_two(way.operation, way.lanes);
-  kernel_of_two_ = native != nullptr ? native : kernel_;
+  const Kernel half = find_half_of_two(way.operation, way.lanes);
+  kernel_of_two_ = half != nullptr ? half : kernel_;
   lanes_per_element_ = way.lanes_per_element;
   lane_bytes_ = size_of(way.lanes);
 }

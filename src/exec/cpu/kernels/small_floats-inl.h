@@ -111,15 +111,16 @@ struct Coded : Direct<float> {
   }
 };
 
-// So many instructions for a line that a core sees only a few lines ahead: too few to hide what it takes to fetch them from the
-// cache of another core, where the other rank has left them. 1 KiB is as much as a core asks for at a time.
-inline constexpr std::size_t kSixteenBitsAhead = 512;
+// A line takes so many instructions that a core sees only a few lines ahead: too few to hide what it takes to fetch them from the
+// cache of another core, where the other rank has left them. 1 KiB, as measured; tiles that are streamed are shorter and do
+// without.
+inline constexpr std::size_t kPrefetchSixteenBits = 512;
 
 // f16 by the machine's own conversion instructions, which round to nearest even and know every special value.
 struct NativeHalf : Direct<float> {
   using Element = std::uint16_t;
   using Narrow = hn::Rebind<hwy::float16_t, D>;
-  static constexpr std::size_t kAhead = kSixteenBitsAhead;
+  static constexpr std::size_t kPrefetch = kPrefetchSixteenBits;
 
   static HWY_INLINE Value load(const Element* from) {
     return hn::PromoteTo(D(), hn::LoadU(Narrow(), reinterpret_cast<const hwy::float16_t*>(from)));
@@ -130,7 +131,7 @@ struct NativeHalf : Direct<float> {
 };
 
 // Highway's software conversion truncates, so only targets with the instructions take the native way.
-inline constexpr bool kHasHalf = HWY_TARGET == HWY_AVX2 || HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_AVX3_DL;
+inline constexpr bool kHasHalf = HWY_TARGET <= HWY_AVX2;
 using Half = std::conditional_t<kHasHalf, NativeHalf, Coded<std::uint16_t, Code<5, 10, false>>>;
 
 // bf16 is the upper half of an f32: a vector of bf16 is two of f32, the even and the odd elements, without any shuffling.
@@ -139,7 +140,7 @@ struct Bfloat : Paired<float> {
   using DU = hn::RebindToUnsigned<D>;
   using Narrow = hn::Repartition<std::uint16_t, DU>;
   static constexpr std::size_t kElements = hn::MaxLanes(Narrow());
-  static constexpr std::size_t kAhead = kSixteenBitsAhead;
+  static constexpr std::size_t kPrefetch = kPrefetchSixteenBits;
 
   static HWY_INLINE Value load(const Element* from) {
     const DU du;

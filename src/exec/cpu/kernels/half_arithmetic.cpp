@@ -11,7 +11,7 @@
 
 #include <immintrin.h>
 
-HWY_PUSH_ATTRIBUTES("avx512fp16")
+HWY_PUSH_ATTRIBUTES("avx512fp16,avx512bw")
 namespace tutti::kernels {
 namespace {
 
@@ -43,7 +43,7 @@ HWY_POP_ATTRIBUTES
 namespace tutti::kernels {
 
 // Where Highway is kept from AVX-512, so is this.
-Kernel find_native_of_two(Operation operation, DataType type) {
+Kernel find_half_of_two(Operation operation, DataType type) {
   static const bool has_half = __builtin_cpu_supports("avx512fp16");
   if (type != DataType::f16 || !has_half || instruction_set_bit() > HWY_AVX3) return nullptr;
   if (operation == Operation::sum) return &fold_two<Operation::sum>;
@@ -56,7 +56,7 @@ Kernel find_native_of_two(Operation operation, DataType type) {
 #else
 
 namespace tutti::kernels {
-Kernel find_native_of_two(Operation, DataType) { return nullptr; }
+Kernel find_half_of_two(Operation, DataType) { return nullptr; }
 }  // namespace tutti::kernels
 
 #endif
