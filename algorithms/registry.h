@@ -47,7 +47,8 @@ struct Algorithm {
   std::string_view summary;  // one line for people
   std::string_view source;   // paper or specification
   Requirements needs;
-  bool pipelines;  // Chunking::pieces > 1 has an effect
+  bool pipelines;          // Chunking::pieces > 1 has an effect
+  bool has_radix = false;  // Chunking::radix has an effect; at least 2
   // Fused, every step that combines takes in the contributions of all ranks: small floats are rounded once.
   bool meets_at_once = false;
   // Its messages may be published (src/exec/cpu/exchange.h): they go to all other ranks at once and are used as they come. Not

@@ -1,5 +1,5 @@
 // Hierarchical all_gather. Ranks meet in stages, one per level of the machine, led by the lowest rank (patterns/stages.h).
-// Going outwards, blocks are gathered up a halving tree to the leader of each group; the outermost leaders swap what they
+// Going outwards, blocks are gathered up a binomial tree to the leader of each group; the outermost leaders swap what they
 // have by doubling; going back inwards, each leader broadcasts the whole down the same trees. Only outermost leaders send
 // over the widest link, and each block crosses it as rarely as among that many ranks.
 // A group's blocks are one slice: of the output where groups are ranges of ranks, else of a scratch copy of it in the order of
@@ -14,7 +14,7 @@
 #include "algorithms/all_gather/all_gather.h"
 #include "algorithms/patterns/doubling.h"
 #include "algorithms/patterns/grouped_order.h"
-#include "algorithms/patterns/halving_tree.h"
+#include "algorithms/patterns/knomial_tree.h"
 #include "algorithms/patterns/stages.h"
 
 namespace tutti::all_gather_algorithms {
@@ -67,7 +67,7 @@ class Blocks {
 // One rank's place in the tree of one stage.
 struct Stage {
   stages::Meeting meeting;
-  halving_tree::Node node;
+  knomial_tree::Node node;
 
   [[nodiscard]] Rank rank(Rank index) const { return meeting.members[static_cast<std::size_t>(index)]; }
 };
@@ -77,7 +77,7 @@ std::vector<Stage> inner_stages(Rank me, const Shape& shape) {
   std::vector<Stage> result;
   for (std::size_t stage = 0; stage + 1 < stages::count(shape); ++stage) {
     auto meeting = stages::meeting(shape, stage, me);
-    const auto node = halving_tree::find(meeting.index, 0, meeting.size());
+    const auto node = knomial_tree::find(meeting.index, 0, meeting.size());
     result.push_back({std::move(meeting), node});
     if (node.parent != kNoRank) break;
   }
@@ -105,9 +105,9 @@ Schedule hierarchical(Rank me, const Shape& shape, const Chunking&) {
   const stages::Meeting alone{.members = {me}, .index = 0};
   if (!leaf) b.copy(b.input(0), blocks.of(0, alone, 0, 1));
   for (std::size_t s = 0; s < inner.size(); ++s) {
-    const auto held = [&](const halving_tree::Group& group) { return blocks.of(s, inner[s].meeting, group.first, group.size); };
-    halving_tree::for_each_child(inner[s].node,
-                                 [&](const halving_tree::Group& child) { b.recv(inner[s].rank(child.root), held(child)); });
+    const auto held = [&](const knomial_tree::Group& group) { return blocks.of(s, inner[s].meeting, group.first, group.size); };
+    knomial_tree::for_each_child(inner[s].node, 2,
+                                 [&](const knomial_tree::Group& child) { b.recv(inner[s].rank(child.root), held(child)); });
     if (inner[s].node.parent != kNoRank)
       b.send(leaf ? b.input(0) : held(inner[s].node.below), inner[s].rank(inner[s].node.parent));
   }
@@ -125,8 +125,8 @@ Schedule hierarchical(Rank me, const Shape& shape, const Chunking&) {
   for (std::size_t s = inner.size(); s-- > 0;) {
     const auto& [meeting, node] = inner[s];
     if (node.parent != kNoRank) b.recv(inner[s].rank(node.parent), blocks.all());
-    halving_tree::for_each_child(node,
-                                 [&](const halving_tree::Group& child) { b.send(blocks.all(), inner[s].rank(child.root)); });
+    knomial_tree::for_each_child(node, 2,
+                                 [&](const knomial_tree::Group& child) { b.send(blocks.all(), inner[s].rank(child.root)); });
   }
   blocks.finish();
   return std::move(b).finish();
@@ -140,11 +140,11 @@ Cost hierarchical_cost(const Shape& shape, const Chunking&) {
     const Rank met = sizes.most[stage];
     const auto each = static_cast<std::uint64_t>(largest_group(shape, stage));  // blocks that each brings along
     const bool last = stage + 1 == stages::count(shape);
-    const std::uint64_t depth = halving_tree::depth(0, met);
+    const std::uint64_t depth = knomial_tree::extremes(0, met).depth;
     const std::uint64_t rounds = last ? doubling::rounds(met) : 2 * depth;  // else up and down again
     const std::uint64_t path =
-        last ? doubling::heaviest_path(met) * each : halving_tree::heaviest_path(0, met) * each + depth * all;
-    const std::uint64_t sent = last ? doubling::sent_by_busiest(met) * each : halving_tree::widest(0, met) * all;
+        last ? doubling::heaviest_path(met) * each : knomial_tree::extremes(0, met).heaviest * each + depth * all;
+    const std::uint64_t sent = last ? doubling::sent_by_busiest(met) * each : knomial_tree::extremes(0, met).widest * all;
     cost.levels.push_back(
         {.level = static_cast<int>(stage), .rounds = static_cast<std::uint32_t>(rounds), .path = path, .sent = sent});
   }

@@ -38,7 +38,7 @@ std::vector<Stage> stages_of(Rank me, const Shape& shape) {
       s.up = halving_doubling(index, inner, {});
     } else {
       s.up = reduce_algorithms::binomial(index, inner, {});
-      s.down = broadcast_algorithms::binomial(index, inner, {});
+      s.down = broadcast_algorithms::knomial(index, inner, {});
     }
     if (inner.ranks > 1 || stage == last) result.push_back(std::move(s));
     if (index != 0) break;

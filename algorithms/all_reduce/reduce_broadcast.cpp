@@ -17,7 +17,7 @@ namespace tutti::all_reduce_algorithms {
 Schedule reduce_broadcast(Rank me, const Shape& shape, const Chunking& chunking) {
   const Shape inner{.ranks = shape.ranks};
   Builder b(Collective::all_reduce, "reduce_broadcast", me, shape, chunking.pieces);
-  const Schedule up = reduce_algorithms::binomial(me, inner, {}), down = broadcast_algorithms::binomial(me, inner, {});
+  const Schedule up = reduce_algorithms::binomial(me, inner, {}), down = broadcast_algorithms::knomial(me, inner, {});
   for (std::uint32_t piece = 0; piece < chunking.pieces; ++piece) {
     embed(b, up, same_rank, {b.input(piece)}, {b.output(piece)});
     embed(b, down, same_rank, {b.output(piece)}, {b.output(piece)});

@@ -8,8 +8,8 @@ namespace tutti::broadcast_algorithms {
 [[nodiscard]] Schedule direct(Rank me, const Shape& shape, const Chunking& chunking);
 [[nodiscard]] Cost direct_cost(const Shape& shape, const Chunking& chunking);
 
-[[nodiscard]] Schedule binomial(Rank me, const Shape& shape, const Chunking& chunking);
-[[nodiscard]] Cost binomial_cost(const Shape& shape, const Chunking& chunking);
+[[nodiscard]] Schedule knomial(Rank me, const Shape& shape, const Chunking& chunking);
+[[nodiscard]] Cost knomial_cost(const Shape& shape, const Chunking& chunking);
 
 [[nodiscard]] Schedule chain(Rank me, const Shape& shape, const Chunking& chunking);
 [[nodiscard]] Cost chain_cost(const Shape& shape, const Chunking& chunking);

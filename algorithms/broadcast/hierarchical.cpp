@@ -1,6 +1,6 @@
 // Hierarchical broadcast. Ranks meet in stages, one per level of the machine (patterns/stages.h); the root leads every group
-// it is in. The data goes from the outermost stage inwards, in each stage from the group's leader down a halving tree
-// (patterns/halving_tree.h), so each group gets it once over its link to the outside. The data is cut into pieces: while a
+// it is in. The data goes from the outermost stage inwards, in each stage from the group's leader down a binomial tree
+// (patterns/knomial_tree.h), so each group gets it once over its link to the outside. The data is cut into pieces: while a
 // piece is spread inside the groups, the next crosses between them.
 //
 //   4 ranks in two groups of 2, root 1      0      1      2      3
@@ -13,7 +13,7 @@
 #include <bit>
 
 #include "algorithms/broadcast/broadcast.h"
-#include "algorithms/patterns/halving_tree.h"
+#include "algorithms/patterns/knomial_tree.h"
 #include "algorithms/patterns/logarithm.h"
 #include "algorithms/patterns/rooted_stages.h"
 
@@ -31,10 +31,10 @@ Edges edges(Rank me, const Shape& shape) {
   for (std::size_t stage = stages::count(shape); stage-- > 0;) {
     if (!stages::takes_part(shape, stage, me)) continue;
     const auto [meeting, leader] = stages::rooted_meeting(shape, stage, me);
-    const auto node = halving_tree::find(meeting.index, leader, meeting.size());
+    const auto node = knomial_tree::find(meeting.index, leader, meeting.size());
     const auto rank = [&](Rank index) { return meeting.members[static_cast<std::size_t>(index)]; };
     if (node.parent != kNoRank) found.parent = rank(node.parent);
-    halving_tree::for_each_child(node, [&](const halving_tree::Group& child) { found.children.push_back(rank(child.root)); });
+    knomial_tree::for_each_child(node, 2, [&](const knomial_tree::Group& child) { found.children.push_back(rank(child.root)); });
   }
   return found;
 }
@@ -63,8 +63,8 @@ Cost hierarchical_cost(const Shape& shape, const Chunking& chunking) {
     const Rank most = sizes.most[stage], root = stages::rooted_meeting(shape, stage, shape.root).leader;
     const bool others = stage + 1 < stages::count(shape) && (*shape.levels)[stage].groups() > 1;
     const Rank other = others ? 0 : root;
-    const std::uint64_t depth = std::max(halving_tree::depth(root, most), halving_tree::depth(other, most));
-    const std::uint64_t widest = std::max(halving_tree::widest(root, most), halving_tree::widest(other, most));
+    const std::uint64_t depth = std::max(knomial_tree::extremes(root, most).depth, knomial_tree::extremes(other, most).depth);
+    const std::uint64_t widest = std::max(knomial_tree::extremes(root, most).widest, knomial_tree::extremes(other, most).widest);
     const std::uint64_t chain = depth == 0 ? 0 : depth + pieces - 1;
     cost.levels.push_back(
         {.level = static_cast<int>(stage), .rounds = static_cast<std::uint32_t>(chain), .path = chain, .sent = widest * pieces});

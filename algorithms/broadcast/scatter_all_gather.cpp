@@ -1,5 +1,5 @@
 // Scatter + all_gather broadcast (van de Geijn): no rank sends the whole data more than about twice, however many there are.
-// The data is cut into p parts. They are scattered down a halving tree (patterns/halving_tree.h), in which the ranks below a
+// The data is cut into p parts. They are scattered down a binomial tree (patterns/knomial_tree.h), in which the ranks below a
 // rank are a range, and so are their parts; then a ring all_gather brings every part everywhere. A part may be cut into
 // pieces, which the ring passes on one by one.
 //
@@ -13,14 +13,14 @@
 #include "algorithms/all_gather/all_gather.h"
 #include "algorithms/broadcast/broadcast.h"
 #include "algorithms/patterns/flat_cost.h"
-#include "algorithms/patterns/halving_tree.h"
+#include "algorithms/patterns/knomial_tree.h"
 
 namespace tutti::broadcast_algorithms {
 
 Schedule scatter_all_gather(Rank me, const Shape& shape, const Chunking& chunking) {
   const std::uint32_t pieces = chunking.pieces, chunks = static_cast<std::uint32_t>(shape.ranks) * pieces;
   Builder b(Collective::broadcast, "scatter_all_gather", me, shape, chunks);
-  const halving_tree::Node node = halving_tree::find(me, shape.root, shape.ranks);
+  const knomial_tree::Node node = knomial_tree::find(me, shape.root, shape.ranks);
   const bool at_root = node.parent == kNoRank;
   // Parts go straight to where they belong in the output; the root sends them from its input.
   const auto parts = [&](Rank first, Rank size) {
@@ -28,8 +28,8 @@ Schedule scatter_all_gather(Rank me, const Shape& shape, const Chunking& chunkin
     return at_root ? b.input(begin, count) : b.output(begin, count);
   };
   if (!at_root) b.recv(node.parent, parts(node.below.first, node.below.size));
-  halving_tree::for_each_child(node,
-                               [&](const halving_tree::Group& child) { b.send(parts(child.first, child.size), child.root); });
+  knomial_tree::for_each_child(node, 2,
+                               [&](const knomial_tree::Group& child) { b.send(parts(child.first, child.size), child.root); });
 
   const Shape flat{.ranks = shape.ranks};
   embed(b, all_gather_algorithms::ring(me, flat, chunking), same_rank, {parts(me, 1)}, {b.output(0, chunks)});
@@ -39,8 +39,8 @@ Schedule scatter_all_gather(Rank me, const Shape& shape, const Chunking& chunkin
 Cost scatter_all_gather_cost(const Shape& shape, const Chunking& chunking) {
   const std::uint64_t pieces = chunking.pieces, others = static_cast<std::uint64_t>(shape.ranks - 1);
   return flat_cost(static_cast<std::uint32_t>(shape.ranks) * chunking.pieces,
-                   {.rounds = halving_tree::depth(shape.root, shape.ranks) + others * pieces,
-                    .path = (halving_tree::heaviest_path(shape.root, shape.ranks) + others) * pieces,
+                   {.rounds = knomial_tree::extremes(shape.root, shape.ranks).depth + others * pieces,
+                    .path = (knomial_tree::extremes(shape.root, shape.ranks).heaviest + others) * pieces,
                     .sent = 2 * others * pieces});
 }
 

@@ -5,8 +5,8 @@
 
 namespace tutti::gather_algorithms {
 
-[[nodiscard]] Schedule binomial(Rank me, const Shape& shape, const Chunking& chunking);
-[[nodiscard]] Cost binomial_cost(const Shape& shape, const Chunking& chunking);
+[[nodiscard]] Schedule knomial(Rank me, const Shape& shape, const Chunking& chunking);
+[[nodiscard]] Cost knomial_cost(const Shape& shape, const Chunking& chunking);
 
 [[nodiscard]] Schedule direct(Rank me, const Shape& shape, const Chunking& chunking);
 [[nodiscard]] Cost direct_cost(const Shape& shape, const Chunking& chunking);

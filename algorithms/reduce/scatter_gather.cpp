@@ -23,14 +23,14 @@ Schedule scatter_gather(Rank me, const Shape& shape, const Chunking&) {
   Builder b(Collective::reduce, "scatter_gather", me, shape, chunks);
   const Slice own = me == shape.root ? b.output(own_chunk) : b.scratch_like(b.input(own_chunk));
   embed(b, reduce_scatter_algorithms::recursive_halving(me, inner, {}), same_rank, {b.input(0, chunks)}, {own});
-  embed(b, gather_algorithms::binomial(me, inner, {}), same_rank, {own}, {b.output(0, chunks)});
+  embed(b, gather_algorithms::knomial(me, inner, {}), same_rank, {own}, {b.output(0, chunks)});
   return std::move(b).finish();
 }
 
 Cost scatter_gather_cost(const Shape& shape, const Chunking&) {
   const Shape inner{.ranks = shape.ranks, .root = shape.root};
   const LevelCost scatter = reduce_scatter_algorithms::recursive_halving_cost(inner, {}).levels.front();
-  const LevelCost gather = gather_algorithms::binomial_cost(inner, {}).levels.front();
+  const LevelCost gather = gather_algorithms::knomial_cost(inner, {}).levels.front();
   Cost cost = flat_cost(static_cast<std::uint32_t>(shape.ranks), {.rounds = std::uint64_t{scatter.rounds} + gather.rounds,
                                                                   .path = scatter.path + gather.path,
                                                                   .sent = scatter.sent + gather.sent,

@@ -17,8 +17,8 @@ constexpr int kMostPieces = 1024;
 
 struct Options {
   Question question;
-  std::uint32_t pieces = 0;  // 0: not given
-  std::optional<Rank> rank;  // none: all
+  std::uint32_t pieces = 0, radix = 0;  // 0: not given
+  std::optional<Rank> rank;             // none: all
   bool in_place = false, fused = false;
 };
 
@@ -28,8 +28,13 @@ Chunking chunking_from(const Options& o, const Candidate& chosen) {
     leave(fmt::format("--pieces {}: {} {} does not cut what it sends into pieces", o.pieces, name(chosen.algorithm->collective),
                       chosen.algorithm->name),
           kExitUsage);
-  if (o.pieces > 0) return {o.pieces};
-  return o.question.algorithm.empty() ? chosen.chunking : Chunking{1};
+  if (o.radix > 2 && !chosen.algorithm->has_radix)
+    leave(fmt::format("--radix {}: {} {} has no radix", o.radix, name(chosen.algorithm->collective), chosen.algorithm->name),
+          kExitUsage);
+  Chunking chunking = o.question.algorithm.empty() ? chosen.chunking : Chunking{};
+  if (o.pieces > 0) chunking.pieces = o.pieces;
+  if (o.radix > 0) chunking.radix = o.radix;
+  return chunking;
 }
 
 void run(const Options& o) {
@@ -65,6 +70,8 @@ void add_schedule_command(CLI::App& app) {
       ->excludes(command->get_option("--algorithm"));
   command->add_option("--pieces", o->pieces, "Into how many pieces an algorithm that pipelines cuts what it sends")
       ->check(CLI::Range(1, kMostPieces));
+  command->add_option("--radix", o->radix, "Into how many parts groups of ranks split, where the algorithm lets one choose")
+      ->check(CLI::Range(2, 1024));
   command->add_option("--rank", o->rank, "Only this rank's (default: all)");
   command->add_flag("--in-place", o->in_place, "Input and output are the same memory");
   command->add_flag("--fused", o->fused, "With the steps fused that the library runs as one");

@@ -29,7 +29,7 @@ constexpr std::array kTable{
     ConfigRow{Var::transport, "TUTTI_TRANSPORT", Kind::text, "", "",
               "Transports that may be used, separated by commas (shm,tcp); ^name excludes one."},
     ConfigRow{Var::algorithm, "TUTTI_ALGORITHM", Kind::text, "", "",
-              "Forces algorithms: name, or collective:name, separated by commas (all_reduce:ring,broadcast:binomial)."},
+              "Forces algorithms: name, or collective:name, separated by commas (all_reduce:ring,broadcast:knomial)."},
     ConfigRow{
         Var::timeout, "TUTTI_TIMEOUT", Kind::seconds, "300", "",
         "Seconds that a call, or the start, may wait for other ranks before it fails with the name of the rank waited for."},
@@ -43,9 +43,11 @@ constexpr std::array kTable{
         Var::memory_limit, "TUTTI_MEMORY_LIMIT", Kind::bytes, "", "",
         "Most memory one communicator may hold for scratch and transport buffers, such as 64M (unset: no limit); a call that "
         "needs more fails and says so."},
-    ConfigRow{Var::shm_bytes, "TUTTI_SHM_BYTES", Kind::bytes, "8M", "",
-              "Shared memory of a rank, for boards and for the connections to all others on its host, at least 16K; those that find "
-              "no room in it get the least they can do with, up to four times as much in all.", 16u << 10},
+    ConfigRow{
+        Var::shm_bytes, "TUTTI_SHM_BYTES", Kind::bytes, "8M", "",
+        "Shared memory of a rank, for boards and for the connections to all others on its host, at least 16K; those that find "
+        "no room in it get the least they can do with, up to four times as much in all.",
+        16u << 10},
     ConfigRow{Var::tcp_sockets, "TUTTI_TCP_SOCKETS", Kind::integer, "2", "",
               "Sockets per TCP peer; large messages use all of them.", 1, 64},
     ConfigRow{Var::cma, "TUTTI_CMA", Kind::flag, "1", "",

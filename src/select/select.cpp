@@ -12,6 +12,7 @@ namespace tutti {
 namespace {
 
 constexpr std::array<std::uint32_t, 6> kPieces{1, 2, 4, 8, 16, 32};
+constexpr std::uint32_t kRadices[] = {2, 3, 4, 6, 8, 12, 16, 32, 64};
 constexpr std::uint64_t kSmallestPiece = 16u << 10;  // bytes; below this a message costs its latency, not its size
 
 // Empty when the row may serve the call.
@@ -45,9 +46,12 @@ Candidate cheapest_chunking(const Algorithm& a, const SelectRequest& request, co
   Candidate best;
   for (const std::uint32_t pieces : kPieces) {
     if (pieces > 1 && (!a.pipelines || request.block_bytes / pieces < kSmallestPiece)) break;
-    Candidate c{.algorithm = &a, .chunking = {.pieces = pieces}, .refused = ""};
-    price(c, request, machine);
-    if (best.algorithm == nullptr || c.total_us < best.total_us) best = c;
+    for (const std::uint32_t radix : kRadices) {
+      if (radix > 2 && (!a.has_radix || radix > static_cast<std::uint32_t>(machine.ranks))) break;
+      Candidate c{.algorithm = &a, .chunking = {.pieces = pieces, .radix = radix}, .refused = ""};
+      price(c, request, machine);
+      if (best.algorithm == nullptr || c.total_us < best.total_us) best = c;
+    }
   }
   return best;
 }

@@ -74,7 +74,7 @@ Result<Selection> select(const SelectRequest& request, const JobMachine& machine
 // The machine of a job that is only described: estimates instead of measurements.
 Result<JobMachine> describe_job(const Topology& topology, Rank ranks);
 
-// Algorithm overrides: "ring" or "all_reduce:ring,broadcast:binomial". Empty result for a collective: not forced.
+// Algorithm overrides: "ring" or "all_reduce:ring,broadcast:knomial". Empty result for a collective: not forced.
 class AlgorithmOverrides {
  public:
   static Result<AlgorithmOverrides> parse(std::string_view text);  // unknown names are errors that list the known ones

@@ -6,7 +6,7 @@
 
 #include "algorithms/patterns/doubling.h"
 #include "algorithms/patterns/grouped_order.h"
-#include "algorithms/patterns/halving_tree.h"
+#include "algorithms/patterns/knomial_tree.h"
 #include "algorithms/patterns/rooted_stages.h"
 
 namespace tutti {
@@ -15,7 +15,7 @@ namespace {
 constexpr Rank kMostRanks = 1000;
 
 // Children split what is below their parent, and the closed forms are what the tree has.
-void check_tree(Rank p, Rank root) {
+void check_tree(Rank p, Rank root, Rank radix) {
   std::uint64_t deepest = 0, heaviest = 0, widest = 0;
   Rank seen = 0;
   struct Visit {
@@ -28,14 +28,14 @@ void check_tree(Rank p, Rank root) {
     ++seen;
     deepest = std::max(deepest, at.depth);
     heaviest = std::max(heaviest, at.weight);
-    const auto node = halving_tree::find(at.rank, root, p);
+    const auto node = knomial_tree::find(at.rank, root, p, radix);
     ASSERT_TRUE(node.below.contains(at.rank));
     Rank below = 1;
     std::uint64_t children = 0;
-    halving_tree::for_each_child(node, [&](const halving_tree::Group& child) {
+    knomial_tree::for_each_child(node, radix, [&](const knomial_tree::Group& child) {
       ++children;
       below += child.size;
-      const auto found = halving_tree::find(child.root, root, p);
+      const auto found = knomial_tree::find(child.root, root, p, radix);
       ASSERT_EQ(found.parent, at.rank) << "root " << root << " of " << p;
       ASSERT_EQ(found.below, child);
       open.push_back({child.root, at.depth + 1, at.weight + static_cast<std::uint64_t>(child.size)});
@@ -44,16 +44,20 @@ void check_tree(Rank p, Rank root) {
     widest = std::max(widest, children);
   }
   ASSERT_EQ(seen, p);
-  ASSERT_EQ(deepest, halving_tree::depth(root, p)) << "root " << root << " of " << p;
-  ASSERT_EQ(heaviest, halving_tree::heaviest_path(root, p)) << "root " << root << " of " << p;
-  ASSERT_EQ(widest, halving_tree::widest(root, p)) << "root " << root << " of " << p;
+  const knomial_tree::Extremes extremes = knomial_tree::extremes(root, p, radix);
+  ASSERT_EQ(deepest, extremes.depth) << "root " << root << " of " << p;
+  ASSERT_EQ(heaviest, extremes.heaviest) << "root " << root << " of " << p;
+  ASSERT_EQ(widest, extremes.widest) << "root " << root << " of " << p;
 }
 
-TEST(HalvingTree, SpansAllRanksFromAnyRoot) {
-  for (Rank p = 1; p <= 64; ++p)
-    for (Rank root = 0; root < p; ++root) ASSERT_NO_FATAL_FAILURE(check_tree(p, root));
-  for (Rank p = 65; p <= kMostRanks; p += 7)
-    for (const Rank root : {Rank{0}, p / 3, p / 2, p - 1}) ASSERT_NO_FATAL_FAILURE(check_tree(p, root));
+TEST(KnomialTree, SpansAllRanksFromAnyRoot) {
+  for (const Rank radix : {2, 3, 4, 5, 8, 64}) {
+    for (Rank p = 1; p <= 64; ++p)
+      for (Rank root = 0; root < p; ++root) ASSERT_NO_FATAL_FAILURE(check_tree(p, root, radix)) << "radix " << radix;
+    for (Rank p = 65; p <= kMostRanks; p += 7)
+      for (const Rank root : {Rank{0}, p / 3, p / 2, p - 1})
+        ASSERT_NO_FATAL_FAILURE(check_tree(p, root, radix)) << "radix " << radix;
+  }
 }
 
 TEST(Doubling, EveryReceiveHasItsSendAndEverybodyEndsWithAll) {

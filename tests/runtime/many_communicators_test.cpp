@@ -184,8 +184,8 @@ TEST(About, AForcedAlgorithmIsUsed) {
                  .output = &x,
                  .count = 1,
                  .type = DataType::i32,
-                 .algorithm = "binomial"}));
-    EXPECT_EQ(comm.last_algorithm(), "binomial");
+                 .algorithm = "knomial"}));
+    EXPECT_EQ(comm.last_algorithm(), "knomial");
   });
 }
 

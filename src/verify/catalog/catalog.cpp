@@ -36,6 +36,7 @@ struct Case {
 
   [[nodiscard]] std::string text() const {
     auto text = fmt::format("{} ranks, root {}, {} piece(s), {}", shape.ranks, shape.root, chunking.pieces, name(place));
+    if (chunking.radix != 2) text += fmt::format(", radix {}", chunking.radix);
     if (machine != nullptr) text += fmt::format(", {}", machine->name);
     return text;
   }
@@ -122,13 +123,20 @@ class Check {
     }
     for (const Machine* machine : machines)
       for (const Rank root : roots)
-        for (const auto pieces : options_.pieces)
+        for (const Chunking chunking : chunkings())
           for (const Place place : places) {
-            if (pieces > 1 && !algorithm_.pipelines) continue;
             const auto* levels = machine == nullptr ? nullptr : &machine->levels;
             cases_.push_back(
-                {{.ranks = p, .root = root, .in_place = place == Place::in_place, .levels = levels}, {pieces}, place, machine});
+                {{.ranks = p, .root = root, .in_place = place == Place::in_place, .levels = levels}, chunking, place, machine});
           }
+  }
+
+  [[nodiscard]] std::vector<Chunking> chunkings() const {
+    std::vector<Chunking> all;
+    for (const auto pieces : options_.pieces)
+      for (const auto radix : options_.radices)
+        if ((pieces == 1 || algorithm_.pipelines) && (radix == 2 || algorithm_.has_radix)) all.push_back({pieces, radix});
+    return all;
   }
 
   Status check(const Case& c) {

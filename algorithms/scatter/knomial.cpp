@@ -1,4 +1,4 @@
-// Binomial scatter: blocks go down a halving tree (patterns/halving_tree.h), in which the ranks below a rank are a range. A
+// K-nomial scatter: blocks go down a tree of ranges (patterns/knomial_tree.h), in which the ranks below a rank are a range. A
 // rank receives the blocks of its range as one message and hands each child the child's part, the largest first.
 //
 //   root 0     0          1          2          3
@@ -6,16 +6,17 @@
 //              | -- b --> 1          | -- d --> 3
 //
 // Source: E. Chan, M. Heimlich, A. Purkayastha, R. van de Geijn, "Collective communication: theory, practice, and
-// experience", Concurrency and Computation: Practice and Experience 19 (2007).
+// experience", Concurrency and Computation: Practice and Experience 19 (2007), for k = 2, which is drawn.
 #include "algorithms/patterns/flat_cost.h"
-#include "algorithms/patterns/halving_tree.h"
+#include "algorithms/patterns/knomial_tree.h"
 #include "algorithms/scatter/scatter.h"
 
 namespace tutti::scatter_algorithms {
 
-Schedule binomial(Rank me, const Shape& shape, const Chunking&) {
-  Builder b(Collective::scatter, "binomial", me, shape, 1);
-  const halving_tree::Node node = halving_tree::find(me, shape.root, shape.ranks);
+Schedule knomial(Rank me, const Shape& shape, const Chunking& chunking) {
+  const auto radix = static_cast<Rank>(chunking.radix);
+  Builder b(Collective::scatter, "knomial", me, shape, 1);
+  const knomial_tree::Node node = knomial_tree::find(me, shape.root, shape.ranks, radix);
   if (node.below.size == 1 && node.parent != kNoRank) {  // a leaf has nothing to hand on
     b.recv(node.parent, b.output(0));
     return std::move(b).finish();
@@ -27,16 +28,15 @@ Schedule binomial(Rank me, const Shape& shape, const Chunking&) {
                  static_cast<std::uint32_t>(size)};
   };
   if (node.parent != kNoRank) b.recv(node.parent, held);
-  halving_tree::for_each_child(node,
-                               [&](const halving_tree::Group& child) { b.send(place(child.first, child.size), child.root); });
+  knomial_tree::for_each_child(node, radix,
+                               [&](const knomial_tree::Group& child) { b.send(place(child.first, child.size), child.root); });
   b.copy(place(me, 1), b.output(0));
   return std::move(b).finish();
 }
 
-Cost binomial_cost(const Shape& shape, const Chunking&) {
-  return flat_cost(1, {.rounds = halving_tree::depth(shape.root, shape.ranks),
-                       .path = halving_tree::heaviest_path(shape.root, shape.ranks),
-                       .sent = static_cast<std::uint64_t>(shape.ranks - 1)});
+Cost knomial_cost(const Shape& shape, const Chunking& chunking) {
+  const knomial_tree::Extremes tree = knomial_tree::extremes(shape.root, shape.ranks, static_cast<Rank>(chunking.radix));
+  return flat_cost(1, {.rounds = tree.depth, .path = tree.heaviest, .sent = static_cast<std::uint64_t>(shape.ranks - 1)});
 }
 
 }  // namespace tutti::scatter_algorithms

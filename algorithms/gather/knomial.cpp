@@ -1,4 +1,4 @@
-// Binomial gather: blocks go up a halving tree (patterns/halving_tree.h), in which the ranks below a rank are a range. A
+// K-nomial gather: blocks go up a tree of ranges (patterns/knomial_tree.h), in which the ranks below a rank are a range. A
 // rank collects the blocks of its range, in scratch unless it is the root, and sends them to its parent as one message.
 //
 //   root 0     0          1          2          3
@@ -6,16 +6,17 @@
 //              |<--------- cd ------ 2
 //
 // Source: E. Chan, M. Heimlich, A. Purkayastha, R. van de Geijn, "Collective communication: theory, practice, and
-// experience", Concurrency and Computation: Practice and Experience 19 (2007).
+// experience", Concurrency and Computation: Practice and Experience 19 (2007), for k = 2, which is drawn.
 #include "algorithms/gather/gather.h"
 #include "algorithms/patterns/flat_cost.h"
-#include "algorithms/patterns/halving_tree.h"
+#include "algorithms/patterns/knomial_tree.h"
 
 namespace tutti::gather_algorithms {
 
-Schedule binomial(Rank me, const Shape& shape, const Chunking&) {
-  Builder b(Collective::gather, "binomial", me, shape, 1);
-  const halving_tree::Node node = halving_tree::find(me, shape.root, shape.ranks);
+Schedule knomial(Rank me, const Shape& shape, const Chunking& chunking) {
+  const auto radix = static_cast<Rank>(chunking.radix);
+  Builder b(Collective::gather, "knomial", me, shape, 1);
+  const knomial_tree::Node node = knomial_tree::find(me, shape.root, shape.ranks, radix);
   if (node.below.size == 1 && node.parent != kNoRank) {  // a leaf has nothing to collect
     b.send(b.input(0), node.parent);
     return std::move(b).finish();
@@ -27,17 +28,17 @@ Schedule binomial(Rank me, const Shape& shape, const Chunking&) {
                  static_cast<std::uint32_t>(size)};
   };
   b.copy(b.input(0), place(me, 1));
-  halving_tree::for_each_child(node,
-                               [&](const halving_tree::Group& child) { b.recv(child.root, place(child.first, child.size)); });
+  knomial_tree::for_each_child(node, radix,
+                               [&](const knomial_tree::Group& child) { b.recv(child.root, place(child.first, child.size)); });
   if (node.parent != kNoRank) b.send(held, node.parent);
   return std::move(b).finish();
 }
 
-Cost binomial_cost(const Shape& shape, const Chunking&) {
-  return flat_cost(1, {.rounds = halving_tree::depth(shape.root, shape.ranks),
-                       .path = halving_tree::heaviest_path(shape.root, shape.ranks),
-                       .sent = static_cast<std::uint64_t>(halving_tree::largest_child(shape.root, shape.ranks)),
-                       .taken = static_cast<std::uint64_t>(shape.ranks - 1)});
+Cost knomial_cost(const Shape& shape, const Chunking& chunking) {
+  const knomial_tree::Extremes tree = knomial_tree::extremes(shape.root, shape.ranks, static_cast<Rank>(chunking.radix));
+  return flat_cost(
+      1,
+      {.rounds = tree.depth, .path = tree.heaviest, .sent = tree.largest, .taken = static_cast<std::uint64_t>(shape.ranks - 1)});
 }
 
 }  // namespace tutti::gather_algorithms
