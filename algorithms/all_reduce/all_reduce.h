@@ -19,6 +19,9 @@ namespace tutti::all_reduce_algorithms {
 // Of `pieces` vectors one after the other between the same ranks. An upper bound, exact for one piece or a power of two of ranks.
 [[nodiscard]] LevelCost repeated_halving_doubling_cost(Rank ranks, std::uint32_t pieces);
 
+[[nodiscard]] Schedule circulant(Rank me, const Shape& shape, const Chunking& chunking);
+[[nodiscard]] Cost circulant_cost(const Shape& shape, const Chunking& chunking);
+
 [[nodiscard]] Schedule ring(Rank me, const Shape& shape, const Chunking& chunking);
 [[nodiscard]] Cost ring_cost(const Shape& shape, const Chunking& chunking);
 

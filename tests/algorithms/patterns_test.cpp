@@ -3,7 +3,9 @@
 
 #include <vector>
 
+#include "algorithms/patterns/arc.h"
 #include "algorithms/patterns/binomial.h"
+#include "algorithms/patterns/circulant.h"
 #include "algorithms/patterns/double_tree.h"
 #include "algorithms/patterns/folding.h"
 #include "algorithms/patterns/ring.h"
@@ -128,6 +130,51 @@ TEST(DoubleTree, InnerRanksOfOneAreLeavesOfTheOther) {
       const bool two_chains = a.right == kNoRank && b.right == kNoRank;  // one child in each, at one rank of an odd number
       ASSERT_TRUE(!inner_in_both || (p % 2 == 1 && r == 0 && two_chains)) << "rank " << r << " of " << p;
     }
+}
+
+TEST(Arc, IsOneRangeOrTwoAndComesRoundOnce) {
+  for (Rank p = 1; p <= 24; ++p)
+    for (Rank start = 0; start < p; ++start)
+      for (Rank size = 1; size <= p; ++size) {
+        Rank next = start, seen = 0;
+        int parts = 0;
+        for_each_range({start, size}, p, [&](Rank first, Rank count, int part) {
+          ASSERT_EQ(first, next);
+          ASSERT_GT(count, 0);
+          ASSERT_LE(first + count, p);
+          ASSERT_EQ(part, parts++);
+          next = 0;
+          seen += count;
+        });
+        ASSERT_EQ(seen, size);
+        ASSERT_EQ(parts, start + size > p ? 2 : 1);
+      }
+}
+
+// A round waits for an earlier one if its message holds blocks that the earlier one has brought.
+TEST(Circulant, RoundsGrowFromOneBlockToAll) {
+  for (Rank p = 1; p <= kMostRanks; ++p) {
+    Rank known = 1;
+    std::vector<circulant::Round> grown;
+    std::vector<circulant::Chain> chains;
+    circulant::Chain longest;
+    for (int number = circulant::rounds(p); number-- > 0;) {
+      const auto round = circulant::round(p, number);
+      ASSERT_EQ(round.skip, known) << p << " ranks";
+      ASSERT_GE(round.size, 1);
+      ASSERT_LE(round.size, known);
+      circulant::Chain before;
+      for (std::size_t i = 0; i < grown.size(); ++i)
+        if (grown[i].skip < round.size)
+          before = {std::max(before.rounds, chains[i].rounds), std::max(before.path, chains[i].path)};
+      chains.push_back({before.rounds + 1, before.path + static_cast<std::uint64_t>(round.size)});
+      longest = {std::max(longest.rounds, chains.back().rounds), std::max(longest.path, chains.back().path)};
+      grown.push_back(round);
+      known += round.size;
+    }
+    ASSERT_EQ(known, p);
+    ASSERT_EQ(longest, circulant::longest_chain(p)) << p << " ranks";
+  }
 }
 
 TEST(Stages, LeadersMeetLevelByLevel) {

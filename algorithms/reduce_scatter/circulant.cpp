@@ -1,0 +1,88 @@
+// Circulant reduce_scatter, for any number of ranks in ceil(log2 p) rounds: the circulant all_gather run backwards. An arc is a
+// run of blocks on the circle of ranks. Rank i starts with its input, the arc of all blocks from its own on. In the round with
+// skip s (see patterns/circulant.h) it keeps the first s blocks of its arc, sends the others to i+s, and adds what comes from i-s
+// to the front of what it keeps. At last only its own block is left.
+//
+//   ranks      0            1            2            3            4
+//   skip 3     de -> 3      ea -> 4      ab -> 0      bc -> 1      cd -> 2        keeping  abc  bcd  cde  dea  eab
+//   skip 2     c -> 2       d -> 3       e -> 4       a -> 0       b -> 1         keeping  ab   bc   cd   de   ea
+//   skip 1     b02 -> 1     c13 -> 2     d24 -> 3     e30 -> 4     a41 -> 0       (b02: block b, combined over ranks 0 and 2)
+//
+// Every rank sends and combines p-1 blocks: no algorithm does with less. Arcs are kept in scratch in their own order, where they
+// are one slice; only in the input does one that wraps lie in two, which then travel on two channels, at the same time.
+// Source: J. L. Träff, "Optimal, Non-pipelined Reduce-scatter and Allreduce Algorithms" (2024), arXiv 2410.14234.
+#include "algorithms/patterns/circulant.h"
+
+#include "algorithms/patterns/arc.h"
+#include "algorithms/patterns/flat_cost.h"
+#include "algorithms/patterns/ring.h"
+#include "algorithms/reduce_scatter/reduce_scatter.h"
+
+namespace tutti::reduce_scatter_algorithms {
+namespace {
+
+Slice part(const Slice& whole, Rank at, Rank size) {
+  return {whole.buffer, whole.chunk + static_cast<std::uint32_t>(at), static_cast<std::uint32_t>(size)};
+}
+
+// sum = kept (+) what arrives from `from`
+void combine(Builder& b, Rank from, const Slice& kept, const Slice& sum, std::uint16_t channel) {
+  const Slice arrival = b.scratch_like(kept);
+  b.recv(from, arrival, channel);
+  b.copy(kept, sum);
+  b.reduce(arrival, sum);
+}
+
+// Room for as many blocks from the rank's own on, side by side.
+Slice room_for_arc(Builder& b, Rank size) {
+  const Slice all = b.input(0, static_cast<std::uint32_t>(b.ranks()));
+  Slice room;
+  for_each_range({b.me(), size}, b.ranks(), [&](Rank first, Rank count, int number) {
+    const Slice range = b.scratch_like(part(all, first, count));
+    if (number == 0) room = range;
+  });
+  room.count = static_cast<std::uint32_t>(size);
+  return room;
+}
+
+// The first round, from the input to `sums`.
+void split_input(Builder& b, circulant::Round round, const Slice& sums) {
+  const Rank me = b.me(), p = b.ranks();
+  const Rank to = ring::shift(me, round.skip, p), from = ring::shift(me, -round.skip, p);
+  const Slice all = b.input(0, static_cast<std::uint32_t>(p));
+  for_each_range({to, round.size}, p,
+                 [&](Rank first, Rank count, std::uint16_t channel) { b.send(part(all, first, count), to, channel); });
+  for_each_range({me, round.size}, p, [&](Rank first, Rank count, std::uint16_t channel) {
+    combine(b, from, part(all, first, count), part(sums, ring::shift(first, -me, p), count), channel);
+  });
+  // An odd number of blocks: nothing has arrived for the last one that is kept.
+  if (round.size < round.skip) b.copy(part(all, ring::shift(me, round.size, p), 1), part(sums, round.size, 1));
+}
+
+}  // namespace
+
+Schedule circulant(Rank me, const Shape& shape, const Chunking&) {
+  const Rank p = shape.ranks;
+  const int rounds = circulant::rounds(p);
+  Builder b(Collective::reduce_scatter, "circulant", me, shape, 1);
+  const Slice partial = rounds > 1 ? room_for_arc(b, circulant::round(p, 0).skip) : b.output(0);
+  if (rounds == 0)
+    b.copy(b.input(0), partial);
+  else
+    split_input(b, circulant::round(p, 0), partial);
+  for (int number = 1; number < rounds; ++number) {
+    const auto [skip, size] = circulant::round(p, number);
+    const Slice kept = part(partial, 0, size), sum = number + 1 < rounds ? kept : b.output(0);
+    b.send(part(partial, skip, size), ring::shift(me, skip, p));
+    combine(b, ring::shift(me, -skip, p), kept, sum, 0);
+  }
+  return std::move(b).finish();
+}
+
+Cost circulant_cost(const Shape& shape, const Chunking&) {
+  const auto chain = circulant::longest_chain(shape.ranks);
+  const auto others = static_cast<std::uint64_t>(shape.ranks - 1);
+  return flat_cost(1, {.rounds = chain.rounds, .path = chain.path, .sent = others, .reduced = others});
+}
+
+}  // namespace tutti::reduce_scatter_algorithms
