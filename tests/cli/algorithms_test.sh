@@ -4,6 +4,7 @@ set -u
 tutti=$1
 . "$(dirname "$0")/common.sh"
 
+command -v python3 >/dev/null || skip "there is no python3 to read JSON and XML"
 python() { python3 - "$@" || fail "'$what': see above"; }
 
 echo "== the table"
