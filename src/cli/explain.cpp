@@ -28,7 +28,7 @@ std::string offline(const ExplainOptions& o) {
 // On the machine that a launcher has started this on, as its ranks have measured it.
 std::string in_this_job(const Communicator& comm, const ExplainOptions& o) {
   const Question& q = o.question;
-  const Collective collective = collective_of(q);
+  const Collective collective = collective_of(q.collective);
   const std::uint64_t bytes = bytes_of(q), ranks = static_cast<std::uint64_t>(comm.size());
   Call call{.collective = collective,
             .count = has_blocks(collective) ? bytes / ranks : bytes,

@@ -7,6 +7,7 @@
 #include <exception>
 #include <new>
 
+#include "cli/algorithms.h"
 #include "cli/env.h"
 #include "cli/explain.h"
 #include "cli/perf.h"
@@ -22,6 +23,7 @@ namespace {
 constexpr const char* kFirstSteps = R"(First steps:
   tutti topo                                     this machine
   tutti explain all_reduce --bytes 1M            which algorithm a call would use, and why
+  tutti algorithms all_reduce                    all of its algorithms, what they need and cost
   mpirun -np 4 tutti perf all_reduce             times between 4 ranks; every value is checked
   tutti schedule all_reduce --ranks 4 >steps.txt what each rank does, as text; change it, and
   tutti verify steps.txt                         prove it right or learn what is wrong
@@ -78,6 +80,7 @@ int run(int argc, char** argv) {
   app.footer(tutti::with_exit_statuses(kFirstSteps));
   tutti::add_topo_command(app);
   tutti::add_explain_command(app);
+  tutti::add_algorithms_command(app);
   tutti::add_schedule_command(app);
   tutti::add_verify_command(app);
   tutti::add_perf_command(app);

@@ -13,8 +13,6 @@
 namespace tutti {
 namespace {
 
-constexpr Rank kMostRanks = 1 << 20;
-
 Topology topology_from(const std::string& text) {
   auto topology = text.empty() ? discover() : load_topology(text);
   if (topology) return std::move(*topology);
@@ -30,8 +28,7 @@ int all_cores(const Topology& t) {
 
 }  // namespace
 
-Collective collective_of(const Question& q) {
-  const std::string_view text = q.collective;
+Collective collective_of(std::string_view text) {
   const auto found = parse_collective(text);
   if (found && *found != Collective::send_recv) return *found;
   std::string known;
@@ -53,18 +50,22 @@ void add_question(CLI::App& command, Question& q) {
   command.add_option("--algorithm", q.algorithm, "Only this algorithm");
 }
 
+void check_root(Rank root, Rank ranks) {
+  if (root < 0 || root >= ranks) leave(fmt::format("--root {}: there are ranks 0 to {}", root, ranks - 1), kExitUsage);
+}
+
 std::uint64_t bytes_of(const Question& q) {
   auto bytes = parse_bytes(q.bytes);
   if (!bytes) leave(bytes.because("--bytes"));
-  return collective_of(q) == Collective::barrier ? 0 : *bytes;
+  return collective_of(q.collective) == Collective::barrier ? 0 : *bytes;
 }
 
 Answer ask(const Question& q) {
-  const Collective collective = collective_of(q);
+  const Collective collective = collective_of(q.collective);
   const std::uint64_t bytes = bytes_of(q);
   const Topology topology = topology_from(q.topology);
   const Rank ranks = q.ranks > 0 ? q.ranks : std::max(2, all_cores(topology));
-  if (q.root < 0 || q.root >= ranks) leave(fmt::format("--root {}: there are ranks 0 to {}", q.root, ranks - 1), kExitUsage);
+  check_root(q.root, ranks);
   auto machine = describe_job(topology, ranks);
   if (!machine) leave(machine.error());
   const SelectRequest request{.collective = collective,

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
 #include "select/select.h"
 
@@ -10,6 +11,8 @@ class App;
 }
 
 namespace tutti {
+
+inline constexpr Rank kMostRanks = 1 << 20;
 
 // As on the command line.
 struct Question {
@@ -29,8 +32,8 @@ struct Answer {
 // Leaves where the question makes no sense.
 [[nodiscard]] Answer ask(const Question& question);
 
-// What the question is about; leaves where it makes no sense.
-[[nodiscard]] Collective collective_of(const Question& question);
+[[nodiscard]] Collective collective_of(std::string_view text);   // leaves where it has no algorithms
+void check_root(Rank root, Rank ranks);                          // leaves where it is none of them
 [[nodiscard]] std::uint64_t bytes_of(const Question& question);  // a barrier has none
 
 }  // namespace tutti

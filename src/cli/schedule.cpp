@@ -3,34 +3,31 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
-#include <optional>
+#include <algorithm>
+#include <cerrno>
+#include <fstream>
 
+#include "cli/draw.h"
 #include "cli/question.h"
 #include "cli/report.h"
 #include "cli/usage.h"
 #include "schedule/passes.h"
+#include "verify/verify.h"
 
 namespace tutti {
 namespace {
 
-constexpr int kMostPieces = 1024;
-
 struct Options {
   Question question;
   std::uint32_t pieces = 0, radix = 0;  // 0: not given
-  std::optional<Rank> rank;             // none: all
-  bool in_place = false, fused = false;
+  bool in_place = false;
+  ScheduleView view;
 };
 
 // What was asked for, or else 1 for an algorithm that was asked for, or else what comes with the selector's choice.
 Chunking chunking_from(const Options& o, const Candidate& chosen) {
-  if (o.pieces > 1 && !chosen.algorithm->pipelines)
-    leave(fmt::format("--pieces {}: {} {} does not cut what it sends into pieces", o.pieces, name(chosen.algorithm->collective),
-                      chosen.algorithm->name),
-          kExitUsage);
-  if (o.radix > 2 && !chosen.algorithm->has_radix)
-    leave(fmt::format("--radix {}: {} {} has no radix", o.radix, name(chosen.algorithm->collective), chosen.algorithm->name),
-          kExitUsage);
+  check_pieces(*chosen.algorithm, o.pieces);
+  check_radix(*chosen.algorithm, o.radix);
   Chunking chunking = o.question.algorithm.empty() ? chosen.chunking : Chunking{};
   if (o.pieces > 0) chunking.pieces = o.pieces;
   if (o.radix > 0) chunking.radix = o.radix;
@@ -38,32 +35,114 @@ Chunking chunking_from(const Options& o, const Candidate& chosen) {
 }
 
 void run(const Options& o) {
+  if (!o.view.file.empty()) return show_file(o.view);
   const Answer a = ask(o.question);
   const Algorithm& algorithm = *a.selection.winner().algorithm;
   const Chunking chunking = chunking_from(o, a.selection.winner());
   const Rank ranks = a.machine.ranks;
-  if (o.rank && (*o.rank < 0 || *o.rank >= ranks))
-    leave(fmt::format("--rank {}: there are ranks 0 to {}", *o.rank, ranks - 1), kExitUsage);
+  check_view(o.view, ranks);
   if (o.question.algorithm.empty())
     fmt::print(stderr, "tutti schedule: {} in {} piece{}, as would be chosen for {} bytes; `tutti explain` says why\n",
                algorithm.name, chunking.pieces, chunking.pieces == 1 ? "" : "s", o.question.bytes);
-  fmt::print("# {}\n# To be proved by: tutti verify {}FILE\n", algorithm.summary,
-             algorithm.needs.equal_blocks ? "--equal-blocks " : "");
   const Shape shape{.ranks = ranks,
                     .root = o.question.root,
                     .in_place = o.in_place,
                     .levels = a.machine.levels.empty() ? nullptr : &a.machine.levels};
-  for (Rank r = o.rank.value_or(0); r < (o.rank ? *o.rank + 1 : ranks); ++r) {
-    const Schedule schedule = algorithm.build(r, shape, chunking);
-    fmt::print("\n{}", print(o.fused ? fuse(schedule) : schedule));
+  show_schedules(algorithm, shape, chunking, o.view);
+}
+
+Result<std::string> read_text(const std::string& path) {
+  constexpr std::size_t kMaxBytes = std::size_t{256} << 20;
+  std::ifstream file(path, std::ios::binary);
+  std::string text, block(std::size_t{1} << 16, '\0');
+  if (!file) return Error(Code::invalid_argument, system_error(errno, fmt::format("cannot open '{}'", path)).message());
+  while (file.read(block.data(), static_cast<std::streamsize>(block.size())), file.gcount() > 0) {
+    text.append(block, 0, static_cast<std::size_t>(file.gcount()));
+    if (text.size() > kMaxBytes)
+      return Error(Code::invalid_argument, fmt::format("'{}' is longer than {} bytes, too long for a schedule", path, kMaxBytes));
   }
+  if (!file.eof()) return Error(Code::invalid_argument, system_error(errno, fmt::format("cannot read '{}'", path)).message());
+  return text;
+}
+
+void show_drawing(const std::vector<Schedule>& schedules, const ScheduleView& view) {
+  std::size_t steps = 0;
+  for (const Schedule& s : schedules) steps += s.steps.size();
+  if (auto s = check_drawable(static_cast<Rank>(schedules.size()), steps); !s) leave(s.error());
+  // A picture is no proof: where blocks must have one size, it need not be said.
+  const auto proof = verify(schedules, {.equal_blocks = true, .timeline = true});
+  if (!proof) leave("refused: " + proof.error().to_string(), kExitFailed);
+  const std::string picture = draw(schedules, *proof);
+  if (view.svg_file.empty()) return fmt::print("{}", picture);
+  if (auto s = write_file(view.svg_file, picture); !s) leave(s.error());
 }
 
 }  // namespace
 
+std::vector<Schedule> read_schedules(const std::string& path) {
+  auto text = read_text(path);
+  if (!text) leave(text.error());
+  auto schedules = parse_schedules(*text);
+  if (!schedules) leave(schedules.because(path).to_string(), kExitUsage);
+  std::ranges::stable_sort(*schedules, {}, &Schedule::rank);
+  return *std::move(schedules);
+}
+
+void check_view(const ScheduleView& view, Rank ranks) {
+  if (view.rank && (*view.rank < 0 || *view.rank >= ranks))
+    leave(fmt::format("--rank {}: there are ranks 0 to {}", *view.rank, ranks - 1), kExitUsage);
+  if (!view.svg) return;
+  if (auto s = check_drawable(ranks, 0); !s) leave(s.error());
+}
+
+void check_pieces(const Algorithm& algorithm, std::uint32_t pieces) {
+  if (pieces > 1 && !algorithm.pipelines)
+    leave(fmt::format("--pieces {}: {} {} does not cut what it sends into pieces", pieces, name(algorithm.collective),
+                      algorithm.name),
+          kExitUsage);
+}
+
+void check_radix(const Algorithm& algorithm, std::uint32_t radix) {
+  if (radix > 2 && !algorithm.has_radix)
+    leave(fmt::format("--radix {}: {} {} has no radix", radix, name(algorithm.collective), algorithm.name), kExitUsage);
+}
+
+void show_file(const ScheduleView& view) { show_drawing(read_schedules(view.file), view); }
+
+void show_schedules(const Algorithm& algorithm, const Shape& shape, const Chunking& chunking, const ScheduleView& view) {
+  const auto build = [&](Rank r) {
+    Schedule schedule = algorithm.build(r, shape, chunking);
+    return view.fused ? fuse(schedule) : schedule;
+  };
+  if (view.svg) {
+    std::vector<Schedule> schedules;
+    for (Rank r = 0; r < shape.ranks; ++r) schedules.push_back(build(r));
+    return show_drawing(schedules, view);
+  }
+  fmt::print("# {}\n# To be proved by: tutti verify {}FILE\n", algorithm.summary,
+             algorithm.needs.equal_blocks ? "--equal-blocks " : "");
+  for (Rank r = view.rank.value_or(0); r < (view.rank ? *view.rank + 1 : shape.ranks); ++r) fmt::print("\n{}", print(build(r)));
+}
+
+void add_drawing_options(CLI::App& command, ScheduleView& view, const std::vector<std::string>& without) {
+  auto* svg = command.add_option_function<std::string>(
+      "--svg",
+      [&view](const std::string& path) {
+        view.svg = true;
+        view.svg_file = path;
+      },
+      "Draw the steps of all ranks instead, into this file (default: the standard output)");
+  svg->expected(0, 1)->type_name("[FILE]");
+  auto* file = command.add_option("--file", view.file, "Draw the schedules in this file, instead of an algorithm's")
+                   ->check(file_name())
+                   ->needs(svg);
+  for (const std::string& option : without) command.get_option(option)->excludes(file);
+}
+
 void add_schedule_command(CLI::App& app) {
   auto o = std::make_shared<Options>();
-  auto* command = app.add_subcommand("schedule", "Prints the steps of all ranks as text, to be read, changed and verified");
+  auto* command =
+      app.add_subcommand("schedule", "Prints the steps of all ranks as text, to be read, changed and verified, or draws them");
   add_question(*command, o->question);
   command->add_option("--bytes", o->question.bytes, "Without --algorithm: the size to choose for")
       ->capture_default_str()
@@ -71,12 +150,18 @@ void add_schedule_command(CLI::App& app) {
   command->add_option("--pieces", o->pieces, "Into how many pieces an algorithm that pipelines cuts what it sends")
       ->check(CLI::Range(1, kMostPieces));
   command->add_option("--radix", o->radix, "Into how many parts groups of ranks split, where the algorithm lets one choose")
-      ->check(CLI::Range(2, 1024));
-  command->add_option("--rank", o->rank, "Only this rank's (default: all)");
+      ->check(CLI::Range(2, kMostRadix));
+  auto* rank = command->add_option("--rank", o->view.rank, "Only this rank's (default: all)");
   command->add_flag("--in-place", o->in_place, "Input and output are the same memory");
-  command->add_flag("--fused", o->fused, "With the steps fused that the library runs as one");
+  command->add_flag("--fused", o->view.fused, "With the steps fused that the library runs as one");
+  add_drawing_options(*command, o->view,
+                      {"collective", "--ranks", "--topology", "--root", "--algorithm", "--bytes", "--pieces", "--radix", "--rank",
+                       "--in-place", "--fused"});
+  rank->excludes(command->get_option("--svg"));
   command->footer(with_exit_statuses(
-      "Example: tutti schedule all_reduce --algorithm ring --ranks 4 >ring.txt; edit it; tutti verify ring.txt\n"));
+      "Examples: tutti schedule all_reduce --algorithm ring --ranks 4 >ring.txt; edit it; tutti verify ring.txt\n"
+      "          tutti schedule all_reduce --algorithm ring --ranks 4 --svg ring.svg\n"
+      "          tutti schedule --file ring.txt --svg ring.svg\n"));
   command->callback([o] { run(*o); });
 }
 

@@ -1,5 +1,11 @@
-// `tutti schedule`: prints schedules as text, to be read, changed and verified.
+// `tutti schedule`: prints schedules as text, to be read, changed and verified, or draws them.
 #pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "algorithms/registry.h"
 
 namespace CLI {
 class App;
@@ -8,5 +14,27 @@ class App;
 namespace tutti {
 
 void add_schedule_command(CLI::App& app);
+
+// How schedules are shown, as on the command line.
+struct ScheduleView {
+  std::optional<Rank> rank = {};  // none: all
+  bool fused = false;
+  bool svg = false;
+  std::string svg_file = {};  // empty: the standard output
+  std::string file = {};      // schedules to draw instead of an algorithm's
+};
+
+// --svg and --file; with --file none of the options (and positionals) `without` may be given. `view` must outlive the parsing.
+void add_drawing_options(CLI::App& command, ScheduleView& view, const std::vector<std::string>& without);
+// These leave where what is asked for cannot be.
+void check_view(const ScheduleView& view, Rank ranks);
+void check_pieces(const Algorithm& algorithm, std::uint32_t pieces);
+void check_radix(const Algorithm& algorithm, std::uint32_t radix);
+void show_file(const ScheduleView& view);
+void show_schedules(const Algorithm& algorithm, const Shape& shape, const Chunking& chunking, const ScheduleView& view);
+inline constexpr int kMostPieces = 1024, kMostRadix = 1024;
+
+// All ranks' from a file, in order of ranks; leaves where they cannot be read.
+[[nodiscard]] std::vector<Schedule> read_schedules(const std::string& path);
 
 }  // namespace tutti

@@ -4,14 +4,13 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <cerrno>
 #include <charconv>
-#include <fstream>
 #include <memory>
 #include <set>
 
 #include "catalog/catalog.h"
 #include "cli/report.h"
+#include "cli/schedule.h"
 #include "cli/usage.h"
 #include "core/clock.h"
 #include "verify/verify.h"
@@ -56,29 +55,11 @@ Result<std::vector<int>> parse_numbers(std::string_view option, std::string_view
   return std::vector<int>(numbers.begin(), numbers.end());
 }
 
-Result<std::string> read_text(const std::string& path) {
-  constexpr std::size_t kMaxBytes = std::size_t{256} << 20;
-  std::ifstream file(path, std::ios::binary);
-  std::string text, block(std::size_t{1} << 16, '\0');
-  if (!file) return Error(Code::invalid_argument, system_error(errno, fmt::format("cannot open '{}'", path)).message());
-  while (file.read(block.data(), static_cast<std::streamsize>(block.size())), file.gcount() > 0) {
-    text.append(block, 0, static_cast<std::size_t>(file.gcount()));
-    if (text.size() > kMaxBytes)
-      return Error(Code::invalid_argument, fmt::format("'{}' is longer than {} bytes, too long for a schedule", path, kMaxBytes));
-  }
-  if (!file.eof()) return Error(Code::invalid_argument, system_error(errno, fmt::format("cannot read '{}'", path)).message());
-  return text;
-}
-
 void verify_file(const Options& options) {
-  auto text = read_text(options.file);
-  if (!text) leave(text.error());
-  auto schedules = parse_schedules(*text);
-  if (!schedules) leave(schedules.because(options.file).to_string(), kExitUsage);
-  std::ranges::stable_sort(*schedules, {}, &Schedule::rank);
-  const auto proof = verify(*schedules, {.ordered = options.ordered, .equal_blocks = options.equal_blocks});
+  const auto schedules = read_schedules(options.file);
+  const auto proof = verify(schedules, {.ordered = options.ordered, .equal_blocks = options.equal_blocks});
   if (!proof) leave("refused: " + proof.error().to_string(), kExitFailed);
-  const Schedule& first = schedules->front();
+  const Schedule& first = schedules.front();
   fmt::print("{} {} of {} ranks is right: {} steps, {} messages, {} rounds, {} chunks on the heaviest chain, ",
              name(first.collective), first.algorithm, first.ranks, proof->steps, proof->messages, proof->rounds, proof->path);
   fmt::print("at most {} sent and {} combined by a rank\n", proof->sent, proof->reduced);

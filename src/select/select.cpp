@@ -15,19 +15,6 @@ constexpr std::array<std::uint32_t, 6> kPieces{1, 2, 4, 8, 16, 32};
 constexpr std::uint32_t kRadices[] = {2, 3, 4, 6, 8, 12, 16, 32, 64};
 constexpr std::uint64_t kSmallestPiece = 16u << 10;  // bytes; below this a message costs its latency, not its size
 
-// Empty when the row may serve the call.
-std::string refusal(const Algorithm& a, const SelectRequest& request, const JobMachine& machine) {
-  const Requirements& needs = a.needs;
-  const auto p = static_cast<std::uint32_t>(machine.ranks);
-  if (machine.ranks < needs.min_ranks) return fmt::format("needs at least {} ranks; there are {}", needs.min_ranks, p);
-  if (needs.power_of_two && !std::has_single_bit(p)) return fmt::format("needs a power of two of ranks; there are {}", p);
-  if (needs.even && p % 2 != 0) return fmt::format("needs an even number of ranks; there are {}", p);
-  if (needs.commutative && !request.commutative) return "changes the order of ranks; the operator is not commutative";
-  if (needs.equal_blocks && !request.equal_blocks) return "needs blocks of one size; this is a v-variant";
-  if (needs.levels && machine.levels.empty()) return "needs a machine with levels; these ranks are all alike";
-  return "";
-}
-
 // All ranks must know how large it is what the others publish, and pieces of what is combined must hold whole elements.
 bool is_published(const Algorithm& a, const SelectRequest& request, const JobMachine& machine) {
   constexpr std::uint32_t kMostElementBytes = Consumer::kGrain;  // a board holds one for each rank
@@ -56,17 +43,10 @@ Candidate cheapest_chunking(const Algorithm& a, const SelectRequest& request, co
   return best;
 }
 
-std::string names_of(Collective collective) {
-  std::string names;
-  for (const Algorithm& a : algorithms())
-    if (a.collective == collective) names += (names.empty() ? "" : ", ") + std::string(a.name);
-  return names;
-}
-
 Status check_forced(const Selection& selection, const SelectRequest& request) {
   if (selection.candidates.empty())
     return Error(Code::invalid_argument, fmt::format("there is no algorithm \"{}\" for {}; there are {}", request.forced,
-                                                     name(request.collective), names_of(request.collective)));
+                                                     name(request.collective), names_of_algorithms(request.collective)));
   const Candidate& c = selection.winner();
   if (!c.refused.empty())
     return Error(Code::invalid_argument,
@@ -75,6 +55,25 @@ Status check_forced(const Selection& selection, const SelectRequest& request) {
 }
 
 }  // namespace
+
+std::string refusal(const Algorithm& a, const SelectRequest& request, const JobMachine& machine) {
+  const Requirements& needs = a.needs;
+  const auto p = static_cast<std::uint32_t>(machine.ranks);
+  if (machine.ranks < needs.min_ranks) return fmt::format("needs at least {} ranks; there are {}", needs.min_ranks, p);
+  if (needs.power_of_two && !std::has_single_bit(p)) return fmt::format("needs a power of two of ranks; there are {}", p);
+  if (needs.even && p % 2 != 0) return fmt::format("needs an even number of ranks; there are {}", p);
+  if (needs.commutative && !request.commutative) return "changes the order of ranks; the operator is not commutative";
+  if (needs.equal_blocks && !request.equal_blocks) return "needs blocks of one size; this is a v-variant";
+  if (needs.levels && machine.levels.empty()) return "needs a machine with levels; these ranks are all alike";
+  return "";
+}
+
+std::string names_of_algorithms(Collective collective) {
+  std::string names;
+  for (const Algorithm& a : algorithms())
+    if (a.collective == collective) names += (names.empty() ? "" : ", ") + std::string(a.name);
+  return names;
+}
 
 Result<Selection> select(const SelectRequest& request, const JobMachine& machine) {
   Selection selection;

@@ -64,8 +64,13 @@ struct Selection {
   [[nodiscard]] const Candidate& winner() const { return candidates.front(); }
 };
 
+// Why this row cannot serve the call; empty where it can.
+[[nodiscard]] std::string refusal(const Algorithm& algorithm, const SelectRequest& request, const JobMachine& machine);
+
 // Code::invalid_argument when a forced algorithm does not exist (names those that do) or cannot serve the call (says why).
 Result<Selection> select(const SelectRequest& request, const JobMachine& machine);
+
+[[nodiscard]] std::string names_of_algorithms(Collective collective);  // "direct, ring"
 
 // For a person, and as JSON for a program.
 [[nodiscard]] std::string render(const Selection& selection, const SelectRequest& request, const JobMachine& machine);

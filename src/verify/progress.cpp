@@ -192,6 +192,22 @@ std::uint64_t most_reduced(std::span<const Schedule> ranks) {
   return most;
 }
 
+Timeline timeline_of(std::span<const Schedule> ranks, const Numbering& numbering, const Matching& matching,
+                     const TrafficMeters& traffic) {
+  Timeline timeline;
+  for (const Schedule& s : ranks) {
+    auto& rounds = timeline.round.emplace_back();
+    for (std::uint32_t i = 0; i < s.steps.size(); ++i) {
+      const std::uint32_t n = numbering.of(s.rank, i), partner = matching.partner[n];
+      rounds.push_back(traffic.rounds(n));
+      if (!sends(s.steps[i])) continue;
+      const Rank receiver = numbering.rank(partner);
+      timeline.messages.push_back({s.rank, i, receiver, partner - numbering.first(receiver), rounds.back()});
+    }
+  }
+  return timeline;
+}
+
 }  // namespace
 
 Result<Proof> run(std::span<const Schedule> ranks, const std::vector<Layout>& layouts, const Numbering& numbering,
@@ -205,7 +221,8 @@ Result<Proof> run(std::span<const Schedule> ranks, const std::vector<Layout>& la
                .reduced = most_reduced(ranks),
                .steps = numbering.steps(),
                .messages = matching.messages,
-               .levels = run.traffic().by_level()};
+               .levels = run.traffic().by_level(),
+               .timeline = options.timeline ? timeline_of(ranks, numbering, matching, run.traffic()) : Timeline{}};
 }
 
 }  // namespace tutti::verifier

@@ -32,6 +32,7 @@ class TrafficMeter {
     path_[send] = path_[recv];
   }
   [[nodiscard]] const Traffic& most() const noexcept { return most_; }
+  [[nodiscard]] std::uint32_t rounds(std::uint32_t step) const noexcept { return rounds_[step]; }
 
  private:
   Traffic most_;
@@ -56,6 +57,7 @@ class TrafficMeters {
     for (std::size_t m = 1; m < meters_.size(); ++m) meters_[m].message(send, recv, sender, chunks, m == crossed + 1);
   }
   [[nodiscard]] const Traffic& all() const noexcept { return meters_[0].most(); }
+  [[nodiscard]] std::uint32_t rounds(std::uint32_t step) const noexcept { return meters_[0].rounds(step); }
   [[nodiscard]] std::vector<Traffic> by_level() const {
     std::vector<Traffic> result;
     for (std::size_t m = 1; m < meters_.size(); ++m) result.push_back(meters_[m].most());

@@ -27,6 +27,19 @@ struct Traffic {
   friend bool operator==(const Traffic&, const Traffic&) = default;
 };
 
+// When steps happen, counted in rounds: the messages on the longest chain that ends with them.
+struct Timeline {
+  struct Message {
+    Rank sender = 0;
+    std::uint32_t send = 0;  // step of the sender
+    Rank receiver = 0;
+    std::uint32_t recv = 0;   // step of the receiver
+    std::uint32_t round = 0;  // from 1
+  };
+  std::vector<Message> messages;                  // by sender, then in program order
+  std::vector<std::vector<std::uint32_t>> round;  // [rank][step]: of a local step, the round after which it happens
+};
+
 struct Proof {
   std::uint32_t rounds = 0;
   std::uint64_t path = 0;
@@ -35,6 +48,7 @@ struct Proof {
   std::size_t steps = 0;        // of all ranks
   std::size_t messages = 0;     // of all ranks
   std::vector<Traffic> levels;  // with VerifyOptions::levels: only messages that cross level i (back(): the outermost groups)
+  Timeline timeline;            // with VerifyOptions::timeline
 };
 
 struct VerifyOptions {
@@ -46,6 +60,7 @@ struct VerifyOptions {
   // Levels of the machine, innermost first, for Proof::levels. A message counts at level i when i is the innermost level
   // that has both ends in one group.
   const std::vector<Grouping>* levels = nullptr;
+  bool timeline = false;  // for Proof::timeline
 };
 
 // ranks[r] is the schedule of rank r. On refusal the error (Code::invalid_argument) names the steps and the slice; schedules

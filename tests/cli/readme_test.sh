@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # readme_test.sh TUTTI SOURCES [--update]: what the README quotes is what it quotes from: the table of variables is what
-# `tutti env --markdown` prints, its first program is examples/hello.cpp below the opening comment, and the edited schedule and the
-# explanation are what a user gets.
+# `tutti env --markdown` prints, its first program is examples/hello.cpp below the opening comment, and the sessions
+# are what a user gets.
 set -euo pipefail
 tutti=$1 sources=$2 update=${3:-}
 readme=$sources/README.md
@@ -42,4 +42,5 @@ folder=$(mktemp -d)
 trap 'rm -rf "$quoted" "$folder"' EXIT
 check "a schedule, edited" "$(set +e; cd "$folder" && session "tutti schedule all_gather --algorithm direct --ranks 2 | tee steps.txt" \
   "tutti verify steps.txt" "sed -i 's/recv 0 -> output.0./recv 0 -> output[1]/' steps.txt && tutti verify steps.txt")"
+check "the algorithms of one collective" "$(session "tutti algorithms all_to_all")"
 check "an explanation" "$(session "tutti explain all_reduce --bytes 1M --ranks 16 --topology \"node:4 core:4\"")"

@@ -5,7 +5,7 @@ tutti=$1
 . "$(dirname "$0")/common.sh"
 
 echo "== help and version"
-commands="topo explain schedule verify perf run-mpi env"
+commands="topo explain algorithms schedule verify perf run-mpi env"
 expect 0 "$tutti" --help
 printed $commands "First steps" "Exit status"
 cp "$work/out" "$work/help"
@@ -19,6 +19,8 @@ for command in $commands; do
   expect 0 "$tutti" help "$command"
   cmp -s "$work/out" "$work/help" || fail "'$what' is not $command --help"
 done
+expect 0 "$tutti" help algorithms show
+printed "Usage: tutti algorithms show" "--svg" "Example" "Exit status"
 expect 0 "$tutti" perf --help
 printed all_to_all bf16 premul_sum algbw busbw "GB/s" "mpirun -np"
 expect 0 "$tutti" --help-all
@@ -31,8 +33,8 @@ expect 2 "$tutti"
 said "Usage: tutti" "First steps" $commands
 refuses '"foo"' "$tutti" help foo
 refuses '"foo"' "$tutti" foo
-said "topo, explain, schedule, verify, perf, run-mpi, env"
-for command in "topo" "explain all_reduce" "schedule all_reduce" "perf all_reduce" "verify" "env"; do
+said "topo, explain, algorithms, schedule, verify, perf, run-mpi, env"
+for command in "topo" "explain all_reduce" "algorithms" "algorithms show ring" "schedule all_reduce" "perf all_reduce" "verify" "env"; do
   # shellcheck disable=SC2086
   refuses "--no-such-flag" "$tutti" $command --no-such-flag
   said "tutti ${command%% *} --help"
@@ -153,7 +155,8 @@ done
 expect 1 bash -c 'set -o pipefail; (trap "" XFSZ; ulimit -f 1; exec "$@") | cat' full "$tutti" perf all --max-bytes 8 --json "$work/perf.json"
 said "cannot write $work/perf.json" EFBIG
 printed "all_reduce" "exscan"
-for command in "env" "env --markdown" "topo" "explain all_reduce" "explain all_reduce --json" "schedule all_reduce" "--help" "perf all_reduce --max-bytes 1K"; do
+for command in "env" "env --markdown" "topo" "explain all_reduce" "explain all_reduce --json" "schedule all_reduce" "algorithms" "algorithms --json" \
+  "algorithms show ring --collective all_reduce --svg" "--help" "perf all_reduce --max-bytes 1K"; do
   status=0
   # shellcheck disable=SC2086
   "$tutti" $command >/dev/full 2>"$work/err" || status=$?

@@ -267,6 +267,25 @@ TEST(Verify, measures_fused_steps_like_what_they_stand_for) {
   EXPECT_LT(after->steps, before->steps);
 }
 
+TEST(Verify, tells_when_steps_happen) {
+  const auto ranks = all_ranks(samples::ring_all_reduce, {.ranks = 3});
+  EXPECT_TRUE(verify(ranks)->timeline.messages.empty());
+  const auto proof = verify(ranks, {.timeline = true});
+  ASSERT_TRUE(proof);
+  const Timeline& timeline = proof->timeline;
+  ASSERT_EQ(timeline.messages.size(), proof->messages);
+  for (std::size_t i = 0; i < timeline.messages.size(); ++i) {
+    const auto& m = timeline.messages[i];
+    EXPECT_EQ(m.sender, static_cast<Rank>(i / 4));
+    EXPECT_EQ(m.receiver, (m.sender + 1) % 3);
+    EXPECT_EQ(m.round, i % 4 + 1);  // a rank sends on what has arrived
+    EXPECT_EQ(ranks[static_cast<std::size_t>(m.sender)].steps[m.send].kind, StepKind::send);
+    EXPECT_EQ(ranks[static_cast<std::size_t>(m.receiver)].steps[m.recv].kind, StepKind::recv);
+  }
+  // copy, send, recv, reduce, send, recv, reduce, send, recv, send, recv
+  EXPECT_THAT(timeline.round[0], testing::ElementsAre(0, 1, 1, 1, 2, 2, 2, 3, 3, 4, 4));
+}
+
 TEST(Verify, measures_levels_apart) {
   const std::vector<Grouping> levels{Grouping({0, 0, 1, 1}), Grouping({0, 0, 0, 0})};
   const auto proof = verify(all_ranks(samples::ring_all_reduce, {.ranks = 4}), {.levels = &levels});
