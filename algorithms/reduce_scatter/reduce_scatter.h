@@ -18,4 +18,7 @@ namespace tutti::reduce_scatter_algorithms {
 [[nodiscard]] Schedule recursive_halving(Rank me, const Shape& shape, const Chunking& chunking);
 [[nodiscard]] Cost recursive_halving_cost(const Shape& shape, const Chunking& chunking);
 
+[[nodiscard]] Schedule pat(Rank me, const Shape& shape, const Chunking& chunking);
+[[nodiscard]] Cost pat_cost(const Shape& shape, const Chunking& chunking);
+
 }  // namespace tutti::reduce_scatter_algorithms
