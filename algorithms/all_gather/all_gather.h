@@ -21,6 +21,12 @@ namespace tutti::all_gather_algorithms {
 [[nodiscard]] Schedule circulant(Rank me, const Shape& shape, const Chunking& chunking);
 [[nodiscard]] Cost circulant_cost(const Shape& shape, const Chunking& chunking);
 
+[[nodiscard]] Schedule sparbit(Rank me, const Shape& shape, const Chunking& chunking);
+[[nodiscard]] Cost sparbit_cost(const Shape& shape, const Chunking& chunking);
+
+[[nodiscard]] Schedule pat(Rank me, const Shape& shape, const Chunking& chunking);
+[[nodiscard]] Cost pat_cost(const Shape& shape, const Chunking& chunking);
+
 [[nodiscard]] Schedule neighbour_exchange(Rank me, const Shape& shape, const Chunking& chunking);
 [[nodiscard]] Cost neighbour_exchange_cost(const Shape& shape, const Chunking& chunking);
 

@@ -21,4 +21,7 @@ namespace tutti::reduce_scatter_algorithms {
 [[nodiscard]] Schedule circulant(Rank me, const Shape& shape, const Chunking& chunking);
 [[nodiscard]] Cost circulant_cost(const Shape& shape, const Chunking& chunking);
 
+[[nodiscard]] Schedule pat(Rank me, const Shape& shape, const Chunking& chunking);
+[[nodiscard]] Cost pat_cost(const Shape& shape, const Chunking& chunking);
+
 }  // namespace tutti::reduce_scatter_algorithms

@@ -9,6 +9,7 @@
 #include "algorithms/patterns/double_tree.h"
 #include "algorithms/patterns/folding.h"
 #include "algorithms/patterns/ring.h"
+#include "algorithms/patterns/shifted_trees.h"
 #include "algorithms/patterns/stages.h"
 
 namespace tutti {
@@ -174,6 +175,27 @@ TEST(Circulant, RoundsGrowFromOneBlockToAll) {
     }
     ASSERT_EQ(known, p);
     ASSERT_EQ(longest, circulant::longest_chain(p)) << p << " ranks";
+  }
+}
+
+TEST(ShiftedTrees, EveryRoundsParentsAreThereAndAllBlocksComeOnce) {
+  for (Rank p = 1; p <= kMostRanks; ++p) {
+    const ShiftedTrees trees(p);
+    const auto offset = [&](std::uint32_t slot) { return static_cast<Rank>((p - static_cast<Rank>(trees.block(slot, 0))) % p); };
+    ASSERT_EQ(static_cast<int>(trees.rounds().size()), ceil_log2(p));
+    ASSERT_EQ(offset(trees.root()), 0);
+    std::vector<bool> held(static_cast<std::size_t>(p)), seen(held.size());
+    held[trees.root()] = seen[0] = true;
+    for (const auto& round : trees.rounds()) {
+      for (std::uint32_t i = 0; i < round.count; ++i) {
+        const auto parent = round.parents + i, child = round.children + i;
+        ASSERT_TRUE(held[parent] && !held[child]) << p << " ranks, distance " << round.distance;
+        ASSERT_EQ(offset(child), offset(parent) + round.distance);
+        held[child] = seen[static_cast<std::size_t>(offset(child))] = true;
+      }
+    }
+    ASSERT_EQ(held, std::vector<bool>(held.size(), true)) << p << " ranks";
+    ASSERT_EQ(seen, held) << p << " ranks";
   }
 }
 
