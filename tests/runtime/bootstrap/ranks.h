@@ -2,6 +2,7 @@
 #pragma once
 
 #include <gtest/gtest.h>
+#include <netdb.h>
 
 #include <functional>
 #include <string>
@@ -19,6 +20,14 @@ inline Config test_config(const std::string& timeout_s = "30") {
   config.set(Var::interface, "127.0.0.1").value_or_throw();
   config.set(Var::timeout, timeout_s).value_or_throw();
   return config;
+}
+
+// Whether this system can look a host's name up.
+inline bool resolves(const std::string& name) {
+  addrinfo* found = nullptr;
+  if (getaddrinfo(name.c_str(), nullptr, nullptr, &found) != 0) return false;
+  freeaddrinfo(found);
+  return true;
 }
 
 // Runs one thread per rank and waits for all.

@@ -62,6 +62,7 @@ TEST(Bootstrap, PlainVariables) {
 }
 
 TEST(Bootstrap, TheRendezvousMayBeAName) {
+  if (!resolves("localhost")) GTEST_SKIP() << "this system does not know localhost (/etc/hosts): names are NOT tested here";
   const std::string at = "localhost:" + std::to_string(free_port());
   each_rank(2, [&](Rank rank) {
     auto session = bootstrap(plain(rank, 2, at), nothing());
