@@ -41,6 +41,9 @@ struct Cost {
   bool exact = true;  // false: an upper bound (groups of unequal size)
 };
 
+// What is tried of Chunking::radix.
+inline constexpr std::uint32_t kRadices[] = {2, 3, 4, 6, 8, 12, 16, 32, 64};
+
 struct Algorithm {
   Collective collective;
   std::string_view name;

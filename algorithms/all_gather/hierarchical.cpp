@@ -106,7 +106,7 @@ Schedule hierarchical(Rank me, const Shape& shape, const Chunking&) {
   if (!leaf) b.copy(b.input(0), blocks.of(0, alone, 0, 1));
   for (std::size_t s = 0; s < inner.size(); ++s) {
     const auto held = [&](const knomial_tree::Group& group) { return blocks.of(s, inner[s].meeting, group.first, group.size); };
-    knomial_tree::for_each_child(inner[s].node, 2,
+    knomial_tree::for_each_child(inner[s].node,
                                  [&](const knomial_tree::Group& child) { b.recv(inner[s].rank(child.root), held(child)); });
     if (inner[s].node.parent != kNoRank)
       b.send(leaf ? b.input(0) : held(inner[s].node.below), inner[s].rank(inner[s].node.parent));
@@ -125,7 +125,7 @@ Schedule hierarchical(Rank me, const Shape& shape, const Chunking&) {
   for (std::size_t s = inner.size(); s-- > 0;) {
     const auto& [meeting, node] = inner[s];
     if (node.parent != kNoRank) b.recv(inner[s].rank(node.parent), blocks.all());
-    knomial_tree::for_each_child(node, 2,
+    knomial_tree::for_each_child(node,
                                  [&](const knomial_tree::Group& child) { b.send(blocks.all(), inner[s].rank(child.root)); });
   }
   blocks.finish();

@@ -1,4 +1,4 @@
-// Sparbit all_gather, for any number of ranks in ceil(log2 p) rounds. Every block goes down a binomial tree of its own (see
+// Sparbit all_gather, for any number of ranks with ceil(log2 p) partners. Every block goes down a binomial tree of its own (see
 // patterns/shifted_trees.h), far to near: while ranks know few blocks they send far, and the many blocks of the last round go to
 // the neighbour. In the round with distance d, rank i sends all that it knows to i+d, except a block that would have gone all the
 // way round. Blocks are read and written where they belong in the output, each as a message of its own, since they do not lie

@@ -34,7 +34,7 @@ Edges edges(Rank me, const Shape& shape) {
     const auto node = knomial_tree::find(meeting.index, leader, meeting.size());
     const auto rank = [&](Rank index) { return meeting.members[static_cast<std::size_t>(index)]; };
     if (node.parent != kNoRank) found.parent = rank(node.parent);
-    knomial_tree::for_each_child(node, 2, [&](const knomial_tree::Group& child) { found.children.push_back(rank(child.root)); });
+    knomial_tree::for_each_child(node, [&](const knomial_tree::Group& child) { found.children.push_back(rank(child.root)); });
   }
   return found;
 }

@@ -15,13 +15,12 @@
 namespace tutti::broadcast_algorithms {
 
 Schedule knomial(Rank me, const Shape& shape, const Chunking& chunking) {
-  const auto radix = static_cast<Rank>(chunking.radix);
   Builder b(Collective::broadcast, "knomial", me, shape, 1);
-  const knomial_tree::Node node = knomial_tree::find(me, shape.root, shape.ranks, radix);
+  const knomial_tree::Node node = knomial_tree::find(me, shape.root, shape.ranks, static_cast<Rank>(chunking.radix));
   const bool at_root = node.parent == kNoRank;
   if (!at_root) b.recv(node.parent, b.output(0));
   const Slice data = at_root ? b.input(0) : b.output(0);
-  knomial_tree::for_each_child(node, radix, [&](const knomial_tree::Group& child) { b.send(data, child.root); });
+  knomial_tree::for_each_child(node, [&](const knomial_tree::Group& child) { b.send(data, child.root); });
   if (at_root) b.copy(data, b.output(0));
   return std::move(b).finish();
 }

@@ -28,7 +28,7 @@ Schedule scatter_all_gather(Rank me, const Shape& shape, const Chunking& chunkin
     return at_root ? b.input(begin, count) : b.output(begin, count);
   };
   if (!at_root) b.recv(node.parent, parts(node.below.first, node.below.size));
-  knomial_tree::for_each_child(node, 2,
+  knomial_tree::for_each_child(node,
                                [&](const knomial_tree::Group& child) { b.send(parts(child.first, child.size), child.root); });
 
   const Shape flat{.ranks = shape.ranks};

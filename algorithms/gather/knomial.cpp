@@ -14,9 +14,8 @@
 namespace tutti::gather_algorithms {
 
 Schedule knomial(Rank me, const Shape& shape, const Chunking& chunking) {
-  const auto radix = static_cast<Rank>(chunking.radix);
   Builder b(Collective::gather, "knomial", me, shape, 1);
-  const knomial_tree::Node node = knomial_tree::find(me, shape.root, shape.ranks, radix);
+  const knomial_tree::Node node = knomial_tree::find(me, shape.root, shape.ranks, static_cast<Rank>(chunking.radix));
   if (node.below.size == 1 && node.parent != kNoRank) {  // a leaf has nothing to collect
     b.send(b.input(0), node.parent);
     return std::move(b).finish();
@@ -28,7 +27,7 @@ Schedule knomial(Rank me, const Shape& shape, const Chunking& chunking) {
                  static_cast<std::uint32_t>(size)};
   };
   b.copy(b.input(0), place(me, 1));
-  knomial_tree::for_each_child(node, radix,
+  knomial_tree::for_each_child(node,
                                [&](const knomial_tree::Group& child) { b.recv(child.root, place(child.first, child.size)); });
   if (node.parent != kNoRank) b.send(held, node.parent);
   return std::move(b).finish();

@@ -61,9 +61,10 @@ class Split {
 struct Node {
   Rank parent = kNoRank;  // none at the root
   Group below;            // this rank and all ranks below it
+  Rank radix = 2;
 };
 [[nodiscard]] constexpr Node find(Rank me, Rank root, Rank ranks, Rank radix = 2) noexcept {
-  Node node{.parent = kNoRank, .below = {root, 0, ranks}};
+  Node node{.parent = kNoRank, .below = {root, 0, ranks}, .radix = radix};
   while (node.below.root != me) {
     const Split split(node.below.size, radix);
     const Group next = part(node.below, split, split.part_of(me - node.below.first));
@@ -75,9 +76,9 @@ struct Node {
 
 // The groups of a node's children, those of larger groups first.
 template <class Visit>
-constexpr void for_each_child(const Node& node, Rank radix, Visit&& visit) {
+constexpr void for_each_child(const Node& node, Visit&& visit) {
   for (Group group = node.below; group.size > 1;) {
-    const Split split(group.size, radix);
+    const Split split(group.size, node.radix);
     const Rank near = split.part_of(group.root - group.first);
     for (Rank i = 0; i < split.parts(); ++i)
       if (i != near) visit(part(group, split, i));

@@ -24,7 +24,8 @@ struct Options {
   ScheduleView view;
 };
 
-// What was asked for, or else 1 for an algorithm that was asked for, or else what comes with the selector's choice.
+// What was asked for, or else one piece and radix 2 for an algorithm that was asked for, or else what comes with the selector's
+// choice.
 Chunking chunking_from(const Options& o, const Candidate& chosen) {
   check_pieces(*chosen.algorithm, o.pieces);
   check_radix(*chosen.algorithm, o.radix);
@@ -43,7 +44,7 @@ void run(const Options& o) {
   check_view(o.view, ranks);
   if (o.question.algorithm.empty())
     fmt::print(stderr, "tutti schedule: {} in {} piece{}, as would be chosen for {} bytes; `tutti explain` says why\n",
-               algorithm.name, chunking.pieces, chunking.pieces == 1 ? "" : "s", o.question.bytes);
+               name_with_radix(algorithm, chunking), chunking.pieces, chunking.pieces == 1 ? "" : "s", o.question.bytes);
   const Shape shape{.ranks = ranks,
                     .root = o.question.root,
                     .in_place = o.in_place,

@@ -23,9 +23,9 @@ std::uint64_t agreed_count(const Request& r) {
   return std::accumulate(counts.begin(), counts.end(), std::uint64_t{0});
 }
 
-Signature signature_of(const Request& r, const Schedule& schedule) {
+Signature signature_of(const Request& r, const Schedule& schedule, std::uint32_t radix) {
   Hasher plan;
-  plan.text(schedule.algorithm).value(schedule.chunks_per_block).value(r.op.commutative).value(r.element_size());
+  plan.text(schedule.algorithm).value(schedule.chunks_per_block).value(radix).value(r.op.commutative).value(r.element_size());
   if (r.collective != Collective::all_to_all)
     for (const auto counts : {r.input_blocks.counts, r.output_blocks.counts})
       for (const auto c : counts) plan.value(c);
@@ -133,16 +133,18 @@ Schedule Runner::schedule_for(const Request& r, const Candidate& winner) const {
 
 Result<CachedPlan*> Runner::make_plan(const Call& call, const Request& r) {
   PlanOptions options{.cache_bytes = cache_share_};
+  std::uint32_t radix = 0;
   auto schedule = [&]() -> Result<Schedule> {
     if (r.collective == Collective::send_recv) return send_recv_schedule(job_->rank(), job_->size(), r.destination, r.source);
     auto selection = choose(r);
     if (!selection) return std::move(selection.error());
     options.meets_at_once = selection->winner().algorithm->meets_at_once;
     options.publishes = selection->winner().published;
+    radix = selection->winner().chunking.radix;
     return schedule_for(r, selection->winner());
   }();
   if (!schedule) return std::move(schedule.error());
-  auto plan = lower(*schedule, chunk_map_for(r, *schedule), signature_of(r, *schedule), r.type, r.op, streams_, options);
+  auto plan = lower(*schedule, chunk_map_for(r, *schedule), signature_of(r, *schedule, radix), r.type, r.op, streams_, options);
   if (!plan) return std::move(plan.error());
   auto cached = std::make_shared<CachedPlan>(call, r);
   cached->algorithm = schedule->algorithm;

@@ -21,11 +21,6 @@ std::string where(const JobMachine& m) {
   return text;
 }
 
-std::string name_with_radix(const Candidate& c) {
-  return c.algorithm->has_radix && c.refused.empty() ? fmt::format("{}, radix {}", c.algorithm->name, c.chunking.radix)
-                                                     : std::string(c.algorithm->name);
-}
-
 std::string_view origin_of(const LinkParameters& link) { return link.origin == Origin::system ? "measured" : name(link.origin); }
 
 std::string scope_of(const JobMachine& m, std::size_t i) {
@@ -69,12 +64,12 @@ std::string render(const Selection& s, const SelectRequest& request, const JobMa
       continue;
     }
     fmt::format_to(to, "{} {:<22} {:>6} {:>7} {:>12.2f} {:>12.2f} {:>12.2f} {:>12.2f}{}\n", &c == &s.winner() ? ">" : " ",
-                   name_with_radix(c), c.chunking.pieces, c.rounds, c.latency_us, c.bandwidth_us, c.reduction_us, c.total_us,
-                   c.published ? "  published" : "");
+                   name_with_radix(*c.algorithm, c.chunking), c.chunking.pieces, c.rounds, c.latency_us, c.bandwidth_us,
+                   c.reduction_us, c.total_us, c.published ? "  published" : "");
   }
   if (std::ranges::any_of(s.candidates, &Candidate::published))
     fmt::format_to(to, "\n  published: written once into shared memory, where all other ranks read it\n");
-  fmt::format_to(to, "\n  chosen: {}, {}\n", name_with_radix(s.winner()),
+  fmt::format_to(to, "\n  chosen: {}, {}\n", name_with_radix(*s.winner().algorithm, s.winner().chunking),
                  request.forced.empty() ? "the least predicted time" : "because it was forced");
   return out;
 }

@@ -12,7 +12,6 @@ namespace tutti {
 namespace {
 
 constexpr std::array<std::uint32_t, 6> kPieces{1, 2, 4, 8, 16, 32};
-constexpr std::uint32_t kRadices[] = {2, 3, 4, 6, 8, 12, 16, 32, 64};
 constexpr std::uint64_t kSmallestPiece = 16u << 10;  // bytes; below this a message costs its latency, not its size
 
 // All ranks must know how large it is what the others publish, and pieces of what is combined must hold whole elements.
@@ -66,6 +65,10 @@ std::string refusal(const Algorithm& a, const SelectRequest& request, const JobM
   if (needs.equal_blocks && !request.equal_blocks) return "needs blocks of one size; this is a v-variant";
   if (needs.levels && machine.levels.empty()) return "needs a machine with levels; these ranks are all alike";
   return "";
+}
+
+std::string name_with_radix(const Algorithm& algorithm, const Chunking& chunking) {
+  return algorithm.has_radix ? fmt::format("{}, radix {}", algorithm.name, chunking.radix) : std::string(algorithm.name);
 }
 
 std::string names_of_algorithms(Collective collective) {

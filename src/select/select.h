@@ -64,6 +64,9 @@ struct Selection {
   [[nodiscard]] const Candidate& winner() const { return candidates.front(); }
 };
 
+// "ring"; "knomial, radix 4" where there is one.
+[[nodiscard]] std::string name_with_radix(const Algorithm& algorithm, const Chunking& chunking);
+
 // Why this row cannot serve the call; empty where it can.
 [[nodiscard]] std::string refusal(const Algorithm& algorithm, const SelectRequest& request, const JobMachine& machine);
 

@@ -32,7 +32,7 @@ void check_tree(Rank p, Rank root, Rank radix) {
     ASSERT_TRUE(node.below.contains(at.rank));
     Rank below = 1;
     std::uint64_t children = 0;
-    knomial_tree::for_each_child(node, radix, [&](const knomial_tree::Group& child) {
+    knomial_tree::for_each_child(node, [&](const knomial_tree::Group& child) {
       ++children;
       below += child.size;
       const auto found = knomial_tree::find(child.root, root, p, radix);
@@ -51,7 +51,7 @@ void check_tree(Rank p, Rank root, Rank radix) {
 }
 
 TEST(KnomialTree, SpansAllRanksFromAnyRoot) {
-  for (const Rank radix : {2, 3, 4, 5, 8, 64}) {
+  for (const Rank radix : {2, 3, 4, 5, 6, 8, 12, 64}) {
     for (Rank p = 1; p <= 64; ++p)
       for (Rank root = 0; root < p; ++root) ASSERT_NO_FATAL_FAILURE(check_tree(p, root, radix)) << "radix " << radix;
     for (Rank p = 65; p <= kMostRanks; p += 7)

@@ -140,6 +140,14 @@ cp "$work/out" "$work/other/odd.txt"
 expect 0 "$tutti" schedule --file "$work/odd.txt" --svg "$work/other/odd.svg"
 check_drawings "$work/other"
 
+echo "== a radix is chosen, shown and taken"
+expect 0 "$tutti" explain broadcast --bytes 8 --ranks 64 --topology "node:64 core:1"
+printed "> knomial, radix 4 "
+expect 0 "$tutti" algorithms show knomial --collective gather --ranks 9 --radix 3
+printed "recv 6 -> output[6:9]"
+cp "$work/out" "$work/radix.txt"
+expect 0 "$tutti" verify "$work/radix.txt"
+
 echo "== bad input"
 show=("$tutti" algorithms show)
 refuses '"all_produce"' "$tutti" algorithms all_produce
@@ -160,6 +168,8 @@ refuses "two equal ones cannot be made of 7" "${show[@]}" hierarchical --collect
 refuses "--pieces 2" "${show[@]}" bruck --collective all_gather --pieces 2
 refuses "0 not in range 1 to" "${show[@]}" ring --collective all_reduce --pieces 0
 refuses "--ranks" "${show[@]}" ring --collective all_reduce --ranks 0
+refuses "all_reduce ring has no radix" "${show[@]}" ring --collective all_reduce --radix 3
+refuses "1 not in range 2 to" "${show[@]}" knomial --collective gather --radix 1
 refuses "65 ranks are too many to be drawn; at most 64" "${show[@]}" binomial --collective reduce --ranks 65 --svg
 refuses "steps are too many to be drawn" "${show[@]}" ring --collective all_reduce --ranks 64 --svg
 refuses "65 ranks are too many to be drawn" "$tutti" schedule all_reduce --ranks 65 --svg

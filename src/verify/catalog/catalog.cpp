@@ -123,7 +123,7 @@ class Check {
     }
     for (const Machine* machine : machines)
       for (const Rank root : roots)
-        for (const Chunking chunking : chunkings())
+        for (const Chunking chunking : chunkings(static_cast<std::uint32_t>(p)))
           for (const Place place : places) {
             const auto* levels = machine == nullptr ? nullptr : &machine->levels;
             cases_.push_back(
@@ -131,11 +131,12 @@ class Check {
           }
   }
 
-  [[nodiscard]] std::vector<Chunking> chunkings() const {
+  [[nodiscard]] std::vector<Chunking> chunkings(std::uint32_t ranks) const {
     std::vector<Chunking> all;
     for (const auto pieces : options_.pieces)
       for (const auto radix : options_.radices)
-        if ((pieces == 1 || algorithm_.pipelines) && (radix == 2 || algorithm_.has_radix)) all.push_back({pieces, radix});
+        if ((pieces == 1 || algorithm_.pipelines) && (radix == 2 || (algorithm_.has_radix && radix <= ranks)))
+          all.push_back({pieces, radix});
     return all;
   }
 

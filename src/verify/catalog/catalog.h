@@ -12,11 +12,11 @@ namespace tutti {
 enum class Places : std::uint8_t { out_of_place, in_place, both };
 
 struct CatalogOptions {
-  std::vector<std::uint32_t> pieces = {1, 2};      // only 1 where the row does not pipeline
-  std::vector<std::uint32_t> radices = {2, 3, 8};  // only 2 where the row has no radix
-  Places places = Places::both;                    // both: and every second rank in place, too
-  Rank all_roots_up_to = 16;                       // ranks; beyond, a few roots
-  bool fused = true;                               // the fusing pass's results as well
+  std::vector<std::uint32_t> pieces = {1, 2};                                       // only 1 where the row does not pipeline
+  std::vector<std::uint32_t> radices = {std::begin(kRadices), std::end(kRadices)};  // only 2 where there is none
+  Places places = Places::both;                                                     // both: and every second rank in place, too
+  Rank all_roots_up_to = 16;                                                        // ranks; beyond, a few roots
+  bool fused = true;                                                                // the fusing pass's results as well
 };
 
 struct CatalogSummary {
