@@ -17,8 +17,8 @@
 //      / \ |\ .
 //     4  5 7 8
 //
-// Source: E. Chan et al. (2007), "minimum spanning tree" algorithms (k = 2); B. S. Parsons, V. S. Pai, "Exploiting process
-// imbalance to improve MPI collective operations in hierarchical systems", ICS 2015 (k-nomial).
+// Source: E. Chan et al. (2007), "minimum spanning tree" algorithms (k = 2); M. Wilkins et al., "Generalized Collective
+// Algorithms for the Exascale Era", CLUSTER 2023 (any k).
 #pragma once
 
 #include <algorithm>

@@ -5,6 +5,7 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cerrno>
+#include <filesystem>
 #include <fstream>
 
 #include "cli/draw.h"
@@ -108,7 +109,12 @@ void check_radix(const Algorithm& algorithm, std::uint32_t radix) {
     leave(fmt::format("--radix {}: {} {} has no radix", radix, name(algorithm.collective), algorithm.name), kExitUsage);
 }
 
-void show_file(const ScheduleView& view) { show_drawing(read_schedules(view.file), view); }
+void show_file(const ScheduleView& view) {
+  std::error_code none;
+  if (std::filesystem::equivalent(view.svg_file, view.file, none))
+    leave(fmt::format("--svg {}: the drawing would replace the schedules in it", view.svg_file), kExitUsage);
+  show_drawing(read_schedules(view.file), view);
+}
 
 void show_schedules(const Algorithm& algorithm, const Shape& shape, const Chunking& chunking, const ScheduleView& view) {
   const auto build = [&](Rank r) {

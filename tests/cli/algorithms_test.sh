@@ -181,6 +181,7 @@ refuses "excludes" "$tutti" schedule all_reduce --ranks 4 --rank 1 --svg "$work/
 refuses "/no/such" "$tutti" schedule --svg "$work/no.svg" --file /no/such
 refuses "must not be empty" "$tutti" schedule --svg "$work/no.svg" --file ""
 refuses "is followed by --svg" "$tutti" schedule --file --svg "$work/no.svg"
+refuses "would replace the schedules" "$tutti" schedule --file "$work/ring.txt" --svg "$work/../${work##*/}/ring.txt"
 printf 'not a schedule\n' >"$work/broken.txt"
 refuses "broken.txt" "$tutti" schedule --svg "$work/no.svg" --file "$work/broken.txt"
 sed '$d' "$work/odd.txt" >"$work/wrong.txt"

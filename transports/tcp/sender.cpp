@@ -7,12 +7,12 @@
 #include <cerrno>
 
 #include "transports/tcp/socket.h"
+#include "transports/tcp/wire.h"
 
 namespace tutti {
 namespace {
 
 constexpr std::size_t kBudget = 4u << 20;
-constexpr std::size_t kMostSockets = 64;  // of a connection (TUTTI_TCP_SOCKETS)
 
 }  // namespace
 
@@ -54,7 +54,7 @@ Result<std::size_t> Sender::push(std::size_t socket) {
 // another socket's whole share, and one socket is read while packets arrive on the other.
 Result<Pumped> Sender::pump() {
   Pumped result;
-  std::bitset<kMostSockets> done;  // is full, or has nothing to send
+  std::bitset<kMaxTcpSockets> done;  // is full, or has nothing to send
   for (std::size_t sent = 0; done.count() < lanes_.sockets() && sent < kBudget;) {
     for (std::size_t socket = 0; socket < lanes_.sockets(); ++socket) {
       if (done[socket]) continue;
