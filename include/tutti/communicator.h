@@ -333,6 +333,7 @@ class Communicator {
 
  private:
   friend class Group;
+  friend class Tuner;
   struct Impl;
   // Leaves alone, in a forked child, what is its parent's.
   struct Release {

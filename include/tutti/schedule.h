@@ -167,6 +167,8 @@ struct Shape {
 struct Chunking {
   std::uint32_t pieces = 1;  // into how many pieces an algorithm that can pipeline cuts what it would send at once
   std::uint32_t radix = 2;   // into how many parts groups of ranks split, where that is a parameter of the algorithm
+
+  friend auto operator<=>(const Chunking&, const Chunking&) = default;
 };
 
 // How a builder's collective cuts its buffers: chunk counts of input and output on this rank.

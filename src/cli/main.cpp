@@ -15,6 +15,7 @@
 #include "cli/run_mpi.h"
 #include "cli/schedule.h"
 #include "cli/topo.h"
+#include "cli/tune.h"
 #include "cli/usage.h"
 #include "cli/verify.h"
 
@@ -25,6 +26,7 @@ constexpr const char* kFirstSteps = R"(First steps:
   tutti explain all_reduce --bytes 1M            which algorithm a call would use, and why
   tutti algorithms all_reduce                    all of its algorithms, what they need and cost
   mpirun -np 4 tutti perf all_reduce             times between 4 ranks; every value is checked
+  mpirun -np 4 tutti tune                        measures which algorithms are fastest; later jobs use that
   tutti schedule all_reduce --ranks 4 >steps.txt what each rank does, as text; change it, and
   tutti verify steps.txt                         prove it right or learn what is wrong
   tutti COMMAND --help                           more; --help-all for all of it
@@ -84,6 +86,7 @@ int run(int argc, char** argv) {
   tutti::add_schedule_command(app);
   tutti::add_verify_command(app);
   tutti::add_perf_command(app);
+  tutti::add_tune_command(app);
   tutti::add_run_mpi_command(app);
   tutti::add_env_command(app);
   auto words = words_from(argc, argv);

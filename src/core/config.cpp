@@ -58,6 +58,10 @@ constexpr std::array kTable{
     ConfigRow{Var::calibrate, "TUTTI_CALIBRATE", Kind::flag, "1", "",
               "Whether a communicator measures latency and bandwidth at its start (some 40 milliseconds); 0 uses the topology's "
               "estimates."},
+    ConfigRow{
+        Var::tuning, "TUTTI_TUNING", Kind::text, "auto", "",
+        "File of what tutti tune has measured, which rank 0 reads for all; off: none; auto: tuning.json in $XDG_CACHE_HOME/tutti "
+        "or ~/.cache/tutti, if there is one."},
     ConfigRow{Var::mpi, "TUTTI_MPI", Kind::flag, "1", "",
               "Whether libtutti_mpi.so serves an MPI program's collectives; 0 leaves them all to the MPI library."},
     ConfigRow{Var::mpi_report, "TUTTI_MPI_REPORT", Kind::text, "", "",

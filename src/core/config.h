@@ -31,6 +31,7 @@ enum class Var : std::uint8_t {
   cma,
   spin_us,
   calibrate,
+  tuning,
   mpi,
   mpi_report,
   mpi_check,

@@ -1,6 +1,7 @@
 #include "runtime/job.h"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <mutex>
@@ -154,6 +155,7 @@ Status Job::exchange_addresses() {
 }
 
 Status Job::look_at_machine(const Job* parent) {
+  is_part_ = parent != nullptr;
   if (parent != nullptr && parent->size() > 1) {
     topology_ = parent->topology_;
     binding_ = parent->binding_;
@@ -334,6 +336,7 @@ JobMachine Job::machine() const {
   machine.copy_gbps = copy_gbps_;
   machine.core_sharers = core_sharers_;
   machine.boards = has_boards();
+  machine.measured = measured_calls_;
   for (const auto& [host, count] : on_host) machine.ranks_per_host = std::max(machine.ranks_per_host, count);
   machine.cores_per_host = INT32_MAX;
   for (const auto& m : placement_.machines) machine.cores_per_host = std::min(machine.cores_per_host, available_cores(m));
@@ -362,19 +365,69 @@ Status Job::calibrate() {
   return {};
 }
 
+TunedLayout Job::layout() const {
+  const JobMachine m = machine();
+  std::set<std::uint64_t> machines;
+  for (const Topology& topology : placement_.machines) machines.insert(fingerprint(topology));
+  Hasher all;
+  for (const std::uint64_t one : machines) all.value(one);
+  return {.machine = all.result(),
+          .layout = Hasher().value(hash_of_layout(m)).text(transports_in_use_).result(),
+          .version = TUTTI_VERSION,
+          .about = fmt::format("{}; {}", describe_ranks(m), transports_in_use_),
+          .measured = {}};
+}
+
+// What rank 0 has for this layout, as text for all; empty: nothing. A file that somebody has named must be one of this machine.
+Result<std::string> Job::read_tuning() const {
+  const std::string& setting = config_.text(Var::tuning);
+  const bool named = setting != "auto";
+  const std::string path = named ? setting : usual_tuning_path();
+  if (rank() != 0 || setting == "off" || path.empty() || (!named && access(path.c_str(), R_OK) != 0)) return std::string();
+  auto file = TuningFile::read(path);
+  if (!file && named) return file.because(config_.source(Var::tuning));
+  if (!file) {
+    log(LogLevel::warn, fmt::format("{}; going on without it", file.error().to_string()));
+    return std::string();
+  }
+  const TunedLayout here = layout();
+  bool of_this_machine = false;
+  for (TunedLayout& one : file->layouts) {
+    of_this_machine |= one.machine == here.machine && one.version == here.version;
+    if (!one.same_place(here)) continue;
+    log(LogLevel::info, fmt::format("{} measurements of whole calls from '{}'", one.measured.size(), path));
+    one.about = path;
+    return TuningFile{{std::move(one)}}.to_json();
+  }
+  if (named && !is_part_ && !of_this_machine)
+    return Error(
+        Code::environment,
+        fmt::format("{}: nothing in '{}' was measured on this machine ({:016x}) by tutti {}: measure here with tutti tune",
+                    config_.source(Var::tuning), path, here.machine, here.version));
+  log(LogLevel::info, fmt::format("'{}' has no measurements of this layout ({})", path, here.about));
+  return std::string();
+}
+
 // Ranks that would choose differently must not begin.
 Status Job::agree() {
   const std::string& forced = config_.text(Var::algorithm);
   const std::uint64_t mine = Hasher().value(hash(machine())).text(forced).result();
+  auto tuning = read_tuning();
+  if (!tuning) return std::move(tuning.error());
   Writer out;
-  out.value(mine).text(forced);
+  out.value(mine).text(forced).text(*tuning);
   auto blobs = session_.overlay->all_gather(out.take());
   if (!blobs) return std::move(blobs.error());
   for (std::size_t r = 0; r < blobs->size(); ++r) {
     Reader in((*blobs)[r]);
     const auto theirs = in.value<std::uint64_t>();
-    const std::string algorithm = in.text();
+    const std::string algorithm = in.text(), measured = in.text();
     if (!in.finished()) return bad_blob(static_cast<Rank>(r));
+    if (r == 0 && !measured.empty()) {
+      auto file = TuningFile::parse(measured);
+      if (!file || file->layouts.size() != 1) return bad_blob(0);
+      measured_calls_ = Measurements(std::move(file->layouts[0].measured), file->layouts[0].about);
+    }
     if (theirs == mine) continue;
     return Error(
         Code::mismatch,

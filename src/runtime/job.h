@@ -13,6 +13,7 @@
 #include "core/config.h"
 #include "exec/cpu/wait.h"
 #include "select/select.h"
+#include "select/tuning_file.h"
 #include "tutti/transport.h"
 
 namespace tutti {
@@ -38,6 +39,8 @@ class Job {
 
   // As the selector sees it; equal on all ranks.
   [[nodiscard]] JobMachine machine() const;
+  // Where measurements of whole calls belong: equal in jobs whose ranks sit alike on machines that are alike.
+  [[nodiscard]] TunedLayout layout() const;
   // Whether all ranks of this job publish to each other.
   [[nodiscard]] bool has_boards() const { return worth_boards(size()) && transport_has_boards_; }
   [[nodiscard]] WaitPolicy wait_policy() const;
@@ -55,6 +58,7 @@ class Job {
   [[nodiscard]] bool measures() const { return !measured_ && config_.flag(Var::calibrate); }
   Status calibrate();
   Status agree();
+  Result<std::string> read_tuning() const;
   [[nodiscard]] std::vector<std::byte> probe_memory();
   void choose_transports(const std::vector<std::vector<bool>>& reached);
   Status place(std::vector<RankLocation> locations, std::span<const std::uint64_t> fingerprints);
@@ -66,7 +70,8 @@ class Job {
   Config config_;
   Topology topology_;
   std::vector<int> binding_;
-  bool measured_ = false;
+  bool is_part_ = false;                                // of another job
+  bool measured_ = false;                               // links_ and the like
   std::vector<std::unique_ptr<Transport>> transports_;  // best first
   struct Offer {
     std::string domain;  // empty: this rank does not have the transport
@@ -81,6 +86,7 @@ class Job {
   std::array<LinkParameters, kLevels> links_{};
   std::array<LinkTuning, kLevels> tuning_{};
   double reduce_gbps_ = 10, copy_gbps_ = 20;
+  Measurements measured_calls_;
   int core_sharers_ = 1;  // of the whole job, where this is a part of one
 };
 

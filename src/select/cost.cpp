@@ -18,21 +18,35 @@ constexpr double kBesideFlagBytes = 256, kSmallGapOnSharedCores = 0.15, kGapOnSh
 // other hosts, too, their network has been measured on cores that are as crowded.)
 constexpr double kSentOnSharedCores = 0.5;
 
+// What other ranks on the same cores and networks take away; or nothing, to learn what that is.
+struct Sharing {
+  bool shared = true;
+  double crowd = 1;  // ranks per core
+};
+
 struct Rates {
   double latency_us, gap_us, bandwidth_gbps;  // of a round, of each further message in it, of one rank
 };
 
-Rates rates_at(const LevelCost& cost, const JobMachine& machine, double crowd, double chunk_bytes) {
+std::size_t link_of(const LevelCost& cost, const JobMachine& machine) {
   const std::size_t widest = machine.links.size() - 1;
-  const bool flat = cost.level < 0;
-  const std::size_t at = flat ? widest : std::min(static_cast<std::size_t>(cost.level), widest);
+  return cost.level < 0 ? widest : std::min(static_cast<std::size_t>(cost.level), widest);
+}
+
+Rates rates_at(const LevelCost& cost, const JobMachine& machine, Sharing with, double chunk_bytes) {
+  const std::size_t at = link_of(cost, machine);
   const LinkParameters& link = machine.links[at];
+  const double crowd = with.crowd;
   Rates rates{link.latency_us, machine.step_us * crowd, link.bandwidth_gbps};
-  const bool crosses_hosts = at == widest && machine.ranks > machine.ranks_per_host;
+  const bool crosses_hosts = at + 1 == machine.links.size() && machine.ranks > machine.ranks_per_host;
+  if (crosses_hosts) {
+    const bool on_these_cores = with.shared && machine.hosts_share_cores();
+    rates.gap_us += link.latency_us * (on_these_cores ? kNetworkGapOnSharedCores : kNetworkGap) * crowd;
+  }
+  if (!with.shared) return rates;
   if (crosses_hosts) {
     const double all = machine.ranks_per_host, named = cost.at_once;
-    rates.gap_us += link.latency_us * (machine.hosts_share_cores() ? kNetworkGapOnSharedCores : kNetworkGap) * crowd;
-    rates.bandwidth_gbps /= named > 0 ? std::min(named, all) : flat ? all : 1;
+    rates.bandwidth_gbps /= named > 0 ? std::min(named, all) : cost.level < 0 ? all : 1;
   }
   if (machine.oversubscribed()) {
     const double share = chunk_bytes > kBesideFlagBytes ? kGapOnSharedCores : kSmallGapOnSharedCores;
@@ -54,38 +68,57 @@ double reduction_us_per_byte(const Candidate& candidate, const JobMachine& machi
   return std::max(0.0, 1 / machine.reduce_gbps - (copied ? 0 : 1 / machine.copy_gbps)) / 1e3;
 }
 
+struct Price {
+  double latency_us = 0, bandwidth_us = 0, reduction_us = 0;
+  [[nodiscard]] double total_us() const { return latency_us + bandwidth_us + reduction_us; }
+};
+
 // All ranks of a host publish and take. What is published is copied by its writer, once, and taken by its readers; a link's
 // bandwidth is that of one copy after the other. What is more than a board holds takes another turn of all.
-void price_published(Candidate& candidate, const Cost& cost, const JobMachine& machine, double chunk_bytes, double crowd) {
+Price price_published(Candidate& candidate, const Cost& cost, const JobMachine& machine, double chunk_bytes, Sharing with) {
   const LevelCost& level = cost.levels[0];
   const LinkParameters& link = machine.links.back();
   // What all ranks do they do in turns on the cores that they share; a root that has more to do than others does that alone.
-  const auto in_turns = [crowd](std::uint64_t most, std::uint64_t of_others) {
-    return std::max(static_cast<double>(most), static_cast<double>(std::min(most, of_others)) * crowd);
+  const auto in_turns = [&](std::uint64_t most, std::uint64_t of_others) {
+    return std::max(static_cast<double>(most), static_cast<double>(std::min(most, of_others)) * with.crowd);
   };
   const double written = in_turns(cost.published, cost.taken), read = in_turns(cost.taken, level.sent);
-  const double turn_us = machine.oversubscribed() ? machine.turn_us * crowd : 0;
+  const double turn_us = with.shared && machine.oversubscribed() ? machine.turn_us * with.crowd : 0;
   const double pieces = std::floor(static_cast<double>(cost.published) * chunk_bytes / Board::kUsualBytes);
   candidate.rounds = level.rounds;
-  candidate.latency_us = level.rounds * std::max(link.latency_us, turn_us) + read * machine.step_us + pieces * turn_us;
-  candidate.bandwidth_us = (written + read) / 2 * chunk_bytes / (link.bandwidth_gbps * 1e3);
-  candidate.reduction_us = in_turns(level.reduced, level.sent) * chunk_bytes * reduction_us_per_byte(candidate, machine);
+  candidate.bounding_link = machine.links.size() - 1;
+  return {.latency_us = level.rounds * std::max(link.latency_us, turn_us) + read * machine.step_us + pieces * turn_us,
+          .bandwidth_us = (written + read) / 2 * chunk_bytes / (link.bandwidth_gbps * 1e3),
+          .reduction_us = in_turns(level.reduced, level.sent) * chunk_bytes * reduction_us_per_byte(candidate, machine)};
 }
 
-void price_sent(Candidate& candidate, const Cost& cost, const JobMachine& machine, double chunk_bytes, double crowd) {
+Price price_level(const Candidate& candidate, const Cost& cost, const LevelCost& level, const JobMachine& machine,
+                  double chunk_bytes, Sharing with) {
+  const Rates rates = rates_at(level, machine, with, chunk_bytes);
+  const double path = static_cast<double>(level.path), busy = busiest(level, cost);
+  // A message of the chain is path / rounds chunks; so large are the busiest rank's, too.
+  const double at_a_time = path > 0 ? std::max(1.0, busy / path) : 1;
+  return {
+      .latency_us = level.rounds * (rates.latency_us + machine.step_us * with.crowd + (at_a_time - 1) * rates.gap_us),
+      .bandwidth_us = std::max(path, busy) * chunk_bytes / (rates.bandwidth_gbps * 1e3),
+      .reduction_us = static_cast<double>(level.reduced) * chunk_bytes * reduction_us_per_byte(candidate, machine) * with.crowd};
+}
+
+Price price_sent(Candidate& candidate, const Cost& cost, const JobMachine& machine, double chunk_bytes, Sharing with) {
+  Price sum;
+  double most_us = -1;
+  candidate.rounds = 0;
   for (const LevelCost& level : cost.levels) {
     if (level.rounds == 0) continue;
-    const Rates rates = rates_at(level, machine, crowd, chunk_bytes);
-    const double path = static_cast<double>(level.path), busy = busiest(level, cost);
-    // A message of the chain is path / rounds chunks; so large are the busiest rank's, too.
-    const double at_a_time = path > 0 ? std::max(1.0, busy / path) : 1;
+    const Price price = price_level(candidate, cost, level, machine, chunk_bytes, with);
     candidate.rounds += level.rounds;
-    candidate.latency_us += level.rounds * (rates.latency_us + machine.step_us * crowd + (at_a_time - 1) * rates.gap_us);
-    const double bytes = std::max(path, busy) * chunk_bytes;
-    if (bytes > 0) candidate.bandwidth_us += bytes / (rates.bandwidth_gbps * 1e3);
-    candidate.reduction_us +=
-        static_cast<double>(level.reduced) * chunk_bytes * reduction_us_per_byte(candidate, machine) * crowd;
+    sum.latency_us += price.latency_us;
+    sum.bandwidth_us += price.bandwidth_us;
+    sum.reduction_us += price.reduction_us;
+    if (price.latency_us + price.bandwidth_us > most_us) candidate.bounding_link = link_of(level, machine);
+    most_us = std::max(most_us, price.latency_us + price.bandwidth_us);
   }
+  return sum;
 }
 
 }  // namespace
@@ -96,8 +129,12 @@ void price(Candidate& candidate, const SelectRequest& request, const JobMachine&
   const double chunk_bytes = static_cast<double>(request.block_bytes) / cost.chunks_per_block;
   const double crowd = machine.oversubscribed() ? static_cast<double>(machine.core_sharers) / machine.cores_per_host : 1;
   const auto price_it = candidate.published ? price_published : price_sent;
-  price_it(candidate, cost, machine, chunk_bytes, crowd);
-  candidate.total_us = candidate.latency_us + candidate.bandwidth_us + candidate.reduction_us;
+  const Price alone = price_it(candidate, cost, machine, chunk_bytes, {.shared = false});
+  candidate.total_us = price_it(candidate, cost, machine, chunk_bytes, {.crowd = crowd}).total_us();
+  candidate.latency_us = alone.latency_us;
+  candidate.bandwidth_us = alone.bandwidth_us;
+  candidate.reduction_us = alone.reduction_us;
+  candidate.contention_us = std::max(0.0, candidate.total_us - alone.total_us());
 }
 
 }  // namespace tutti

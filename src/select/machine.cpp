@@ -6,14 +6,32 @@
 
 namespace tutti {
 
-std::uint64_t hash(const JobMachine& m) {
-  Hasher h;
-  h.value(m.ranks).value(m.reduce_gbps).value(m.copy_gbps).value(m.step_us).value(m.turn_us);
-  h.value(m.ranks_per_host).value(m.cores_per_host).value(m.core_sharers).value(m.boards);
+namespace {
+
+Hasher& add_layout(Hasher& h, const JobMachine& m) {
+  h.value(m.ranks).value(m.ranks_per_host).value(m.cores_per_host).value(m.core_sharers).value(m.boards);
   for (const auto level : m.level_names) h.value(level);
   for (const auto& grouping : m.levels)
     for (Rank r = 0; r < m.ranks; ++r) h.value(grouping.group_of(r));
+  return h;
+}
+
+}  // namespace
+
+std::uint64_t hash_of_layout(const JobMachine& m) {
+  Hasher h;
+  return add_layout(h, m).result();
+}
+
+std::uint64_t hash(const JobMachine& m) {
+  Hasher h;
+  add_layout(h, m).value(m.reduce_gbps).value(m.copy_gbps).value(m.step_us).value(m.turn_us);
   for (const auto& link : m.links) h.value(link.latency_us).value(link.bandwidth_gbps);
+  for (const auto& one : m.measured.all()) {
+    const Variant& v = one.variant;
+    h.value(v.collective).text(v.algorithm).value(v.chunking.pieces).value(v.chunking.radix).value(v.published);
+    h.value(one.block_bytes).value(one.us);
+  }
   return h.result();
 }
 

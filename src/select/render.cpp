@@ -10,17 +10,6 @@
 namespace tutti {
 namespace {
 
-std::string where(const JobMachine& m) {
-  std::string text = fmt::format("{} rank{}", m.ranks, m.ranks == 1 ? "" : "s");
-  for (std::size_t l = m.levels.size(); l-- > 0;)
-    text += fmt::format(", {} {} groups", m.levels[l].groups(), name(m.level_names[l]));
-  text += fmt::format("; at most {} on a host of {} cores", m.ranks_per_host, m.cores_per_host);
-  if (m.hosts_share_cores()) text += "; hosts share cores, which are their network, too";
-  if (m.oversubscribed())
-    text += fmt::format(" (oversubscribed: {} ranks share the cores, every round costs a turn over them)", m.core_sharers);
-  return text;
-}
-
 std::string_view origin_of(const LinkParameters& link) { return link.origin == Origin::system ? "measured" : name(link.origin); }
 
 std::string scope_of(const JobMachine& m, std::size_t i) {
@@ -41,14 +30,56 @@ std::string ways_of(const LinkTuning& tuning) {
   return ways;
 }
 
+// The largest term of a price, and over which link.
+std::string most_of(const Candidate& c, const JobMachine& m) {
+  const double most = std::max({c.latency_us, c.bandwidth_us, c.reduction_us, c.contention_us});
+  if (most == c.reduction_us && most > 0) return "reductions";
+  const std::string_view what = most == c.contention_us && most > 0 ? "sharing" : most == c.bandwidth_us ? "bytes" : "latency";
+  return fmt::format("{} {}", what, scope_of(m, c.bounding_link));
+}
+
+std::string measured_column(const Candidate& c) {
+  return c.measured_us ? fmt::format(" {:>11.2f}", *c.measured_us) : fmt::format(" {:>11}", "-");
+}
+
+std::string_view reason(const Selection& s, const SelectRequest& request) {
+  if (!request.forced.empty()) return "because it was forced";
+  return s.winner().measured_us ? "the least time by measurement" : "the least predicted time";
+}
+
+// "direct; ring from 512": who wins at which size, and where the next change is.
+std::string by_size(const SelectRequest& request, const JobMachine& m) {
+  const auto table = crossovers(request, m);
+  if (table.size() < 2) return "";
+  std::string line, next;
+  for (std::size_t i = 0; i < table.size(); ++i) {
+    const std::string_view name = table[i].winner.algorithm->name;
+    line += i == 0 ? std::string(name) : fmt::format("; {} from {}", name, format_bytes(table[i].from_bytes));
+    if (next.empty() && table[i].from_bytes > request.block_bytes)
+      next = fmt::format("  the next change: {} from {} bytes on\n", name, format_bytes(table[i].from_bytes));
+  }
+  return fmt::format("  by size: {}\n{}", line, next);
+}
+
 }  // namespace
+
+std::string describe_ranks(const JobMachine& m) {
+  std::string text = fmt::format("{} rank{}", m.ranks, m.ranks == 1 ? "" : "s");
+  for (std::size_t l = m.levels.size(); l-- > 0;)
+    text += fmt::format(", {} {} groups", m.levels[l].groups(), name(m.level_names[l]));
+  text += fmt::format("; at most {} on a host of {} cores", m.ranks_per_host, m.cores_per_host);
+  if (m.hosts_share_cores()) text += "; hosts share cores, which are their network, too";
+  if (m.oversubscribed())
+    text += fmt::format(" (oversubscribed: {} ranks share the cores, every round costs a turn over them)", m.core_sharers);
+  return text;
+}
 
 std::string render(const Selection& s, const SelectRequest& request, const JobMachine& m) {
   std::string out;
   auto to = std::back_inserter(out);
   fmt::format_to(to, "{} of {} bytes{}, {}\n", name(request.collective), request.block_bytes,
                  request.collective == Collective::all_reduce || request.collective == Collective::broadcast ? "" : " per block",
-                 where(m));
+                 describe_ranks(m));
   for (std::size_t i = 0; i < m.links.size(); ++i)
     fmt::format_to(to, "  {:<30} latency {:>8.3f} us   bandwidth {:>8.2f} GB/s   ({})\n", scope_of(m, i), m.links[i].latency_us,
                    m.links[i].bandwidth_gbps, origin_of(m.links[i]));
@@ -56,21 +87,27 @@ std::string render(const Selection& s, const SelectRequest& request, const JobMa
     if (const std::string ways = ways_of(m.tuning[i]); !ways.empty())
       fmt::format_to(to, "  {:<30} messages {}\n", scope_of(m, i), ways);
   fmt::format_to(to, "  one core reduces {:.1f} GB/s and copies {:.1f} GB/s\n", m.reduce_gbps, m.copy_gbps);
-  fmt::format_to(to, "\n  {:<22} {:>6} {:>7} {:>12} {:>12} {:>12} {:>12}\n", "algorithm", "pieces", "rounds", "latency us",
-                 "bytes us", "reduce us", "total us");
+  const bool measured = std::ranges::any_of(s.candidates, [](const Candidate& c) { return c.measured_us.has_value(); });
+  if (!m.measured.empty())
+    fmt::format_to(to, "  {} measurements of whole calls from {}\n", m.measured.all().size(), m.measured.source());
+  fmt::format_to(to, "\n  {:<22} {:>6} {:>7} {:>11} {:>11} {:>11} {:>11} {:>11}{}  most of it\n", "algorithm", "pieces", "rounds",
+                 "latency us", "bytes us", "reduce us", "sharing us", "total us",
+                 measured ? fmt::format(" {:>11}", "measured") : "");
   for (const Candidate& c : s.candidates) {
     if (!c.refused.empty()) {
       fmt::format_to(to, "  {:<22} refused: {}\n", c.algorithm->name, c.refused);
       continue;
     }
-    fmt::format_to(to, "{} {:<22} {:>6} {:>7} {:>12.2f} {:>12.2f} {:>12.2f} {:>12.2f}{}\n", &c == &s.winner() ? ">" : " ",
-                   name_with_radix(*c.algorithm, c.chunking), c.chunking.pieces, c.rounds, c.latency_us, c.bandwidth_us,
-                   c.reduction_us, c.total_us, c.published ? "  published" : "");
+    fmt::format_to(to, "{} {:<22} {:>6} {:>7} {:>11.2f} {:>11.2f} {:>11.2f} {:>11.2f} {:>11.2f}{}  {}{}\n",
+                   &c == &s.winner() ? ">" : " ", name_with_radix(*c.algorithm, c.chunking), c.chunking.pieces, c.rounds,
+                   c.latency_us, c.bandwidth_us, c.reduction_us, c.contention_us, c.total_us, measured ? measured_column(c) : "",
+                   most_of(c, m), c.published ? "; published" : "");
   }
+  fmt::format_to(to, "\n  sharing: what it costs that ranks share cores and networks\n");
   if (std::ranges::any_of(s.candidates, &Candidate::published))
-    fmt::format_to(to, "\n  published: written once into shared memory, where all other ranks read it\n");
-  fmt::format_to(to, "\n  chosen: {}, {}\n", name_with_radix(*s.winner().algorithm, s.winner().chunking),
-                 request.forced.empty() ? "the least predicted time" : "because it was forced");
+    fmt::format_to(to, "  published: written once into shared memory, where all other ranks read it\n");
+  fmt::format_to(to, "\n  chosen: {}, {}\n", name_with_radix(*s.winner().algorithm, s.winner().chunking), reason(s, request));
+  if (request.forced.empty()) out += by_size(request, m);
   return out;
 }
 
@@ -99,16 +136,31 @@ std::string to_json(const Selection& s, const SelectRequest& request, const JobM
                   {"latency_us", c.latency_us},
                   {"bandwidth_us", c.bandwidth_us},
                   {"reduction_us", c.reduction_us},
-                  {"total_us", c.total_us}});
+                  {"contention_us", c.contention_us},
+                  {"total_us", c.total_us},
+                  {"measured_us", c.measured_us ? json(*c.measured_us) : json()},
+                  {"bounding_link", scope_of(m, c.bounding_link)}});
     else
       row["refused"] = c.refused;
     candidates.push_back(std::move(row));
   }
-  return json{
-      {"collective", name(request.collective)}, {"block_bytes", request.block_bytes}, {"ranks", m.ranks},
-      {"ranks_per_host", m.ranks_per_host},     {"core_sharers", m.core_sharers},     {"cores_per_host", m.cores_per_host},
-      {"reduce_gbps", m.reduce_gbps},           {"copy_gbps", m.copy_gbps},           {"links", links},
-      {"chosen", s.winner().algorithm->name},   {"forced", !request.forced.empty()},  {"candidates", candidates}}
+  json by_size = json::array();
+  if (request.forced.empty())
+    for (const Crossover& change : crossovers(request, m))
+      by_size.push_back({{"from_bytes", change.from_bytes}, {"algorithm", change.winner.algorithm->name}});
+  return json{{"collective", name(request.collective)},
+              {"block_bytes", request.block_bytes},
+              {"ranks", m.ranks},
+              {"ranks_per_host", m.ranks_per_host},
+              {"core_sharers", m.core_sharers},
+              {"cores_per_host", m.cores_per_host},
+              {"reduce_gbps", m.reduce_gbps},
+              {"copy_gbps", m.copy_gbps},
+              {"links", links},
+              {"chosen", s.winner().algorithm->name},
+              {"forced", !request.forced.empty()},
+              {"candidates", candidates},
+              {"by_size", by_size}}
       .dump(2);
 }
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <optional>
 
 #include "select/cost.h"
 
@@ -23,21 +24,54 @@ bool is_published(const Algorithm& a, const SelectRequest& request, const JobMac
          (!reduces(request.collective) || request.element_bytes <= kMostElementBytes);
 }
 
-Candidate cheapest_chunking(const Algorithm& a, const SelectRequest& request, const JobMachine& machine) {
-  if (is_published(a, request, machine)) {
-    Candidate c{.algorithm = &a, .published = true, .refused = ""};
-    price(c, request, machine);
-    return c;
-  }
-  Candidate best;
+// The ways of doing the call by this row: the values of parameters that the model prices, and those that were measured.
+std::vector<Candidate> variants(const Algorithm& a, const SelectRequest& request, const JobMachine& machine) {
+  if (is_published(a, request, machine)) return {{.algorithm = &a, .published = true}};
+  std::vector<Candidate> all;
   for (const std::uint32_t pieces : kPieces) {
     if (pieces > 1 && (!a.pipelines || request.block_bytes / pieces < kSmallestPiece)) break;
     for (const std::uint32_t radix : kRadices) {
       if (radix > 2 && (!a.has_radix || radix > static_cast<std::uint32_t>(machine.ranks))) break;
-      Candidate c{.algorithm = &a, .chunking = {.pieces = pieces, .radix = radix}, .refused = ""};
-      price(c, request, machine);
-      if (best.algorithm == nullptr || c.total_us < best.total_us) best = c;
+      all.push_back({.algorithm = &a, .chunking = {.pieces = pieces, .radix = radix}});
     }
+  }
+  return all;
+}
+
+std::optional<double> measured_us(const Candidate& c, const SelectRequest& request, const JobMachine& machine) {
+  if (machine.measured.empty()) return {};
+  const Variant variant{request.collective, std::string(c.algorithm->name), c.chunking, c.published};
+  return machine.measured.time_us(variant, request.block_bytes, [&](std::uint64_t bytes) {
+    Candidate same = c;
+    SelectRequest there = request;
+    there.block_bytes = bytes;
+    price(same, there, machine);
+    return same.total_us;
+  });
+}
+
+// A measured one goes before one that was not.
+bool better(const Candidate& a, const Candidate& b) {
+  if (a.measured_us.has_value() != b.measured_us.has_value()) return a.measured_us.has_value();
+  return a.us() < b.us();
+}
+
+// Of those that have been measured to take as long as the fastest, but for noise, the one that the model holds to be fastest.
+void prefer_predicted(std::vector<Candidate>& sorted) {
+  constexpr double kNoise = 1.03;
+  if (sorted.empty() || !sorted.front().measured_us) return;
+  const double most_us = *sorted.front().measured_us * kNoise;
+  const auto end = std::ranges::find_if(sorted, [&](const Candidate& c) { return !c.measured_us || *c.measured_us > most_us; });
+  const auto chosen = std::ranges::min_element(sorted.begin(), end, {}, &Candidate::total_us);
+  std::rotate(sorted.begin(), chosen, chosen + 1);
+}
+
+Candidate best_variant(const Algorithm& a, const SelectRequest& request, const JobMachine& machine) {
+  Candidate best;
+  for (Candidate& c : variants(a, request, machine)) {
+    price(c, request, machine);
+    c.measured_us = measured_us(c, request, machine);
+    if (best.algorithm == nullptr || better(c, best)) best = std::move(c);
   }
   return best;
 }
@@ -67,6 +101,8 @@ std::string refusal(const Algorithm& a, const SelectRequest& request, const JobM
   return "";
 }
 
+std::string forced_name(const Candidate& candidate) { return std::string(candidate.algorithm->name); }
+
 std::string name_with_radix(const Algorithm& algorithm, const Chunking& chunking) {
   return algorithm.has_radix ? fmt::format("{}, radix {}", algorithm.name, chunking.radix) : std::string(algorithm.name);
 }
@@ -84,19 +120,70 @@ Result<Selection> select(const SelectRequest& request, const JobMachine& machine
     if (a.collective != request.collective) continue;
     if (!request.forced.empty() && a.name != request.forced) continue;
     std::string why_not = refusal(a, request, machine);
-    selection.candidates.push_back(why_not.empty() ? cheapest_chunking(a, request, machine)
+    selection.candidates.push_back(why_not.empty() ? best_variant(a, request, machine)
                                                    : Candidate{.algorithm = &a, .chunking = {}, .refused = std::move(why_not)});
   }
   std::ranges::stable_sort(selection.candidates, [](const Candidate& a, const Candidate& b) {
     if (a.refused.empty() != b.refused.empty()) return a.refused.empty();
-    return a.total_us < b.total_us;
+    return better(a, b);
   });
+  prefer_predicted(selection.candidates);
   if (!request.forced.empty())
     if (auto s = check_forced(selection, request); !s) return std::move(s.error());
   if (selection.candidates.empty() || !selection.winner().refused.empty())
     return Error(Code::unsupported,
                  fmt::format("no algorithm can serve {} on {} ranks", name(request.collective), machine.ranks));
   return selection;
+}
+
+std::vector<Candidate> all_variants(const SelectRequest& request, const JobMachine& machine) {
+  std::vector<Candidate> all;
+  for (const Algorithm& a : algorithms()) {
+    if (a.collective != request.collective || !refusal(a, request, machine).empty()) continue;
+    for (Candidate& c : variants(a, request, machine)) {
+      price(c, request, machine);
+      all.push_back(std::move(c));
+    }
+  }
+  std::ranges::stable_sort(all, {}, &Candidate::total_us);
+  return all;
+}
+
+namespace {
+
+std::optional<Candidate> winner_at(std::uint64_t block_bytes, SelectRequest request, const JobMachine& machine) {
+  request.block_bytes = block_bytes;
+  auto selection = select(request, machine);
+  if (!selection) return {};
+  return std::move(selection->candidates.front());
+}
+
+}  // namespace
+
+std::vector<Crossover> crossovers(const SelectRequest& request, const JobMachine& machine) {
+  auto first = winner_at(0, request, machine);
+  if (!first) return {};
+  std::vector<Crossover> table{{0, std::move(*first)}};
+  std::uint64_t below = 0;
+  for (std::uint64_t bytes = 1; bytes <= kMostCrossoverBytes; below = bytes, bytes *= 2) {
+    auto at_end = winner_at(bytes, request, machine);
+    std::uint64_t low = below;
+    while (at_end && at_end->algorithm != table.back().winner.algorithm) {
+      auto next = at_end;
+      std::uint64_t high = bytes;
+      while (high - low > 1) {
+        const std::uint64_t middle = low + (high - low) / 2;
+        auto there = winner_at(middle, request, machine);
+        if (!there) return table;
+        const bool old = there->algorithm == table.back().winner.algorithm;
+        (old ? low : high) = middle;
+        if (!old) next = std::move(there);
+      }
+      table.push_back({high, std::move(*next)});
+      low = high;
+    }
+  }
+  return table;
 }
 
 }  // namespace tutti

@@ -5,11 +5,13 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "algorithms/registry.h"
+#include "select/measurements.h"
 #include "tutti/topology.h"
 #include "tutti/transport.h"
 
@@ -32,13 +34,16 @@ struct JobMachine {
   double step_us = 0.05;           // what one step of a schedule costs the executor
   int ranks_per_host = 1;          // the most on any host
   int cores_per_host = 1;          // the fewest on any host
-  int core_sharers = 1;  // ranks that run on the same cores, the most anywhere, whether they reach each other's memory or not
-  double turn_us = 2;    // where ranks share cores: one turn of one rank on a core
-  bool boards = false;   // more than two ranks, and all of them can publish to all others (Board)
+  int core_sharers = 1;   // ranks that run on the same cores, the most anywhere, whether they reach each other's memory or not
+  double turn_us = 2;     // where ranks share cores: one turn of one rank on a core
+  bool boards = false;    // more than two ranks, and all of them can publish to all others (Board)
+  Measurements measured;  // of whole calls, by an earlier job of this layout
   [[nodiscard]] bool oversubscribed() const noexcept { return core_sharers > cores_per_host; }
   [[nodiscard]] bool hosts_share_cores() const noexcept { return core_sharers > ranks_per_host; }  // containers, for example
 };
 [[nodiscard]] std::uint64_t hash(const JobMachine& machine);
+// Of what does not differ from one start to the next: how many ranks sit where, but not what calibration finds.
+[[nodiscard]] std::uint64_t hash_of_layout(const JobMachine& machine);
 
 struct SelectRequest {
   Collective collective = Collective::all_reduce;
@@ -54,16 +59,24 @@ struct Candidate {
   const Algorithm* algorithm = nullptr;
   Chunking chunking = {};
   bool published = false;  // instead of sent
-  double total_us = 0, latency_us = 0, bandwidth_us = 0, reduction_us = 0;
+  // As the model has it: as if every rank had a core and a link to itself, and what it costs that they are shared.
+  double total_us = 0, latency_us = 0, bandwidth_us = 0, reduction_us = 0, contention_us = 0;
   std::uint32_t rounds = 0;
-  std::string refused = {};  // empty: may be used
+  std::size_t bounding_link = 0;           // index into JobMachine::links: where most of the time goes
+  std::optional<double> measured_us = {};  // by measurements of this size, or of those next to it
+  std::string refused = {};                // empty: may be used
+  [[nodiscard]] double us() const { return measured_us.value_or(total_us); }
 };
 
 struct Selection {
-  std::vector<Candidate> candidates;  // usable ones first, fastest first; then the refused ones
+  // Usable ones first, fastest first; then the refused ones. Where some have been measured, these go before the others (the model
+  // does not compete with the clock), and the first one is the one that the model prefers of those within 3 % of the fastest.
+  std::vector<Candidate> candidates;
   [[nodiscard]] const Candidate& winner() const { return candidates.front(); }
 };
 
+// As an algorithm is forced, with its parameters.
+[[nodiscard]] std::string forced_name(const Candidate& candidate);
 // "ring"; "knomial, radix 4" where there is one.
 [[nodiscard]] std::string name_with_radix(const Algorithm& algorithm, const Chunking& chunking);
 
@@ -73,8 +86,23 @@ struct Selection {
 // Code::invalid_argument when a forced algorithm does not exist (names those that do) or cannot serve the call (says why).
 Result<Selection> select(const SelectRequest& request, const JobMachine& machine);
 
+// Every way to do the call, of all rows that can serve it, with its price; cheapest first, by the model alone.
+[[nodiscard]] std::vector<Candidate> all_variants(const SelectRequest& request, const JobMachine& machine);
+
+// Who wins from which size of a block on.
+struct Crossover {
+  std::uint64_t from_bytes = 0;
+  Candidate winner;
+};
+inline constexpr std::uint64_t kMostCrossoverBytes = 1u << 30;
+// From 0 to kMostCrossoverBytes; changes of pieces or radix alone are not counted. Found by doubling, then by halving: a winner
+// that is gone again before the size has doubled may be overlooked. Empty where nothing can serve the call.
+[[nodiscard]] std::vector<Crossover> crossovers(const SelectRequest& request, const JobMachine& machine);
+
 [[nodiscard]] std::string names_of_algorithms(Collective collective);  // "direct, ring"
 
+// "64 ranks, 4 host groups; at most 16 on a host of 16 cores"
+[[nodiscard]] std::string describe_ranks(const JobMachine& machine);
 // For a person, and as JSON for a program.
 [[nodiscard]] std::string render(const Selection& selection, const SelectRequest& request, const JobMachine& machine);
 [[nodiscard]] std::string to_json(const Selection& selection, const SelectRequest& request, const JobMachine& machine);

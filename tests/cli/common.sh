@@ -3,6 +3,7 @@
 work=$(mktemp -d)
 failures=0
 export TUTTI_CALIBRATE=0  # choices by estimates: what a busy machine measures would make them a matter of luck
+export TUTTI_TUNING=off   # so would what somebody has tuned
 cleanup() {
   local left
   left=$(jobs -p)

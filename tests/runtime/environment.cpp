@@ -10,6 +10,7 @@ class RuntimeEnvironment final : public testing::Environment {
  public:
   void SetUp() override {
     setenv("TUTTI_CALIBRATE", "0", 1);
+    setenv("TUTTI_TUNING", "off", 1);
     setenv("TUTTI_INTERFACE", "127.0.0.1", 1);
     setenv("TUTTI_TIMEOUT", "60", 1);
     setenv("TUTTI_LOG", "error", 1);

@@ -1,0 +1,183 @@
+#include "cli/tune.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <cmath>
+#include <cstdio>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <optional>
+
+#include "cli/launcher_watch.h"
+#include "cli/perf_plan.h"
+#include "cli/question.h"
+#include "cli/report.h"
+#include "cli/started_by.h"
+#include "cli/usage.h"
+#include "core/clock.h"
+#include "core/config.h"
+#include "runtime/tuner.h"
+
+namespace tutti {
+namespace {
+
+struct TuneCommand {
+  std::vector<std::string> collectives;
+  std::string min_bytes = "8", max_bytes = "4M", transport, output, json;
+  double factor = 4, seconds = 60;
+  bool every_variant = false;
+};
+
+TuneOptions options_from(const TuneCommand& o) {
+  TuneOptions options;
+  options.seconds = o.seconds;
+  options.every_variant = o.every_variant;
+  PerfOptions sizes;
+  sizes.collective = "all";
+  sizes.min_bytes = o.min_bytes;
+  sizes.max_bytes = o.max_bytes;
+  sizes.factor = o.factor;
+  auto plan = make_plan(sizes);
+  if (!plan) leave(plan.error());
+  options.sizes = std::move(plan->sizes);
+  for (const std::string& name : o.collectives) options.collectives.push_back(collective_of(name));
+  if (o.collectives.empty()) {
+    options.collectives = std::move(plan->collectives);
+    std::erase(options.collectives, Collective::send_recv);
+  }
+  return options;
+}
+
+void show_progress(TuneOptions& options) {
+  options.progress = [start = Clock::now(), last = Clock::now()](std::size_t done, std::size_t of, Collective collective,
+                                                                 std::uint64_t bytes) mutable {
+    if (seconds_since(last) < 5) return;
+    last = Clock::now();
+    fmt::print(stderr, "tutti tune: {} of {} sizes after {:.0f} s; now {} of {} bytes\n", done, of, seconds_since(start),
+               name(collective), bytes);
+  };
+}
+
+// What there is already, which stays; a file that cannot be read must not be overwritten.
+Result<TuningFile> existing(const std::string& path) {
+  if (path.empty()) return Error(Code::environment, "there is no home folder to keep measurements in: name a file (--output)");
+  std::error_code error;
+  if (!std::filesystem::exists(path, error)) return TuningFile{};
+  auto file = TuningFile::read(path);
+  if (!file) return file.because("--output must be a tuning file or a new one");
+  return file;
+}
+
+// All of it or nothing, whatever happens meanwhile.
+Status replace_file(const std::string& path, const std::string& text) {
+  std::error_code error;
+  const auto folder = std::filesystem::path(path).parent_path();
+  if (!folder.empty()) std::filesystem::create_directories(folder, error);
+  const std::string beside = fmt::format("{}.{}", path, getpid());
+  if (auto s = write_file(beside, text); !s) return s;
+  std::filesystem::rename(beside, path, error);
+  if (!error) return {};
+  std::remove(beside.c_str());
+  return Error(Code::environment, fmt::format("cannot write {}: {}", path, error.message()));
+}
+
+void print_table(const std::vector<TunedSize>& sizes) {
+  fmt::print("{:<15} {:>10}  {:<32} {:>10}  {:<32} {:>10} {:>6}\n", "collective", "bytes", "by the model", "us", "by measurement",
+             "us", "gain");
+  double gains = 0;
+  for (const TunedSize& size : sizes) {
+    const TunedVariant &model = size.of_model(), &best = size.variants.front();
+    gains += std::log(model.us / best.us);
+    fmt::print("{:<15} {:>10}  {:<32} {:>10.2f}  {:<32} {:>10.2f} {:>6.2f}\n", name(size.collective), size.bytes,
+               forced_name(model.candidate), model.us, forced_name(best.candidate), best.us, model.us / best.us);
+  }
+  fmt::print("\nCalls take {:.3f} times as long by the model's choice as by the fastest (geometric mean)\n",
+             std::exp(gains / static_cast<double>(sizes.size())));
+}
+
+std::string json_of(const std::vector<TunedSize>& sizes, const Communicator& comm) {
+  using nlohmann::json;
+  json rows = json::array();
+  for (const TunedSize& size : sizes) {
+    json variants = json::array();
+    for (const TunedVariant& v : size.variants)
+      variants.push_back({{"variant", forced_name(v.candidate)},
+                          {"algorithm", v.candidate.algorithm->name},
+                          {"us", v.us},
+                          {"rounds", v.rounds},
+                          {"predicted_us", v.candidate.total_us}});
+    rows.push_back({{"collective", name(size.collective)},
+                    {"bytes", size.bytes},
+                    {"block_bytes", size.block_bytes},
+                    {"by_model", forced_name(size.of_model().candidate)},
+                    {"variants", variants}});
+  }
+  return json{{"tutti_tune", 1}, {"ranks", comm.size()}, {"transports", comm.transports()}, {"sizes", rows}}.dump(1) + "\n";
+}
+
+void run(const TuneCommand& o) {
+  TuneOptions options = options_from(o);
+  const LauncherKind kind = started_by();
+  std::optional<LauncherWatch> watch;
+  if (kind != LauncherKind::none && kind != LauncherKind::variables) watch.emplace();
+  auto comm = Communicator::from_environment({.transports = o.transport});
+  if (!comm) leave(comm.error());
+  if (comm->size() < 2)
+    leave(
+        Error(Code::invalid_argument, "one rank alone has nothing to choose: start it under mpirun -np 4, srun, torchrun, ..."));
+  const std::string path = o.output.empty() ? usual_tuning_path() : o.output;
+  const bool writes = comm->rank() == 0;
+  TuningFile file;
+  const auto prepare = [&]() -> Status {
+    auto before = existing(path);
+    if (!before) return std::move(before.error());
+    file = std::move(*before);
+    return o.json.empty() ? Status{} : write_file(o.json, "\n");  // better known now than later
+  };
+  leave_if_any(*comm, writes ? prepare() : Status{});
+  if (writes) show_progress(options);
+
+  Tuner tuner(*comm);
+  auto sizes = tuner.run(options);
+  if (!sizes) leave(sizes.error());
+  if (writes) print_table(*sizes);
+  file.put(tuner.layout(*sizes));
+  const auto write = [&]() -> Status {
+    if (auto s = replace_file(path, file.to_json()); !s) return s;
+    return o.json.empty() ? Status{} : write_file(o.json, json_of(*sizes, *comm));
+  };
+  leave_if_any(*comm, writes ? write() : Status{});
+  if (!writes) return;
+  fmt::print("Kept in {} for jobs of this layout: {}\n", path, file.layouts.back().about);
+  if (!o.output.empty() && o.output != usual_tuning_path()) fmt::print("They use it with TUTTI_TUNING={}\n", path);
+}
+
+}  // namespace
+
+void add_tune_command(CLI::App& app) {
+  auto o = std::make_shared<TuneCommand>();
+  auto* command = app.add_subcommand(
+      "tune",
+      "Measures which algorithms are fastest and keeps that for later jobs. Start it as these will be started: under mpirun, "
+      "srun, ... with as many ranks on the same machines");
+  command->add_option("collectives", o->collectives, "Those to measure (default: all)");
+  command->add_option("--seconds", o->seconds, "How long to measure, about")->capture_default_str()->check(CLI::Range(0.0, 1e6));
+  command->add_option("--min-bytes", o->min_bytes, "Smallest size of the larger side: 8, 64K, 1M")->capture_default_str();
+  command->add_option("--max-bytes", o->max_bytes, "Largest size")->capture_default_str();
+  command->add_option("--factor", o->factor, "From one size to the next")->capture_default_str();
+  command->add_option("--transport", o->transport, "Transports that may be used, as in TUTTI_TRANSPORT");
+  command->add_flag("--every-variant", o->every_variant, "Also what the model holds to be far off: shows how good the model is");
+  command->add_option("--output", o->output, "Where to keep it (default: tuning.json in $XDG_CACHE_HOME/tutti or ~/.cache/tutti)")
+      ->check(file_name());
+  command->add_option("--json", o->json, "Write all times to this file, too")->check(file_name());
+  command->footer(
+      with_exit_statuses("Later jobs of as many ranks that sit alike on machines that are alike use what was measured, and only "
+                         "these; rank 0 reads it\n"
+                         "for all (TUTTI_TUNING). `mpirun ... tutti explain` shows it beside the predictions.\n\n"
+                         "Example: mpirun -np 4 tutti tune all_reduce all_gather --seconds 20\n"));
+  command->callback([o] { run(*o); });
+}
+
+}  // namespace tutti

@@ -1,0 +1,56 @@
+// Measures the ways to do a call on one communicator, for `tutti tune`.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "select/select.h"
+#include "select/tuning_file.h"
+#include "tutti/communicator.h"
+
+namespace tutti {
+
+struct TuneOptions {
+  std::vector<Collective> collectives;
+  std::vector<std::uint64_t> sizes;  // bytes of the larger side, ascending
+  double seconds = 60;               // about so long
+  bool every_variant = false;        // also what the model holds to be far off
+  // Rank 0: before each size.
+  std::function<void(std::size_t done, std::size_t of, Collective collective, std::uint64_t bytes)> progress = {};
+};
+
+struct TunedVariant {
+  Candidate candidate;  // with the model's price
+  double us = 0;        // the median of the rounds' means on the slowest rank
+  int rounds = 0;
+};
+
+// One collective at one size.
+struct TunedSize {
+  Collective collective = Collective::all_reduce;
+  std::uint64_t bytes = 0, block_bytes = 0;  // of the larger side; of a block
+  std::vector<TunedVariant> variants;        // the fastest first
+  Candidate by_model;                        // what is chosen without measurements
+  [[nodiscard]] const TunedVariant& of_model() const;
+};
+
+class Tuner {
+ public:
+  explicit Tuner(Communicator& communicator);
+
+  // All ranks call it, and all get the same. One collective and size after the other: first those that the model holds to be
+  // good, in turns; then those that are close to the best, and the best one's neighbours in radix and pieces.
+  Result<std::vector<TunedSize>> run(const TuneOptions& options);
+  // Those measurements, ready for a file.
+  [[nodiscard]] TunedLayout layout(const std::vector<TunedSize>& sizes) const;
+
+ private:
+  Result<TunedSize> tune(Collective collective, std::uint64_t bytes, double seconds, bool every_variant);
+
+  Communicator& communicator_;
+  const class Job& job_;
+  JobMachine machine_;  // without measurements of earlier runs
+};
+
+}  // namespace tutti

@@ -1,0 +1,138 @@
+#include "select/tuning_file.h"
+
+#include <fmt/format.h>
+
+#include <charconv>
+#include <cmath>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "core/config.h"
+
+namespace tutti {
+namespace {
+
+using nlohmann::json;
+
+constexpr std::uint32_t kMostParameter = 1u << 20;  // of pieces and radix
+constexpr double kMostUs = 1e12;
+
+std::string hex(std::uint64_t number) { return fmt::format("{:016x}", number); }
+
+bool from_hex(const json& field, std::uint64_t& number) {
+  if (!field.is_string()) return false;
+  const auto& text = field.get_ref<const std::string&>();
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number, 16);
+  return error == std::errc{} && end == text.data() + text.size();
+}
+
+Error bad(const std::string& where, std::string_view what) { return {Code::protocol, fmt::format("{}: {}", where, what)}; }
+
+bool is_parameter(const json& field) {
+  return field.is_number_unsigned() && field.get<std::uint64_t>() >= 1 && field.get<std::uint64_t>() <= kMostParameter;
+}
+
+Result<Measurement> measurement_from(const json& row, const std::string& where) {
+  if (!row.is_array() || row.size() != 7) return bad(where, "is not a list of 7 fields");
+  const auto collective = row[0].is_string() ? parse_collective(row[0].get_ref<const std::string&>()) : std::nullopt;
+  if (!collective) return bad(where, fmt::format("there is no collective {}", row[0].dump()));
+  if (!row[1].is_string()) return bad(where, "the second field is not the name of an algorithm");
+  if (!is_parameter(row[2]) || !is_parameter(row[3])) return bad(where, "pieces and radix are not whole numbers of 1 or more");
+  if (!row[4].is_boolean()) return bad(where, "the fifth field (published) is not true or false");
+  if (!row[5].is_number_unsigned()) return bad(where, "bytes are not a whole number");
+  const double us = row[6].is_number() ? row[6].get<double>() : 0;
+  if (!(us > 0) || us > kMostUs) return bad(where, fmt::format("{} is not a time in microseconds", row[6].dump()));
+  return Measurement{
+      {*collective, row[1].get<std::string>(), {row[2].get<std::uint32_t>(), row[3].get<std::uint32_t>()}, row[4].get<bool>()},
+      row[5].get<std::uint64_t>(),
+      us};
+}
+
+Result<TunedLayout> layout_from(const json& entry, const std::string& where) {
+  if (!entry.is_object()) return bad(where, "is not an object");
+  TunedLayout layout;
+  const auto field = [&](const char* name) { return entry.value(name, json()); };
+  if (!from_hex(field("machine"), layout.machine)) return bad(where + ".machine", "is not a hexadecimal number");
+  if (!from_hex(field("layout"), layout.layout)) return bad(where + ".layout", "is not a hexadecimal number");
+  if (!field("tutti").is_string()) return bad(where + ".tutti", "is not a version");
+  layout.version = field("tutti").get<std::string>();
+  if (field("about").is_string()) layout.about = field("about").get<std::string>();
+  const json rows = field("measured");
+  if (!rows.is_array()) return bad(where + ".measured", "is not a list");
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    auto one = measurement_from(rows[i], fmt::format("{}.measured[{}]", where, i));
+    if (!one) return std::move(one.error());
+    layout.measured.push_back(std::move(*one));
+  }
+  return layout;
+}
+
+std::string to_text(const TunedLayout& l) {
+  std::string rows;
+  for (const auto& [variant, bytes, us] : l.measured)
+    rows += fmt::format("{}\n   [\"{}\", {}, {}, {}, {}, {}, {}]", rows.empty() ? "" : ",", name(variant.collective),
+                        json(variant.algorithm).dump(), variant.chunking.pieces, variant.chunking.radix, variant.published, bytes,
+                        us);
+  return fmt::format(" {{\"machine\": \"{}\", \"layout\": \"{}\", \"tutti\": {}, \"about\": {},\n  \"measured\": [{}]}}",
+                     hex(l.machine), hex(l.layout), json(l.version).dump(), json(l.about).dump(), rows);
+}
+
+}  // namespace
+
+Result<TuningFile> TuningFile::parse(std::string_view text) {
+  if (text.size() > kMostTuningBytes)
+    return Error(Code::protocol, fmt::format("{} bytes are too many for a tuning file", text.size()));
+  json file;
+  try {
+    file = json::parse(text);
+  } catch (const json::exception& e) {
+    return Error(Code::protocol, fmt::format("this is not JSON, or not all of it: {}", e.what()));
+  }
+  if (!file.is_object() || file.value("tutti_tuning", json()) != 1)
+    return Error(Code::protocol, "this is not a tuning file: it lacks \"tutti_tuning\": 1");
+  const json layouts = file.value("layouts", json());
+  if (!layouts.is_array()) return bad("layouts", "is not a list");
+  TuningFile result;
+  for (std::size_t i = 0; i < layouts.size(); ++i) {
+    auto layout = layout_from(layouts[i], fmt::format("layouts[{}]", i));
+    if (!layout) return std::move(layout.error());
+    result.layouts.push_back(std::move(*layout));
+  }
+  return result;
+}
+
+Result<TuningFile> TuningFile::read(const std::string& path) {
+  std::ifstream in(path, std::ios::binary);
+  std::string text(kMostTuningBytes + 1, '\0');
+  if (in) in.read(text.data(), static_cast<std::streamsize>(text.size()));
+  if (!in.is_open() || in.bad()) return Error(Code::environment, fmt::format("cannot read the tuning file '{}'", path));
+  text.resize(static_cast<std::size_t>(in.gcount()));
+  auto file = parse(text);
+  if (!file) return Error(Code::environment, fmt::format("tuning file '{}': {}", path, file.error().to_string()));
+  return file;
+}
+
+std::string TuningFile::to_json() const {
+  std::vector<std::string> texts;
+  std::size_t room = kMostTuningBytes - 256, first = layouts.size();
+  for (; first > 0; --first) {
+    std::string text = to_text(layouts[first - 1]);
+    if (text.size() + 2 > room) break;
+    room -= text.size() + 2;
+    texts.insert(texts.begin(), std::move(text));
+  }
+  return fmt::format("{{\"tutti_tuning\": 1, \"layouts\": [\n{}]}}\n", fmt::join(texts, ",\n"));
+}
+
+std::string usual_tuning_path() {
+  if (const auto cache = environment("XDG_CACHE_HOME"); cache && cache->starts_with('/')) return *cache + "/tutti/tuning.json";
+  const auto home = environment("HOME");
+  return home && !home->empty() ? *home + "/.cache/tutti/tuning.json" : "";
+}
+
+void TuningFile::put(TunedLayout layout) {
+  std::erase_if(layouts, [&](const TunedLayout& l) { return l.same_place(layout); });
+  layouts.push_back(std::move(layout));
+}
+
+}  // namespace tutti

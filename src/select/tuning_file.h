@@ -1,0 +1,50 @@
+// The file in which `tutti tune` keeps what it has measured, for each machine and layout of ranks.
+//
+//   {"tutti_tuning": 1, "layouts": [
+//     {"machine": "1f..", "layout": "9c..", "tutti": "0.1.0", "about": "4 ranks ...",
+//      "measured": [["all_reduce", "two_shot", 1, 2, true, 65536, 12.5], ...]}]}
+//
+// Each measurement is collective, algorithm, pieces, radix, whether it was published, bytes of a block, and microseconds.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "select/measurements.h"
+#include "tutti/result.h"
+
+namespace tutti {
+
+inline constexpr std::size_t kMostTuningBytes = 8u << 20;
+
+struct TunedLayout {
+  std::uint64_t machine = 0, layout = 0;  // hashes of the machines that the ranks are on, and of how they are spread over them
+  std::string version;                    // of tutti: another one may have other algorithms
+  std::string about;                      // for people
+  std::vector<Measurement> measured;
+
+  friend bool operator==(const TunedLayout&, const TunedLayout&) = default;
+  [[nodiscard]] bool same_place(const TunedLayout& other) const {
+    return machine == other.machine && layout == other.layout && version == other.version;
+  }
+};
+
+struct TuningFile {
+  std::vector<TunedLayout> layouts;
+
+  // Errors name the place: "layouts[0].measured[3]: ...".
+  static Result<TuningFile> parse(std::string_view text);
+  static Result<TuningFile> read(const std::string& path);
+  // Without the oldest layouts, where all would be more than can be read.
+  [[nodiscard]] std::string to_json() const;
+  // Replaces what there is of the same place; the newest is the last.
+  void put(TunedLayout layout);
+};
+
+// Where tunings lie that nobody has given a place: tuning.json in $XDG_CACHE_HOME/tutti or ~/.cache/tutti. Empty: there is no
+// home.
+[[nodiscard]] std::string usual_tuning_path();
+
+}  // namespace tutti

@@ -1,0 +1,93 @@
+#!/usr/bin/env bash
+# tune_test.sh TUTTI: what is measured is kept, used by later jobs of the same layout only, and agreed by all ranks.
+set -u
+tutti=$1
+. "$(dirname "$0")/common.sh"
+file=$work/tuning.json
+brief=(--seconds 0.2 --max-bytes 4K --factor 16)
+explain=("$tutti" explain all_reduce --bytes 4K)
+
+echo "== measured, shown, kept"
+run_ranks "0 0 0" 3 "$tutti" tune all_reduce barrier "${brief[@]}" --output "$file" --json "$work/all.json"
+grep -q "^all_reduce *2048 " "$work/out.0" || { fail "$what: no row of 2048 bytes"; cat "$work/out.0"; }
+[[ $(grep -c "^barrier" "$work/out.0") == 1 ]] || { fail "$what: not one barrier"; cat "$work/out.0"; }
+grep -q "Kept in $file for jobs of this layout: 3 ranks" "$work/out.0" || { fail "$what: not kept"; cat "$work/out.0"; }
+cat "$work"/out.[12] "$work"/err.* | grep -v '^tutti tune: [0-9]* of' >"$work/more"
+[[ ! -s $work/more ]] || { fail "$what prints more:"; cat "$work/more"; }
+grep -q '"tutti_tuning": 1' "$file" || fail "no tuning file"
+grep -q '"by_model"' "$work/all.json" || fail "no JSON"
+
+echo "== used by jobs of this layout"
+export TUTTI_TUNING=$file
+run_ranks "0 0 0" 3 "${explain[@]}"
+for text in "measurements of whole calls from $file" "the least time by measurement" " measured "; do
+  grep -qF "$text" "$work/out.0" || { fail "$what: no '$text'"; cat "$work/out.0"; }
+done
+run_ranks "0 0 0" 3 "${explain[@]}" --json
+grep -q '"measured_us": [0-9]' "$work/out.0" || { fail "$what: not measured"; cat "$work/out.0"; }
+run_ranks "0 0 0" 3 "$tutti" perf all_reduce --max-bytes 4K --iterations 2
+
+echo "== rank 0 reads it for all: the others need not have it"
+rank_setup() { [[ $1 == 0 ]] || export TUTTI_TUNING=/nowhere/tuning.json; }
+run_ranks "0 0 0" 3 "${explain[@]}"
+grep -q "the least time by measurement" "$work/out.0" || { fail "$what: not used"; cat "$work/out.0"; }
+unset -f rank_setup
+
+echo "== not by other layouts; more of them in one file"
+run_ranks "0 0" 2 "${explain[@]}"
+grep -q "the least predicted time" "$work/out.0" || { fail "$what: used measurements of 3 ranks"; cat "$work/out.0"; }
+TUTTI_TRANSPORT=tcp run_ranks "0 0 0" 3 "${explain[@]}"
+grep -q "the least predicted time" "$work/out.0" || { fail "$what: used measurements of shm over tcp"; cat "$work/out.0"; }
+run_ranks "0 0" 2 "$tutti" tune all_reduce "${brief[@]}" --output "$file"
+[[ $(grep -c '"about"' "$file") == 2 ]] || { fail "two layouts in one file"; cat "$file"; }
+run_ranks "0 0" 2 "$tutti" tune all_reduce "${brief[@]}" --output "$file"
+[[ $(grep -c '"about"' "$file") == 2 ]] || { fail "the same layout again replaces the old one"; cat "$file"; }
+
+echo "== the usual place"
+export TUTTI_TUNING=auto HOME=$work/home XDG_CACHE_HOME=
+run_ranks "0 0" 2 "${explain[@]}"
+run_ranks "0 0" 2 "$tutti" tune all_reduce "${brief[@]}"
+[[ -s $work/home/.cache/tutti/tuning.json ]] || fail "nothing in ~/.cache/tutti"
+run_ranks "0 0" 2 "${explain[@]}"
+grep -q "the least time by measurement" "$work/out.0" || { fail "$what: not found in ~/.cache/tutti"; cat "$work/out.0"; }
+TUTTI_TUNING=off run_ranks "0 0" 2 "${explain[@]}"
+grep -q "the least predicted time" "$work/out.0" || { fail "$what: used although off"; cat "$work/out.0"; }
+echo "{" >"$work/home/.cache/tutti/tuning.json"
+run_ranks "0 0" 2 "${explain[@]}"
+rank_said 0 "tuning.json" "not JSON, or not all of it" "going on without it"
+run_ranks "2 2" 2 "$tutti" tune all_reduce "${brief[@]}"
+rank_said 0 "--output must be a tuning file or a new one" "not JSON, or not all of it"
+[[ $(cat "$work/home/.cache/tutti/tuning.json") == "{" ]] || fail "a file that cannot be read was overwritten"
+
+echo "== files that do not fit: every rank says why"
+export TUTTI_TUNING=$work/other.json
+sed 's/"machine": "[0-9a-f]*"/"machine": "00000000000000aa"/' "$file" >"$work/other.json"
+run_ranks "2 2 2" 3 "${explain[@]}"
+rank_said 0 "TUTTI_TUNING" "nothing in '$work/other.json' was measured on this machine"
+rank_said 2 "nothing in '$work/other.json' was measured on this machine"
+one_error_each
+sed 's/"tutti": "[^"]*"/"tutti": "0.0.0"/' "$file" >"$work/other.json"
+run_ranks "2 2 2" 3 "${explain[@]}"
+rank_said 1 "was measured on this machine"
+head -c 300 "$file" >"$work/other.json"
+run_ranks "2 2 2" 3 "${explain[@]}"
+rank_said 0 "tuning file '$work/other.json': this is not JSON, or not all of it"
+sed 's/"all_reduce"/"all_thing"/' "$file" >"$work/other.json"
+run_ranks "2 2 2" 3 "${explain[@]}"
+rank_said 0 "layouts[0].measured[0]: there is no collective \"all_thing\""
+export TUTTI_TUNING=$work/missing.json
+run_ranks "2 2" 2 "${explain[@]}"
+rank_said 0 "cannot read the tuning file '$work/missing.json'"
+
+echo "== bad command lines"
+export TUTTI_TUNING=off
+refuses "one rank alone has nothing to choose" "$tutti" tune
+refuses "send_recv" "$tutti" tune send_recv
+refuses "all_thing" "$tutti" tune all_thing
+refuses "--seconds" "$tutti" tune all_reduce --seconds -1
+refuses "--min-bytes" "$tutti" tune all_reduce --min-bytes 8K --max-bytes 4K
+refuses "--output" "$tutti" tune all_reduce --output ""
+run_ranks "1 1" 2 "$tutti" tune all_reduce "${brief[@]}" --output "$file" --json /nowhere/all.json
+rank_said 0 "/nowhere/all.json"
+
+finish

@@ -1,0 +1,123 @@
+#include "select/tuning_file.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <fstream>
+
+namespace tutti {
+namespace {
+
+using testing::HasSubstr;
+
+TunedLayout layout(std::uint64_t machine, std::uint64_t places, double us = 1.5) {
+  return {.machine = machine,
+          .layout = places,
+          .version = "1.2.3",
+          .about = "4 ranks \"here\"",
+          .measured = {{{Collective::all_reduce, "ring", {.pieces = 4, .radix = 2}, false}, 65536, us},
+                       {{Collective::barrier, "direct", {}, true}, 0, 0.25}}};
+}
+
+std::string error_of(std::string_view text) {
+  auto file = TuningFile::parse(text);
+  if (file) return "none";
+  EXPECT_EQ(file.error().code(), Code::protocol);
+  return file.error().to_string();
+}
+
+TEST(TuningFile, WhatIsWrittenIsRead) {
+  TuningFile file;
+  file.put(layout(0xfedcba9876543210, 2));
+  file.put(layout(3, 4, 1.0 / 3));
+  auto again = TuningFile::parse(file.to_json());
+  ASSERT_TRUE(again) << again.error().to_string();
+  EXPECT_EQ(again->layouts, file.layouts);
+  EXPECT_EQ(TuningFile::parse(TuningFile{}.to_json())->layouts.size(), 0U);
+}
+
+TEST(TuningFile, ANewerOneOfTheSamePlaceReplacesTheOlder) {
+  TuningFile file;
+  file.put(layout(1, 2));
+  file.put(layout(1, 3));
+  file.put(layout(1, 2, 9));
+  ASSERT_EQ(file.layouts.size(), 2U);
+  EXPECT_EQ(file.layouts.back(), layout(1, 2, 9));
+  TunedLayout of_other_version = layout(1, 2);
+  of_other_version.version = "2";
+  file.put(of_other_version);
+  EXPECT_EQ(file.layouts.size(), 3U);
+}
+
+TEST(TuningFile, OldestGoWhereAllWouldBeTooMuch) {
+  TunedLayout large = layout(1, 0);
+  large.measured.resize(40000, large.measured.front());
+  TuningFile file;
+  for (std::uint64_t i = 0; i < 6; ++i) {
+    large.layout = i;
+    file.put(large);
+  }
+  auto again = TuningFile::parse(file.to_json());
+  ASSERT_TRUE(again) << again.error().to_string();
+  EXPECT_GE(again->layouts.size(), 2U);
+  EXPECT_LT(again->layouts.size(), 6U);
+  EXPECT_EQ(again->layouts.back().layout, 5U);
+}
+
+TEST(TuningFile, ErrorsNameThePlace) {
+  TuningFile file;
+  file.put(layout(1, 2));
+  const std::string good = file.to_json();
+  EXPECT_THAT(error_of(good.substr(0, good.size() / 2)), HasSubstr("not JSON, or not all of it"));
+  EXPECT_THAT(error_of(""), HasSubstr("not JSON"));
+  EXPECT_THAT(error_of("[1]"), HasSubstr("not a tuning file"));
+  EXPECT_THAT(error_of("{\"tutti_tuning\": 2, \"layouts\": []}"), HasSubstr("not a tuning file"));
+  EXPECT_THAT(error_of("{\"tutti_tuning\": 1}"), HasSubstr("layouts: is not a list"));
+  EXPECT_THAT(error_of("{\"tutti_tuning\": 1, \"layouts\": [7]}"), HasSubstr("layouts[0]: is not an object"));
+  const auto changed = [&](std::string_view from, std::string_view to) {
+    std::string text = good;
+    const auto at = text.find(from);
+    EXPECT_NE(at, std::string::npos) << from;
+    return error_of(text.replace(at, from.size(), to));
+  };
+  EXPECT_THAT(changed("0000000000000001", "wxyz"), HasSubstr("layouts[0].machine"));
+  EXPECT_THAT(changed("0000000000000002", "123456789abcdef01"), HasSubstr("layouts[0].layout"));
+  EXPECT_THAT(changed("\"1.2.3\"", "3"), HasSubstr("layouts[0].tutti"));
+  EXPECT_THAT(changed("\"all_reduce\"", "\"all_thing\""),
+              HasSubstr("layouts[0].measured[0]: there is no collective \"all_thing\""));
+  EXPECT_THAT(changed("\"ring\"", "5"), HasSubstr("measured[0]: the second field"));
+  EXPECT_THAT(changed("4, 2, false", "0, 2, false"), HasSubstr("measured[0]: pieces and radix"));
+  EXPECT_THAT(changed("4, 2, false", "4, -2, false"), HasSubstr("measured[0]: pieces and radix"));
+  EXPECT_THAT(changed("65536, 1.5", "65536, -1.5"), HasSubstr("measured[0]: -1.5 is not a time"));
+  EXPECT_THAT(changed("65536, 1.5", "65536, 1e300"), HasSubstr("is not a time"));
+  EXPECT_THAT(changed("65536, 1.5", "65536.5, 1.5"), HasSubstr("bytes are not a whole number"));
+  EXPECT_THAT(changed("true, 0, 0.25", "1, 0, 0.25"), HasSubstr("measured[1]: the fifth field"));
+  EXPECT_THAT(changed(", 0.25]", "]"), HasSubstr("measured[1]: is not a list of 7 fields"));
+}
+
+TEST(TuningFile, ReadingNamesTheFile) {
+  auto missing = TuningFile::read("/nowhere/tuning.json");
+  ASSERT_FALSE(missing);
+  EXPECT_THAT(missing.error().to_string(), HasSubstr("/nowhere/tuning.json"));
+  EXPECT_FALSE(TuningFile::read("/")) << "a folder";
+  const std::string path = testing::TempDir() + "tuning_file_test.json";
+  std::ofstream(path) << "{\"tutti_tuning\": 1, \"layouts\": [";
+  auto truncated = TuningFile::read(path);
+  ASSERT_FALSE(truncated);
+  EXPECT_THAT(truncated.error().to_string(), HasSubstr(path));
+}
+
+TEST(TuningFile, LiesInTheCacheFolder) {
+  setenv("HOME", "/home/somebody", 1);
+  unsetenv("XDG_CACHE_HOME");
+  EXPECT_EQ(usual_tuning_path(), "/home/somebody/.cache/tutti/tuning.json");
+  setenv("XDG_CACHE_HOME", "/var/cache/somebody", 1);
+  EXPECT_EQ(usual_tuning_path(), "/var/cache/somebody/tutti/tuning.json");
+  unsetenv("XDG_CACHE_HOME");
+  unsetenv("HOME");
+  EXPECT_EQ(usual_tuning_path(), "");
+}
+
+}  // namespace
+}  // namespace tutti
