@@ -88,12 +88,12 @@ void print_table(const std::vector<TunedSize>& sizes) {
              "us", "gain");
   double gains = 0;
   for (const TunedSize& size : sizes) {
-    const TunedVariant &model = size.of_model(), &best = size.variants.front();
+    const TunedVariant &model = size.variants[size.by_model], &best = size.variants[size.by_measurement];
     gains += std::log(model.us / best.us);
     fmt::print("{:<15} {:>10}  {:<32} {:>10.2f}  {:<32} {:>10.2f} {:>6.2f}\n", name(size.collective), size.bytes,
                forced_name(model.candidate), model.us, forced_name(best.candidate), best.us, model.us / best.us);
   }
-  fmt::print("\nCalls take {:.3f} times as long by the model's choice as by the fastest (geometric mean)\n",
+  fmt::print("\nCalls take {:.3f} times as long by the model's choice as by the choice from measurements (geometric mean)\n",
              std::exp(gains / static_cast<double>(sizes.size())));
 }
 
@@ -111,7 +111,8 @@ std::string json_of(const std::vector<TunedSize>& sizes, const Communicator& com
     rows.push_back({{"collective", name(size.collective)},
                     {"bytes", size.bytes},
                     {"block_bytes", size.block_bytes},
-                    {"by_model", forced_name(size.of_model().candidate)},
+                    {"by_model", forced_name(size.variants[size.by_model].candidate)},
+                    {"by_measurement", forced_name(size.variants[size.by_measurement].candidate)},
                     {"variants", variants}});
   }
   return json{{"tutti_tune", 1}, {"ranks", comm.size()}, {"transports", comm.transports()}, {"sizes", rows}}.dump(1) + "\n";

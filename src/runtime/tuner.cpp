@@ -39,7 +39,7 @@ class Trial {
     [[nodiscard]] double time_us() const { return us.empty() ? candidate.total_us : median(us); }
   };
 
-  void take_good_ones(bool every_variant) {
+  void take_good_ones(bool every_variant, const Candidate& chosen) {
     std::vector<std::pair<const Algorithm*, std::size_t>> rows;
     for (const Candidate& c : all_) {
       auto row = std::ranges::find(rows, c.algorithm, &std::pair<const Algorithm*, std::size_t>::first);
@@ -50,6 +50,7 @@ class Trial {
       if (every_variant || good) entries_.emplace_back(c);
       ++row->second;
     }
+    if (!known(chosen)) entries_.emplace_back(chosen);
   }
 
   // Those next to the best one in pieces and radix.
@@ -131,13 +132,21 @@ class Trial {
   std::vector<Entry> entries_;
 };
 
+SelectRequest request_of(Collective collective, std::uint64_t block_bytes) {
+  return {.collective = collective, .block_bytes = block_bytes, .element_bytes = sizeof(float)};
+}
+
 }  // namespace
 
-const TunedVariant& TunedSize::of_model() const {
-  const auto found = std::ranges::find_if(variants, [&](const TunedVariant& v) {
-    return v.candidate.algorithm == by_model.algorithm && v.candidate.chunking == by_model.chunking;
+// Which of the variants is chosen on this machine; the fastest one, where it was not measured.
+std::size_t Tuner::chosen(const TunedSize& size, const JobMachine& machine) const {
+  auto selection = select(request_of(size.collective, size.block_bytes), machine);
+  if (!selection) return 0;
+  const Candidate& winner = selection->winner();
+  const auto found = std::ranges::find_if(size.variants, [&](const TunedVariant& v) {
+    return v.candidate.algorithm == winner.algorithm && v.candidate.chunking == winner.chunking;
   });
-  return found == variants.end() ? variants.front() : *found;
+  return found == size.variants.end() ? 0 : static_cast<std::size_t>(found - size.variants.begin());
 }
 
 Tuner::Tuner(Communicator& communicator)
@@ -157,7 +166,7 @@ Result<TunedSize> Tuner::tune(Collective collective, std::uint64_t bytes, double
   if (!by_model) return std::move(by_model.error());
 
   Trial trial(communicator_, call, machine_, request);
-  trial.take_good_ones(every_variant);
+  trial.take_good_ones(every_variant, by_model->winner());
   double took = 0;
   for (int round = 0; round <= kMostRounds && (took < seconds || round <= kFirstRounds); ++round) {
     if (round == kFirstRounds + 1 && !every_variant) {
@@ -170,7 +179,9 @@ Result<TunedSize> Tuner::tune(Collective collective, std::uint64_t bytes, double
     if (!seconds_of_round) return std::move(seconds_of_round.error());
     took += *seconds_of_round;
   }
-  return TunedSize{collective, count * blocks * sizeof(float), request.block_bytes, trial.result(), by_model->winner()};
+  TunedSize size{collective, count * blocks * sizeof(float), request.block_bytes, trial.result()};
+  size.by_model = chosen(size, machine_);
+  return size;
 }
 
 Result<std::vector<TunedSize>> Tuner::run(const TuneOptions& options) {
@@ -196,6 +207,9 @@ Result<std::vector<TunedSize>> Tuner::run(const TuneOptions& options) {
     if (again) continue;  // too small to be cut into more blocks than the size before
     results.push_back(std::move(*size));
   }
+  JobMachine tuned = machine_;
+  tuned.measured = Measurements(layout(results).measured);
+  for (TunedSize& size : results) size.by_measurement = chosen(size, tuned);
   return results;
 }
 

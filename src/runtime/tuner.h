@@ -29,10 +29,9 @@ struct TunedVariant {
 // One collective at one size.
 struct TunedSize {
   Collective collective = Collective::all_reduce;
-  std::uint64_t bytes = 0, block_bytes = 0;  // of the larger side; of a block
-  std::vector<TunedVariant> variants;        // the fastest first
-  Candidate by_model;                        // what is chosen without measurements
-  [[nodiscard]] const TunedVariant& of_model() const;
+  std::uint64_t bytes = 0, block_bytes = 0;      // of the larger side; of a block
+  std::vector<TunedVariant> variants;            // the fastest first
+  std::size_t by_model = 0, by_measurement = 0;  // indices of variants: what is chosen without measurements, and with these
 };
 
 class Tuner {
@@ -47,6 +46,7 @@ class Tuner {
 
  private:
   Result<TunedSize> tune(Collective collective, std::uint64_t bytes, double seconds, bool every_variant);
+  [[nodiscard]] std::size_t chosen(const TunedSize& size, const JobMachine& machine) const;
 
   Communicator& communicator_;
   const class Job& job_;

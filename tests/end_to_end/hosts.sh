@@ -107,5 +107,5 @@ launch() {
       export SLURM_HOSTFILE
       tr , '\n' <<<"$list" | while IFS=: read -r host n; do for ((; n > 0; n--)); do echo "$host"; done; done >"$SLURM_HOSTFILE" ;;
   esac
-  "$work/on" h1 timeout 120 "$program" "${command[@]}" "$@"
+  "$work/on" h1 timeout "${launch_limit:-120}" "$program" "${command[@]}" "$@"
 }

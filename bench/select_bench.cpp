@@ -1,0 +1,47 @@
+// What a choice costs: pricing all variants of all rows for one call, and finding where the choice changes.
+#include <benchmark/benchmark.h>
+
+#include <string>
+
+#include "select/select.h"
+
+namespace {
+
+using tutti::Collective;
+
+tutti::JobMachine machine(std::int64_t ranks) {
+  const auto topology = tutti::load_topology("node:" + std::to_string(ranks / 8) + " numa:2 core:4");
+  return std::move(*tutti::describe_job(*topology, static_cast<tutti::Rank>(ranks)));
+}
+
+void choose(benchmark::State& state, Collective collective) {
+  const auto job = machine(state.range(0));
+  std::uint64_t bytes = 8;
+  for (auto _ : state) {
+    auto selection = tutti::select({.collective = collective, .block_bytes = bytes}, job);
+    benchmark::DoNotOptimize(selection);
+    bytes = bytes > (1u << 28) ? 8 : bytes * 3;
+  }
+}
+
+void crossovers(benchmark::State& state, Collective collective) {
+  const auto job = machine(state.range(0));
+  for (auto _ : state) {
+    auto table = tutti::crossovers({.collective = collective}, job);
+    benchmark::DoNotOptimize(table);
+  }
+}
+
+void sizes(benchmark::internal::Benchmark* b) {
+  b->ArgName("ranks")->Arg(8)->Arg(64)->Arg(1024)->Arg(16384)->Unit(benchmark::kMicrosecond);
+}
+
+BENCHMARK_CAPTURE(choose, all_reduce, Collective::all_reduce)->Apply(sizes);
+BENCHMARK_CAPTURE(choose, all_gather, Collective::all_gather)->Apply(sizes);
+BENCHMARK_CAPTURE(choose, broadcast, Collective::broadcast)->Apply(sizes);
+BENCHMARK_CAPTURE(choose, all_to_all, Collective::all_to_all)->Apply(sizes);
+BENCHMARK_CAPTURE(crossovers, all_reduce, Collective::all_reduce)->Apply(sizes);
+
+}  // namespace
+
+BENCHMARK_MAIN();
