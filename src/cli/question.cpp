@@ -74,9 +74,10 @@ Answer ask(const Question& q) {
                               .commutative = !q.ordered,
                               .equal_blocks = !q.uneven,
                               .forced = q.algorithm};
-  auto selection = select(request, *machine);
+  AlgorithmTable table;
+  auto selection = select(request, *machine, table);
   if (!selection) leave(selection.error());
-  return {request, std::move(*machine), std::move(*selection)};
+  return {request, std::move(*machine), std::move(table), std::move(*selection)};
 }
 
 }  // namespace tutti

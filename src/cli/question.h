@@ -27,7 +27,8 @@ void add_question(CLI::App& command, Question& question);
 struct Answer {
   SelectRequest request;  // refers to the question
   JobMachine machine;
-  Selection selection;
+  AlgorithmTable table;
+  Selection selection;  // refers to the table
 };
 // Leaves where the question makes no sense.
 [[nodiscard]] Answer ask(const Question& question);

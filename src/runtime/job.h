@@ -38,6 +38,8 @@ class Job {
 
   // As the selector sees it; equal on all ranks.
   [[nodiscard]] JobMachine machine() const;
+  // What its calls choose from; equal on all ranks.
+  [[nodiscard]] const AlgorithmTable& algorithms() const noexcept { return algorithms_; }
   // Whether all ranks of this job publish to each other.
   [[nodiscard]] bool has_boards() const { return worth_boards(size()) && transport_has_boards_; }
   [[nodiscard]] WaitPolicy wait_policy() const;
@@ -81,6 +83,7 @@ class Job {
   std::array<LinkParameters, kLevels> links_{};
   std::array<LinkTuning, kLevels> tuning_{};
   double reduce_gbps_ = 10, copy_gbps_ = 20;
+  AlgorithmTable algorithms_;
   int core_sharers_ = 1;  // of the whole job, where this is a part of one
 };
 

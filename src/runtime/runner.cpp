@@ -73,7 +73,7 @@ Runner::Runner(std::unique_ptr<Job> job, const Options& options)
 
 Result<std::unique_ptr<Runner>> Runner::make(std::unique_ptr<Job> job, const Options& options) {
   const Config& config = job->config();
-  auto overrides = AlgorithmOverrides::parse(config.text(Var::algorithm));
+  auto overrides = AlgorithmOverrides::parse(config.text(Var::algorithm), job->algorithms());
   if (!overrides) return overrides.because(config.source(Var::algorithm));
   std::unique_ptr<Runner> runner(new Runner(std::move(job), options));
   runner->overrides_ = std::move(*overrides);
@@ -118,7 +118,7 @@ Result<Selection> Runner::choose(const Request& r, SelectRequest* asked) const {
                               .element_bytes = static_cast<std::uint32_t>(std::min<std::size_t>(r.element_size(), UINT32_MAX)),
                               .forced = r.algorithm.empty() ? overrides_.forced(r.collective) : r.algorithm};
   if (asked != nullptr) *asked = request;
-  return select(request, machine_);
+  return select(request, machine_, job_->algorithms());
 }
 
 Schedule Runner::schedule_for(const Request& r, const Candidate& winner) const {

@@ -71,9 +71,8 @@ struct Selection {
 [[nodiscard]] std::string refusal(const Algorithm& algorithm, const SelectRequest& request, const JobMachine& machine);
 
 // Code::invalid_argument when a forced algorithm does not exist (names those that do) or cannot serve the call (says why).
-Result<Selection> select(const SelectRequest& request, const JobMachine& machine);
-
-[[nodiscard]] std::string names_of_algorithms(Collective collective);  // "direct, ring"
+// The selection refers to rows of the table.
+Result<Selection> select(const SelectRequest& request, const JobMachine& machine, const AlgorithmTable& table = {});
 
 // For a person, and as JSON for a program.
 [[nodiscard]] std::string render(const Selection& selection, const SelectRequest& request, const JobMachine& machine);
@@ -85,7 +84,8 @@ Result<JobMachine> describe_job(const Topology& topology, Rank ranks);
 // Algorithm overrides: "ring" or "all_reduce:ring,broadcast:knomial". Empty result for a collective: not forced.
 class AlgorithmOverrides {
  public:
-  static Result<AlgorithmOverrides> parse(std::string_view text);  // unknown names are errors that list the known ones
+  // Unknown names are errors that list the known ones.
+  static Result<AlgorithmOverrides> parse(std::string_view text, const AlgorithmTable& table = {});
   [[nodiscard]] std::string_view forced(Collective collective) const;
 
  private:
