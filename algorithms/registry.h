@@ -1,69 +1,40 @@
 // The one table of algorithms. Dispatch, selection, documentation and the test matrix follow from it.
 #pragma once
 
+#include <memory>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
-#include "tutti/schedule.h"
+#include "tutti/algorithm.h"
+#include "tutti/result.h"
 
 namespace tutti {
-
-// What a call must offer before an algorithm may be built for it. Facts only, so that a refusal can say why.
-struct Requirements {
-  bool power_of_two = false;  // ranks
-  bool even = false;          // ranks
-  bool commutative = false;   // the op may be applied in any order of ranks
-  bool levels = false;        // a machine with at least one level that groups ranks
-  bool equal_blocks = false;  // no v-variant
-  Rank min_ranks = 1;
-};
-
-// Cost of one level of the machine, in messages and in chunks of the schedule (see Schedule::chunks_per_block).
-// A flat algorithm has one entry with level -1: whatever the widest link is.
-struct LevelCost {
-  int level = -1;             // index into Shape::levels; levels->size() means "between the groups of the outermost level"
-  std::uint32_t rounds = 0;   // longest chain of messages, each waiting for the one before
-  std::uint64_t path = 0;     // chunks along the heaviest such chain
-  std::uint64_t sent = 0;     // chunks sent by the rank that sends most
-  std::uint64_t reduced = 0;  // chunks combined by the rank that combines most (one per operand beyond the first)
-  // Ranks of one host that send at this level at once and so share its network; 0: all for a flat row, the leader for a level.
-  std::uint32_t at_once = 0;
-};
-
-struct Cost {
-  std::uint32_t chunks_per_block = 1;  // the schedule's
-  std::vector<LevelCost> levels;
-  // Chunks sent by the rank that sends most, what goes to several ranks counted once: where Algorithm::publishes.
-  std::uint64_t published = 0;
-  // Chunks received by the rank that receives most: there, and where that is more than any rank sends.
-  std::uint64_t taken = 0;
-  bool exact = true;  // false: an upper bound (groups of unequal size)
-};
 
 // What is tried of Chunking::radix.
 inline constexpr std::uint32_t kRadices[] = {2, 3, 4, 6, 8, 12, 16, 32, 64};
 
-struct Algorithm {
-  Collective collective;
-  std::string_view name;
-  std::string_view summary;  // one line for people
-  std::string_view source;   // paper or specification
-  Requirements needs;
-  bool pipelines;          // Chunking::pieces > 1 has an effect
-  bool has_radix = false;  // Chunking::radix has an effect; at least 2
-  // Fused, every step that combines takes in the contributions of all ranks: small floats are rounded once.
-  bool meets_at_once = false;
-  // Its messages may be published (src/exec/cpu/exchange.h): they go to all other ranks at once and are used as they come. Not
-  // cut into pieces then.
-  bool publishes = false;
-  // One rank's schedule, in time and memory proportional to that rank's own steps.
-  Schedule (*build)(Rank me, const Shape& shape, const Chunking& chunking);
-  // Closed form; equal to what the verifier measures on the schedules (before passes).
-  Cost (*cost)(const Shape& shape, const Chunking& chunking);
-};
-
+// The library's.
 [[nodiscard]] std::span<const Algorithm> algorithms() noexcept;
 [[nodiscard]] const Algorithm* find_algorithm(Collective collective, std::string_view name) noexcept;
+
+// What a job chooses from: the library's rows, and its own behind them. A value; copies share the rows.
+class AlgorithmTable {
+ public:
+  AlgorithmTable();
+
+  // Code::invalid_argument where there is one of this name already.
+  Status add(std::shared_ptr<const Algorithm> row);
+
+  [[nodiscard]] std::span<const Algorithm* const> rows() const noexcept { return rows_; }  // collective by collective
+  [[nodiscard]] std::vector<const Algorithm*> of(Collective collective) const;
+  [[nodiscard]] const Algorithm* find(Collective collective, std::string_view name) const noexcept;
+  [[nodiscard]] std::string names(Collective collective) const;  // "direct, ring"
+
+ private:
+  std::vector<const Algorithm*> rows_;
+  std::vector<std::shared_ptr<const Algorithm>> own_;  // keeps them
+};
 
 }  // namespace tutti

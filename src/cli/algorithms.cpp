@@ -67,13 +67,13 @@ LevelCost at_level(const Cost& cost, int level) {
   return found == cost.levels.end() ? LevelCost{.level = level} : *found;
 }
 
-std::vector<Row> rows_of(const std::string& collective, const JobMachine& machine) {
+std::vector<Row> rows_of(const AlgorithmTable& table, const std::string& collective, const JobMachine& machine) {
   std::vector<Row> rows;
-  for (const Algorithm& a : algorithms()) {
-    if (!collective.empty() && name(a.collective) != collective) continue;
-    Row row{.algorithm = &a, .refused = refusal(a, machine)};
-    if (row.refused.empty()) row.cost = a.cost(shape_for(a, machine, 0), {});
-    if (row.refused.empty() && a.needs.levels) row.cost.levels = {at_level(row.cost, 0), at_level(row.cost, 1)};
+  for (const Algorithm* a : table.rows()) {
+    if (!collective.empty() && name(a->collective) != collective) continue;
+    Row row{.algorithm = a, .refused = refusal(*a, machine)};
+    if (row.refused.empty()) row.cost = a->cost(shape_for(*a, machine, 0), {});
+    if (row.refused.empty() && a->needs.levels) row.cost.levels = {at_level(row.cost, 0), at_level(row.cost, 1)};
     rows.push_back(std::move(row));
   }
   return rows;
@@ -176,7 +176,8 @@ nlohmann::ordered_json to_json(const Row& row, Rank ranks) {
 
 void run_table(const TableOptions& o) {
   if (!o.collective.empty()) (void)collective_of(o.collective);  // leaves where there is none
-  const auto rows = rows_of(o.collective, two_groups(o.ranks));
+  const AlgorithmTable table;
+  const auto rows = rows_of(table, o.collective, two_groups(o.ranks));
   if (!o.json) return print_table(rows, o.ranks);
   nlohmann::ordered_json all = nlohmann::ordered_json::array();
   for (const Row& row : rows) all.push_back(to_json(row, o.ranks));
@@ -185,19 +186,19 @@ void run_table(const TableOptions& o) {
 
 // ---- one algorithm
 
-const Algorithm& algorithm_from(const ShowOptions& o) {
+const Algorithm& algorithm_from(const AlgorithmTable& table, const ShowOptions& o) {
   if (o.algorithm.empty()) leave("which algorithm? `tutti algorithms` lists them", kExitUsage);
   const Collective collective = collective_of(o.collective);
-  const Algorithm* found = find_algorithm(collective, o.algorithm);
+  const Algorithm* found = table.find(collective, o.algorithm);
   if (found != nullptr) return *found;
-  leave(fmt::format("there is no algorithm \"{}\" for {}; there are {}", o.algorithm, name(collective),
-                    names_of_algorithms(collective)),
+  leave(fmt::format("there is no algorithm \"{}\" for {}; there are {}", o.algorithm, name(collective), table.names(collective)),
         kExitUsage);
 }
 
 void run_show(const ShowOptions& o) {
   if (!o.view.file.empty()) return show_file(o.view);
-  const Algorithm& algorithm = algorithm_from(o);
+  const AlgorithmTable table;
+  const Algorithm& algorithm = algorithm_from(table, o);
   const JobMachine machine = two_groups(o.ranks);
   if (const auto why = refusal(algorithm, machine); !why.empty())
     leave(fmt::format("{} {} {}", name(algorithm.collective), algorithm.name, why), kExitUsage);

@@ -65,12 +65,12 @@ void verify_file(const Options& options) {
   fmt::print("at most {} sent and {} combined by a rank\n", proof->sent, proof->reduced);
 }
 
-std::vector<const Algorithm*> rows(const Options& options) {
+std::vector<const Algorithm*> rows(const AlgorithmTable& table, const Options& options) {
   std::vector<const Algorithm*> found;
-  for (const Algorithm& a : algorithms())
-    if ((options.collective.empty() || name(a.collective) == options.collective) &&
-        (options.algorithm.empty() || a.name == options.algorithm))
-      found.push_back(&a);
+  for (const Algorithm* a : table.rows())
+    if ((options.collective.empty() || name(a->collective) == options.collective) &&
+        (options.algorithm.empty() || a->name == options.algorithm))
+      found.push_back(a);
   return found;
 }
 
@@ -113,7 +113,8 @@ void verify_catalog(const Options& options) {
   if (!ranks) leave(ranks.error());
   const auto pieces = parse_numbers("--pieces", options.pieces, kMaxPieces);
   if (!pieces) leave(pieces.error());
-  const auto found = rows(options);
+  const AlgorithmTable table;
+  const auto found = rows(table, options);
   if (found.empty())
     leave(fmt::format("there is no algorithm '{}'{}; `tutti verify` lists them", options.algorithm,
                       options.collective.empty() ? "" : " for " + options.collective),

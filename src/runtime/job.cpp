@@ -307,6 +307,7 @@ JobMachine Job::machine() const {
   static constexpr LinkTuning kNoOtherWay{.mapped_from = LinkTuning::kNever};
   JobMachine machine;
   machine.ranks = size();
+  machine.algorithms = algorithms_;
   if (placement_.ranks.empty()) {  // alone: nothing is ever sent
     machine.links.push_back({});
     return machine;

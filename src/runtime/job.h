@@ -87,6 +87,7 @@ class Job {
   std::array<LinkTuning, kLevels> tuning_{};
   double reduce_gbps_ = 10, copy_gbps_ = 20;
   Measurements measured_calls_;
+  AlgorithmTable algorithms_;
   int core_sharers_ = 1;  // of the whole job, where this is a part of one
 };
 

@@ -73,7 +73,7 @@ Runner::Runner(std::unique_ptr<Job> job, const Options& options)
 
 Result<std::unique_ptr<Runner>> Runner::make(std::unique_ptr<Job> job, const Options& options) {
   const Config& config = job->config();
-  auto overrides = AlgorithmOverrides::parse(config.text(Var::algorithm));
+  auto overrides = AlgorithmOverrides::parse(config.text(Var::algorithm), job->machine().algorithms);
   if (!overrides) return overrides.because(config.source(Var::algorithm));
   std::unique_ptr<Runner> runner(new Runner(std::move(job), options));
   runner->overrides_ = std::move(*overrides);

@@ -123,9 +123,12 @@ Price price_sent(Candidate& candidate, const Cost& cost, const JobMachine& machi
 
 }  // namespace
 
+Shape shape_of(const SelectRequest& request, const JobMachine& machine) {
+  return {.ranks = machine.ranks, .root = request.root, .levels = machine.levels.empty() ? nullptr : &machine.levels};
+}
+
 void price(Candidate& candidate, const SelectRequest& request, const JobMachine& machine) {
-  const Shape shape{.ranks = machine.ranks, .root = request.root, .levels = machine.levels.empty() ? nullptr : &machine.levels};
-  const Cost cost = candidate.algorithm->cost(shape, candidate.chunking);
+  const Cost cost = candidate.algorithm->cost(shape_of(request, machine), candidate.chunking);
   const double chunk_bytes = static_cast<double>(request.block_bytes) / cost.chunks_per_block;
   const double crowd = machine.oversubscribed() ? static_cast<double>(machine.core_sharers) / machine.cores_per_host : 1;
   const auto price_it = candidate.published ? price_published : price_sent;

@@ -27,6 +27,7 @@ std::uint64_t hash(const JobMachine& m) {
   Hasher h;
   add_layout(h, m).value(m.reduce_gbps).value(m.copy_gbps).value(m.step_us).value(m.turn_us);
   for (const auto& link : m.links) h.value(link.latency_us).value(link.bandwidth_gbps);
+  for (const Algorithm* a : m.algorithms.rows()) h.value(a->collective).text(a->name);
   for (const auto& one : m.measured.all()) {
     const Variant& v = one.variant;
     h.value(v.collective).text(v.algorithm).value(v.chunking.pieces).value(v.chunking.radix).value(v.published);

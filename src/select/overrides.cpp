@@ -4,7 +4,7 @@
 
 namespace tutti {
 
-Result<AlgorithmOverrides> AlgorithmOverrides::parse(std::string_view text) {
+Result<AlgorithmOverrides> AlgorithmOverrides::parse(std::string_view text, const AlgorithmTable& table) {
   AlgorithmOverrides overrides;
   overrides.by_collective_.resize(kCollectives);
   for (std::string_view rest = text; !rest.empty();) {
@@ -18,12 +18,12 @@ Result<AlgorithmOverrides> AlgorithmOverrides::parse(std::string_view text) {
       return Error(Code::environment, fmt::format("\"{}\": there is no collective \"{}\"", text, item.substr(0, colon)));
     bool known = false;
     std::string names;
-    for (const Algorithm& a : algorithms()) {
-      if (only && a.collective != *only) continue;
-      names += fmt::format("{}{}:{}", names.empty() ? "" : ", ", name(a.collective), a.name);
-      if (a.name != algorithm) continue;
+    for (const Algorithm* a : table.rows()) {
+      if (only && a->collective != *only) continue;
+      names += fmt::format("{}{}:{}", names.empty() ? "" : ", ", name(a->collective), a->name);
+      if (a->name != algorithm) continue;
       known = true;
-      overrides.by_collective_[static_cast<std::size_t>(a.collective)] = algorithm;
+      overrides.by_collective_[static_cast<std::size_t>(a->collective)] = algorithm;
     }
     if (!known)
       return Error(Code::environment, fmt::format("\"{}\": there is no algorithm \"{}\"; there are {}", text, algorithm, names));

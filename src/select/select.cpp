@@ -76,10 +76,10 @@ Candidate best_variant(const Algorithm& a, const SelectRequest& request, const J
   return best;
 }
 
-Status check_forced(const Selection& selection, const SelectRequest& request) {
+Status check_forced(const Selection& selection, const SelectRequest& request, const AlgorithmTable& table) {
   if (selection.candidates.empty())
     return Error(Code::invalid_argument, fmt::format("there is no algorithm \"{}\" for {}; there are {}", request.forced,
-                                                     name(request.collective), names_of_algorithms(request.collective)));
+                                                     name(request.collective), table.names(request.collective)));
   const Candidate& c = selection.winner();
   if (!c.refused.empty())
     return Error(Code::invalid_argument,
@@ -98,6 +98,7 @@ std::string refusal(const Algorithm& a, const SelectRequest& request, const JobM
   if (needs.commutative && !request.commutative) return "changes the order of ranks; the operator is not commutative";
   if (needs.equal_blocks && !request.equal_blocks) return "needs blocks of one size; this is a v-variant";
   if (needs.levels && machine.levels.empty()) return "needs a machine with levels; these ranks are all alike";
+  if (a.refuses) return a.refuses(shape_of(request, machine));
   return "";
 }
 
@@ -107,21 +108,13 @@ std::string name_with_radix(const Algorithm& algorithm, const Chunking& chunking
   return algorithm.has_radix ? fmt::format("{}, radix {}", algorithm.name, chunking.radix) : std::string(algorithm.name);
 }
 
-std::string names_of_algorithms(Collective collective) {
-  std::string names;
-  for (const Algorithm& a : algorithms())
-    if (a.collective == collective) names += (names.empty() ? "" : ", ") + std::string(a.name);
-  return names;
-}
-
 Result<Selection> select(const SelectRequest& request, const JobMachine& machine) {
   Selection selection;
-  for (const Algorithm& a : algorithms()) {
-    if (a.collective != request.collective) continue;
-    if (!request.forced.empty() && a.name != request.forced) continue;
-    std::string why_not = refusal(a, request, machine);
-    selection.candidates.push_back(why_not.empty() ? best_variant(a, request, machine)
-                                                   : Candidate{.algorithm = &a, .chunking = {}, .refused = std::move(why_not)});
+  for (const Algorithm* a : machine.algorithms.of(request.collective)) {
+    if (!request.forced.empty() && a->name != request.forced) continue;
+    std::string why_not = refusal(*a, request, machine);
+    selection.candidates.push_back(why_not.empty() ? best_variant(*a, request, machine)
+                                                   : Candidate{.algorithm = a, .chunking = {}, .refused = std::move(why_not)});
   }
   std::ranges::stable_sort(selection.candidates, [](const Candidate& a, const Candidate& b) {
     if (a.refused.empty() != b.refused.empty()) return a.refused.empty();
@@ -129,7 +122,7 @@ Result<Selection> select(const SelectRequest& request, const JobMachine& machine
   });
   prefer_predicted(selection.candidates);
   if (!request.forced.empty())
-    if (auto s = check_forced(selection, request); !s) return std::move(s.error());
+    if (auto s = check_forced(selection, request, machine.algorithms); !s) return std::move(s.error());
   if (selection.candidates.empty() || !selection.winner().refused.empty())
     return Error(Code::unsupported,
                  fmt::format("no algorithm can serve {} on {} ranks", name(request.collective), machine.ranks));
@@ -138,9 +131,9 @@ Result<Selection> select(const SelectRequest& request, const JobMachine& machine
 
 std::vector<Candidate> all_variants(const SelectRequest& request, const JobMachine& machine) {
   std::vector<Candidate> all;
-  for (const Algorithm& a : algorithms()) {
-    if (a.collective != request.collective || !refusal(a, request, machine).empty()) continue;
-    for (Candidate& c : variants(a, request, machine)) {
+  for (const Algorithm* a : machine.algorithms.of(request.collective)) {
+    if (!refusal(*a, request, machine).empty()) continue;
+    for (Candidate& c : variants(*a, request, machine)) {
       price(c, request, machine);
       all.push_back(std::move(c));
     }

@@ -37,7 +37,8 @@ struct JobMachine {
   int core_sharers = 1;   // ranks that run on the same cores, the most anywhere, whether they reach each other's memory or not
   double turn_us = 2;     // where ranks share cores: one turn of one rank on a core
   bool boards = false;    // more than two ranks, and all of them can publish to all others (Board)
-  Measurements measured;  // of whole calls, by an earlier job of this layout
+  Measurements measured;      // of whole calls, by an earlier job of this layout
+  AlgorithmTable algorithms;  // to choose from
   [[nodiscard]] bool oversubscribed() const noexcept { return core_sharers > cores_per_host; }
   [[nodiscard]] bool hosts_share_cores() const noexcept { return core_sharers > ranks_per_host; }  // containers, for example
 };
@@ -84,6 +85,7 @@ struct Selection {
 [[nodiscard]] std::string refusal(const Algorithm& algorithm, const SelectRequest& request, const JobMachine& machine);
 
 // Code::invalid_argument when a forced algorithm does not exist (names those that do) or cannot serve the call (says why).
+// The selection refers to rows of the machine's table.
 Result<Selection> select(const SelectRequest& request, const JobMachine& machine);
 
 // Every way to do the call, of all rows that can serve it, with its price; cheapest first, by the model alone.
@@ -99,8 +101,6 @@ inline constexpr std::uint64_t kMostCrossoverBytes = 1u << 30;
 // that is gone again before the size has doubled may be overlooked. Empty where nothing can serve the call.
 [[nodiscard]] std::vector<Crossover> crossovers(const SelectRequest& request, const JobMachine& machine);
 
-[[nodiscard]] std::string names_of_algorithms(Collective collective);  // "direct, ring"
-
 // "64 ranks, 4 host groups; at most 16 on a host of 16 cores"
 [[nodiscard]] std::string describe_ranks(const JobMachine& machine);
 // For a person, and as JSON for a program.
@@ -113,7 +113,8 @@ Result<JobMachine> describe_job(const Topology& topology, Rank ranks);
 // Algorithm overrides: "ring" or "all_reduce:ring,broadcast:knomial". Empty result for a collective: not forced.
 class AlgorithmOverrides {
  public:
-  static Result<AlgorithmOverrides> parse(std::string_view text);  // unknown names are errors that list the known ones
+  // Unknown names are errors that list the known ones.
+  static Result<AlgorithmOverrides> parse(std::string_view text, const AlgorithmTable& table = {});
   [[nodiscard]] std::string_view forced(Collective collective) const;
 
  private:
