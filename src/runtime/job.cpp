@@ -335,6 +335,7 @@ JobMachine Job::machine() const {
   add_link(on_host.size() > 1 ? Level::network : Level::host);
   machine.reduce_gbps = reduce_gbps_;
   machine.copy_gbps = copy_gbps_;
+  if (measured_) machine.core_origin = Origin::system;
   machine.core_sharers = core_sharers_;
   machine.boards = has_boards();
   machine.measured = measured_calls_;

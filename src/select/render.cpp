@@ -10,7 +10,7 @@
 namespace tutti {
 namespace {
 
-std::string_view origin_of(const LinkParameters& link) { return link.origin == Origin::system ? "measured" : name(link.origin); }
+std::string_view said(Origin origin) { return origin == Origin::system ? "measured" : name(origin); }
 
 std::string scope_of(const JobMachine& m, std::size_t i) {
   return i < m.level_names.size() ? fmt::format("inside a {}", name(m.level_names[i]))
@@ -82,11 +82,11 @@ std::string render(const Selection& s, const SelectRequest& request, const JobMa
                  describe_ranks(m));
   for (std::size_t i = 0; i < m.links.size(); ++i)
     fmt::format_to(to, "  {:<30} latency {:>8.3f} us   bandwidth {:>8.2f} GB/s   ({})\n", scope_of(m, i), m.links[i].latency_us,
-                   m.links[i].bandwidth_gbps, origin_of(m.links[i]));
+                   m.links[i].bandwidth_gbps, said(m.links[i].origin));
   for (std::size_t i = 0; i < m.tuning.size(); ++i)
     if (const std::string ways = ways_of(m.tuning[i]); !ways.empty())
       fmt::format_to(to, "  {:<30} messages {}\n", scope_of(m, i), ways);
-  fmt::format_to(to, "  one core reduces {:.1f} GB/s and copies {:.1f} GB/s\n", m.reduce_gbps, m.copy_gbps);
+  fmt::format_to(to, "  one core reduces {:.1f} GB/s and copies {:.1f} GB/s ({})\n", m.reduce_gbps, m.copy_gbps, said(m.core_origin));
   const bool measured = std::ranges::any_of(s.candidates, [](const Candidate& c) { return c.measured_us.has_value(); });
   if (!m.measured.empty())
     fmt::format_to(to, "  {} measurements of whole calls from {}\n", m.measured.all().size(), m.measured.source());
@@ -119,7 +119,7 @@ std::string to_json(const Selection& s, const SelectRequest& request, const JobM
     links.push_back({{"scope", scope_of(m, i)},
                      {"latency_us", m.links[i].latency_us},
                      {"bandwidth_gbps", m.links[i].bandwidth_gbps},
-                     {"origin", origin_of(m.links[i])}});
+                     {"origin", said(m.links[i].origin)}});
     if (i < m.tuning.size())
       links.back().update({{"oldest_first_from", threshold(m.tuning[i].oldest_first_from)},
                            {"past_caches_from", threshold(m.tuning[i].past_caches_from)},
@@ -155,6 +155,7 @@ std::string to_json(const Selection& s, const SelectRequest& request, const JobM
               {"core_sharers", m.core_sharers},
               {"cores_per_host", m.cores_per_host},
               {"reduce_gbps", m.reduce_gbps},
+              {"core_origin", said(m.core_origin)},
               {"copy_gbps", m.copy_gbps},
               {"links", links},
               {"chosen", s.winner().algorithm->name},

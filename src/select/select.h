@@ -31,6 +31,7 @@ struct JobMachine {
   std::vector<LinkTuning> tuning;  // how bytes move over each of `links`, or nothing where that was not measured: only shown
   double reduce_gbps = 10;         // bytes of one operand combined per second, one core
   double copy_gbps = 20;           // bytes copied per second, one core
+  Origin core_origin = Origin::estimate;  // who says these two
   double step_us = 0.05;           // what one step of a schedule costs the executor
   int ranks_per_host = 1;          // the most on any host
   int cores_per_host = 1;          // the fewest on any host
