@@ -116,7 +116,7 @@ Schedule hierarchical(Rank me, const Shape& shape, const Chunking&) {
     const stages::Meeting leaders = stages::meeting(shape, last, me);
     const auto held = [&](doubling::Range range) { return blocks.of(last, leaders, range.first, range.size); };
     const auto rank = [&](Rank index) { return leaders.members[static_cast<std::size_t>(index)]; };
-    doubling::for_each_exchange(leaders.index, {0, leaders.size()}, [&](const doubling::Exchange& x) {
+    doubling::for_each_exchange(leaders.index, {0, leaders.size()}, 2, [&](const doubling::Exchange& x) {
       if (x.paired) b.send(held(x.mine), rank(x.partner));
       b.recv(rank(x.partner), held(x.other));
       if (x.unpaired != kNoRank) b.send(held(x.mine), rank(x.unpaired));

@@ -13,7 +13,6 @@
 // IPDPS 2000.
 #include "algorithms/all_reduce/all_reduce.h"
 #include "algorithms/broadcast/broadcast.h"
-#include "algorithms/patterns/binomial.h"
 #include "algorithms/patterns/folding.h"
 #include "algorithms/patterns/stages.h"
 #include "algorithms/reduce/reduce.h"
@@ -37,7 +36,7 @@ std::vector<Stage> stages_of(Rank me, const Shape& shape) {
     if (stage == last) {
       s.up = halving_doubling(index, inner, {});
     } else {
-      s.up = reduce_algorithms::binomial(index, inner, {});
+      s.up = reduce_algorithms::knomial(index, inner, {});
       s.down = broadcast_algorithms::knomial(index, inner, {});
     }
     if (inner.ranks > 1 || stage == last) result.push_back(std::move(s));

@@ -20,6 +20,12 @@ namespace tutti::broadcast_algorithms {
 [[nodiscard]] Schedule double_binary_tree(Rank me, const Shape& shape, const Chunking& chunking);
 [[nodiscard]] Cost double_binary_tree_cost(const Shape& shape, const Chunking& chunking);
 
+[[nodiscard]] Schedule kary_tree(Rank me, const Shape& shape, const Chunking& chunking);
+[[nodiscard]] Cost kary_tree_cost(const Shape& shape, const Chunking& chunking);
+
+[[nodiscard]] Schedule circulant(Rank me, const Shape& shape, const Chunking& chunking);
+[[nodiscard]] Cost circulant_cost(const Shape& shape, const Chunking& chunking);
+
 [[nodiscard]] Schedule hierarchical(Rank me, const Shape& shape, const Chunking& chunking);
 [[nodiscard]] Cost hierarchical_cost(const Shape& shape, const Chunking& chunking);
 

@@ -1,8 +1,8 @@
-// Doubling over ranges, for any number of ranks: who swaps what with whom so that everybody ends up with what all had. A group
-// is a range of ranks; all of a group hold all that the group had. Groups of one become larger by merging a `low` and a
-// `high` half that lie side by side: each rank of one half sends all it holds to its partner in the other. Seen from the
-// whole, a group of n has halves of ceil(n/2) and floor(n/2) ranks, so ceil(log2 p) rounds are enough for any p. Where n is
-// odd, low's first rank has no partner and is served by high's first rank, which is often without a partner itself.
+// Doubling over ranges, for any number of ranks and any radix k: who swaps what with whom so that everybody ends up with what all
+// had. A group is a range of ranks; all of a group hold all that the group had. Up to k groups that lie side by side merge to
+// a larger one: each rank sends all it holds to its partner in each of the others. Seen from the whole, a group splits into parts
+// whose sizes differ by one at most, so ceil(log_k p) rounds are enough for any p. The first rank of a larger part has no partner
+// in a smaller one and is served by that one's first rank. With k = 2 groups double.
 //
 //   4 ranks                            3 ranks
 //   round 0    0 <--> 1    2 <--> 3    0 <--> 1
@@ -12,7 +12,8 @@
 
 #include <algorithm>
 
-#include "algorithms/patterns/logarithm.h"
+#include "algorithms/patterns/factors.h"
+#include "algorithms/patterns/knomial_tree.h"
 
 namespace tutti::doubling {
 
@@ -21,7 +22,8 @@ struct Range {
   friend constexpr bool operator==(const Range&, const Range&) = default;
 };
 
-// What one rank does in one round: up to two sends of what its half holds, one receive of what the other half holds.
+// What one rank does with one other part in one round: up to two sends of what its own part holds, one receive of what the other
+// part holds.
 struct Exchange {
   Range mine, other;
   Rank partner = kNoRank;   // sends `other` to me; gets `mine` from me unless I have no partner
@@ -30,66 +32,86 @@ struct Exchange {
   friend constexpr bool operator==(const Exchange&, const Exchange&) = default;
 };
 
-[[nodiscard]] constexpr Exchange exchange(Rank me, Range group) noexcept {
-  const Range low{group.first, (group.size + 1) / 2}, high{group.first + low.size, group.size - low.size};
-  const Rank shift = low.size - high.size;  // 0 or 1: low's ranks without a partner
-  if (me >= high.first)
-    return {.mine = high,
-            .other = low,
-            .partner = me - high.first + low.first + shift,
-            .unpaired = shift == 1 && me == high.first ? low.first : kNoRank};
-  const bool paired = me - low.first >= shift;
-  return {.mine = low, .other = high, .partner = paired ? me - low.first - shift + high.first : high.first, .paired = paired};
+[[nodiscard]] constexpr Range part(Range group, const knomial_tree::Split& split, Rank index) noexcept {
+  return {group.first + split.begin(index), split.size(index)};
 }
 
-// The exchanges of `me` within a group, in order of rounds.
+[[nodiscard]] constexpr Exchange exchange(Rank me, Range mine, Range other) noexcept {
+  const Rank index = me - mine.first;
+  const bool paired = mine.size <= other.size || index > 0;
+  return {.mine = mine,
+          .other = other,
+          .partner = paired ? other.first + index + other.size - mine.size : other.first,
+          .unpaired = mine.size < other.size && index == 0 ? other.first : kNoRank,
+          .paired = paired};
+}
+
+// The exchanges of `me` within a group, in order of rounds; `factors` is how many groups merge in each round, at most.
 template <class Visit>
-constexpr void for_each_exchange(Rank me, Range group, Visit&& visit) {
+constexpr void for_each_exchange(Rank me, Range group, std::span<const Rank> factors, Visit&& visit) {
   if (group.size == 1) return;
-  const Exchange last = exchange(me, group);
-  for_each_exchange(me, last.mine, visit);
-  visit(last);
+  const knomial_tree::Split split(group.size, factors.back());
+  const Rank own = split.part_of(me - group.first);
+  const Range mine = part(group, split, own);
+  for_each_exchange(me, mine, factors.first(factors.size() - 1), visit);
+  for (Rank i = 0; i < split.parts(); ++i)
+    if (i != own) visit(exchange(me, mine, part(group, split, i)));
+}
+template <class Visit>
+constexpr void for_each_exchange(Rank me, Range group, Rank radix, Visit&& visit) {
+  for_each_exchange(me, group, factors_covering(group.size, radix), visit);
 }
 
-[[nodiscard]] constexpr std::uint64_t rounds(Rank ranks) noexcept { return static_cast<std::uint64_t>(ceil_log2(ranks)); }
+[[nodiscard]] constexpr std::uint64_t rounds(Rank ranks, Rank radix = 2) noexcept {
+  return factors_covering(ranks, radix).size();
+}
 
-// What is sent along the heaviest chain of messages: the larger half of every group.
-[[nodiscard]] constexpr std::uint64_t heaviest_path(Rank ranks) noexcept {
+// What is sent along the heaviest chain of messages: a largest part of every group.
+[[nodiscard]] constexpr std::uint64_t heaviest_path(Rank ranks, Rank radix = 2) noexcept {
+  const Factors factors = factors_covering(ranks, radix);
   std::uint64_t path = 0;
-  for (; ranks > 1; ranks = (ranks + 1) / 2) path += static_cast<std::uint64_t>((ranks + 1) / 2);
+  for (auto factor = factors.end(); factor != factors.begin();) {
+    ranks = (ranks - 1) / *--factor + 1;
+    path += static_cast<std::uint64_t>(ranks);
+  }
   return path;
 }
 
-// What the first rank sends: nothing in the rounds in which it has no partner.
-[[nodiscard]] constexpr std::uint64_t sent_by_first(Rank ranks) noexcept {
-  std::uint64_t sent = 0;
-  for (; ranks > 1; ranks = (ranks + 1) / 2)
-    if (ranks % 2 == 0) sent += static_cast<std::uint64_t>(ranks / 2);
-  return sent;
-}
-
-// What the busiest of `ranks` and of `ranks + 1` ranks sends. It is the busiest of a half, or the one of high that serves two.
-struct Busiest {
-  std::uint64_t of_ranks = 0, of_one_more = 0;
+// What the first and the busiest rank of a group send.
+struct Sent {
+  std::uint64_t first = 0, most = 0;
 };
-[[nodiscard]] constexpr Busiest busiest(Rank ranks) noexcept {
-  if (ranks == 1) return {.of_ranks = 0, .of_one_more = 1};
-  const Rank half = ranks / 2;  // halves are of this size or one more
-  const Busiest halves = busiest(half);
-  const auto merged = [&](Rank n) {
-    const Rank low = (n + 1) / 2, high = n / 2;
-    const auto in = [&](Rank size) {
-      return (size == half ? halves.of_ranks : halves.of_one_more) + static_cast<std::uint64_t>(size);
-    };
-    return low == high ? in(low) : std::max({in(low), in(high), sent_by_first(high) + 2 * static_cast<std::uint64_t>(high)});
+// In groups of `size` and of `size + 1`.
+struct SentByNeighbours {
+  Sent of_size, of_one_more;
+};
+[[nodiscard]] constexpr SentByNeighbours sent(Rank size, std::span<const Rank> factors) noexcept {
+  if (factors.empty()) return {};
+  const Rank least = size / factors.back();  // parts are of this size or one more
+  const SentByNeighbours parts = sent(least, factors.first(factors.size() - 1));
+  const auto merged = [&](Rank n) -> Sent {
+    if (n <= 1) return {};
+    const knomial_tree::Split split(n, factors.back());
+    const auto others = static_cast<std::uint64_t>(split.parts() - 1), larger = static_cast<std::uint64_t>(split.larger());
+    const auto in = [&](Rank part) { return split.size(part) == least ? parts.of_size : parts.of_one_more; };
+    const auto large = static_cast<std::uint64_t>(split.size(0)),
+               small = static_cast<std::uint64_t>(split.size(split.parts() - 1));
+    const Sent in_small = in(split.parts() - 1), in_large = in(0);
+    if (larger == 0) return {.first = in_large.first + others * large, .most = in_large.most + others * large};
+    return {.first = in_large.first + (larger - 1) * large,
+            .most = std::max(
+                {in_large.most + others * large, in_small.most + others * small, in_small.first + (others + larger) * small})};
   };
-  return {.of_ranks = merged(ranks), .of_one_more = merged(ranks + 1)};
+  return {.of_size = merged(size), .of_one_more = merged(size + 1)};
 }
-[[nodiscard]] constexpr std::uint64_t sent_by_busiest(Rank ranks) noexcept { return busiest(ranks).of_ranks; }
+[[nodiscard]] constexpr std::uint64_t sent_by_busiest(Rank ranks, Rank radix = 2) noexcept {
+  return sent(ranks, factors_covering(ranks, radix)).of_size.most;
+}
 
-static_assert(exchange(1, {0, 4}) == Exchange{.mine = {0, 2}, .other = {2, 2}, .partner = 3});
-static_assert(exchange(2, {0, 3}) == Exchange{.mine = {2, 1}, .other = {0, 2}, .partner = 1, .unpaired = 0});
-static_assert(exchange(0, {0, 3}) == Exchange{.mine = {0, 2}, .other = {2, 1}, .partner = 2, .paired = false});
+static_assert(exchange(1, {0, 2}, {2, 2}) == Exchange{.mine = {0, 2}, .other = {2, 2}, .partner = 3});
+static_assert(exchange(2, {2, 1}, {0, 2}) == Exchange{.mine = {2, 1}, .other = {0, 2}, .partner = 1, .unpaired = 0});
+static_assert(exchange(0, {0, 2}, {2, 1}) == Exchange{.mine = {0, 2}, .other = {2, 1}, .partner = 2, .paired = false});
 static_assert(heaviest_path(8) == 7 && sent_by_busiest(8) == 7 && sent_by_busiest(3) == 3);
+static_assert(heaviest_path(9, 3) == 4 && sent_by_busiest(9, 3) == 8 && rounds(9, 3) == 2 && rounds(10, 3) == 3);
 
 }  // namespace tutti::doubling

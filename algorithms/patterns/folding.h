@@ -1,26 +1,28 @@
-// Folding: algorithms for 2^k ranks made to serve any number. Of p ranks, p - 2^k come too many; each of that many pairs
-// at the front is folded into its even rank, which acts for both. Folded ranks ("cores") are numbered in rank order and stand for
-// contiguous ranges, so an ordered algorithm stays ordered.
+// Folding: algorithms for a number of ranks that is a product of small factors (see patterns/factors.h), such as 2^k, made to
+// serve any number. The ranks beyond that product come too many; each of that many pairs at the front is folded into its even
+// rank, which acts for both. Folded ranks ("cores") are numbered in rank order and stand for contiguous ranges, so an ordered
+// algorithm stays ordered.
 //
-//   6 ranks      0   1   2   3   4   5
-//   fold         0<--1   2<--3
-//   cores        0       1       2   3
+//   6 ranks, radix 2     0   1   2   3   4   5
+//   fold                 0<--1   2<--3
+//   cores                0       1       2   3
 #pragma once
 
 #include <algorithm>
-#include <bit>
+#include <ranges>
 
-#include "tutti/types.h"
+#include "algorithms/patterns/factors.h"
 
 namespace tutti {
 
 class Folding {
  public:
-  constexpr explicit Folding(Rank ranks) noexcept
-      : cores_(static_cast<Rank>(std::bit_floor(static_cast<std::uint32_t>(ranks)))), extra_(ranks - cores_) {}
+  constexpr explicit Folding(Rank ranks, Rank radix = 2) noexcept
+      : factors_(factors_within(ranks, radix)), extra_(ranks - factors_.product()) {}
 
-  [[nodiscard]] constexpr Rank cores() const noexcept { return cores_; }
-  // How many ranks are folded away.
+  [[nodiscard]] constexpr Rank cores() const noexcept { return factors_.product(); }
+  [[nodiscard]] constexpr const Factors& factors() const noexcept { return factors_; }  // of the number of cores
+  // How many ranks are folded away; no more than there are cores.
   [[nodiscard]] constexpr Rank extra() const noexcept { return extra_; }
 
   // The rank that acts for a core; also the first of the ranks it stands for, so core c stands for [rank(c), rank(c + 1)).
@@ -33,12 +35,31 @@ class Folding {
   // The other one of a folded pair, kNoRank for a rank that stands for itself.
   [[nodiscard]] constexpr Rank partner(Rank rank) const noexcept { return rank < 2 * extra_ ? rank ^ 1 : kNoRank; }
 
+  // The longest chains of messages start at a core with a pair (one of the first `extra`) and change every digit of its number.
+  // The lowest core that they get to; they end with a message to its pair if it has one, too.
+  [[nodiscard]] constexpr Rank lowest_end_of_chain() const noexcept {
+    Rank end = 0, stride = cores(), start = std::max(extra_ - 1, 0);
+    for (const Rank factor : std::views::reverse(factors_)) {
+      stride /= factor;
+      const Rank digit = start / stride;  // of the last core with a pair; a lower digit leaves those behind it free
+      if (digit > 1) break;
+      if (digit == 0) end += stride;
+      start %= stride;
+    }
+    return end;
+  }
+  [[nodiscard]] constexpr bool chain_ends_with_pair() const noexcept { return lowest_end_of_chain() < extra_; }
+
  private:
-  Rank cores_, extra_;
+  Factors factors_;
+  Rank extra_;
 };
 
 static_assert(Folding(6).cores() == 4 && Folding(6).extra() == 2 && Folding(6).rank(1) == 2 && Folding(6).rank(2) == 4);
 static_assert(Folding(6).core(1) == kNoRank && Folding(6).core(5) == 3 && Folding(6).partner(2) == 3);
 static_assert(Folding(8).extra() == 0 && Folding(8).core(5) == 5 && Folding(8).partner(0) == kNoRank);
+static_assert(Folding(7, 3).cores() == 6 && Folding(7, 7).extra() == 0 && Folding(11, 4).cores() == 8);
+static_assert(Folding(6).lowest_end_of_chain() == 2 && Folding(7).lowest_end_of_chain() == 1 &&
+              Folding(7).chain_ends_with_pair());
 
 }  // namespace tutti

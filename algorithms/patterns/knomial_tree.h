@@ -40,6 +40,7 @@ class Split {
   constexpr Split(Rank size, Rank radix) noexcept
       : parts_(std::min(size, radix)), least_(size / parts_), larger_(size % parts_) {}
   [[nodiscard]] constexpr Rank parts() const noexcept { return parts_; }
+  [[nodiscard]] constexpr Rank larger() const noexcept { return larger_; }  // how many parts have one more
   [[nodiscard]] constexpr Rank size(Rank part) const noexcept { return least_ + (part < larger_ ? 1 : 0); }
   [[nodiscard]] constexpr Rank begin(Rank part) const noexcept { return part * least_ + std::min(part, larger_); }
   // Which part has the rank so far behind the first.

@@ -5,8 +5,14 @@
 
 namespace tutti::reduce_algorithms {
 
-[[nodiscard]] Schedule binomial(Rank me, const Shape& shape, const Chunking& chunking);
-[[nodiscard]] Cost binomial_cost(const Shape& shape, const Chunking& chunking);
+[[nodiscard]] Schedule knomial(Rank me, const Shape& shape, const Chunking& chunking);
+[[nodiscard]] Cost knomial_cost(const Shape& shape, const Chunking& chunking);
+
+[[nodiscard]] Schedule kary_tree(Rank me, const Shape& shape, const Chunking& chunking);
+[[nodiscard]] Cost kary_tree_cost(const Shape& shape, const Chunking& chunking);
+
+[[nodiscard]] Schedule circulant(Rank me, const Shape& shape, const Chunking& chunking);
+[[nodiscard]] Cost circulant_cost(const Shape& shape, const Chunking& chunking);
 
 [[nodiscard]] Schedule direct(Rank me, const Shape& shape, const Chunking& chunking);
 [[nodiscard]] Cost direct_cost(const Shape& shape, const Chunking& chunking);

@@ -1,7 +1,7 @@
-// Scatter-gather reduce (Rabenseifner's). The vector has one chunk per rank. A recursive halving reduce_scatter leaves chunk r,
-// combined, at rank r; a binomial gather brings all chunks to the root.
+// Scatter-gather reduce (Rabenseifner's), for any radix. The vector has one chunk per rank. A recursive halving reduce_scatter
+// leaves chunk r, combined, at rank r; a k-nomial gather brings all chunks to the root.
 //
-//   ranks      0              1              2              3
+//   k = 2      0              1              2              3
 //   round 0    cd -> 2        cd -> 3        ab -> 0        ab -> 1
 //   round 1    b02 -> 1       a13 -> 0       d02 -> 3       c13 -> 2
 //   round 2    A <----------- B              C <----------- D
@@ -17,20 +17,20 @@
 
 namespace tutti::reduce_algorithms {
 
-Schedule scatter_gather(Rank me, const Shape& shape, const Chunking&) {
+Schedule scatter_gather(Rank me, const Shape& shape, const Chunking& chunking) {
   const auto chunks = static_cast<std::uint32_t>(shape.ranks), own_chunk = static_cast<std::uint32_t>(me);
   const Shape inner{.ranks = shape.ranks, .root = shape.root};
   Builder b(Collective::reduce, "scatter_gather", me, shape, chunks);
   const Slice own = me == shape.root ? b.output(own_chunk) : b.scratch_like(b.input(own_chunk));
-  embed(b, reduce_scatter_algorithms::recursive_halving(me, inner, {}), same_rank, {b.input(0, chunks)}, {own});
-  embed(b, gather_algorithms::knomial(me, inner, {}), same_rank, {own}, {b.output(0, chunks)});
+  embed(b, reduce_scatter_algorithms::recursive_halving(me, inner, chunking), same_rank, {b.input(0, chunks)}, {own});
+  embed(b, gather_algorithms::knomial(me, inner, chunking), same_rank, {own}, {b.output(0, chunks)});
   return std::move(b).finish();
 }
 
-Cost scatter_gather_cost(const Shape& shape, const Chunking&) {
+Cost scatter_gather_cost(const Shape& shape, const Chunking& chunking) {
   const Shape inner{.ranks = shape.ranks, .root = shape.root};
-  const LevelCost scatter = reduce_scatter_algorithms::recursive_halving_cost(inner, {}).levels.front();
-  const LevelCost gather = gather_algorithms::knomial_cost(inner, {}).levels.front();
+  const LevelCost scatter = reduce_scatter_algorithms::recursive_halving_cost(inner, chunking).levels.front();
+  const LevelCost gather = gather_algorithms::knomial_cost(inner, chunking).levels.front();
   Cost cost = flat_cost(static_cast<std::uint32_t>(shape.ranks), {.rounds = std::uint64_t{scatter.rounds} + gather.rounds,
                                                                   .path = scatter.path + gather.path,
                                                                   .sent = scatter.sent + gather.sent,

@@ -1,6 +1,7 @@
-// Recursive halving reduce_scatter. Ranks are folded to 2^k cores (see patterns/folding.h), each in charge of the blocks of
-// the ranks it stands for. In each round a core and its partner, half as far away as in the round before, split the
-// range of blocks they share: each sends the half that the other is in charge of and combines the half it keeps.
+// Recursive halving reduce_scatter and, with a radix k, recursive splitting. Ranks are folded to a product of factors of at most
+// k (see patterns/folding.h), 2^n for k = 2; each of these cores is in charge of the blocks of the ranks it stands for. In the
+// round of a factor f, far to near, f cores split the range of blocks that they share: each sends the others the part that they
+// are in charge of and combines what it gets for the part it keeps.
 //
 //   ranks      0                 1                 2                 3
 //   round 0    cd -> 2           cd -> 3           ab -> 0           ab -> 1        keeping  ab  ab  cd  cd
@@ -8,10 +9,11 @@
 //
 // A core that stands for two ranks at last hands the odd one its block.
 // Source: R. Thakur, R. Rabenseifner, W. Gropp, "Optimization of Collective Communication Operations in MPICH", Int. J.
-// High Performance Computing Applications 19 (2005).
+// High Performance Computing Applications 19 (2005), for k = 2, which is drawn; M. Wilkins et al., "Generalized Collective
+// Algorithms for the Exascale Era", CLUSTER 2023.
+#include "algorithms/patterns/combine.h"
 #include "algorithms/patterns/flat_cost.h"
 #include "algorithms/patterns/folding.h"
-#include "algorithms/patterns/logarithm.h"
 #include "algorithms/reduce_scatter/reduce_scatter.h"
 
 namespace tutti::reduce_scatter_algorithms {
@@ -27,43 +29,53 @@ Slice blocks_of(const Folding& folding, Rank begin, Rank end, const Slice& buffe
 // The halving proper: starts from `partial`, which holds all blocks, and returns where the blocks of `core` are at the end;
 // a single block ends in the output.
 Slice halve(Builder& b, const Folding& folding, Rank core, Slice partial) {
-  Rank begin = 0, end = folding.cores(), origin = 0;
-  while (end - begin > 1) {
-    const Rank half = (end - begin) / 2, middle = begin + half;
-    const bool keeps_low = core < middle;
-    const Slice low = blocks_of(folding, begin, middle, partial, origin);
-    const Slice high = blocks_of(folding, middle, end, partial, origin);
-    const Slice kept = keeps_low ? low : high;
-    const Rank partner = folding.rank(keeps_low ? core + half : core - half);
-    (keeps_low ? end : begin) = middle;
-    origin = folding.rank(begin);
+  Rank begin = 0, size = folding.cores(), origin = 0;
+  for (const Rank factor : std::views::reverse(folding.factors())) {
+    size /= factor;
+    const Rank own = (core - begin) / size;
+    const auto part = [&](Rank i) { return blocks_of(folding, begin + i * size, begin + (i + 1) * size, partial, origin); };
+    const auto member = [&](Rank i) { return folding.rank(core + (i - own) * size); };
+    for (Rank i = 0; i < factor; ++i)
+      if (i != own) b.send(part(i), member(i));
 
-    const Slice sizes = b.input(static_cast<std::uint32_t>(origin), kept.count);
-    const Slice arrival = b.scratch_like(sizes);
+    const Slice kept = part(own), sizes = b.input(static_cast<std::uint32_t>(folding.rank(begin + own * size)), kept.count);
+    std::vector<Slice> contributions(static_cast<std::size_t>(factor), kept);
+    for (Rank i = 0; i < factor; ++i) {
+      if (i == own) continue;
+      Slice& arrival = contributions[static_cast<std::size_t>(i)];
+      arrival = b.scratch_like(sizes);
+      b.recv(member(i), arrival);
+    }
     const Slice sum = kept.count > 1 ? b.scratch_like(sizes) : b.output(0);
-    b.send(keeps_low ? high : low, partner);
-    b.recv(partner, arrival);
-    b.copy(kept, sum);
-    b.reduce(arrival, sum);
+    combine_in_rank_order(b, contributions, static_cast<std::size_t>(own), sum);
+    begin += own * size;
+    origin = folding.rank(begin);
     partial = sum;
   }
   return partial;
 }
 
-// Blocks that pass through `core`'s hands: it keeps this many in all rounds together.
-std::uint64_t kept_by(const Folding& folding, Rank core) {
-  std::uint64_t kept = 0;
-  for (Rank half = 1; half < folding.cores(); half *= 2) {
-    const Rank begin = core / half * half;
-    kept += static_cast<std::uint64_t>(folding.rank(begin + half) - folding.rank(begin));
+// Blocks that `core` keeps in all rounds together, and how many are combined with them.
+struct Kept {
+  std::uint64_t blocks = 0, combined = 0;
+};
+Kept kept_by(const Folding& folding, Rank core) {
+  Kept kept;
+  Rank stride = 1;
+  for (const Rank factor : folding.factors()) {
+    const Rank begin = core / stride * stride;
+    const auto blocks = static_cast<std::uint64_t>(folding.rank(begin + stride) - folding.rank(begin));
+    kept.blocks += blocks;
+    kept.combined += blocks * static_cast<std::uint64_t>(factor - 1);
+    stride *= factor;
   }
   return kept;
 }
 
 }  // namespace
 
-Schedule recursive_halving(Rank me, const Shape& shape, const Chunking&) {
-  const Folding folding(shape.ranks);
+Schedule recursive_halving(Rank me, const Shape& shape, const Chunking& chunking) {
+  const Folding folding(shape.ranks, static_cast<Rank>(chunking.radix));
   const Rank core = folding.core(me), folded = folding.partner(me);
   Builder b(Collective::reduce_scatter, "recursive_halving", me, shape, 1);
   const Slice all = b.input(0, static_cast<std::uint32_t>(shape.ranks));
@@ -86,18 +98,16 @@ Schedule recursive_halving(Rank me, const Shape& shape, const Chunking&) {
   return std::move(b).finish();
 }
 
-Cost recursive_halving_cost(const Shape& shape, const Chunking&) {
-  const Folding folding(shape.ranks);
-  const auto p = static_cast<std::uint64_t>(shape.ranks), rounds = static_cast<std::uint64_t>(floor_log2(shape.ranks));
-  if (folding.extra() == 0) return flat_cost(1, {.rounds = rounds, .path = p - 1, .sent = p - 1, .reduced = p - 1});
-  // A chain of messages flips every bit of the core's number. The heaviest one starts at the last core that is folded, because
-  // it then ends nearest to the front, where cores stand for two ranks; it may itself end in such a core.
-  const Rank end = folding.cores() - folding.extra();
-  const std::uint64_t unfolds = end < folding.extra() ? 1 : 0;
-  return flat_cost(1, {.rounds = 1 + rounds + unfolds,
-                       .path = p + kept_by(folding, end) + unfolds,
-                       .sent = p,
-                       .reduced = p + kept_by(folding, 0)});
+Cost recursive_halving_cost(const Shape& shape, const Chunking& chunking) {
+  const Folding folding(shape.ranks, static_cast<Rank>(chunking.radix));
+  const auto p = static_cast<std::uint64_t>(shape.ranks), rounds = std::uint64_t{folding.factors().size()};
+  // The heaviest chain of messages ends nearest to the front, where cores stand for two ranks.
+  const Kept by_last = kept_by(folding, folding.lowest_end_of_chain()), by_first = kept_by(folding, 0);
+  if (folding.extra() == 0)
+    return flat_cost(1, {.rounds = rounds, .path = by_last.blocks, .sent = p - 1, .reduced = by_first.combined});
+  const std::uint64_t unfold = folding.chain_ends_with_pair() ? 1 : 0;
+  return flat_cost(
+      1, {.rounds = 1 + rounds + unfold, .path = p + by_last.blocks + unfold, .sent = p, .reduced = p + by_first.combined});
 }
 
 }  // namespace tutti::reduce_scatter_algorithms

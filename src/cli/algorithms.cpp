@@ -97,7 +97,9 @@ std::vector<std::string> needs(const Requirements& r) {
   return words;
 }
 
-std::string_view parameter(const Algorithm& a) { return a.pipelines ? "pieces" : a.has_radix ? "radix" : "-"; }
+std::string_view parameters(const Algorithm& a) {
+  return a.pipelines && a.has_radix ? "pieces, radix" : a.pipelines ? "pieces" : a.has_radix ? "radix" : "-";
+}
 
 void print_row(const Row& row) {
   const Algorithm& a = *row.algorithm;
@@ -106,9 +108,9 @@ void print_row(const Row& row) {
     rounds.push_back(fmt::format("{}", level.rounds));
     blocks.push_back(fmt::format("{:.3f}", sent(row, level)));
   }
-  fmt::print("  {:<22} {:>7} {:>13}  {:<9}  {:<9}  {}\n", a.name,
+  fmt::print("  {:<22} {:>7} {:>13}  {:<13}  {:<9}  {}\n", a.name,
              rounds.empty() ? "-" : fmt::format("{}", fmt::join(rounds, "+")),
-             blocks.empty() ? "-" : fmt::format("{}", fmt::join(blocks, "+")), parameter(a), a.publishes ? "yes" : "-",
+             blocks.empty() ? "-" : fmt::format("{}", fmt::join(blocks, "+")), parameters(a), a.publishes ? "yes" : "-",
              fmt::join(needs(a.needs), ", "));
   if (!row.refused.empty()) fmt::print("      no figures: {}\n", row.refused);
   fmt::print("      {}\n      {}\n", a.summary, a.source);
@@ -118,18 +120,19 @@ void print_table(const std::vector<Row>& rows, Rank ranks) {
   const Algorithm* before = nullptr;
   for (const Row& row : rows) {
     if (before == nullptr || before->collective != row.algorithm->collective)
-      fmt::print("{}{}, {} rank{}\n  {:<22} {:>7} {:>13}  {:<9}  {:<9}  needs\n", before == nullptr ? "" : "\n",
-                 name(row.algorithm->collective), ranks, ranks == 1 ? "" : "s", "algorithm", "rounds", "sent", "parameter",
+      fmt::print("{}{}, {} rank{}\n  {:<22} {:>7} {:>13}  {:<13}  {:<9}  needs\n", before == nullptr ? "" : "\n",
+                 name(row.algorithm->collective), ranks, ranks == 1 ? "" : "s", "algorithm", "rounds", "sent", "parameters",
                  "published");
     before = row.algorithm;
     print_row(row);
   }
   fmt::print(
-      "\nrounds     messages on the longest chain; within groups + between them, where ranks are in two groups (levels)\n"
-      "sent       what the rank that sends most sends, in blocks (or vectors, where there are no blocks), without pieces\n"
-      "parameter  pieces: what is sent can be cut into pieces that follow each other; radix: groups of ranks split into so many\n"
-      "published  on shared memory a rank can write what it sends once, where all the others read it\n"
-      "needs      of the number of ranks, the operator, the machine, the sizes of blocks\n");
+      "\nrounds      messages on the longest chain; within groups + between them, where ranks are in two groups (levels)\n"
+      "sent        what the rank that sends most sends, in blocks (or vectors, where there are no blocks), without pieces\n"
+      "parameters  pieces: what is sent can be cut into pieces that follow each other; radix: groups of ranks split into so "
+      "many\n"
+      "published   on shared memory a rank can write what it sends once, where all the others read it\n"
+      "needs       of the number of ranks, the operator, the machine, the sizes of blocks\n");
 }
 
 // Totals are null where there is no cost. Those of two levels are upper bounds: a rank may be the busiest of one level only.
@@ -215,7 +218,7 @@ void add_show_command(CLI::App& algorithms_command) {
       "show",
       "Prints what each rank does in one of them, or draws it, as `tutti schedule` does, but never by the machine at hand: ranks "
       "are in two groups where the algorithm needs groups");
-  command->add_option("name", o->algorithm, "Its name: ring, binomial, ...");
+  command->add_option("name", o->algorithm, "Its name: ring, knomial, ...");
   command->add_option("--collective", o->collective, "Its collective: all_reduce, broadcast, ...");
   command->add_option("--ranks", o->ranks, "Number of ranks")->capture_default_str()->check(CLI::Range(1, kMostRanks));
   command->add_option("--pieces", o->pieces, "Into how many pieces an algorithm that pipelines cuts what it sends")

@@ -1,13 +1,15 @@
 // Peer arithmetic, for every number of ranks up to 1,000.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <vector>
 
 #include "algorithms/patterns/arc.h"
-#include "algorithms/patterns/binomial.h"
 #include "algorithms/patterns/circulant.h"
 #include "algorithms/patterns/double_tree.h"
 #include "algorithms/patterns/folding.h"
+#include "algorithms/patterns/kary_tree.h"
+#include "algorithms/patterns/piece_schedule.h"
 #include "algorithms/patterns/ring.h"
 #include "algorithms/patterns/shifted_trees.h"
 #include "algorithms/patterns/stages.h"
@@ -35,65 +37,96 @@ TEST(Ring, LeftUndoesRight) {
     }
 }
 
-TEST(Binomial, ChildrenCoverTheSubtreeBehindTheirParent) {
-  for (Rank p = 1; p <= kMostRanks; ++p) {
-    int deepest = 0;
-    std::vector<int> depth(static_cast<std::size_t>(p), 0);
-    for (Rank v = 0; v < p; ++v) {
-      Rank next = v + 1;
-      for (int k = 0; k < binomial::children(v, p); ++k) {
-        const Rank c = binomial::child(v, k);
-        ASSERT_EQ(c, next) << "rank " << v << " of " << p;
-        ASSERT_EQ(binomial::parent(c), v);
-        next += binomial::subtree(c, p);
-        depth[static_cast<std::size_t>(c)] = depth[static_cast<std::size_t>(v)] + 1;
-        deepest = std::max(deepest, depth[static_cast<std::size_t>(c)]);
+// The greedy choice of a factor leaves nothing out that has only small prime factors.
+bool has_only_factors_up_to(Rank radix, Rank number) {
+  for (Rank f = 2; f <= radix; ++f)
+    while (number % f == 0) number /= f;
+  return number == 1;
+}
+
+TEST(Factors, AreOfTheNumberOrNearIt) {
+  for (const Rank radix : {2, 3, 4, 5, 6, 8, 12, 64})
+    for (Rank p = 1; p <= kMostRanks; ++p) {
+      const Factors of = factors_of(p, radix), within = factors_within(p, radix), covering = factors_covering(p, radix);
+      for (const Factors& factors : {of, within, covering}) {
+        Rank product = 1;
+        for (const Rank f : factors) {
+          ASSERT_TRUE(f >= 2 && f <= radix);
+          product *= f;
+        }
+        ASSERT_EQ(product, factors.product());
       }
-      ASSERT_EQ(next, v + binomial::subtree(v, p)) << "rank " << v << " of " << p;
+      ASSERT_EQ(of.product() == p, has_only_factors_up_to(radix, p)) << p << ", radix " << radix;
+      ASSERT_TRUE(within.product() <= p && 2 * within.product() > p) << p << ", radix " << radix;
+      ASSERT_GE(covering.product(), p);
+      if (of.product() == p)
+        ASSERT_TRUE(within == of && covering == of);
+      else
+        ASSERT_EQ(covering.size(), static_cast<std::size_t>(ceil_log(p, radix))) << p << ", radix " << radix;
     }
-    ASSERT_EQ(deepest, binomial::depth(p));
+}
+
+void check_folding(Rank p, Rank radix) {
+  const Folding folding(p, radix);
+  ASSERT_EQ(folding.rank(0), 0);
+  ASSERT_EQ(folding.rank(folding.cores()), p);
+  for (Rank c = 0; c < folding.cores(); ++c) {
+    const Rank r = folding.rank(c), stands_for = folding.rank(c + 1) - r;
+    ASSERT_EQ(folding.core(r), c);
+    ASSERT_EQ(stands_for, folding.partner(r) == kNoRank ? 1 : 2);
+    if (stands_for == 1) continue;
+    ASSERT_EQ(folding.partner(r), r + 1);
+    ASSERT_EQ(folding.partner(r + 1), r);
+    ASSERT_EQ(folding.core(r + 1), kNoRank);
   }
-}
-
-// Plays the levels and returns the ranges of contributions that meet, checking that neighbours do.
-void play_ordered_reduction(Rank p, Rank root) {
-  std::vector<Rank> begin(static_cast<std::size_t>(p)), end(static_cast<std::size_t>(p));
-  for (Rank r = 0; r < p; ++r) begin[static_cast<std::size_t>(r)] = r, end[static_cast<std::size_t>(r)] = r + 1;
-  for (int level = 0; level < ceil_log2(p); ++level)
-    for (Rank r = 0; r < p; ++r) {
-      if (binomial::hands_on_at(r, p, root) != level) continue;
-      const Rank to = binomial::holder(r >> (level + 1) << (level + 1), level + 1, root);
-      const auto from = static_cast<std::size_t>(r), at = static_cast<std::size_t>(to);
-      ASSERT_GT(binomial::hands_on_at(to, p, root), level);
-      ASSERT_EQ(binomial::sibling_begin(to, level), r);
-      ASSERT_TRUE(end[from] == begin[at] || begin[from] == end[at]) << "rank " << r << " of " << p << ", root " << root;
-      begin[at] = std::min(begin[at], begin[from]);
-      end[at] = std::max(end[at], end[from]);
-    }
-  ASSERT_EQ(begin[static_cast<std::size_t>(root)], 0);
-  ASSERT_EQ(end[static_cast<std::size_t>(root)], p);
-}
-
-TEST(Binomial, AnyRootGathersContiguousRanges) {
-  for (Rank p = 1; p <= kMostRanks; ++p)
-    for (const Rank root : {Rank{0}, 1 % p, p / 3, p / 2, p - 1}) ASSERT_NO_FATAL_FAILURE(play_ordered_reduction(p, root));
 }
 
 TEST(Folding, CoresStandForContiguousRangesOfOneOrTwo) {
-  for (Rank p = 1; p <= kMostRanks; ++p) {
-    const Folding folding(p);
-    ASSERT_EQ(folding.rank(0), 0);
-    ASSERT_EQ(folding.rank(folding.cores()), p);
-    for (Rank c = 0; c < folding.cores(); ++c) {
-      const Rank r = folding.rank(c), stands_for = folding.rank(c + 1) - r;
-      ASSERT_EQ(folding.core(r), c);
-      ASSERT_EQ(stands_for, folding.partner(r) == kNoRank ? 1 : 2);
-      if (stands_for == 1) continue;
-      ASSERT_EQ(folding.partner(r), r + 1);
-      ASSERT_EQ(folding.partner(r + 1), r);
-      ASSERT_EQ(folding.core(r + 1), kNoRank);
+  for (const Rank radix : {2, 3, 4, 6, 8, 64})
+    for (Rank p = 1; p <= kMostRanks; ++p) ASSERT_NO_FATAL_FAILURE(check_folding(p, radix)) << p << ", radix " << radix;
+}
+
+// Tries all pairs of a core with a pair and any other.
+TEST(Folding, AChainThatChangesEveryDigitEndsNoFurtherToTheFront) {
+  for (const Rank radix : {2, 3, 4, 6, 8})
+    for (Rank p = 1; p <= 200; ++p) {
+      const Folding folding(p, radix);
+      if (folding.extra() == 0) continue;
+      const auto all_differ = [&](Rank a, Rank b) {
+        for (const Rank f : folding.factors()) {
+          if (a % f == b % f) return false;
+          a /= f, b /= f;
+        }
+        return true;
+      };
+      Rank lowest = folding.cores();
+      for (Rank start = 0; start < folding.extra(); ++start)
+        for (Rank end = 0; end < lowest; ++end)
+          if (all_differ(start, end)) lowest = end;
+      ASSERT_EQ(folding.lowest_end_of_chain(), lowest) << p << ", radix " << radix;
     }
-  }
+}
+
+TEST(KaryTree, SpansAllRanks) {
+  for (const Rank radix : {2, 3, 4, 7, 64})
+    for (Rank p = 1; p <= kMostRanks; ++p) {
+      std::vector<std::uint64_t> depth(static_cast<std::size_t>(p), 0);
+      Rank next = 1;
+      std::uint64_t most = 0;
+      for (Rank v = 0; v < p; ++v) {
+        std::uint64_t children = 0;
+        kary_tree::for_each_child(v, p, radix, [&](Rank child) {
+          ASSERT_EQ(child, next++);
+          ASSERT_EQ(kary_tree::parent(child, radix), v);
+          depth[static_cast<std::size_t>(child)] = depth[static_cast<std::size_t>(v)] + 1;
+          ++children;
+        });
+        most = std::max(most, children);
+      }
+      ASSERT_EQ(next, p);
+      ASSERT_EQ(depth.back(), kary_tree::depth(p, radix));
+      ASSERT_EQ(most, kary_tree::most_children(p, radix));
+    }
 }
 
 TEST(DoubleTree, BothTreesSpanAllRanks) {
@@ -153,6 +186,62 @@ TEST(Arc, IsOneRangeOrTwoAndComesRoundOnce) {
 }
 
 // A round waits for an earlier one if its message holds blocks that the earlier one has brought.
+// In any turn of q rounds a rank receives each of q consecutive pieces but for its first one, which is of the next q.
+void check_received(const circulant::Received& received, Rank rank, Rank p) {
+  const int turn = circulant::rounds(p), first = circulant::first_piece(rank, p);
+  std::vector<bool> seen(static_cast<std::size_t>(turn), false);
+  for (int i = 0; i < turn; ++i) {
+    const int piece = received[i] == first ? first : received[i] + turn;
+    ASSERT_TRUE(piece >= 0 && piece < turn && !seen[static_cast<std::size_t>(piece)]) << "round " << i;
+    ASSERT_TRUE(received[i] < 0 || received[i] == first) << "round " << i;
+    seen[static_cast<std::size_t>(piece)] = true;
+  }
+}
+
+// What `peer` receives in a round `rank` has received before: earlier in this turn, or in the turn before.
+bool has_what_it_sends(const circulant::Received& rank, const circulant::Received& peer, int round, int turn) {
+  for (int i = 0; i < turn; ++i)
+    if ((i < round && rank[i] == peer[round]) || rank[i] - turn == peer[round]) return true;
+  return false;
+}
+
+TEST(PieceSchedule, EveryRankReceivesEveryPieceOnceFromOneThatHasIt) {
+  std::vector<Rank> numbers{4095, 4096, 4097, 65537, 100'000};
+  for (Rank p = 2; p <= kMostRanks; ++p) numbers.push_back(p);
+  for (const Rank p : numbers) {
+    const int turn = circulant::rounds(p);
+    std::vector<circulant::Received> received;
+    for (Rank r = 0; r < p; ++r) received.emplace_back(r, p);
+    for (Rank r = 0; r < p; ++r) {
+      if (r > 0) ASSERT_NO_FATAL_FAILURE(check_received(received[static_cast<std::size_t>(r)], r, p)) << r << " of " << p;
+      for (int i = 0; i < turn; ++i) {
+        const Rank to = ring::shift(r, circulant::skip(p, i), p);
+        const auto& peer = received[static_cast<std::size_t>(to)];
+        if (to == 0) continue;  // the root, which receives nothing
+        ASSERT_TRUE(r == 0 ? peer[i] == i : has_what_it_sends(received[static_cast<std::size_t>(r)], peer, i, turn))
+            << "rank " << r << " of " << p << ", round " << i;
+      }
+    }
+  }
+}
+
+TEST(PieceSchedule, TheLastRoundBringsTheLastPieceAndRoundsGoBothWays) {
+  for (const Rank p : {1, 2, 3, 5, 8, 11, 64, 100})
+    for (std::uint32_t pieces = 1; pieces <= 20; ++pieces)
+      for (Rank r = 0; r < p; ++r) {
+        std::vector<std::int64_t> there, back;
+        circulant::for_each_round(r, p, pieces, false, [&](const auto& round) { there.push_back(round.received); });
+        circulant::for_each_round(r, p, pieces, true, [&](const auto& round) { back.push_back(round.received); });
+        ASSERT_EQ(there.size(), p == 1 ? 0 : pieces - 1 + static_cast<std::size_t>(circulant::rounds(p)));
+        std::ranges::reverse(back);
+        ASSERT_EQ(there, back);
+        std::erase(there, circulant::kNoPiece);
+        std::ranges::sort(there);
+        for (std::size_t i = 0; i < there.size(); ++i) ASSERT_EQ(there[i], static_cast<std::int64_t>(i)) << r << " of " << p;
+        ASSERT_EQ(there.size(), r == 0 ? 0 : pieces);
+      }
+}
+
 TEST(Circulant, RoundsGrowFromOneBlockToAll) {
   for (Rank p = 1; p <= kMostRanks; ++p) {
     Rank known = 1;

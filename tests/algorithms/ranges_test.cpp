@@ -60,28 +60,43 @@ TEST(KnomialTree, SpansAllRanksFromAnyRoot) {
   }
 }
 
+// Plays the exchanges of one rank: it must send just what it had before the round, and end with all. Returns what it sends.
+void check_exchanges(Rank r, Rank p, Rank radix, std::uint64_t& sent, std::uint64_t& rounds) {
+  doubling::Range mine{r, 1}, joined = mine;
+  Rank blocks = 1;
+  sent = rounds = 0;
+  doubling::for_each_exchange(r, {0, p}, radix, [&](const doubling::Exchange& x) {
+    if (x.mine != mine || rounds == 0) {
+      ASSERT_EQ(joined.size, blocks) << "other parts lie side by side";
+      ASSERT_EQ(x.mine, joined);
+      mine = joined;
+      ++rounds;
+    }
+    joined.size = std::max(joined.first + joined.size, x.other.first + x.other.size) - std::min(joined.first, x.other.first);
+    joined.first = std::min(joined.first, x.other.first);
+    blocks += x.other.size;
+    sent += static_cast<std::uint64_t>(x.mine.size) * (x.paired + (x.unpaired != kNoRank));
+    const auto theirs = doubling::exchange(x.partner, x.other, x.mine);
+    ASSERT_TRUE(x.paired ? theirs.partner == r : theirs.unpaired == r);
+  });
+  ASSERT_EQ(joined, (doubling::Range{0, p}));
+  ASSERT_EQ(blocks, p);
+}
+
 TEST(Doubling, EveryReceiveHasItsSendAndEverybodyEndsWithAll) {
-  for (Rank p = 1; p <= kMostRanks; ++p) {
-    std::vector<doubling::Range> held;
-    std::vector<std::uint64_t> sent(static_cast<std::size_t>(p), 0);
-    for (Rank r = 0; r < p; ++r) held.push_back({r, 1});
-    std::vector<int> rounds(static_cast<std::size_t>(p), 0);
-    for (Rank r = 0; r < p; ++r)
-      doubling::for_each_exchange(r, {0, p}, [&](const doubling::Exchange& x) {
-        auto& mine = held[static_cast<std::size_t>(r)];
-        ASSERT_EQ(mine, x.mine) << "rank " << r << " of " << p;
-        mine = {std::min(x.mine.first, x.other.first), x.mine.size + x.other.size};
-        ++rounds[static_cast<std::size_t>(r)];
-        sent[static_cast<std::size_t>(r)] += static_cast<std::uint64_t>(x.mine.size) * (x.paired + (x.unpaired != kNoRank));
-        const auto theirs = doubling::exchange(x.partner, {mine.first, mine.size});
-        ASSERT_EQ(theirs.mine, x.other);
-        ASSERT_TRUE(x.paired ? theirs.partner == r : theirs.unpaired == r) << "rank " << r << " of " << p;
-      });
-    for (Rank r = 0; r < p; ++r) ASSERT_EQ(held[static_cast<std::size_t>(r)], (doubling::Range{0, p}));
-    ASSERT_EQ(*std::max_element(rounds.begin(), rounds.end()), ceil_log2(p));
-    ASSERT_EQ(*std::max_element(sent.begin(), sent.end()), doubling::sent_by_busiest(p)) << p << " ranks";
-    ASSERT_EQ(sent[0], doubling::sent_by_first(p));
-  }
+  for (const Rank radix : {2, 3, 4, 5, 8, 64})
+    for (Rank p = 1; p <= kMostRanks; p += p < 100 || radix == 2 ? 1 : 7) {
+      std::uint64_t most_sent = 0, most_rounds = 0;
+      for (Rank r = 0; r < p; ++r) {
+        std::uint64_t sent = 0, rounds = 0;
+        ASSERT_NO_FATAL_FAILURE(check_exchanges(r, p, radix, sent, rounds)) << "rank " << r << " of " << p << ", radix " << radix;
+        if (r == 0) ASSERT_EQ(sent, doubling::sent(p, factors_covering(p, radix)).of_size.first);
+        most_sent = std::max(most_sent, sent);
+        most_rounds = std::max(most_rounds, rounds);
+      }
+      ASSERT_EQ(most_rounds, doubling::rounds(p, radix)) << p << " ranks, radix " << radix;
+      ASSERT_EQ(most_sent, doubling::sent_by_busiest(p, radix)) << p << " ranks, radix " << radix;
+    }
 }
 
 TEST(GroupedOrder, IsTheOrderOfRanksWhereGroupsAreRanges) {

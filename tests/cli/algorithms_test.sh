@@ -109,8 +109,8 @@ for command in schedule "algorithms show"; do
   expect 0 "$tutti" $command --file "$work/ring.txt" --svg
   cmp -s "$work/out" "$work/ring.svg" || fail "'$what' draws another ring"
 done
-expect 0 "$tutti" algorithms show binomial --collective reduce --ranks 5 --root 3 --svg
-printed "reduce binomial, 5 ranks" "root 3"
+expect 0 "$tutti" algorithms show knomial --collective reduce --ranks 5 --root 3 --svg
+printed "reduce knomial, 5 ranks" "root 3"
 
 echo "== drawn: fused, made by hand, from the machine's shape"
 mkdir "$work/other"
@@ -160,8 +160,8 @@ said "all_reduce, reduce, broadcast"
 refuses '"all_produce"' "${show[@]}" ring --collective all_produce
 refuses '"helical" for all_reduce' "${show[@]}" helical --collective all_reduce
 said "ring" "hierarchical"
-refuses "there are ranks 0 to 3" "${show[@]}" binomial --collective reduce --ranks 4 --root 4
-refuses "there are ranks 0 to 3" "${show[@]}" binomial --collective reduce --ranks 4 --root -1
+refuses "there are ranks 0 to 3" "${show[@]}" knomial --collective reduce --ranks 4 --root 4
+refuses "there are ranks 0 to 3" "${show[@]}" knomial --collective reduce --ranks 4 --root -1
 refuses "needs an even number of ranks; there are 7" "${show[@]}" neighbour_exchange --collective all_gather --ranks 7
 refuses "needs at least 3 ranks" "${show[@]}" two_shot --collective reduce --ranks 2
 refuses "two equal ones cannot be made of 7" "${show[@]}" hierarchical --collective all_reduce --ranks 7
@@ -170,7 +170,7 @@ refuses "0 not in range 1 to" "${show[@]}" ring --collective all_reduce --pieces
 refuses "--ranks" "${show[@]}" ring --collective all_reduce --ranks 0
 refuses "all_reduce ring has no radix" "${show[@]}" ring --collective all_reduce --radix 3
 refuses "1 not in range 2 to" "${show[@]}" knomial --collective gather --radix 1
-refuses "65 ranks are too many to be drawn; at most 64" "${show[@]}" binomial --collective reduce --ranks 65 --svg
+refuses "65 ranks are too many to be drawn; at most 64" "${show[@]}" knomial --collective reduce --ranks 65 --svg
 refuses "steps are too many to be drawn" "${show[@]}" ring --collective all_reduce --ranks 64 --svg
 refuses "65 ranks are too many to be drawn" "$tutti" schedule all_reduce --ranks 65 --svg
 refuses "--json goes with the table" "$tutti" algorithms --json show ring --collective all_reduce

@@ -22,7 +22,7 @@ for collective in all_reduce reduce broadcast all_gather reduce_scatter gather s
   round_trip "" "as would be chosen for 64 bytes" $collective --ranks 5 --topology "core:8" --in-place --fused --bytes 64
 done
 round_trip "" "" all_reduce --algorithm hierarchical --ranks 8 --topology "node:2 core:4" --pieces 3
-round_trip "" "" reduce --algorithm binomial --ranks 7 --root 3
+round_trip "" "" reduce --algorithm knomial --ranks 7 --root 3
 round_trip "--equal-blocks" "" all_gather --algorithm neighbour_exchange --ranks 6
 
 echo "== one rank's is its part of all"
