@@ -100,7 +100,7 @@ constexpr Algorithm kAlgorithms[] = {
      .cost = all_reduce_algorithms::hierarchical_cost},
     {.collective = Collective::all_reduce,
      .name = "hierarchical_scatter",
-     .summary = "groups scatter, ranks of equal index exchange across groups, groups gather; equal groups",
+     .summary = "groups scatter, ranks of equal index exchange across groups, groups gather",
      .source = "Bayatpour et al. 2017: Scalable Reduction Collectives with Data Partitioning-based Multi-Leader Design",
      .needs = {.commutative = true, .levels = true},
      .pipelines = true,

@@ -143,12 +143,14 @@ class Grouping {
   [[nodiscard]] int index_in_group(Rank r) const noexcept { return index_[static_cast<std::size_t>(r)]; }
   [[nodiscard]] std::span<const Rank> members(int group) const noexcept;  // ascending
   [[nodiscard]] Rank leader(int group) const noexcept { return members(group).front(); }
-  [[nodiscard]] bool equal_sizes() const noexcept { return equal_sizes_; }
+  [[nodiscard]] bool equal_sizes() const noexcept { return smallest_ == largest_; }
+  [[nodiscard]] Rank smallest() const noexcept { return smallest_; }  // ranks of the smallest group
+  [[nodiscard]] Rank largest() const noexcept { return largest_; }
   // Whether every group is a range of ranks: none was dealt out.
   [[nodiscard]] bool ranges() const noexcept { return ranges_; }
 
  private:
-  bool equal_sizes_ = true;
+  Rank smallest_ = 0, largest_ = 0;
   bool ranges_ = true;
   std::vector<int> group_of_, index_;
   std::vector<std::uint32_t> begin_;

@@ -92,7 +92,10 @@ Grouping::Grouping(const std::vector<int>& group_of) : group_of_(group_of.size()
     group_of_[r] = it->second;
     index_[r] = static_cast<int>(sizes[static_cast<std::size_t>(it->second)]++);
   }
-  equal_sizes_ = std::adjacent_find(sizes.begin(), sizes.end(), std::not_equal_to<>()) == sizes.end();
+  if (!sizes.empty()) {
+    const auto [least, most] = std::minmax_element(sizes.begin(), sizes.end());
+    smallest_ = static_cast<Rank>(*least), largest_ = static_cast<Rank>(*most);
+  }
   begin_.assign(1, 0);
   std::partial_sum(sizes.begin(), sizes.end(), std::back_inserter(begin_));
   order_.resize(group_of.size());
