@@ -90,15 +90,15 @@ std::string render(const Selection& s, const SelectRequest& request, const JobMa
   const bool measured = std::ranges::any_of(s.candidates, [](const Candidate& c) { return c.measured_us.has_value(); });
   if (!m.measured.empty())
     fmt::format_to(to, "  {} measurements of whole calls from {}\n", m.measured.all().size(), m.measured.source());
-  fmt::format_to(to, "\n  {:<22} {:>6} {:>7} {:>11} {:>11} {:>11} {:>11} {:>11}{}  most of it\n", "algorithm", "pieces", "rounds",
+  fmt::format_to(to, "\n  {:<25} {:>6} {:>7} {:>11} {:>11} {:>11} {:>11} {:>11}{}  most of it\n", "algorithm", "pieces", "rounds",
                  "latency us", "bytes us", "reduce us", "sharing us", "total us",
                  measured ? fmt::format(" {:>11}", "measured") : "");
   for (const Candidate& c : s.candidates) {
     if (!c.refused.empty()) {
-      fmt::format_to(to, "  {:<22} refused: {}\n", c.algorithm->name, c.refused);
+      fmt::format_to(to, "  {:<25} refused: {}\n", c.algorithm->name, c.refused);
       continue;
     }
-    fmt::format_to(to, "{} {:<22} {:>6} {:>7} {:>11.2f} {:>11.2f} {:>11.2f} {:>11.2f} {:>11.2f}{}  {}{}\n",
+    fmt::format_to(to, "{} {:<25} {:>6} {:>7} {:>11.2f} {:>11.2f} {:>11.2f} {:>11.2f} {:>11.2f}{}  {}{}\n",
                    &c == &s.winner() ? ">" : " ", name_with_radix(*c.algorithm, c.chunking), c.chunking.pieces, c.rounds,
                    c.latency_us, c.bandwidth_us, c.reduction_us, c.contention_us, c.total_us, measured ? measured_column(c) : "",
                    most_of(c, m), c.published ? "; published" : "");

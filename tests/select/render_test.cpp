@@ -24,7 +24,7 @@ TEST(Render, NamesTheWinnerAllCandidatesAndWhyOthersWereRefused) {
     for (const Candidate& c : s.candidates) {
       EXPECT_THAT(text, HasSubstr(std::string(c.algorithm->name)));
       if (!c.refused.empty()) {
-        EXPECT_THAT(text, HasSubstr(fmt::format("{:<22} refused: {}", c.algorithm->name, c.refused)));
+        EXPECT_THAT(text, HasSubstr(fmt::format("{:<25} refused: {}", c.algorithm->name, c.refused)));
       }
     }
   }
