@@ -1,7 +1,7 @@
 // What building and proving schedules costs: time and memory of one rank's schedule must follow that rank's own steps, however
 // many ranks there are.
 //
-// Counters: "steps" of the schedule, "s_per_step" (seconds), "bytes" allocated while building, "bytes_per_step".
+// Counters: "steps" of the schedule, "s_per_step" (seconds), "bytes" allocated while building or proving, "bytes_per_step".
 #include <benchmark/benchmark.h>
 
 #include <vector>
@@ -57,12 +57,16 @@ void prove(benchmark::State& state, const char* algorithm) {
   std::vector<Schedule> schedules;
   for (Rank r = 0; r < ranks; ++r) schedules.push_back(row->build(r, {.ranks = ranks, .levels = &machine}, {}));
   std::size_t steps = 0;
+  std::uint64_t bytes = 0;
   for (auto _ : state) {
+    const std::uint64_t before = allocated_bytes();
     const auto proof = tutti::verify(schedules);
     if (!proof) return state.SkipWithError(proof.error().to_string().c_str());
     steps = proof->steps;
+    bytes = allocated_bytes() - before;
   }
   state.counters["steps"] = static_cast<double>(steps);
+  state.counters["bytes"] = static_cast<double>(bytes);
 }
 
 // Rank 0 leads all its groups, rank 1 none.
@@ -83,9 +87,14 @@ BENCHMARK_CAPTURE(build, all_gather_hierarchical, Collective::all_gather, "hiera
     ->Apply(sizes)
     ->Unit(benchmark::kMicrosecond);
 
-BENCHMARK_CAPTURE(prove, ring, "ring")->ArgName("ranks")->Arg(64)->Unit(benchmark::kMillisecond);
-BENCHMARK_CAPTURE(prove, halving_doubling, "halving_doubling")->ArgName("ranks")->Arg(64)->Unit(benchmark::kMillisecond);
-BENCHMARK_CAPTURE(prove, hierarchical, "hierarchical")->ArgName("ranks")->Arg(64)->Unit(benchmark::kMillisecond);
+void proved(benchmark::internal::Benchmark* b) {
+  b->ArgName("ranks")->Arg(16)->Arg(64)->Arg(256)->Arg(1024)->Unit(benchmark::kMillisecond);
+}
+
+BENCHMARK_CAPTURE(prove, ring, "ring")->Apply(proved);
+BENCHMARK_CAPTURE(prove, halving_doubling, "halving_doubling")->Apply(proved);
+BENCHMARK_CAPTURE(prove, hierarchical, "hierarchical")->Apply(proved);
+BENCHMARK_CAPTURE(prove, hierarchical_scatter, "hierarchical_scatter")->Apply(proved);
 
 }  // namespace
 
