@@ -34,10 +34,10 @@ Schedule circulant(Rank me, const Shape& shape, const Chunking& chunking) {
 
 Cost circulant_cost(const Shape& shape, const Chunking& chunking) {
   if (shape.ranks == 1) return flat_cost(chunking.pieces, {});
-  const std::uint64_t messages = std::uint64_t{chunking.pieces} - 1 + static_cast<std::uint64_t>(circulant::rounds(shape.ranks));
-  Cost cost = flat_cost(chunking.pieces, {.rounds = messages, .path = messages, .sent = messages});
-  cost.exact = false;  // of rounds, in which a rank sends one piece at a time; but the root may send several at once
-  return cost;
+  const std::uint64_t chain = circulant::longest_chain(shape.ranks, chunking.pieces);
+  return flat_cost(
+      chunking.pieces,
+      {.rounds = chain, .path = chain, .sent = chunking.pieces - 1 + static_cast<std::uint64_t>(circulant::rounds(shape.ranks))});
 }
 
 }  // namespace tutti::broadcast_algorithms

@@ -19,6 +19,7 @@
 // what the peer receives, in O(log^2 p).
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <bit>
 
@@ -41,6 +42,32 @@ inline constexpr int kMostRounds = 31;
     if (skip(ranks, number) <= rank) rank -= skip(ranks, number);
   }
   return number;
+}
+
+// The most skips on the greedy path to any rank, which is how far a piece alone would have to go.
+[[nodiscard]] constexpr std::uint64_t most_skips(Rank ranks) noexcept {
+  std::array<std::uint64_t, kMostRounds + 1> most{};  // to a rank below skip(i)
+  for (int number = 1; number <= rounds(ranks); ++number) {
+    std::uint64_t taken = 0;
+    Rank below = skip(ranks, number);
+    for (int i = number; i-- > 0;) {
+      if (below <= skip(ranks, i)) continue;
+      most[static_cast<std::size_t>(number)] =
+          std::max(most[static_cast<std::size_t>(number)], taken + most[static_cast<std::size_t>(i)]);
+      below -= skip(ranks, i);
+      ++taken;
+    }
+    most[static_cast<std::size_t>(number)] = std::max(most[static_cast<std::size_t>(number)], taken);
+  }
+  return most[static_cast<std::size_t>(rounds(ranks))];
+}
+
+// The longest chain of messages: a piece's way, behind those that have gone from one rank to another before, once in a turn of q.
+// It is shorter than the rounds, in which a rank sends one piece after the other to different ranks.
+[[nodiscard]] constexpr std::uint64_t longest_chain(Rank ranks, std::uint32_t pieces) noexcept {
+  if (ranks == 1) return 0;
+  const auto turn = static_cast<std::uint64_t>(rounds(ranks));
+  return most_skips(ranks) + (pieces - 1 + turn - 1) / turn;
 }
 
 // What a rank receives (the root: would receive, and does not) in the rounds 0 .. q-1 of any q: pieces counted from the first of
@@ -119,5 +146,6 @@ void for_each_round(Rank me, Rank ranks, std::uint32_t pieces, bool backwards, V
 
 static_assert(skip(11, 0) == 1 && skip(11, 1) == 2 && skip(11, 2) == 3 && skip(11, 3) == 6 && skip(11, 4) == 11);
 static_assert(first_piece(1, 5) == 0 && first_piece(2, 5) == 1 && first_piece(4, 5) == 0);
+static_assert(most_skips(3) == 1 && most_skips(9) == 2 && most_skips(24) == 4 && most_skips(32) == 5 && longest_chain(9, 6) == 4);
 
 }  // namespace tutti::circulant

@@ -11,7 +11,6 @@
 //
 // Source: J. L. Träff, "Optimal Broadcast Schedules in Logarithmic Time with Applications to Broadcast, All-Broadcast, Reduction
 // and All-Reduction" (2024), arXiv 2407.18004.
-#include "algorithms/broadcast/broadcast.h"
 #include "algorithms/patterns/flat_cost.h"
 #include "algorithms/patterns/piece_schedule.h"
 #include "algorithms/reduce/reduce.h"
@@ -42,11 +41,10 @@ Schedule circulant(Rank me, const Shape& shape, const Chunking& chunking) {
 }
 
 Cost circulant_cost(const Shape& shape, const Chunking& chunking) {
-  Cost cost = broadcast_algorithms::circulant_cost(shape, chunking);
-  LevelCost& level = cost.levels.front();
-  level.reduced = cost.taken = level.sent;  // by the root
-  if (shape.ranks > 1) level.sent = chunking.pieces;
-  return cost;
+  if (shape.ranks == 1) return flat_cost(chunking.pieces, {});
+  const std::uint64_t chain = circulant::longest_chain(shape.ranks, chunking.pieces);
+  const std::uint64_t taken = chunking.pieces - 1 + static_cast<std::uint64_t>(circulant::rounds(shape.ranks));  // by the root
+  return flat_cost(chunking.pieces, {.rounds = chain, .path = chain, .sent = chunking.pieces, .reduced = taken, .taken = taken});
 }
 
 }  // namespace tutti::reduce_algorithms

@@ -213,15 +213,31 @@ TEST(PieceSchedule, EveryRankReceivesEveryPieceOnceFromOneThatHasIt) {
     std::vector<circulant::Received> received;
     for (Rank r = 0; r < p; ++r) received.emplace_back(r, p);
     for (Rank r = 0; r < p; ++r) {
-      if (r > 0) ASSERT_NO_FATAL_FAILURE(check_received(received[static_cast<std::size_t>(r)], r, p)) << r << " of " << p;
+      const auto& mine = received[static_cast<std::size_t>(r)];
+      if (r > 0) {
+        ASSERT_NO_FATAL_FAILURE(check_received(mine, r, p)) << r << " of " << p;
+      }
       for (int i = 0; i < turn; ++i) {
         const Rank to = ring::shift(r, circulant::skip(p, i), p);
         const auto& peer = received[static_cast<std::size_t>(to)];
         if (to == 0) continue;  // the root, which receives nothing
-        ASSERT_TRUE(r == 0 ? peer[i] == i : has_what_it_sends(received[static_cast<std::size_t>(r)], peer, i, turn))
+        ASSERT_TRUE(r == 0 ? peer[i] == i : has_what_it_sends(mine, peer, i, turn))
             << "rank " << r << " of " << p << ", round " << i;
       }
     }
+  }
+}
+
+TEST(PieceSchedule, KnowsTheLongestGreedyPath) {
+  for (Rank p = 1; p <= kMostRanks; ++p) {
+    std::uint64_t longest = 0;
+    for (Rank r = 0; r < p; ++r) {
+      std::uint64_t skips = 0;
+      for (Rank left = r, i = circulant::rounds(p); i-- > 0;)
+        if (circulant::skip(p, i) <= left) left -= circulant::skip(p, i), ++skips;
+      longest = std::max(longest, skips);
+    }
+    ASSERT_EQ(circulant::most_skips(p), longest) << p << " ranks";
   }
 }
 

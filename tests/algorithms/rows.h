@@ -22,4 +22,11 @@ inline std::vector<const Algorithm*> rows() {
   return all;
 }
 
+inline std::vector<std::uint32_t> all_radices() { return {std::begin(kRadices), std::end(kRadices)}; }
+// 2 and another one, in turns: each comes with many numbers of ranks.
+inline std::vector<std::uint32_t> some_radices(Rank ranks) {
+  const auto all = all_radices();
+  return {2, all[1 + static_cast<std::size_t>(ranks) % (all.size() - 1)]};
+}
+
 }  // namespace tutti

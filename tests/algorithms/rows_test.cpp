@@ -1,4 +1,4 @@
-// Every row of the table, for every number of ranks up to 64 and a sample up to 1,024: verified before and after the passes, in
+// Every row of the table, for every number of ranks up to 64: verified before and after the passes, in
 // and out of place, with its declared cost (see src/verify/catalog).
 #include "rows.h"
 
@@ -19,7 +19,8 @@ TEST_P(Row, IsRightForEveryNumberOfRanks) {
     if (!applies(*GetParam(), p)) continue;
     const auto pieces =
         p <= 24 ? std::vector<std::uint32_t>{1, 3} : std::vector<std::uint32_t>{GetParam()->pipelines ? 1U + p % 3 : 1U};
-    const CatalogOptions options{.pieces = pieces, .all_roots_up_to = p <= 12 ? Rank{12} : Rank{0}};
+    const CatalogOptions options{
+        .pieces = pieces, .radices = p <= 16 ? all_radices() : some_radices(p), .all_roots_up_to = p <= 12 ? Rank{12} : Rank{0}};
     const auto summary = verify_algorithm(*GetParam(), p, options);
     ASSERT_TRUE(summary) << summary.error().to_string();
     EXPECT_GT(summary->sets, 0U);
@@ -61,6 +62,16 @@ TEST_P(Row, SaysWhetherAllContributionsMeetAtOnce) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Algorithms, Row, testing::ValuesIn(rows()), row_name);
+
+// With fewer pieces than rounds, as many, and more: their schedules differ most there.
+TEST(Circulant, BroadcastAndReduceAreRightForManyNumbersOfPieces) {
+  for (const Collective collective : {Collective::broadcast, Collective::reduce})
+    for (Rank p = 2; p <= 40; p += p < 20 ? 1 : 5) {
+      const CatalogOptions options{.pieces = {2, 4, 5, 6, 7, 9, 16, 31}, .places = Places::out_of_place, .all_roots_up_to = 0};
+      const auto summary = verify_algorithm(*find_algorithm(collective, "circulant"), p, options);
+      ASSERT_TRUE(summary) << summary.error().to_string();
+    }
+}
 
 TEST(Registry, NamesEachRowOnceAndFindsIt) {
   for (const Algorithm& a : algorithms()) {

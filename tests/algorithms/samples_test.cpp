@@ -28,8 +28,10 @@ TEST_P(Row, IsRightForASampleOfLargeNumbers) {
   Rank largest = 0;
   for (const Rank p : {96, 100, 127, 129, 200, 256, 257, 511, 512, 1000, 1023, 1024}) {
     if (!applies(*GetParam(), p) || size_of_all(*GetParam(), p) > most) continue;
-    const CatalogOptions options{
-        .pieces = {1}, .places = p % 2 == 0 ? Places::out_of_place : Places::in_place, .all_roots_up_to = 0};
+    const CatalogOptions options{.pieces = {1},
+                                 .radices = some_radices(p),
+                                 .places = p % 2 == 0 ? Places::out_of_place : Places::in_place,
+                                 .all_roots_up_to = 0};
     const auto summary = verify_algorithm(*GetParam(), p, options);
     ASSERT_TRUE(summary) << summary.error().to_string();
     largest = p;
