@@ -71,7 +71,7 @@ Cost hierarchical_scatter_cost(const Shape& shape, const Chunking& chunking) {
             .levels = {},
             .exact = stages::sizes(shape).equal && (power_of_two || pieces == 1)};
   const auto most = std::uint64_t{rails.most()};
-  const auto moved = weigh_peers(shape, [&](Rank r) { return std::uint64_t{rails.most_in(rails.group_of(r))}; });
+  const auto moved = peers::weigh(shape, [&](Rank r) { return rails.most_in(rails.group_of(r)); });
   for (std::size_t level = 0; level < moved.size(); ++level) {
     if (moved[level] == 0) continue;
     cost.levels.push_back({.level = static_cast<int>(level),
