@@ -473,6 +473,14 @@ constexpr Algorithm kAlgorithms[] = {
      .publishes = true,
      .build = all_to_all_algorithms::direct,
      .cost = all_to_all_algorithms::direct_cost},
+    {.collective = Collective::all_to_all,
+     .name = "hierarchical",
+     .summary = "what a group has for another goes as one message, carried by one of its ranks and handed out there",
+     .source = "Träff, Rougier 2014: MPI Collectives and Datatypes for Hierarchical All-to-all Communication",
+     .needs = {.levels = true, .equal_blocks = true},
+     .pipelines = false,
+     .build = all_to_all_algorithms::hierarchical,
+     .cost = all_to_all_algorithms::hierarchical_cost},
     // ---- send_recv
 };
 
