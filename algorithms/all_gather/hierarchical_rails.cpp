@@ -35,9 +35,8 @@ void gather_on_rail(Builder& b, const Delegates& delegates) {
     for (auto run = runs.begin() + 1; run != runs.end(); ++run) (void)b.scratch_like(*run);
     rail.count = static_cast<std::uint32_t>(groups);
   }
-  embed(
-      b, circulant(delegates.groups().group_of(me), {.ranks = groups}, {}), [&](Rank g) { return delegates.of(me, g); },
-      {b.input(0)}, {rail});
+  embed(b, circulant(delegates.groups().group_of(me), {.ranks = groups}, {}), [&](Rank g) { return delegates.of(me, g); },
+        {b.input(0)}, {rail});
   if (runs.size() == 1) return;
   for (const Slice& run : runs) {
     b.copy({rail.buffer, rail.chunk, run.count}, run);

@@ -10,9 +10,9 @@
 //
 // Inside a group blocks go straight to where they belong. Ranks are taken in the order of groups; where that is not the order of
 // ranks, blocks are copied into it before and out of it after. Blocks that do not lie side by side are packed before a message.
-// Source: J. L. Träff, A. Rougier, "MPI Collectives and Datatypes for Hierarchical All-to-all Communication", EuroMPI 2014; several
-// carriers as in S. Kumar, Y. Sabharwal, R. Garg, P. Heidelberger, "Optimization of All-to-all Communication on the Blue Gene/L
-// Supercomputer", ICPP 2008.
+// Source: J. L. Träff, A. Rougier, "MPI Collectives and Datatypes for Hierarchical All-to-all Communication", EuroMPI 2014;
+// several carriers as in S. Kumar, Y. Sabharwal, R. Garg, P. Heidelberger, "Optimization of All-to-all Communication on the Blue
+// Gene/L Supercomputer", ICPP 2008.
 #include <algorithm>
 
 #include "algorithms/all_to_all/all_to_all.h"

@@ -1,6 +1,6 @@
-// Hierarchical broadcast with all ranks at the borders (patterns/rails.h). The data has one part per rail. The root gives each rank
-// of its outermost group (host) the parts of the rails it stands on; each rail runs a double binary tree broadcast of its part; a
-// direct all_gather inside each group brings the parts to everybody.
+// Hierarchical broadcast with all ranks at the borders (patterns/rails.h). The data has one part per rail. The root gives each
+// rank of its outermost group (host) the parts of the rails it stands on; each rail runs a double binary tree broadcast of its
+// part; a direct all_gather inside each group brings the parts to everybody.
 //
 //   4 ranks, 2 hosts, root 0     0     1  |  2     3
 //   scatter                      | -b->   |                  inside the root's host

@@ -1,6 +1,6 @@
-// Hierarchical reduce with all ranks at the borders (patterns/rails.h). The vector has one part per rail. Inside each outermost group
-// (host) a direct reduce_scatter leaves each part at the rank that stands on its rail; each rail reduces its part up a binomial
-// tree to the root's group, whose ranks give their parts to the root.
+// Hierarchical reduce with all ranks at the borders (patterns/rails.h). The vector has one part per rail. Inside each outermost
+// group (host) a direct reduce_scatter leaves each part at the rank that stands on its rail; each rail reduces its part up a
+// binomial tree to the root's group, whose ranks give their parts to the root.
 //
 //   4 ranks, 2 hosts, root 0     0     1  |  2     3
 //   scatter                      a <-> b  |  a <-> b         inside a host
@@ -62,6 +62,7 @@ Cost hierarchical_scatter_cost(const Shape& shape, const Chunking& chunking) {
   across.reduced = binomial_cost(tree, {}).levels.front().reduced * most * pieces;
   across.level = static_cast<int>(moved.size());
   across.at_once = rails.count();
+  cost.taken = across.reduced;  // the root of a rail has several children
   cost.levels.push_back(across);
   return cost;
 }

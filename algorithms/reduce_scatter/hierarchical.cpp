@@ -1,6 +1,6 @@
-// Hierarchical reduce_scatter with all ranks at the borders. Inside each outermost group (host) every rank combines what its group
-// has for the ranks whose delegate it is (patterns/delegates.h); then the delegates of a rank combine what they have for it. So
-// each block leaves a host once, and every rank of the host sends its share.
+// Hierarchical reduce_scatter with all ranks at the borders. Inside each outermost group (host) every rank combines what its
+// group has for the ranks whose delegate it is (patterns/delegates.h); then the delegates of a rank combine what they have for
+// it. So each block leaves a host once, and every rank of the host sends its share.
 //
 //   4 ranks, 2 hosts      0     1   |   2     3
 //   inside                ac<->bd   |   ac<->bd        0 and 2 combine what their hosts have for 0 and 2
@@ -84,9 +84,8 @@ Schedule hierarchical(Rank me, const Shape& shape, const Chunking&) {
     b.copy(sums.front(), b.output(0));  // of a single rank; else it is there
   } else if (delegates.rails()) {
     const Slice all{sums.front().buffer, sums.front().chunk, static_cast<std::uint32_t>(groups)};
-    embed(
-        b, circulant(delegates.groups().group_of(me), {.ranks = groups}, {}), [&](Rank g) { return delegates.of(me, g); }, {all},
-        {b.output(0)});
+    embed(b, circulant(delegates.groups().group_of(me), {.ranks = groups}, {}), [&](Rank g) { return delegates.of(me, g); },
+          {all}, {b.output(0)});
   } else {
     exchange_between_unequal_groups(b, delegates, sums);
   }
