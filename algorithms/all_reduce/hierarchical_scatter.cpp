@@ -1,6 +1,7 @@
 // Hierarchical all_reduce with all ranks at the borders (patterns/rails.h). The vector has one part per rail. Inside each of the
-// outermost groups (hosts, or NUMA nodes of a single host) a direct reduce_scatter leaves each part at the rank that stands on its
-// rail; each rail runs a circulant all_reduce on its part; a direct all_gather inside each group brings the parts to everybody.
+// outermost groups (hosts, or NUMA nodes of a single host) a direct reduce_scatter leaves each part at the rank that stands on
+// its rail; each rail runs a circulant all_reduce on its part; a direct all_gather inside each group brings the parts to
+// everybody.
 //
 //   4 ranks, 2 hosts      0   1 | 2   3
 //   scatter               a<->b | a<->b        inside a host: 0 has part a of its host, 1 has b
@@ -71,7 +72,7 @@ Cost hierarchical_scatter_cost(const Shape& shape, const Chunking& chunking) {
             .levels = {},
             .exact = stages::sizes(shape).equal && (power_of_two || pieces == 1)};
   const auto most = std::uint64_t{rails.most()};
-  const auto moved = weigh_peers(shape, [&](Rank r) { return std::uint64_t{rails.most_in(rails.group_of(r))}; });
+  const auto moved = peers::weigh(shape, [&](Rank r) { return rails.most_in(rails.group_of(r)); });
   for (std::size_t level = 0; level < moved.size(); ++level) {
     if (moved[level] == 0) continue;
     cost.levels.push_back({.level = static_cast<int>(level),

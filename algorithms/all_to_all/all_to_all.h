@@ -14,4 +14,7 @@ namespace tutti::all_to_all_algorithms {
 [[nodiscard]] Schedule direct(Rank me, const Shape& shape, const Chunking& chunking);
 [[nodiscard]] Cost direct_cost(const Shape& shape, const Chunking& chunking);
 
+[[nodiscard]] Schedule hierarchical(Rank me, const Shape& shape, const Chunking& chunking);
+[[nodiscard]] Cost hierarchical_cost(const Shape& shape, const Chunking& chunking);
+
 }  // namespace tutti::all_to_all_algorithms

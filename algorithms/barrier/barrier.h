@@ -14,4 +14,7 @@ namespace tutti::barrier_algorithms {
 [[nodiscard]] Schedule tree(Rank me, const Shape& shape, const Chunking& chunking);
 [[nodiscard]] Cost tree_cost(const Shape& shape, const Chunking& chunking);
 
+[[nodiscard]] Schedule hierarchical(Rank me, const Shape& shape, const Chunking& chunking);
+[[nodiscard]] Cost hierarchical_cost(const Shape& shape, const Chunking& chunking);
+
 }  // namespace tutti::barrier_algorithms

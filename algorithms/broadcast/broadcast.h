@@ -29,4 +29,7 @@ namespace tutti::broadcast_algorithms {
 [[nodiscard]] Schedule hierarchical(Rank me, const Shape& shape, const Chunking& chunking);
 [[nodiscard]] Cost hierarchical_cost(const Shape& shape, const Chunking& chunking);
 
+[[nodiscard]] Schedule hierarchical_scatter(Rank me, const Shape& shape, const Chunking& chunking);
+[[nodiscard]] Cost hierarchical_scatter_cost(const Shape& shape, const Chunking& chunking);
+
 }  // namespace tutti::broadcast_algorithms

@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "algorithms/patterns/combine.h"
-#include "algorithms/patterns/ring.h"
+#include "algorithms/patterns/peers.h"
 #include "algorithms/registry.h"
 
 namespace tutti {
@@ -58,15 +58,9 @@ class Rails {
     return smaller < 2 ? 1 : count();
   }
 
-  // visit(to, from) for all others of the rank's group, beginning with its neighbours, so that not all talk to the same rank.
   template <class Visit>
   void for_each_peer(Rank me, Visit&& visit) const {
-    const auto all = members(group_of(me));
-    const auto size = static_cast<Rank>(all.size());
-    const Rank index = groups_.index_in_group(me);
-    for (Rank distance = 1; distance < size; ++distance)
-      visit(all[static_cast<std::size_t>(ring::shift(index, distance, size))],
-            all[static_cast<std::size_t>(ring::shift(index, -distance, size))]);
+    peers::for_each(groups_, me, visit);
   }
 
  private:
@@ -107,20 +101,4 @@ struct Parts {
   }
 };
 
-// What a rank has to do with the others of its outermost group at each level inside it: the most that any rank has of
-// weight(rank) times the number of those others that it meets at that level and at none below.
-template <class Weight>
-[[nodiscard]] std::vector<std::uint64_t> weigh_peers(const Shape& shape, Weight&& weight) {
-  std::vector<std::uint64_t> most(shape.levels->size(), 0);
-  for (Rank r = 0; r < shape.ranks; ++r) {
-    std::uint64_t below = 1;
-    for (std::size_t level = 0; level < most.size(); ++level) {
-      const Grouping& grouping = (*shape.levels)[level];
-      const auto size = static_cast<std::uint64_t>(grouping.members(grouping.group_of(r)).size());
-      most[level] = std::max(most[level], weight(r) * (size - below));
-      below = size;
-    }
-  }
-  return most;
-}
 }  // namespace tutti

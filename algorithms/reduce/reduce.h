@@ -23,4 +23,7 @@ namespace tutti::reduce_algorithms {
 [[nodiscard]] Schedule scatter_gather(Rank me, const Shape& shape, const Chunking& chunking);
 [[nodiscard]] Cost scatter_gather_cost(const Shape& shape, const Chunking& chunking);
 
+[[nodiscard]] Schedule hierarchical_scatter(Rank me, const Shape& shape, const Chunking& chunking);
+[[nodiscard]] Cost hierarchical_scatter_cost(const Shape& shape, const Chunking& chunking);
+
 }  // namespace tutti::reduce_algorithms

@@ -1,0 +1,79 @@
+// Delegates: who passes on, inside an outermost group (host), what comes from or goes to a rank of another one. In every group
+// that is the rank at the same place, or where groups differ in size, about as far on. With equal groups a rank and its delegates
+// are a rail: the ranks of one place.
+//
+//   groups {0 1 2}, {3 4}      3 is the delegate of 0 and 1, 4 that of 2;      0 is the delegate of 3, and 1 that of 4
+#pragma once
+
+#include <algorithm>
+#include <vector>
+
+#include "algorithms/patterns/peers.h"
+#include "algorithms/registry.h"
+
+namespace tutti {
+
+class Delegates {
+ public:
+  // `shape` has levels.
+  explicit Delegates(const Shape& shape) : groups_(shape.levels->back()) {}
+
+  [[nodiscard]] const Grouping& groups() const noexcept { return groups_; }
+  // Whether all groups have one size, so that ranks and their delegates are rails.
+  [[nodiscard]] bool rails() const noexcept { return groups_.equal_sizes(); }
+  [[nodiscard]] std::span<const Rank> group(Rank rank) const noexcept { return groups_.members(groups_.group_of(rank)); }
+
+  // The delegate of a rank in a group; in its own it is the rank itself.
+  [[nodiscard]] Rank of(Rank rank, int in_group) const noexcept {
+    const auto there = groups_.members(in_group);
+    return there[static_cast<std::size_t>(groups_.index_in_group(rank)) * there.size() / group(rank).size()];
+  }
+
+  // visit(first, count) for runs of ranks whose delegate is `delegate`, itself among them: by group, then ascending.
+  template <class Visit>
+  void for_each_run(Rank delegate, Visit&& visit) const {
+    const auto size = group(delegate).size();
+    const auto index = static_cast<std::size_t>(groups_.index_in_group(delegate));
+    Rank first = 0, count = 0;
+    for (int g = 0; g < groups_.groups(); ++g) {
+      const auto there = groups_.members(g);
+      const auto begin = [&](std::size_t i) { return (i * there.size() + size - 1) / size; };
+      for (std::size_t i = begin(index); i < begin(index + 1); ++i) {
+        if (count > 0 && there[i] != first + count) {
+          visit(first, count);
+          count = 0;
+        }
+        if (count++ == 0) first = there[i];
+      }
+    }
+    visit(first, count);
+  }
+
+  template <class Visit>
+  void for_each_peer(Rank me, Visit&& visit) const {
+    peers::for_each(groups_, me, visit);
+  }
+  template <class Visit>
+  void for_each_other_group(Rank me, Visit&& visit) const {
+    peers::for_each_other(groups_.group_of(me), groups_.groups(), visit);
+  }
+
+ private:
+  const Grouping& groups_;
+};
+
+// Between the ranks of an outermost group go all blocks of a delegate, run by run.
+struct DelegatedBlocks {
+  std::uint64_t most = 0, runs = 0;  // of any delegate
+  explicit DelegatedBlocks(const Shape& shape) {
+    const Delegates delegates(shape);
+    for (Rank r = 0; r < shape.ranks; ++r) {
+      std::uint64_t blocks = 0, of_rank = 0;
+      delegates.for_each_run(r, [&](Rank, Rank count) { blocks += static_cast<std::uint64_t>(count), ++of_rank; });
+      most = std::max(most, blocks);
+      runs = std::max(runs, of_rank);
+    }
+  }
+};
+
+}  // namespace tutti
