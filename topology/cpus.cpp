@@ -86,4 +86,12 @@ bool CpuBitmap::contains(int cpu) const noexcept {
   return (words_[word] >> (cpu % 32) & 1u) != 0;
 }
 
+std::vector<int> CpuBitmap::cpus() const {
+  std::vector<int> result;
+  for (int cpu = 0; cpu < static_cast<int>(words_.size()) * 32; ++cpu) {
+    if (contains(cpu)) result.push_back(cpu);
+  }
+  return result;
+}
+
 }  // namespace tutti

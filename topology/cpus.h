@@ -23,6 +23,8 @@ class CpuBitmap {
  public:
   [[nodiscard]] static std::optional<CpuBitmap> parse(std::string_view text);
   [[nodiscard]] bool contains(int cpu) const noexcept;
+  // Ascending; without those that "0xf...f" stands for.
+  [[nodiscard]] std::vector<int> cpus() const;
 
  private:
   std::vector<std::uint32_t> words_;  // least significant first

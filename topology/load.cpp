@@ -6,6 +6,7 @@
 #include <string>
 
 #include "topology/sources/hwloc_xml.h"
+#include "topology/sources/nccl_xml.h"
 #include "topology/sources/synthetic.h"
 #include "tutti/topology.h"
 
@@ -23,11 +24,9 @@ Result<Topology> from_xml(std::string_view text) {
   if (!document) return document.because("XML");
   const std::string& root = document->root().name;
   if (root == "topology" || root == "root") return topology_from_hwloc(*document, Origin::file);  // hwloc 0.9 said "root"
-  if (root == "system") {
-    return Error(Code::unsupported,
-                 "NCCL topology files are not read yet; hwloc XML (lstopo machine.xml) and synthetic descriptions are");
-  }
-  return Error(Code::protocol, fmt::format("XML with the root <{}>, which is no hwloc topology (<topology>)", root));
+  if (root == "system") return topology_from_nccl(*document);
+  return Error(Code::protocol,
+               fmt::format("XML with the root <{}>, which is neither hwloc's (<topology>) nor NCCL's (<system>)", root));
 }
 
 Result<Topology> from_content(std::string_view content) {

@@ -215,6 +215,11 @@ const std::string* XmlElement::find(std::string_view attribute) const noexcept {
   return found == attributes.end() ? nullptr : &found->value;
 }
 
+std::string_view XmlElement::text_of(std::string_view attribute) const noexcept {
+  const std::string* value = find(attribute);
+  return value == nullptr ? std::string_view() : std::string_view(*value);
+}
+
 Result<XmlDocument> parse_xml(std::string_view text) { return Parser(text).parse(); }
 
 }  // namespace tutti

@@ -3,6 +3,8 @@
 // Source: Extensible Markup Language (XML) 1.0, W3C; the parts that the files of hwloc and NCCL use.
 #pragma once
 
+#include <charconv>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -25,7 +27,23 @@ struct XmlElement {
 
   // The value, or null when there is no such attribute.
   [[nodiscard]] const std::string* find(std::string_view attribute) const noexcept;
+  // The value, or nothing.
+  [[nodiscard]] std::string_view text_of(std::string_view attribute) const noexcept;
 };
+
+// The number that a text begins with: "15.75", "16 GT/s".
+template <class T>
+std::optional<T> leading_number(std::string_view text) {
+  T value{};
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc{} || end == text.data()) return std::nullopt;
+  return value;
+}
+
+template <class T>
+T number_of(const XmlElement& element, std::string_view attribute, T otherwise) {
+  return leading_number<T>(element.text_of(attribute)).value_or(otherwise);
+}
 
 struct XmlDocument {
   static constexpr std::size_t kMaxElements = 1u << 20;

@@ -97,7 +97,7 @@ Status check(const Topology& topology);
 // This machine through hwloc, with control-group limits and NIC speeds of this process's view.
 Result<Topology> discover();
 
-// What the text is decides: the path of a file (own JSON, hwloc XML, or a synthetic description in it), inline JSON or
+// What the text is decides: the path of a file (own JSON, XML of hwloc or NCCL, or a synthetic description in it), inline JSON or
 // XML, or a synthetic description itself:
 //
 //   node:4 numa:2 core:8               4 hosts of 2 NUMA nodes of 8 cores, joined by one network

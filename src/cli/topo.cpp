@@ -54,7 +54,7 @@ void add_topo_command(CLI::App& app) {
   command
       ->add_option(
           "--from", options->from,
-          "A file (hwloc XML, this command's JSON) or a description such as \"node:4 numa:2 core:8\" instead of this machine")
+          "A file (XML of hwloc or NCCL, this command's JSON) or a description such as \"node:4 numa:2 core:8\" instead of this machine")
       ->check(file_name());
   CLI::Option* json = command->add_flag("--json", options->json, "One line of JSON; without --search it is readable by --from");
   CLI::Option* dot = command->add_flag("--dot", options->dot, "A Graphviz graph")->excludes(json);

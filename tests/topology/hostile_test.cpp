@@ -114,6 +114,12 @@ TEST(Hostile, HwlocXml) {
   EXPECT_GT(tally.refused, 1000);
 }
 
+TEST(Hostile, NcclXml) {
+  const auto tally = attack({test::fixture("nccl.xml")}, 3000, load_topology);
+  EXPECT_GT(tally.loaded, 100);
+  EXPECT_GT(tally.refused, 1000);
+}
+
 TEST(Hostile, Json) {
   const auto tally = attack(
       {to_json(*load_topology(test::fixture_path("small.xml"))), to_json(*load_topology("node:2 numa:2 core:2 gpu:2 nic:1"))},

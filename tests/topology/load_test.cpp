@@ -31,9 +31,11 @@ TEST(Load, DecidesByContent) {
   EXPECT_TRUE(load_topology((folder.path() / "bom.xml").string()));
 }
 
-TEST(Load, NcclFilesFailWithAReason) {
-  EXPECT_THAT(reason(test::fixture_path("nccl_like.xml")),
-              AllOf(HasSubstr("nccl_like.xml"), HasSubstr("NCCL topology files are not read yet")));
+TEST(Load, NcclFilesAreKnownByTheirRoot) {
+  const auto file = load_topology(test::fixture_path("nccl.xml"));
+  ASSERT_TRUE(file) << file.error().to_string();
+  EXPECT_EQ(*file, *load_topology(test::fixture("nccl.xml")));
+  EXPECT_THAT(reason("<graphs version=\"1\"/>"), HasSubstr("neither hwloc's (<topology>) nor NCCL's (<system>)"));
 }
 
 TEST(Load, WhatIsNoFileAndNoDescription) {

@@ -3,47 +3,19 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 #include <optional>
 #include <unordered_map>
 #include <unordered_set>
 
 #include "topology/cpus.h"
 #include "topology/estimates.h"
+#include "topology/pci.h"
 
 namespace tutti {
 namespace {
 
 constexpr double kMegabytesPerGigabyte = 1000.0;
 constexpr std::size_t kMaxMatrix = 1024;  // rows of a distance matrix
-
-std::string_view text_of(const XmlElement& element, std::string_view attribute) {
-  const std::string* value = element.find(attribute);
-  return value == nullptr ? std::string_view() : std::string_view(*value);
-}
-
-template <class T>
-std::optional<T> number(std::string_view text) {
-  T value{};
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc{} || end == text.data()) return std::nullopt;
-  return value;
-}
-
-template <class T>
-T number_of(const XmlElement& element, std::string_view attribute, T otherwise) {
-  return number<T>(text_of(element, attribute)).value_or(otherwise);
-}
-
-// For names that end up on people's terminals.
-std::string clean(std::string_view text) {
-  text = text.substr(0, std::min<std::size_t>(128, text.find_last_not_of(' ') + 1));
-  std::string result(text);
-  for (char& c : result) {
-    if (static_cast<unsigned char>(c) < 0x20 || static_cast<unsigned char>(c) >= 0x7f) c = '?';
-  }
-  return result;
-}
 
 // "0302 [10de:20b0] [10de:1463] a1" as class and vendor.
 struct PciIdentity {
@@ -62,18 +34,13 @@ PciIdentity pci_identity(std::string_view text) {
   return identity;
 }
 
-constexpr unsigned kNvidia = 0x10de;
-constexpr unsigned kAmd = 0x1002;
-
 // By class alone. Anything else counts as a GPU when a driver offers it for computing.
 bool is_gpu(const PciIdentity& pci) {
   constexpr unsigned kVga = 0x0300, k3d = 0x0302, kOtherDisplay = 0x0380, kAccelerator = 0x1200;
   if (pci.device_class == k3d) return true;
-  if (pci.device_class == kVga) return pci.vendor == kNvidia;  // of other vendors mostly a server's console
-  return (pci.device_class == kOtherDisplay || pci.device_class == kAccelerator) && pci.vendor == kAmd;  // Instinct
+  if (pci.device_class == kVga) return pci.vendor == kPciVendorNvidia;  // of other vendors mostly a server's console
+  return (pci.device_class == kOtherDisplay || pci.device_class == kAccelerator) && pci.vendor == kPciVendorAmd;  // Instinct
 }
-
-bool is_network(const PciIdentity& pci) { return pci.device_class >> 8 == 0x02; }
 
 // What an OSDev is. Format 2 numbers the kinds, format 3 has a bit for each.
 enum class Device { other, gpu, network, fabric };
@@ -95,22 +62,22 @@ Device device_kind(const XmlElement& element, bool bits) {
 
 // hwloc 1 said Socket and Cache where hwloc 2 says Package and L3Cache.
 std::optional<NodeKind> container_kind(const XmlElement& element) {
-  const std::string_view type = text_of(element, "type");
+  const std::string_view type = element.text_of("type");
   if (type == "Package" || type == "Socket") return NodeKind::package;
-  if (type == "L3Cache" || (type == "Cache" && text_of(element, "depth") == "3")) return NodeKind::l3;
+  if (type == "L3Cache" || (type == "Cache" && element.text_of("depth") == "3")) return NodeKind::l3;
   if (type == "Core") return NodeKind::core;
   return std::nullopt;
 }
 
 bool is_l2(const XmlElement& element) {
-  const std::string_view type = text_of(element, "type");
-  return type == "L2Cache" || (type == "Cache" && text_of(element, "depth") == "2");
+  const std::string_view type = element.text_of("type");
+  return type == "L2Cache" || (type == "Cache" && element.text_of("depth") == "2");
 }
 
 class HwlocReader {
  public:
   HwlocReader(const XmlDocument& document, Origin origin)
-      : document_(document), origin_(origin), bits_(text_of(document.root(), "version").starts_with("3")) {}
+      : document_(document), origin_(origin), bits_(document.root().text_of("version").starts_with("3")) {}
 
   Result<Topology> read() {
     const XmlElement* machine = find_machine();
@@ -128,8 +95,7 @@ class HwlocReader {
     if (!error_.empty()) return Error(Code::protocol, error_);
     if (cores_ == 0) return Error(Code::protocol, "the machine has no cores");
     links_between_numa_nodes_and_devices();
-    drop_plain_bridges();
-    device_links();
+    drop_plain_bridges(topology_);
     if (Status status = check(topology_); !status) return Error(Code::protocol, status.error().message());
     return std::move(topology_);
   }
@@ -146,7 +112,7 @@ class HwlocReader {
   [[nodiscard]] const XmlElement* find_machine() const {
     for (const std::size_t child : document_.root().children) {
       const XmlElement& element = document_.elements[child];
-      if (element.name == "object" && text_of(element, "type") == "Machine") return &element;
+      if (element.name == "object" && element.text_of("type") == "Machine") return &element;
     }
     return nullptr;
   }
@@ -154,14 +120,14 @@ class HwlocReader {
   [[nodiscard]] std::string_view info(const XmlElement& element, std::string_view key) const {
     for (const std::size_t child : element.children) {
       const XmlElement& info = document_.elements[child];
-      if (info.name == "info" && text_of(info, "name") == key) return text_of(info, "value");
+      if (info.name == "info" && info.text_of("name") == key) return info.text_of("value");
     }
     return {};
   }
 
   [[nodiscard]] std::string machine_name(const XmlElement& machine) const {
     for (const std::string_view key : {"DMIProductName", "PlatformModel", "HostName"}) {
-      if (const std::string_view value = info(machine, key); !value.empty()) return clean(value);
+      if (const std::string_view value = info(machine, key); !value.empty()) return printable_text(value);
     }
     return {};
   }
@@ -177,7 +143,7 @@ class HwlocReader {
 
   // So that distance matrices find it again.
   void remember(const XmlElement& element, NodeId id) {
-    if (const auto index = number<std::uint64_t>(text_of(element, "gp_index"))) node_by_gp_.emplace(*index, id);
+    if (const auto index = leading_number<std::uint64_t>(element.text_of("gp_index"))) node_by_gp_.emplace(*index, id);
   }
 
   [[nodiscard]] Node& node(NodeId id) { return topology_.nodes[static_cast<std::size_t>(id)]; }
@@ -189,7 +155,7 @@ class HwlocReader {
 
   // Since format 2 a NUMA node is a leaf beside the cores that are near it.
   [[nodiscard]] bool is_memory(const XmlElement& element) const {
-    const std::string_view type = text_of(element, "type");
+    const std::string_view type = element.text_of("type");
     return type == "MemCache" || (type == "NUMANode" && !has_object_children(element));
   }
 
@@ -209,7 +175,7 @@ class HwlocReader {
 
   // The first NUMA node at or below this memory object.
   NodeId memory(const XmlElement& element, NodeId parent) {
-    if (text_of(element, "type") == "NUMANode") return add(numa_node(element, parent), element);
+    if (element.text_of("type") == "NUMANode") return add(numa_node(element, parent), element);
     NodeId first = kNoNode;
     for (const std::size_t child : element.children) {
       const XmlElement& object = document_.elements[child];
@@ -225,12 +191,12 @@ class HwlocReader {
     numa.kind = NodeKind::numa;
     numa.parent = parent;
     numa.memory_bytes = number_of<std::uint64_t>(element, "local_memory", 0);
-    numa.name = clean(text_of(element, "subtype"));
+    numa.name = printable_text(element.text_of("subtype"));
     return numa;
   }
 
   void visit(const XmlElement& element, Place place) {
-    const std::string_view type = text_of(element, "type");
+    const std::string_view type = element.text_of("type");
     if (type == "PU") return processing_unit(element, place);
     if (type == "Bridge") return bridge(element, place);
     if (type == "PCIDev") return pci_device(element, place);
@@ -249,7 +215,7 @@ class HwlocReader {
     Node fresh;
     fresh.kind = kind;
     fresh.parent = place.parent;
-    if (kind == NodeKind::package) fresh.name = clean(info(element, "CPUModel"));
+    if (kind == NodeKind::package) fresh.name = printable_text(info(element, "CPUModel"));
     if (kind == NodeKind::l3) fresh.cache_bytes = number_of<std::uint64_t>(element, "cache_size", 0);
     if (kind == NodeKind::core) fresh.cache_bytes = place.l2_bytes;
     const NodeId id = add(std::move(fresh), element);
@@ -282,28 +248,28 @@ class HwlocReader {
     Node fresh;
     fresh.kind = NodeKind::pci_switch;
     fresh.parent = place.device_parent;
-    fresh.pci_bus_id = clean(text_of(element, "pci_busid"));
+    fresh.pci_bus_id = printable_text(element.text_of("pci_busid"));
     fresh.name = fresh.pci_bus_id.empty() ? "host bridge" : "";
     const NodeId id = add(std::move(fresh), element);
-    remember_speed(element, id);
+    link_upward(element, id);
     place.parent = place.device_parent = id;
     for (const std::size_t child : element.children) {
       const XmlElement& object = document_.elements[child];
-      const std::string_view type = text_of(object, "type");
+      const std::string_view type = object.text_of("type");
       if (object.name == "object" && (type == "Bridge" || type == "PCIDev")) visit(object, place);
     }
   }
 
   void pci_device(const XmlElement& element, const Place& place) {
-    const PciIdentity pci = pci_identity(text_of(element, "pci_type"));
+    const PciIdentity pci = pci_identity(element.text_of("pci_type"));
     Node fresh;
     fresh.parent = place.device_parent;
-    fresh.pci_bus_id = clean(text_of(element, "pci_busid"));
+    fresh.pci_bus_id = printable_text(element.text_of("pci_busid"));
     bool counts = describe(element, fresh);
     if (is_gpu(pci)) {
       fresh.kind = NodeKind::gpu;
       counts = true;
-    } else if (!counts && is_network(pci)) {
+    } else if (!counts && is_pci_network(pci.device_class)) {
       fresh.kind = NodeKind::nic;
       counts = true;
     } else if (!counts && switches_.contains(number_of<std::uint64_t>(element, "gp_index", 0))) {
@@ -311,9 +277,9 @@ class HwlocReader {
       counts = true;
     }
     if (!counts) return;
-    if (fresh.name.empty()) fresh.name = clean(info(element, "PCIDevice"));
+    if (fresh.name.empty()) fresh.name = printable_text(info(element, "PCIDevice"));
     const NodeId id = add(std::move(fresh), element);
-    remember_speed(element, id);
+    link_upward(element, id);
     for (const std::size_t child : element.children) remember(document_.elements[child], id);
   }
 
@@ -322,7 +288,7 @@ class HwlocReader {
     bool counts = false;
     for (const std::size_t child : element.children) {
       const XmlElement& object = document_.elements[child];
-      if (object.name == "object" && text_of(object, "type") == "OSDev") counts |= describe_as(object, device);
+      if (object.name == "object" && object.text_of("type") == "OSDev") counts |= describe_as(object, device);
     }
     return counts;
   }
@@ -332,15 +298,15 @@ class HwlocReader {
     if (kind == Device::other) return false;
     if (kind == Device::gpu) {
       device.kind = NodeKind::gpu;
-      if (const std::string_view model = info(object, "GPUModel"); !model.empty()) device.name = clean(model);
+      if (const std::string_view model = info(object, "GPUModel"); !model.empty()) device.name = printable_text(model);
       // In KiB, with the unit written behind it since format 3.
-      const std::uint64_t kib = number<std::uint64_t>(info(object, "CUDAGlobalMemorySize")).value_or(0);
+      const std::uint64_t kib = leading_number<std::uint64_t>(info(object, "CUDAGlobalMemorySize")).value_or(0);
       if (kib < std::uint64_t{1} << 50) device.memory_bytes = std::max(device.memory_bytes, kib << 10);
       return true;
     }
     device.kind = NodeKind::nic;
     // The interface is what people and TUTTI_INTERFACE name; the verbs device only where there is none.
-    if (kind == Device::network || device.name.empty()) device.name = clean(text_of(object, "name"));
+    if (kind == Device::network || device.name.empty()) device.name = printable_text(object.text_of("name"));
     return true;
   }
 
@@ -352,9 +318,9 @@ class HwlocReader {
     add(std::move(fresh), element);
   }
 
-  void remember_speed(const XmlElement& element, NodeId id) {
+  void link_upward(const XmlElement& element, NodeId id) {
     const double speed = number_of<double>(element, "pci_link_speed", 0);
-    if (speed > 0 && speed < 1e6) pci_speed_.emplace_back(id, speed);
+    if (speed > 0 && speed < 1e6) topology_.links.push_back({node(id).parent, id, LinkKind::pcie, origin_, speed, 0});
   }
 
   // --- distances ---
@@ -362,10 +328,10 @@ class HwlocReader {
   // PCI devices that NVLink reaches and that are no GPUs are the switches.
   void find_switches() {
     for_each_matrix([&](const XmlElement& matrix) {
-      if (text_of(matrix, "name") != "NVLinkBandwidth") return;
+      if (matrix.text_of("name") != "NVLinkBandwidth") return;
       for (const std::string_view word : words(matrix, "indexes")) {
         if (!word.starts_with("PCIDev:")) continue;
-        if (const auto index = number<std::uint64_t>(word.substr(7))) switches_.insert(*index);
+        if (const auto index = leading_number<std::uint64_t>(word.substr(7))) switches_.insert(*index);
       }
     });
   }
@@ -399,10 +365,10 @@ class HwlocReader {
   // "Package:3" or, in a matrix of one type, "3".
   [[nodiscard]] NodeId find_object(const XmlElement& matrix, std::string_view word) const {
     const std::size_t colon = word.find(':');
-    const auto index = number<std::uint64_t>(colon == std::string_view::npos ? word : word.substr(colon + 1));
+    const auto index = leading_number<std::uint64_t>(colon == std::string_view::npos ? word : word.substr(colon + 1));
     if (!index) return kNoNode;
-    if (matrix.name == "distances2" && text_of(matrix, "indexing") == "os") {
-      if (text_of(matrix, "type") != "NUMANode" || *index > static_cast<std::uint64_t>(kMaxCpu)) return kNoNode;
+    if (matrix.name == "distances2" && matrix.text_of("indexing") == "os") {
+      if (matrix.text_of("type") != "NUMANode" || *index > static_cast<std::uint64_t>(kMaxCpu)) return kNoNode;
       const auto found = numa_by_index_.find(static_cast<int>(*index));
       return found == numa_by_index_.end() ? kNoNode : found->second;
     }
@@ -412,7 +378,7 @@ class HwlocReader {
 
   void links_between_numa_nodes_and_devices() {
     for_each_matrix([&](const XmlElement& matrix) {
-      const std::string_view name = text_of(matrix, "name");
+      const std::string_view name = matrix.text_of("name");
       if (name == "NVLinkBandwidth") matrix_links(matrix, LinkKind::nvlink);
       if (name == "XGMIBandwidth") matrix_links(matrix, LinkKind::xgmi);
       if (name == "NUMALatency") matrix_links(matrix, LinkKind::memory);
@@ -429,8 +395,8 @@ class HwlocReader {
     for (const std::string_view index : indexes) objects.push_back(find_object(matrix, index));
     for (std::size_t i = 0; i < n; ++i) {
       for (std::size_t j = i + 1; j < n; ++j) {
-        const auto there = number<std::uint64_t>(values[i * n + j]).value_or(0);
-        const auto back = number<std::uint64_t>(values[j * n + i]).value_or(0);
+        const auto there = leading_number<std::uint64_t>(values[i * n + j]).value_or(0);
+        const auto back = leading_number<std::uint64_t>(values[j * n + i]).value_or(0);
         add_link(objects[i], objects[j], kind, std::max(there, back));
       }
     }
@@ -448,46 +414,6 @@ class HwlocReader {
     topology_.links.push_back(link);
   }
 
-  // --- after the walk ---
-
-  // Bridges with less than two things below say nothing about who shares what.
-  void drop_plain_bridges() {
-    std::vector<Node>& nodes = topology_.nodes;
-    std::vector<int> kids(nodes.size(), 0);
-    std::vector<bool> dropped(nodes.size(), false);
-    for (std::size_t id = nodes.size(); id-- > 0;) {
-      dropped[id] = nodes[id].kind == NodeKind::pci_switch && kids[id] < 2;
-      const bool vanishes = dropped[id] && kids[id] == 0;
-      if (!vanishes && nodes[id].parent != kNoNode) ++kids[static_cast<std::size_t>(nodes[id].parent)];
-    }
-    std::vector<NodeId> renamed(nodes.size(), kNoNode);
-    std::vector<Node> kept;
-    for (std::size_t id = 0; id < nodes.size(); ++id) {
-      const NodeId parent = nodes[id].parent == kNoNode ? kNoNode : renamed[static_cast<std::size_t>(nodes[id].parent)];
-      if (dropped[id]) {
-        renamed[id] = parent;  // its child moves up
-        continue;
-      }
-      renamed[id] = static_cast<NodeId>(kept.size());
-      nodes[id].parent = parent;
-      kept.push_back(std::move(nodes[id]));
-    }
-    nodes = std::move(kept);
-    for (Link& link : topology_.links) {
-      link.a = renamed[static_cast<std::size_t>(link.a)];
-      link.b = renamed[static_cast<std::size_t>(link.b)];
-    }
-    std::erase_if(topology_.links, [](const Link& link) { return link.a == link.b; });
-    std::erase_if(pci_speed_, [&](const auto& speed) { return dropped[static_cast<std::size_t>(speed.first)]; });
-    for (auto& [id, speed] : pci_speed_) id = renamed[static_cast<std::size_t>(id)];
-  }
-
-  void device_links() {
-    for (const auto& [id, speed] : pci_speed_) {
-      topology_.links.push_back({node(id).parent, id, LinkKind::pcie, origin_, speed, 0});
-    }
-  }
-
   const XmlDocument& document_;
   const Origin origin_;
   const bool bits_;
@@ -496,7 +422,6 @@ class HwlocReader {
   std::unordered_map<int, NodeId> numa_by_index_;
   std::unordered_map<std::uint64_t, NodeId> node_by_gp_;
   std::unordered_set<std::uint64_t> switches_;
-  std::vector<std::pair<NodeId, double>> pci_speed_;
   std::size_t cores_ = 0;
   std::string error_;
 };
