@@ -27,7 +27,9 @@ constexpr std::array<LinkParameters, kLevels> kDefaults = {{
     {0.05, 12, Origin::estimate},
     {0.11, 10, Origin::estimate},
     {0.13, 9, Origin::estimate},
+    {kNvlinkHopUs, usual_gbps(LinkKind::nvlink), Origin::estimate},
     {0.20, 6, Origin::estimate},
+    {kEthernetLatencyUs, kNetworkGbps, Origin::estimate},
     {kEthernetLatencyUs, kNetworkGbps, Origin::estimate},
 }};
 
@@ -110,6 +112,9 @@ LinkParameters between(const Topology& topology, Level level) {
     case Level::host:
       if (most_inside(topology, NodeKind::package, NodeKind::machine) <= 1) return between(topology, Level::package);
       return with_latency(guess, memory_latency(topology, true));
+    case Level::nvlink:
+      return guess;
+    case Level::leaf:
     case Level::network:
       return network(topology);
   }

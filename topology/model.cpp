@@ -96,8 +96,12 @@ std::string_view name(Level level) noexcept {
       return "numa";
     case Level::package:
       return "package";
+    case Level::nvlink:
+      return "nvlink";
     case Level::host:
       return "host";
+    case Level::leaf:
+      return "leaf";
     case Level::network:
       return "network";
   }

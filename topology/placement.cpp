@@ -4,6 +4,7 @@
 #include <array>
 #include <unordered_map>
 
+#include "topology/gpus.h"
 #include "tutti/topology.h"
 
 namespace tutti {
@@ -38,16 +39,24 @@ RankLocation location_of_core(const Topology& topology, const std::vector<int>& 
   return location;
 }
 
-// One location per usable core, host after host as their machines come.
-std::vector<RankLocation> places(const Topology& topology) {
-  const std::vector<int> ordinal = ordinals(topology);
+// The number of the host that each node is in; -1 outside of hosts.
+std::vector<int> host_of_nodes(const Topology& topology) {
   std::vector<int> host(topology.nodes.size(), -1);
-  std::vector<RankLocation> cores;
   int machines = 0;
   for (std::size_t id = 0; id < topology.nodes.size(); ++id) {
     const Node& node = topology.nodes[id];
     if (node.parent != kNoNode) host[id] = host[static_cast<std::size_t>(node.parent)];
     if (node.kind == NodeKind::machine) host[id] = machines++;
+  }
+  return host;
+}
+
+// One location per usable core, host after host as their machines come.
+std::vector<RankLocation> places(const Topology& topology) {
+  const std::vector<int> ordinal = ordinals(topology), host = host_of_nodes(topology);
+  std::vector<RankLocation> cores;
+  for (std::size_t id = 0; id < topology.nodes.size(); ++id) {
+    const Node& node = topology.nodes[id];
     if (node.kind != NodeKind::core || node.cpus.empty()) continue;
     cores.push_back(location_of_core(topology, ordinal, static_cast<NodeId>(id), host[id]));
   }
@@ -105,9 +114,27 @@ Result<std::vector<RankLocation>> place(const Topology& topology, int ranks) {
   return placed;
 }
 
+std::vector<RankLocation> locations(const Topology& topology, std::span<const NodeId> ends) {
+  const std::vector<int> ordinal = ordinals(topology), host = host_of_nodes(topology);
+  const std::vector<int> nvlink = nvlink_groups(topology, ends), leaf = leaf_of_hosts(topology);
+  std::vector<RankLocation> result;
+  for (std::size_t r = 0; r < ends.size(); ++r) {
+    const auto id = static_cast<std::size_t>(ends[r]);
+    RankLocation here = location_of_core(topology, ordinal, ends[r], host[id]);
+    here.nvlink = nvlink[r];
+    here.leaf = leaf[static_cast<std::size_t>(host[id])];
+    if (topology.nodes[id].kind == NodeKind::gpu) here.gpu = ordinal[id];
+    // What NVLink joins is as near as can be, wherever it is plugged in.
+    if (here.nvlink >= 0) here.package = here.numa = here.l3 = -1;
+    result.push_back(std::move(here));
+  }
+  return result;
+}
+
 Level nearest_level(const RankLocation& a, const RankLocation& b) {
   const auto same = [](int x, int y) { return x >= 0 && x == y; };
-  if (a.host != b.host) return Level::network;
+  if (same(a.nvlink, b.nvlink)) return Level::nvlink;
+  if (a.host != b.host) return same(a.leaf, b.leaf) ? Level::leaf : Level::network;
   if (same(a.core, b.core)) return Level::core;
   if (same(a.l3, b.l3)) return Level::l3;
   if (same(a.numa, b.numa)) return Level::numa;
@@ -146,12 +173,22 @@ struct Inward {
 // From the host inward. NUMA nodes lie in packages or packages in NUMA nodes, L3s in NUMA nodes or the other way round:
 // the coarser one is the one with fewer groups.
 std::vector<Inward> steps_inward(const std::vector<int>& hosts, std::span<const RankLocation> ranks) {
-  std::vector<Inward> steps = {
-      {Level::package, &RankLocation::package, 0}, {Level::numa, &RankLocation::numa, 0}, {Level::l3, &RankLocation::l3, 0}};
+  std::vector<Inward> steps = {{Level::package, &RankLocation::package, 0},
+                               {Level::nvlink, &RankLocation::nvlink, 0},
+                               {Level::numa, &RankLocation::numa, 0},
+                               {Level::l3, &RankLocation::l3, 0}};
   for (Inward& step : steps) refine(hosts, ranks, step.place, step.groups);
   std::stable_sort(steps.begin(), steps.end(), [](const Inward& a, const Inward& b) { return a.groups < b.groups; });
   steps.push_back({Level::core, &RankLocation::core, 0});
   return steps;
+}
+
+// Whether NVLink joins hosts: what they are is of no account then to who is in it.
+bool nvlink_joins_hosts(std::span<const RankLocation> ranks) {
+  std::unordered_map<int, int> host;
+  return std::any_of(ranks.begin(), ranks.end(), [&](const RankLocation& r) {
+    return r.nvlink >= 0 && host.try_emplace(r.nvlink, r.host).first->second != r.host;
+  });
 }
 
 }  // namespace
@@ -163,20 +200,29 @@ std::vector<LevelGroups> levels(std::span<const RankLocation> ranks) {
   const auto add = [&](Level level, std::vector<int> fine, int groups) {
     // Every rank alone: nothing is known, or nothing is shared; what lies further in may still be.
     if (groups == static_cast<int>(ranks.size())) return;
-    // As many groups as the level around it, and nested in it: the same groups.
-    if (groups == coarse_groups) return;
+    // As many groups as the level around it, and nested in it: the same groups. NVLink says more than the host does.
+    if (groups == coarse_groups) {
+      if (level == Level::nvlink && !result.empty() && result.back().level == Level::host) result.back().level = level;
+      return;
+    }
     result.push_back({level, fine});
     coarse = std::move(fine);
     coarse_groups = groups;
   };
-  int host_groups = 0;
-  std::vector<int> hosts = refine(coarse, ranks, &RankLocation::host, host_groups);
-  const std::vector<Inward> inward = steps_inward(hosts, ranks);
-  add(Level::host, std::move(hosts), host_groups);
-  for (const Inward& step : inward) {
+  const auto add_place = [&](Level level, int RankLocation::*place) {
     int groups = 0;
-    std::vector<int> fine = refine(coarse, ranks, step.place, groups);
-    add(step.level, std::move(fine), groups);
+    std::vector<int> fine = refine(coarse, ranks, place, groups);
+    add(level, std::move(fine), groups);
+  };
+  add_place(Level::leaf, &RankLocation::leaf);
+  if (nvlink_joins_hosts(ranks)) {
+    add_place(Level::nvlink, &RankLocation::nvlink);
+  } else {
+    int host_groups = 0;
+    std::vector<int> hosts = refine(coarse, ranks, &RankLocation::host, host_groups);
+    const std::vector<Inward> inward = steps_inward(hosts, ranks);
+    add(Level::host, std::move(hosts), host_groups);
+    for (const Inward& step : inward) add_place(step.level, step.place);
   }
   std::reverse(result.begin(), result.end());
   return result;

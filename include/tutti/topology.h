@@ -160,6 +160,9 @@ struct RankLocation {
   int numa = -1;
   int l3 = -1;
   int core = -1;
+  int gpu = -1;                 // of a rank on a GPU
+  int nvlink = -1;              // GPUs of one number reach each other over NVLink or xGMI alone; counted over all hosts
+  int leaf = -1;                // hosts of one number are plugged into the same network switches; counted over all hosts
   bool oversubscribed = false;  // place(): shares its PU with another rank
   std::vector<int> cpus;        // PUs it may run on
 
@@ -173,9 +176,16 @@ struct RankLocation {
 // Code::invalid_argument when ranks < 1 or no core is usable.
 Result<std::vector<RankLocation>> place(const Topology& topology, int ranks);
 
-// What two ranks share at the least, innermost first: a core, an L3, ... a host; `network` when not even that.
-enum class Level : std::uint8_t { core, l3, numa, package, host, network };
-inline constexpr int kLevels = 6;
+// Where ranks on these GPUs (or cores) are.
+[[nodiscard]] std::vector<RankLocation> locations(const Topology& topology, std::span<const NodeId> ends);
+
+// All GPUs, host after host.
+[[nodiscard]] std::vector<NodeId> gpus(const Topology& topology);
+
+// What two ranks share at the least, innermost first: a core, an L3, ... a host, a leaf switch; `network` when not even that.
+// GPUs that NVLink or xGMI joins, each with each, share that; whether on one host or on several.
+enum class Level : std::uint8_t { core, l3, numa, package, nvlink, host, leaf, network };
+inline constexpr int kLevels = 8;
 [[nodiscard]] std::string_view name(Level level) noexcept;
 
 // One way to group the ranks; `group_of` is what Grouping's constructor takes.

@@ -9,10 +9,11 @@ LinkParameters cost(std::string_view spec, Level level) { return between(*load_t
 
 TEST(Estimates, FartherCostsMore) {
   const Topology t = *load_topology("node:2 package:2 numa:2 l3:2 core:2 pu:2");
-  for (int level = 0; level + 1 < kLevels; ++level) {
-    const LinkParameters near = between(t, static_cast<Level>(level)), far = between(t, static_cast<Level>(level + 1));
-    EXPECT_LT(near.latency_us, far.latency_us) << name(static_cast<Level>(level));
-    EXPECT_GE(near.bandwidth_gbps, far.bandwidth_gbps) << name(static_cast<Level>(level));
+  constexpr Level kOfCores[] = {Level::core, Level::l3, Level::numa, Level::package, Level::host, Level::network};
+  for (std::size_t i = 0; i + 1 < std::size(kOfCores); ++i) {
+    const LinkParameters near = between(t, kOfCores[i]), far = between(t, kOfCores[i + 1]);
+    EXPECT_LT(near.latency_us, far.latency_us) << name(kOfCores[i]);
+    EXPECT_GE(near.bandwidth_gbps, far.bandwidth_gbps) << name(kOfCores[i]);
   }
 }
 

@@ -1,0 +1,73 @@
+// Searches for rings and trees that use the links of a machine as much as possible, and what they could reach at most.
+//
+//   auto found = search_routes(*load_topology("node:2 core:8 gpu:8 nic:8 nvlink=450GB/s pcie=50GB/s net=50GB/s"));
+//   fmt::print("{}", render(*found));
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "tutti/routes.h"
+#include "tutti/topology.h"
+
+namespace tutti {
+
+struct FoundRing {
+  std::vector<Rank> order;
+  double gbps = 0;                        // with all rings at work
+  NodeId port = kNoNode;                  // the first host's NIC, where it leaves the host
+  std::vector<std::vector<NodeId>> hops;  // what the data passes from order[i] to the next rank, both included
+};
+
+struct FoundTree {
+  std::vector<Rank> parent;  // rooted at rank 0
+  double gbps = 0;
+  int depth = 0;  // edges from the root to the farthest rank
+  NodeId port = kNoNode;
+  std::vector<std::vector<NodeId>> hops;  // from the parent of each rank to it; empty at the root
+};
+
+// What the way between a GPU and a NIC of its host stays below.
+enum class Nearness : std::uint8_t { pci_switch, package, host };
+[[nodiscard]] std::string_view name(Nearness nearness) noexcept;
+
+// Which NIC serves a rank.
+struct Rail {
+  NodeId nic = kNoNode;  // kNoNode: the host has none
+  Nearness nearness = Nearness::host;
+  double gbps = 0;  // of the way to the NIC or of its link to the network, whichever is less
+  int sharers = 1;  // ranks that the NIC serves
+};
+
+struct RouteSearch {
+  std::vector<NodeId> ends;  // where each rank sits
+  std::vector<FoundRing> rings;
+  std::vector<FoundTree> trees;
+  double ring_bound_gbps = 0, tree_bound_gbps = 0;  // what no set of rings or trees can exceed on these links
+  std::vector<LevelGroups> levels;                  // innermost first
+  std::vector<Rail> rails;                          // of each rank
+  std::uint64_t steps = 0;                          // the work it took, the same on every machine
+
+  [[nodiscard]] double ring_gbps() const;
+  [[nodiscard]] double tree_gbps() const;
+};
+
+// Where ranks sit when nobody says: on the GPUs or, where there are none, on the cores that may be used, host after host.
+[[nodiscard]] std::vector<NodeId> usual_ends(const Topology& topology);
+
+// Rings and trees through all ends that use the links as much as possible, each link no more than it carries. Hosts that are
+// alike are searched once. Where NVLink or xGMI joins all ends of a host nothing else is used between them. The same on every
+// machine. Code::invalid_argument when an end is no GPU or core, stands twice, or cannot be reached from the others.
+Result<RouteSearch> search_routes(const Topology& topology, std::vector<NodeId> ends);
+Result<RouteSearch> search_routes(const Topology& topology);
+
+// What algorithms need of it: small weights in proportion to the bandwidths.
+[[nodiscard]] Routes routes(const RouteSearch& search);
+
+// For a person, and as one line of JSON for a program.
+[[nodiscard]] std::string render(const RouteSearch& search, const Topology& topology);
+[[nodiscard]] std::string to_json(const RouteSearch& search, const Topology& topology);
+
+}  // namespace tutti

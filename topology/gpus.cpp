@@ -1,0 +1,101 @@
+#include "topology/gpus.h"
+
+#include <algorithm>
+#include <map>
+#include <numeric>
+#include <set>
+
+namespace tutti {
+namespace {
+
+std::size_t at(int i) { return static_cast<std::size_t>(i); }
+
+// Which ends are neighbours: over one link, or over NVSwitches that are joined.
+class Neighbours {
+ public:
+  Neighbours(const Topology& topology, std::span<const NodeId> ends)
+      : fabric_(topology.nodes.size()), fabrics_of_(ends.size()), direct_(ends.size()) {
+    std::iota(fabric_.begin(), fabric_.end(), 0);
+    std::map<NodeId, int> rank;
+    for (std::size_t r = 0; r < ends.size(); ++r) rank.emplace(ends[r], static_cast<int>(r));
+    const auto is_switch = [&](NodeId id) { return topology.nodes[at(id)].kind == NodeKind::nvswitch; };
+    const auto fast = [](const Link& link) { return link.kind == LinkKind::nvlink || link.kind == LinkKind::xgmi; };
+    for (const Link& link : topology.links)
+      if (fast(link) && is_switch(link.a) && is_switch(link.b)) fabric_[at(root(link.a))] = root(link.b);
+    for (const Link& link : topology.links) {
+      if (!fast(link)) continue;
+      for (const auto& [from, to] : {std::pair(link.a, link.b), std::pair(link.b, link.a)}) {
+        const auto r = rank.find(from);
+        if (r == rank.end()) continue;
+        if (is_switch(to)) fabrics_of_[at(r->second)].insert(root(to));
+        if (const auto peer = rank.find(to); peer != rank.end()) direct_[at(r->second)].insert(peer->second);
+      }
+    }
+  }
+
+  [[nodiscard]] bool alone(int r) const { return direct_[at(r)].empty() && fabrics_of_[at(r)].empty(); }
+
+  [[nodiscard]] bool are(int a, int b) const {
+    if (direct_[at(a)].contains(b)) return true;
+    const auto& one = fabrics_of_[at(a)];
+    return std::any_of(one.begin(), one.end(), [&](int fabric) { return fabrics_of_[at(b)].contains(fabric); });
+  }
+
+ private:
+  int root(int id) {
+    while (fabric_[at(id)] != id) id = fabric_[at(id)] = fabric_[at(fabric_[at(id)])];
+    return id;
+  }
+
+  std::vector<int> fabric_;  // of switches: one that all that are joined have in common
+  std::vector<std::set<int>> fabrics_of_;
+  std::vector<std::set<int>> direct_;
+};
+
+}  // namespace
+
+std::vector<int> nvlink_groups(const Topology& topology, std::span<const NodeId> ends) {
+  const Neighbours neighbours(topology, ends);
+  std::vector<std::vector<int>> groups;
+  std::vector<int> group_of(ends.size(), -1);
+  for (int r = 0; r < static_cast<int>(ends.size()); ++r) {
+    if (neighbours.alone(r)) continue;
+    // Groups are met near where their ranks are: from the last one backwards.
+    const auto joined = std::find_if(groups.rbegin(), groups.rend(), [&](const std::vector<int>& group) {
+      return std::all_of(group.begin(), group.end(), [&](int member) { return neighbours.are(r, member); });
+    });
+    const auto place = joined == groups.rend() ? groups.size() : static_cast<std::size_t>(groups.rend() - joined) - 1;
+    if (joined == groups.rend()) groups.emplace_back();
+    groups[place].push_back(r);
+    group_of[at(r)] = static_cast<int>(place);
+  }
+  for (int& group : group_of)
+    if (group >= 0 && groups[at(group)].size() == 1) group = -1;
+  return group_of;
+}
+
+std::vector<int> leaf_of_hosts(const Topology& topology) {
+  std::map<NodeId, std::set<NodeId>> switches;
+  for (const Link& link : topology.links)
+    for (const auto& [from, to] : {std::pair(link.a, link.b), std::pair(link.b, link.a)})
+      if (topology.nodes[at(to)].kind == NodeKind::net_switch)
+        if (const NodeId machine = enclosing(topology, from, NodeKind::machine); machine != kNoNode) switches[machine].insert(to);
+  std::map<std::set<NodeId>, int> number;
+  std::vector<int> result;
+  for (std::size_t id = 0; id < topology.nodes.size(); ++id) {
+    if (topology.nodes[id].kind != NodeKind::machine) continue;
+    const auto plugged = switches.find(static_cast<NodeId>(id));
+    result.push_back(
+        plugged == switches.end() ? -1 : number.try_emplace(plugged->second, static_cast<int>(number.size())).first->second);
+  }
+  return result;
+}
+
+std::vector<NodeId> gpus(const Topology& topology) {
+  std::vector<NodeId> result;
+  for (std::size_t id = 0; id < topology.nodes.size(); ++id)
+    if (topology.nodes[id].kind == NodeKind::gpu) result.push_back(static_cast<NodeId>(id));
+  return result;
+}
+
+}  // namespace tutti

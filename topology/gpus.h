@@ -1,0 +1,18 @@
+// What joins GPUs, and hosts.
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "tutti/topology.h"
+
+namespace tutti {
+
+// For each of these nodes the group of those that NVLink or xGMI joins each with each, directly or through NVSwitches; -1 where
+// that is nobody else.
+[[nodiscard]] std::vector<int> nvlink_groups(const Topology& topology, std::span<const NodeId> ends);
+
+// For each host a number that hosts plugged into the same network switches have in common; -1 where it is plugged into none.
+[[nodiscard]] std::vector<int> leaf_of_hosts(const Topology& topology);
+
+}  // namespace tutti
