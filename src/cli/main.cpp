@@ -8,6 +8,7 @@
 #include <new>
 
 #include "cli/algorithms.h"
+#include "cli/doctor.h"
 #include "cli/env.h"
 #include "cli/explain.h"
 #include "cli/perf.h"
@@ -23,6 +24,7 @@ namespace {
 
 constexpr const char* kFirstSteps = R"(First steps:
   tutti topo                                     this machine
+  tutti doctor                                   what makes it slow, and how to mend that
   tutti explain all_reduce --bytes 1M            which algorithm a call would use, and why
   tutti algorithms all_reduce                    all of its algorithms, what they need and cost
   mpirun -np 4 tutti perf all_reduce             times between 4 ranks; every value is checked
@@ -88,6 +90,7 @@ int run(int argc, char** argv) {
   tutti::add_perf_command(app);
   tutti::add_tune_command(app);
   tutti::add_run_mpi_command(app);
+  tutti::add_doctor_command(app);
   tutti::add_env_command(app);
   auto words = words_from(argc, argv);
   tutti::drop_separator(words);

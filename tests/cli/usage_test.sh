@@ -5,7 +5,7 @@ tutti=$1
 . "$(dirname "$0")/common.sh"
 
 echo "== help and version"
-commands="topo explain algorithms schedule verify perf run-mpi env"
+commands="topo explain algorithms schedule verify perf run-mpi doctor env"
 expect 0 "$tutti" --help
 printed $commands "First steps" "Exit status"
 cp "$work/out" "$work/help"
@@ -33,8 +33,8 @@ expect 2 "$tutti"
 said "Usage: tutti" "First steps" $commands
 refuses '"foo"' "$tutti" help foo
 refuses '"foo"' "$tutti" foo
-said "topo, explain, algorithms, schedule, verify, perf, run-mpi, env"
-for command in "topo" "explain all_reduce" "algorithms" "algorithms show ring" "schedule all_reduce" "perf all_reduce" "verify" "env"; do
+said "topo, explain, algorithms, schedule, verify, perf, run-mpi, doctor, env"
+for command in "topo" "explain all_reduce" "algorithms" "algorithms show ring" "schedule all_reduce" "perf all_reduce" "verify" "doctor" "env"; do
   # shellcheck disable=SC2086
   refuses "--no-such-flag" "$tutti" $command --no-such-flag
   said "tutti ${command%% *} --help"
@@ -145,7 +145,7 @@ one_error
 expect 1 "${perf[@]}" --json "$work"
 said "$work" EISDIR
 one_error
-for option in "perf all_reduce --json" "explain all_reduce --topology" "topo --from"; do
+for option in "perf all_reduce --json" "doctor --write-topology" "explain all_reduce --topology" "topo --from"; do
   # shellcheck disable=SC2086
   refuses "must not be empty" "$tutti" $option ""
   # shellcheck disable=SC2086
@@ -156,7 +156,7 @@ expect 1 bash -c 'set -o pipefail; (trap "" XFSZ; ulimit -f 1; exec "$@") | cat'
 said "cannot write $work/perf.json" EFBIG
 printed "all_reduce" "exscan"
 for command in "env" "env --markdown" "topo" "explain all_reduce" "explain all_reduce --json" "schedule all_reduce" "algorithms" "algorithms --json" \
-  "algorithms show ring --collective all_reduce --svg" "--help" "perf all_reduce --max-bytes 1K"; do
+  "algorithms show ring --collective all_reduce --svg" "doctor" "doctor --json" "--help" "perf all_reduce --max-bytes 1K"; do
   status=0
   # shellcheck disable=SC2086
   "$tutti" $command >/dev/full 2>"$work/err" || status=$?

@@ -1,0 +1,92 @@
+// What ranks send each other, as JSON. A peer's text may be anything.
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "doctor/job.h"
+
+namespace tutti::doctor {
+namespace {
+
+using Json = nlohmann::json;
+
+std::string dump(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
+
+std::string printable(std::string text) {
+  std::ranges::replace_if(
+      text, [](unsigned char c) { return c < 0x20 || c == 0x7f; }, ' ');
+  return text;
+}
+
+std::string text_of(const Json& object, const char* key) { return printable(object.at(key).get<std::string>()); }
+
+Facts read_facts(const Json& json) {
+  Facts facts;
+  facts.host = text_of(json, "host");
+  facts.kernel = text_of(json, "kernel");
+  facts.cpus = json.at("cpus").get<std::vector<int>>();
+  facts.cores = json.at("cores").get<std::vector<std::vector<int>>>();
+  facts.interface = text_of(json, "interface");
+  facts.address = text_of(json, "address");
+  facts.megabits = json.at("megabits").get<double>();
+  facts.mtu = json.at("mtu").get<int>();
+  for (const auto& [key, value] : json.at("settings").items())
+    facts.settings[printable(key)] = printable(value.get<std::string>());
+  facts.port = json.at("port").get<int>();
+  facts.token = text_of(json, "token");
+  for (const Json& other : json.at("others"))
+    facts.others.emplace_back(printable(other.at(0).get<std::string>()), printable(other.at(1).get<std::string>()));
+  if (!std::ranges::is_sorted(facts.cpus) || facts.port < 0 || facts.port > 65535) throw std::domain_error("out of range");
+  return facts;
+}
+
+Visit read_visit(const Json& json) {
+  Visit visit;
+  auto findings = findings_from_json(json.at("findings"));
+  if (!findings) throw std::domain_error(findings.error().to_string());
+  visit.findings = std::move(*findings);
+  for (const Json& r : json.at("reaches"))
+    visit.reaches.push_back(
+        {r.at("from").get<int>(), r.at("to").get<int>(), text_of(r, "interface"), text_of(r, "address"), text_of(r, "failure")});
+  return visit;
+}
+
+template <class T>
+Result<T> parse(std::string_view text, T (*read)(const Json&)) {
+  try {
+    return read(Json::parse(text));
+  } catch (const std::exception& e) {  // nlohmann's own, and ours
+    return Error(Code::protocol, std::string("what a rank tells about itself does not parse: ") + e.what());
+  }
+}
+
+}  // namespace
+
+std::string to_json(const Facts& f) {
+  Json others = Json::array();
+  for (const auto& [interface, address] : f.others) others.push_back({interface, address});
+  return dump({{"host", f.host},
+               {"kernel", f.kernel},
+               {"cpus", f.cpus},
+               {"cores", f.cores},
+               {"interface", f.interface},
+               {"address", f.address},
+               {"megabits", f.megabits},
+               {"mtu", f.mtu},
+               {"settings", f.settings},
+               {"port", f.port},
+               {"token", f.token},
+               {"others", others}});
+}
+
+std::string to_json(const Visit& visit) {
+  Json reaches = Json::array();
+  for (const Reach& r : visit.reaches)
+    reaches.push_back(
+        {{"from", r.from}, {"to", r.to}, {"interface", r.interface}, {"address", r.address}, {"failure", r.failure}});
+  return dump({{"findings", to_json(visit.findings)}, {"reaches", reaches}});
+}
+
+Result<Facts> facts_from_json(std::string_view text) { return parse(text, read_facts); }
+Result<Visit> visit_from_json(std::string_view text) { return parse(text, read_visit); }
+
+}  // namespace tutti::doctor

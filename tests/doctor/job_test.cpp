@@ -1,0 +1,150 @@
+// Ranks compared, and what they send each other.
+#include "doctor/job.h"
+
+#include "trees.h"
+
+namespace tutti::doctor {
+namespace {
+
+using enum Severity;
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+auto is(Severity severity, const std::string& part_of_found) {
+  return testing::Field(&Shared::finding, test::is(severity, part_of_found));
+}
+
+// So many cores of one PU each, ranks on one host.
+Job job_of(const std::vector<std::vector<int>>& bindings, int cores) {
+  Job job;
+  for (const auto& cpus : bindings) {
+    Facts facts{.host = "h1",
+                .kernel = "k1",
+                .cpus = cpus,
+                .cores = {},
+                .interface = "eth0",
+                .address = "10.0.0.1",
+                .settings = {},
+                .token = {},
+                .others = {}};
+    for (int core = 0; core < cores; ++core) facts.cores.push_back({core});
+    job.ranks.push_back(facts);
+  }
+  return job;
+}
+
+Job two_hosts() {
+  Job job = job_of({{0}, {1}, {0}, {1}}, 2);
+  for (const std::size_t r : {2u, 3u}) {
+    job.ranks[r].host = "h2";
+    job.ranks[r].kernel = "k2";
+    job.ranks[r].address = "10.0.0.2";
+  }
+  return job;
+}
+
+TEST(DoctorJob, Bindings) {
+  EXPECT_THAT(check_bindings(job_of({{0}, {1}}, 4)), ElementsAre(is(ok, "2 ranks on cores of their own")));
+  EXPECT_THAT(check_bindings(job_of({{0}, {0}}, 4)),
+              ElementsAre(is(problem, "ranks 0-1 share 1 core (PUs 0), while 3 cores are idle")));
+  EXPECT_THAT(check_bindings(job_of({{0, 1}, {2}, {0, 1}, {0, 1}}, 4)),
+              ElementsAre(is(problem, "ranks 0,2-3 share 2 cores (PUs 0-1), while 1 core is idle")));
+  EXPECT_THAT(check_bindings(job_of({{0, 1}, {0, 1}}, 2)), ElementsAre(is(warning, "2 ranks are not bound")));
+  EXPECT_THAT(check_bindings(job_of({{0, 1}, {0, 1}, {0, 1}}, 2)), ElementsAre(is(warning, "3 ranks take turns on 2 cores")));
+  EXPECT_THAT(check_bindings(job_of({{0}}, 2)), ElementsAre());
+  EXPECT_THAT(check_bindings(two_hosts()), ElementsAre(is(ok, "2 ranks"), is(ok, "2 ranks")));
+}
+
+TEST(DoctorJob, ContainersOfOneKernelShareItsCores) {
+  Job job = two_hosts();
+  for (Facts& f : job.ranks) f.kernel = "k1";
+  EXPECT_THAT(check_bindings(job), ElementsAre(is(warning, "4 ranks take turns on 2 cores")));
+}
+
+TEST(DoctorJob, Networks) {
+  Job job = two_hosts();
+  EXPECT_THAT(check_networks(job), ElementsAre(is(ok, "speed unknown on h1, h2")));
+  job.ranks[2].megabits = job.ranks[3].megabits = 10000;
+  job.ranks[2].mtu = job.ranks[3].mtu = 9000;
+  EXPECT_THAT(check_networks(job),
+              ElementsAre(is(warning, "10 Gbit/s on h2; speed unknown on h1"), is(warning, "MTU 9000 on h2")));
+  EXPECT_THAT(check_networks(job_of({{0}, {1}}, 2)), ElementsAre());
+}
+
+TEST(DoctorJob, Reach) {
+  Job job = two_hosts();
+  job.reaches = {{0, 2, "eth0", "10.0.0.2", ""}, {2, 0, "eth0", "10.0.0.1", ""}};
+  EXPECT_THAT(check_reach(job), ElementsAre(is(ok, "2 ways between 2 hosts")));
+  job.reaches[0].failure = "no answer";
+  ASSERT_THAT(check_reach(job), ElementsAre(is(problem, "h1 does not reach h2 at 10.0.0.2 (eth0): no answer")));
+  EXPECT_THAT(check_reach(job).front().finding.mend, HasSubstr("firewalls"));
+  job.reaches.push_back({0, 2, "eth1", "10.1.0.2", ""});
+  EXPECT_THAT(check_reach(job).front().finding.mend, HasSubstr("TUTTI_INTERFACE=eth1"));
+  job.reaches = {{0, 2, "eth0", "10.0.0.2", ""}, {0, 2, "docker0", "172.17.0.1", "somebody else answers at this address"}};
+  EXPECT_THAT(check_reach(job), ElementsAre(is(ok, "1 way")));  // nobody would take that one
+}
+
+TEST(DoctorJob, Alike) {
+  Job job = two_hosts();
+  for (Facts& f : job.ranks) f.settings = {{"kernel", "6.1"}, {"clock source", "tsc"}};
+  EXPECT_THAT(check_alike(job), ElementsAre(is(ok, "2 hosts with the same")));
+  job.ranks[3].settings["kernel"] = "5.10";
+  job.ranks[3].settings.erase("clock source");
+  EXPECT_THAT(check_alike(job), ElementsAre(is(warning, "clock source: (not known) on h2; tsc on h1, h2"), is(note, "kernel")));
+}
+
+TEST(DoctorJob, FactsAndVisitsComeBack) {
+  test::Tree tree;
+  tree.described("core:3 pu:2").interface("lo", "127.0.0.1").interface("eth0", "10.0.0.1").interface("eth1", "10.1.0.1");
+  tree.write("proc/self/status", "Cpus_allowed_list:\t0-3\n").write("sys/class/net/eth0/speed", "25000\n");
+  Facts facts = facts_of(tree.system);
+  EXPECT_EQ(facts.cores.size(), 3u);
+  EXPECT_EQ(facts.interface, "eth0");
+  EXPECT_EQ(facts.megabits, 25000);
+  EXPECT_EQ(facts.others, (std::vector<std::pair<std::string, std::string>>{{"eth1", "10.1.0.1"}}));
+  facts.port = 4711;
+  facts.token = "t";
+  const auto back = facts_from_json(to_json(facts));
+  ASSERT_TRUE(back);
+  EXPECT_EQ(*back, facts);
+  const Visit visit{examine(tree.system), {{0, 1, "eth0", "10.0.0.2", "no answer"}}};
+  const auto again = visit_from_json(to_json(visit));
+  ASSERT_TRUE(again);
+  EXPECT_EQ(again->findings, visit.findings);
+  EXPECT_EQ(again->reaches, visit.reaches);
+}
+
+TEST(DoctorJob, WhatAPeerSendsMayBeAnything) {
+  const std::string good = to_json(job_of({{0}}, 1).ranks.front());
+  ASSERT_TRUE(facts_from_json(good));
+  for (std::size_t size = 0; size < good.size(); ++size) EXPECT_FALSE(facts_from_json(good.substr(0, size))) << size;
+  for (const char* text : {"{}", "[]", "null", "{\"host\":3}", "\xff\xfe"}) {
+    EXPECT_FALSE(facts_from_json(text));
+    EXPECT_FALSE(visit_from_json(text));
+  }
+  EXPECT_FALSE(visit_from_json(R"({"findings":[{"severity":"dire"}],"reaches":[]})"));
+  EXPECT_FALSE(visit_from_json(R"({"findings":[],"reaches":[[]]})"));
+}
+
+TEST(DoctorFindings, EqualOnesOfAHostAreOneAndTheGravestComesFirst) {
+  const Finding fine{ok, "swap", "none", "/proc/swaps", "", ""}, bad{problem, "quota", "too little", "cpu.max", "much", "more"};
+  const auto all = merged({{fine, "h1", {0}}, {bad, "h2", {2}}, {fine, "h2", {3}}, {fine, "h1", {1}}});
+  ASSERT_EQ(all.size(), 3u);
+  EXPECT_EQ(all[0].finding, bad);
+  EXPECT_EQ(all[1].ranks, (std::vector<int>{0, 1}));
+  const std::string text = render(all, true);
+  EXPECT_THAT(text, HasSubstr("problem  quota          rank 2 on h2: too little\n"));
+  EXPECT_THAT(text, HasSubstr("mend   more\n"));
+  EXPECT_THAT(text, HasSubstr("ranks 0-1 on h1: none\n"));
+  EXPECT_THAT(text, HasSubstr("1 problem, 0 warnings, 0 notes, 2 in order\n"));
+  EXPECT_THAT(render(all, false), testing::Not(HasSubstr("h2")));
+  EXPECT_THAT(to_json(all), HasSubstr("\"problems\":1"));
+}
+
+TEST(DoctorFindings, BytesThatAreNoTextDoNotStopTheOutput) {
+  const std::vector<Shared> odd = {{{note, "interfaces", "\xff\xfe", "", "", ""}, "h", {}}};
+  EXPECT_THAT(to_json(odd), HasSubstr("tutti_doctor"));
+}
+
+}  // namespace
+}  // namespace tutti::doctor
