@@ -23,7 +23,7 @@ Schedule hierarchical_scatter(Rank me, const Shape& shape, const Chunking& chunk
   const Rank group = rails.group_of(me), root_group = rails.group_of(shape.root);
   const bool at_root = me == shape.root, beside_root = group == root_group;
   const Rails::Range own_rails = rails.of(me);
-  const Schedule tree = binomial(group, {.ranks = rails.groups(), .root = root_group}, {});
+  const Schedule tree = knomial(group, {.ranks = rails.groups(), .root = root_group}, {});
 
   Builder b(Collective::reduce, "hierarchical_scatter", me, shape, rails.count() * chunking.pieces);
   for (std::uint32_t piece = 0; piece < chunking.pieces; ++piece) {
@@ -57,9 +57,9 @@ Cost hierarchical_scatter_cost(const Shape& shape, const Chunking& chunking) {
                              .sent = moved[level] + most * pieces,  // and to the root
                              .reduced = moved[level]});
   const Shape tree{.ranks = groups, .root = rails.group_of(shape.root)};
-  LevelCost across = binomial_cost(tree, {.pieces = chunking.pieces * rails.in_turn()}).levels.front();
+  LevelCost across = knomial_cost(tree, {.pieces = chunking.pieces * rails.in_turn()}).levels.front();
   across.sent = groups > 1 ? most * pieces : 0;
-  across.reduced = binomial_cost(tree, {}).levels.front().reduced * most * pieces;
+  across.reduced = knomial_cost(tree, {}).levels.front().reduced * most * pieces;
   across.level = static_cast<int>(moved.size());
   across.at_once = rails.count();
   cost.taken = across.reduced;  // the root of a rail has several children
