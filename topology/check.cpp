@@ -73,6 +73,9 @@ Status check_parent(const Topology& topology, std::size_t id) {
 Status check_attributes(std::size_t id, const Node& node) {
   if (!printable(node.name)) return bad_node(id, node, "name is too long or holds control characters");
   if (!printable(node.pci_bus_id)) return bad_node(id, node, "PCI bus id is too long or holds control characters");
+  if (!printable(node.virtual_machine)) return bad_node(id, node, "virtual machine is too long or holds control characters");
+  if (!node.virtual_machine.empty() && node.kind != NodeKind::machine)
+    return bad_node(id, node, "is no virtual machine; only machines are");
   if (!is_amount(node.cpu_quota)) return bad_node(id, node, fmt::format("CPU quota {}", node.cpu_quota));
   if (!node.cpus.empty() && node.kind != NodeKind::core) return bad_node(id, node, "has PUs; only cores do");
   if (node.cpus.size() > kMaxCpusPerCore) return bad_node(id, node, fmt::format("{} PUs", node.cpus.size()));

@@ -63,16 +63,16 @@ double memory_latency(const Topology& topology, bool across_packages) {
   return links == 0 ? 0 : sum / links;
 }
 
-// A pair of hosts uses the best NIC each has; the slowest host decides.
+// A pair of hosts uses the best NIC each has; the slowest host decides. Links between switches are no host's.
 LinkParameters network(const Topology& topology) {
   std::unordered_map<NodeId, LinkParameters> best;
   for (const Link& link : topology.links) {
     if (link.kind != LinkKind::network) continue;
-    NodeId machine = enclosing(topology, link.a, NodeKind::machine);
-    if (machine == kNoNode) machine = enclosing(topology, link.b, NodeKind::machine);
-    LinkParameters& host = best[machine];
-    if (link.bandwidth_gbps < host.bandwidth_gbps || link.bandwidth_gbps == 0) continue;
-    host = {link.latency_us == 0 ? kEthernetLatencyUs : link.latency_us, link.bandwidth_gbps, link.origin};
+    for (const NodeId end : {link.a, link.b}) {
+      const NodeId machine = enclosing(topology, end, NodeKind::machine);
+      if (machine == kNoNode || link.bandwidth_gbps == 0 || link.bandwidth_gbps < best[machine].bandwidth_gbps) continue;
+      best[machine] = {link.latency_us == 0 ? kEthernetLatencyUs : link.latency_us, link.bandwidth_gbps, link.origin};
+    }
   }
   LinkParameters slowest;
   for (const auto& [machine, host] : best) {

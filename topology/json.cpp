@@ -152,7 +152,8 @@ Result<Node> read_node(const Json& object) {
           [&] { return read(object, "memory_bytes", node.memory_bytes); },
           [&] { return read(object, "cache_bytes", node.cache_bytes); },
           [&] { return read(object, "pci_bus_id", node.pci_bus_id); }, [&] { return read(object, "cpu_quota", node.cpu_quota); },
-          [&] { return read(object, "memory_limit_bytes", node.memory_limit_bytes); });
+          [&] { return read(object, "memory_limit_bytes", node.memory_limit_bytes); },
+          [&] { return read(object, "virtual_machine", node.virtual_machine); });
   if (!status) return std::move(status.error());
   return node;
 }
@@ -194,6 +195,7 @@ Json write_node(const Node& node) {
   if (!node.pci_bus_id.empty()) object["pci_bus_id"] = node.pci_bus_id;
   if (node.cpu_quota != 0) object["cpu_quota"] = node.cpu_quota;
   if (node.memory_limit_bytes != 0) object["memory_limit_bytes"] = node.memory_limit_bytes;
+  if (!node.virtual_machine.empty()) object["virtual_machine"] = node.virtual_machine;
   return object;
 }
 

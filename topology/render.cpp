@@ -94,7 +94,8 @@ class Picture {
 
 class TreePrinter {
  public:
-  TreePrinter(const Topology& topology, std::span<const int> bound) : topology_(topology), picture_(topology), bound_(bound) {}
+  TreePrinter(const Topology& topology, std::span<const int> bound)
+      : topology_(topology), picture_(topology), bound_(bound), hosts_(hosts(topology)) {}
 
   std::string print() && {
     print_machines();
@@ -128,6 +129,7 @@ class TreePrinter {
     if (totals.gpus > 0) parts.push_back(plural(totals.gpus, "GPU"));
     if (totals.nics > 0) parts.push_back(plural(totals.nics, "NIC"));
     out_ += fmt::format("{}{}: {}\n", which, node.name.empty() ? "" : fmt::format(" \"{}\"", node.name), join(parts));
+    if (!node.virtual_machine.empty()) print_virtual_machine(node, picture_.index(machine));
     if (node.cpu_quota > 0) out_ += fmt::format("  control group: CPU time of {:.4g} cores\n", node.cpu_quota);
     if (node.memory_limit_bytes > 0)
       out_ += fmt::format("  control group: memory limit {}\n", human_bytes(node.memory_limit_bytes));
@@ -137,6 +139,12 @@ class TreePrinter {
       out_ += fmt::format("  this process: {}\n", everywhere ? "not bound" : "bound to PUs " + format_cpus(bound_));
     }
     print_children(machine, "");
+  }
+
+  void print_virtual_machine(const Node& node, int host) {
+    out_ += fmt::format("  virtual machine: {}\n", node.virtual_machine);
+    if (const auto hidden = hidden_parts(topology_, host); !hidden.empty())
+      out_ += fmt::format("    it may hide {}: measurements count more than this tree\n", join(hidden));
   }
 
   struct Totals {
@@ -232,6 +240,8 @@ class TreePrinter {
     }
     if (groups.empty()) return;
     out_ += "links\n";
+    if (const std::vector<int> torus = torus_dimensions(topology_); !torus.empty())
+      out_ += fmt::format("  a torus of {} hosts\n", fmt::join(torus, " x "));
     constexpr std::size_t kShown = 6;
     for (const auto& [key, pairs] : groups) {
       const auto& [kind, bandwidth_gbps, latency_us, origin] = key;
@@ -246,7 +256,7 @@ class TreePrinter {
   [[nodiscard]] std::string end_label(NodeId id) const {
     const Node& node = picture_.node(id);
     if (node.kind == NodeKind::net_switch) return node.name.empty() ? std::string("network") : node.name;
-    const std::string host = picture_.roots().size() > 2 && node.parent != kNoNode
+    const std::string host = hosts_ > 1 && node.parent != kNoNode
                                  ? fmt::format("machine {} ", picture_.index(enclosing(topology_, id, NodeKind::machine)))
                                  : "";
     return host + picture_.label(id);
@@ -268,6 +278,7 @@ class TreePrinter {
   const Topology& topology_;
   const Picture picture_;
   const std::span<const int> bound_;
+  const int hosts_;
   std::string out_;
 };
 

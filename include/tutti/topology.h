@@ -49,6 +49,7 @@ struct Node {
   std::string pci_bus_id;                // gpu, nic, nvswitch, pci_switch: "0000:3b:00.0"
   double cpu_quota = 0;                  // machine: cores' worth of time the control group grants; 0: no limit
   std::uint64_t memory_limit_bytes = 0;  // machine: the control group's memory limit; 0: no limit
+  std::string virtual_machine;           // machine: what shows that it is one, for people to read; empty: nothing does
 
   friend bool operator==(const Node&, const Node&) = default;
 };
@@ -86,6 +87,7 @@ struct Topology {
 inline constexpr std::size_t kMaxTopologyBytes = 64u << 20;
 inline constexpr std::size_t kMaxTopologyNodes = 1u << 20;
 inline constexpr std::size_t kMaxTopologyLinks = 1u << 20;
+inline constexpr std::size_t kMaxTorusDimensions = 8;
 
 // Every invariant: parents come first (so the forest has no cycle), roots are machines or network switches, at least one
 // machine, containment makes sense, PUs belong to one core only, numbers are finite and not negative, names printable,
@@ -102,12 +104,18 @@ Result<Topology> discover();
 //
 //   node:4 numa:2 core:8               4 hosts of 2 NUMA nodes of 8 cores, joined by one network
 //   node:2 package:2 l3:2(size=32MiB) core:4 pu:2 gpu:8 nic:2 net=12.5GB/s net_latency=2us
+//   dgx-h100:16                        16 hosts known by name (topology/sources/presets.cpp has the table), NIC i of each on rail
+//   i torus:4x4x4 core:8 link=50GB/s     64 hosts, each joined to its neighbours fat-tree:2x4x16 core:8 oversubscription=2x1 16
+//   hosts to a leaf switch, 4 of those to the next, 2 of those to the top node:8 core:8 nic:4 rails:4        NIC i of each host
+//   on switch i, and one switch above these
 //
 // Levels nest as written: node (hosts), package, numa, l3, core, pu, and hwloc's own names for them, so hwloc's
-// "pack:2 [numa(memory=8GiB)] core:4 pu:1" is read, too. gpu and nic are counted per host and spread over its NUMA nodes.
-// Options: net=, net_latency= (per NIC, or per host without NICs), pcie=, nvlink= (per GPU, all through one switch),
-// memory= (per NUMA node), gpu_memory=, l3=, l2= (sizes). Synthetic text is Code::invalid_argument when wrong, a file
-// Code::protocol; the error names the file and what is wrong in it.
+// "pack:2 [numa(memory=8GiB)] core:4 pu:1" is read, too. pci_switch, gpu and nic are counted per host and spread over its NUMA
+// nodes, gpu and nic over its PCI switches where it has some. Options: net= (or link=), net_latency= (or latency=): of one link
+// of the network, that is per NIC, or per host without NICs; oversubscription= of the links from a level of switches upward, top
+// first; pcie=, nvlink= (per GPU, all through one switch), xgmi= (per pair of GPUs), memory= (per NUMA node), gpu_memory=, l3=,
+// l2= (sizes). What is said beside a known host goes before its own. Synthetic text is Code::invalid_argument when wrong, a file
+// Code::protocol; the error names the file, or the place in the text, and what is wrong there.
 Result<Topology> load_topology(std::string_view file_or_spec);
 
 // PUs this thread is bound to, ascending (all of them when unbound).
@@ -132,12 +140,19 @@ Result<Topology> topology_from_json(std::string_view text);
 [[nodiscard]] int hosts(const Topology& topology);
 // The machine node of a host, counted in order; kNoNode when there is none.
 [[nodiscard]] NodeId machine_of(const Topology& topology, int host);
+// What the description of a host lacks and real machines have, where it is a virtual machine: "sockets", "NUMA nodes", ...
+// Empty: nothing is missed, or it is a real machine.
+[[nodiscard]] std::vector<std::string> hidden_parts(const Topology& topology, int host = 0);
 // Nearest of that kind around a node (itself included), or kNoNode.
 [[nodiscard]] NodeId enclosing(const Topology& topology, NodeId node, NodeKind kind);
 // Cores of one host with at least one PU this job may use.
 [[nodiscard]] std::vector<NodeId> usable_cores(const Topology& topology, int host = 0);
 // How many ranks one host can run at once without sharing a core: usable cores, or less where a CPU quota says so; at least 1.
 [[nodiscard]] int available_cores(const Topology& topology, int host = 0);
+
+// How many hosts there are in each dimension, where links of the network join hosts directly and as a torus: host 0, 1, ... count
+// through the last dimension first. Dimensions of one host are left out; of two hosts, one link joins each pair. Empty: no torus.
+[[nodiscard]] std::vector<int> torus_dimensions(const Topology& topology);
 
 struct CacheSizes {
   std::uint64_t l2_bytes = 0;  // per core

@@ -131,7 +131,9 @@ TEST(Hostile, Json) {
 TEST(Hostile, Synthetic) {
   const auto tally =
       attack({"node:4 numa:2 core:8", "node:2 package:2 l3:2(size=32MiB) core:4 pu:2 gpu:8 nic:2 net=12.5GB/s net_latency=2us",
-              "pack:2 [numa(memory=8GiB)] core:4 pu:1", "numa:2 l3:3 core:2 memory=1GiB nvlink=5GB/s gpu:3"},
+              "pack:2 [numa(memory=8GiB)] core:4 pu:1", "numa:2 l3:3 core:2 memory=1GiB nvlink=5GB/s gpu:3",
+              "torus:4x3x2 core:2 nic:2 link=5GB/s latency=1us", "fat-tree:2x4x3 core:1 oversubscription=2x1.5",
+              "dgx-h100:3 nic:4 net=1GB/s"},
              2000, topology_from_synthetic);
   EXPECT_GT(tally.loaded, 50);
   EXPECT_GT(tally.refused, 500);

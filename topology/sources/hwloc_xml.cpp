@@ -10,6 +10,7 @@
 #include "topology/cpus.h"
 #include "topology/estimates.h"
 #include "topology/pci.h"
+#include "topology/virtual_machine.h"
 
 namespace tutti {
 namespace {
@@ -96,6 +97,7 @@ class HwlocReader {
     if (cores_ == 0) return Error(Code::protocol, "the machine has no cores");
     links_between_numa_nodes_and_devices();
     drop_plain_bridges(topology_);
+    topology_.nodes.front().virtual_machine = signs_of_virtual_machine(machine_signs(*machine), topology_, id);
     if (Status status = check(topology_); !status) return Error(Code::protocol, status.error().message());
     return std::move(topology_);
   }
@@ -132,6 +134,15 @@ class HwlocReader {
     return {};
   }
 
+  [[nodiscard]] MachineSigns machine_signs(const XmlElement& machine) const {
+    MachineSigns signs;
+    signs.vendor = printable_text(info(machine, "DMISysVendor"));
+    signs.product = printable_text(info(machine, "DMIProductName"));
+    const auto package = std::ranges::find(topology_.nodes, NodeKind::package, &Node::kind);
+    if (package != topology_.nodes.end()) signs.processor = package->name;
+    return signs;
+  }
+
   NodeId add(Node node, const XmlElement& element) {
     const auto id = static_cast<NodeId>(topology_.nodes.size());
     if (node.kind == NodeKind::numa) numa_by_index_.emplace(number_of<int>(element, "os_index", -1), id);
@@ -159,13 +170,20 @@ class HwlocReader {
     return type == "MemCache" || (type == "NUMANode" && !has_object_children(element));
   }
 
+  // A NUMA node as large as a machine of several packages is no place inside of it: it lies beside them.
+  [[nodiscard]] bool has_packages(const XmlElement& element) const {
+    return element.text_of("type") == "Machine" && std::ranges::any_of(element.children, [&](std::size_t child) {
+             return container_kind(document_.elements[child]) == NodeKind::package;
+           });
+  }
+
   void children(const XmlElement& element, Place place) {
     const NodeId owner = place.parent;
     for (const std::size_t child : element.children) {
       const XmlElement& object = document_.elements[child];
       if (object.name != "object" || !is_memory(object)) continue;
       const NodeId numa = memory(object, owner);
-      if (numa != kNoNode && place.parent == owner) place.parent = place.device_parent = numa;
+      if (numa != kNoNode && place.parent == owner && !has_packages(element)) place.parent = place.device_parent = numa;
     }
     for (const std::size_t child : element.children) {
       const XmlElement& object = document_.elements[child];

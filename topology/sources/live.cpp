@@ -2,12 +2,16 @@
 #include <hwloc.h>
 #include <sched.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <memory>
 
 #include "topology/sources/cgroup.h"
 #include "topology/sources/hwloc_xml.h"
 #include "topology/sources/network.h"
+#include "topology/sources/nvml.h"
+#include "topology/sources/pci_sysfs.h"
+#include "topology/virtual_machine.h"
 #include "tutti/topology.h"
 
 namespace tutti {
@@ -45,6 +49,12 @@ Result<std::string> export_xml(hwloc_topology_t topology) {
   return xml;
 }
 
+// Only where there are GPUs is a driver's library taken into this process.
+void add_gpus(Topology& topology) {
+  if (std::ranges::find(topology.nodes, NodeKind::gpu, &Node::kind) == topology.nodes.end()) return;
+  if (const auto nvml = load_nvml()) add_nvml(topology, *nvml);
+}
+
 }  // namespace
 
 Result<Topology> discover() {
@@ -61,6 +71,9 @@ Result<Topology> discover() {
   const CgroupLimits limits = read_cgroup_limits();
   topology->nodes.front().cpu_quota = limits.cpu_quota;
   topology->nodes.front().memory_limit_bytes = limits.memory_bytes;
+  add_pci_speeds(*topology);
+  add_gpus(*topology);
+  topology->nodes.front().virtual_machine = signs_of_virtual_machine(read_machine_signs(), *topology, 0);
   add_network(*topology);
   if (Status status = check(*topology); !status) return status.because("discovering this machine");
   return topology;

@@ -10,6 +10,7 @@
 #include "topology/cpus.h"
 #include "topology/estimates.h"
 #include "topology/pci.h"
+#include "topology/virtual_machine.h"
 #include "topology/wires.h"
 
 namespace tutti {
@@ -17,6 +18,7 @@ namespace {
 
 constexpr double kMegabitsPerGigabyte = 8000;
 constexpr double kMegabytesPerGigabyte = 1000;
+constexpr int kMaxHostsLookedAt = 64;  // each costs a walk over all nodes; a file of NCCL is of one host, or of a rack
 
 std::string_view digits_of(const XmlElement& element, std::string_view attribute) {
   std::string_view digits = element.text_of(attribute);
@@ -69,6 +71,8 @@ class NcclReader {
     for (const auto& [wire, gbps] : joined_) link(std::get<1>(wire), std::get<2>(wire), std::get<0>(wire), gbps);
     network();
     drop_plain_bridges(topology_);
+    for (const auto& [hash, machine] : machines_)
+      node(machine).virtual_machine = signs_of_virtual_machine({}, topology_, machine);
     if (Status status = check(topology_); !status) return Error(Code::protocol, status.error().message());
     return std::move(topology_);
   }

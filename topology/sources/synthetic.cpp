@@ -3,288 +3,17 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
-#include <charconv>
-#include <cmath>
 #include <optional>
 
-#include "core/config.h"
-#include "topology/cpus.h"
+#include "topology/sources/description.h"
+#include "topology/sources/presets.h"
 
 namespace tutti {
 namespace {
 
-enum class Unit : std::uint8_t { node, package, group, numa, l3, l2, l1, core, pu, gpu, nic };
-
-// hwloc's names for the same things are understood, but for "node", which is a host here.
-constexpr struct {
-  std::string_view word;
-  Unit unit;
-} kWords[] = {
-    {"node", Unit::node},    {"host", Unit::node},      {"machine", Unit::node}, {"package", Unit::package},
-    {"pack", Unit::package}, {"socket", Unit::package}, {"group", Unit::group},  {"die", Unit::group},
-    {"numa", Unit::numa},    {"numanode", Unit::numa},  {"l3", Unit::l3},        {"l3cache", Unit::l3},
-    {"l2", Unit::l2},        {"l2cache", Unit::l2},     {"l1", Unit::l1},        {"l1d", Unit::l1},
-    {"l1i", Unit::l1},       {"l1cache", Unit::l1},     {"l1dcache", Unit::l1},  {"l1icache", Unit::l1},
-    {"core", Unit::core},    {"pu", Unit::pu},          {"gpu", Unit::gpu},      {"nic", Unit::nic},
-};
-
-constexpr std::string_view kKnown = "node, package, numa, l3, core, pu, gpu, nic";
-constexpr std::array<std::string_view, 8> kOptions{"net", "net_latency", "pcie", "nvlink", "memory", "gpu_memory", "l3", "l2"};
-constexpr std::string_view kSpace = " \t\r\n";
-constexpr std::uint64_t kMaxCount = 1'000'000;
-
-struct Count {
-  Unit unit;
-  int count;
-};
-
-struct Description {
-  std::vector<Count> levels;  // outermost first, as written
-  int gpus = 0, nics = 0;
-  double net_gbps = 0, net_latency_us = 0, pcie_gbps = 0, nvlink_gbps = 0;
-  std::uint64_t numa_memory = 0, gpu_memory = 0, l3_bytes = 0, l2_bytes = 0;
-};
-
-Error bad(std::string_view what) { return {Code::invalid_argument, fmt::format("synthetic topology: {}", what)}; }
-
-std::string_view brief(std::string_view word) { return word.substr(0, 60); }
-
-std::string lower(std::string_view text) {
-  std::string result(text);
-  std::transform(result.begin(), result.end(), result.begin(),
-                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
-  return result;
-}
-
-std::optional<double> parse_number(std::string_view text) {
-  double value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc{} || end != text.data() + text.size() || !std::isfinite(value) || value <= 0) return std::nullopt;
-  return value;
-}
-
-struct Scale {
-  std::string_view unit;
-  double factor;
-};
-
-// A positive number with one of the units behind it.
-std::optional<double> parse_quantity(std::string_view text, std::span<const Scale> scales) {
-  const std::size_t digits = std::min(text.find_first_not_of("0123456789."), text.size());
-  const auto value = parse_number(text.substr(0, digits));
-  if (!value) return std::nullopt;
-  for (const Scale& scale : scales) {
-    if (text.substr(digits) == scale.unit) return *value * scale.factor;
-  }
-  return std::nullopt;
-}
-
-constexpr std::array<Scale, 6> kRates = {
-    {{"GB/s", 1}, {"MB/s", 1e-3}, {"Gb/s", 0.125}, {"Gbit/s", 0.125}, {"Mb/s", 0.125e-3}, {"Mbit/s", 0.125e-3}}};
-constexpr std::array<Scale, 3> kTimes = {{{"us", 1}, {"ns", 1e-3}, {"ms", 1e3}}};
-
-Status read_rate(std::string_view key, std::string_view value, double& target) {
-  const auto parsed = parse_quantity(value, kRates);
-  if (!parsed) return bad(fmt::format("{}={} is no speed; write one like 12.5GB/s or 100Gb/s", key, brief(value)));
-  target = *parsed;
-  return {};
-}
-
-Status read_time(std::string_view key, std::string_view value, double& target) {
-  const auto parsed = parse_quantity(value, kTimes);
-  if (!parsed) return bad(fmt::format("{}={} is no time; write one like 2us or 800ns", key, brief(value)));
-  target = *parsed;
-  return {};
-}
-
-Status read_size(std::string_view key, std::string_view value, std::uint64_t& target) {
-  const auto parsed = parse_bytes(value);
-  if (!parsed || *parsed == 0) return bad(fmt::format("{}={} is no size; write one like 32MiB", key, brief(value)));
-  target = *parsed;
-  return {};
-}
-
-class Parser {
- public:
-  explicit Parser(std::string_view text) : rest_(text) {}
-
-  Result<Description> parse() {
-    for (std::string_view word = next_word(); !word.empty(); word = next_word()) {
-      if (Status status = read_word(word); !status) return std::move(status.error());
-    }
-    if (Status status = finish(); !status) return std::move(status.error());
-    return std::move(description_);
-  }
-
- private:
-  // Up to white space that is in no bracket.
-  std::string_view next_word() {
-    const std::size_t begin = rest_.find_first_not_of(kSpace);
-    if (begin == std::string_view::npos) return {};
-    rest_.remove_prefix(begin);
-    int depth = 0;
-    std::size_t end = 0;
-    for (; end < rest_.size(); ++end) {
-      const char c = rest_[end];
-      if (c == '(' || c == '[') ++depth;
-      if (c == ')' || c == ']') --depth;
-      if (depth <= 0 && kSpace.find(c) != std::string_view::npos) break;
-    }
-    const std::string_view word = rest_.substr(0, end);
-    rest_.remove_prefix(end);
-    return word;
-  }
-
-  Status read_word(std::string_view word) {
-    if (word.starts_with('[')) return read_attached(word);
-    const std::size_t end = word.find_first_of(":=(");
-    if (end != std::string_view::npos && word[end] == '=') return read_option(word.substr(0, end), word.substr(end + 1));
-    const auto unit = find_unit(word.substr(0, end));
-    if (!unit) return unknown(word, word.substr(0, end));
-    std::uint64_t count = 1;
-    std::string_view rest = end == std::string_view::npos ? std::string_view() : word.substr(end);
-    if (rest.starts_with(':')) {
-      const auto [stop, error] = std::from_chars(rest.data() + 1, rest.data() + rest.size(), count);
-      if (error != std::errc{} || count == 0 || count > kMaxCount) {
-        return bad(fmt::format("the count of \"{}\" is not a number from 1 to {}", brief(word), kMaxCount));
-      }
-      rest.remove_prefix(static_cast<std::size_t>(stop - rest.data()));
-    } else {
-      return bad(fmt::format("\"{}\" has no count; write {}:1", brief(word), brief(word.substr(0, end))));
-    }
-    if (Status status = read_attributes(*unit, rest, word); !status) return status;
-    return add(*unit, static_cast<int>(count), word);
-  }
-
-  static Error unknown(std::string_view word, std::string_view name) {
-    if (std::ranges::find(kOptions, name) != kOptions.end())
-      return bad(fmt::format("\"{}\": {} is an option; write {}=VALUE", brief(word), name, name));
-    return bad(fmt::format("\"{}\" is unknown; known are {} and the options {}", brief(word), kKnown, fmt::join(kOptions, ", ")));
-  }
-
-  static std::optional<Unit> find_unit(std::string_view word) {
-    const std::string small = lower(word.substr(0, 20));
-    const auto found = std::find_if(std::begin(kWords), std::end(kWords), [&](const auto& known) { return known.word == small; });
-    if (found == std::end(kWords)) return std::nullopt;
-    return found->unit;
-  }
-
-  // "(size=32MiB memory=8GiB)", also with commas. Attributes that say nothing here (hwloc's indexes=) are passed over.
-  Status read_attributes(Unit unit, std::string_view text, std::string_view word) {
-    if (text.empty()) return {};
-    if (!text.starts_with('(') || !text.ends_with(')'))
-      return bad(fmt::format("\"{}\" has something odd behind its count", brief(word)));
-    text = text.substr(1, text.size() - 2);
-    while (!text.empty()) {
-      const std::size_t begin = text.find_first_not_of(" ,\t");
-      if (begin == std::string_view::npos) break;
-      text.remove_prefix(begin);
-      const std::string_view one = text.substr(0, text.find_first_of(" \t"));
-      const std::size_t equals = one.find('=');
-      if (equals == std::string_view::npos) return bad(fmt::format("\"{}\" has an attribute without a value", brief(word)));
-      const std::size_t end = one.starts_with("indexes=") ? one.size() : std::min(one.find(','), one.size());
-      if (Status status = read_attribute(unit, one.substr(0, equals), one.substr(equals + 1, end - equals - 1), word); !status)
-        return status;
-      text.remove_prefix(end);
-    }
-    return {};
-  }
-
-  Status read_attribute(Unit unit, std::string_view key, std::string_view value, std::string_view word) {
-    if (key == "size" && unit == Unit::l3) return read_size(key, value, description_.l3_bytes);
-    if (key == "size" && unit == Unit::l2) return read_size(key, value, description_.l2_bytes);
-    if (key == "memory" && unit == Unit::gpu) return read_size(key, value, description_.gpu_memory);
-    if (key == "memory") return read_size(key, value, description_.numa_memory);
-    if (key == "size" || key == "indexes" || key == "memorysidecachesize") return {};
-    return bad(fmt::format("\"{}\" has the unknown attribute {}", brief(word), brief(key)));
-  }
-
-  // hwloc 2's "[numa]" or "[numa(memory=8GiB)]": memory attached to what stands before it.
-  Status read_attached(std::string_view word) {
-    if (!word.ends_with(']')) return bad(fmt::format("\"{}\" is not closed", brief(word)));
-    const std::string_view inside = word.substr(1, word.size() - 2);
-    const std::size_t end = std::min(inside.find('('), inside.size());
-    if (find_unit(inside.substr(0, end)) != Unit::numa)
-      return bad(fmt::format("\"{}\": only [numa] can be attached", brief(word)));
-    if (has(Unit::numa)) return bad("numa twice");
-    if (has(Unit::core) || has(Unit::pu)) return bad("[numa] cannot stand inside of a core");
-    description_.levels.push_back({Unit::numa, 1});
-    return read_attributes(Unit::numa, inside.substr(end), word);
-  }
-
-  Status read_option(std::string_view key, std::string_view value) {
-    Description& d = description_;
-    if (key == "net") return read_rate(key, value, d.net_gbps);
-    if (key == "net_latency") return read_time(key, value, d.net_latency_us);
-    if (key == "pcie") return read_rate(key, value, d.pcie_gbps);
-    if (key == "nvlink") return read_rate(key, value, d.nvlink_gbps);
-    if (key == "memory") return read_size(key, value, d.numa_memory);
-    if (key == "gpu_memory") return read_size(key, value, d.gpu_memory);
-    if (key == "l3") return read_size(key, value, d.l3_bytes);
-    if (key == "l2") return read_size(key, value, d.l2_bytes);
-    return bad(fmt::format("unknown option {}=; known are {}", brief(key), fmt::join(kOptions, ", ")));
-  }
-
-  [[nodiscard]] bool has(Unit unit) const {
-    return std::any_of(description_.levels.begin(), description_.levels.end(), [&](const Count& c) { return c.unit == unit; });
-  }
-
-  Status add(Unit unit, int count, std::string_view word) {
-    if (unit == Unit::gpu || unit == Unit::nic) {
-      int& devices = unit == Unit::gpu ? description_.gpus : description_.nics;
-      if (devices != 0) return bad(fmt::format("\"{}\": that kind stands twice", brief(word)));
-      devices = count;
-      return {};
-    }
-    if (unit != Unit::group && unit != Unit::l1 && has(unit))
-      return bad(fmt::format("\"{}\": that kind stands twice", brief(word)));
-    if (unit == Unit::node && !description_.levels.empty()) return bad("node (hosts) must come first");
-    if (has(Unit::pu)) return bad(fmt::format("\"{}\" stands inside of pu, the innermost", brief(word)));
-    if (has(Unit::core) && unit != Unit::pu) return bad(fmt::format("\"{}\" stands inside of core; only pu may", brief(word)));
-    description_.levels.push_back({unit, count});
-    return {};
-  }
-
-  Status finish() {
-    std::vector<Count>& levels = description_.levels;
-    if (!has(Unit::core) && !has(Unit::pu)) return bad("there is no core:N");
-    if (!has(Unit::core)) {
-      // hwloc's "numa:2 pu:4": every PU is a core.
-      levels.back().unit = Unit::core;
-    }
-    if (!has(Unit::pu)) levels.push_back({Unit::pu, 1});
-    if (!has(Unit::node)) levels.insert(levels.begin(), {Unit::node, 1});
-    return check_size();
-  }
-
-  Status check_size() const {
-    std::uint64_t product = 1, nodes = 1;
-    for (const Count& level : description_.levels) {
-      if (level.unit == Unit::pu) {
-        if (static_cast<std::size_t>(level.count) > kMaxCpusPerCore) {
-          return bad(fmt::format("pu:{} is more than {} in one core", level.count, kMaxCpusPerCore));
-        }
-        continue;
-      }
-      product *= static_cast<std::uint64_t>(level.count);
-      nodes += product;
-      if (nodes > kMaxTopologyNodes) return bad(fmt::format("more than {} things in all", kMaxTopologyNodes));
-    }
-    const auto devices = static_cast<std::uint64_t>(description_.gpus) + static_cast<std::uint64_t>(description_.nics) + 1;
-    nodes += devices * static_cast<std::uint64_t>(description_.levels.front().count);
-    if (nodes > kMaxTopologyNodes) return bad(fmt::format("more than {} things in all", kMaxTopologyNodes));
-    return {};
-  }
-
-  std::string_view rest_;
-  Description description_;
-};
-
+// Levels of a host that are nodes of the graph.
 std::optional<NodeKind> node_kind(Unit unit) {
   switch (unit) {
-    case Unit::node:
-      return NodeKind::machine;
     case Unit::package:
       return NodeKind::package;
     case Unit::numa:
@@ -293,36 +22,52 @@ std::optional<NodeKind> node_kind(Unit unit) {
       return NodeKind::l3;
     case Unit::core:
       return NodeKind::core;
-    case Unit::gpu:
-      return NodeKind::gpu;
-    case Unit::nic:
-      return NodeKind::nic;
     case Unit::group:
     case Unit::l2:
     case Unit::l1:
     case Unit::pu:
-      return std::nullopt;  // not in the graph
+    case Unit::node:
+    case Unit::pci_switch:
+    case Unit::gpu:
+    case Unit::nic:
+    case Unit::rail:
+      return std::nullopt;
   }
   return std::nullopt;
 }
+
+// A host's ends of the network: its NICs, or itself.
+using Ends = std::vector<NodeId>;
 
 class Maker {
  public:
   explicit Maker(const Description& description) : description_(description) {}
 
   Topology make() {
-    const int machines = description_.levels.front().count;
-    std::vector<NodeId> ends;  // what is plugged into the network
-    for (int i = 0; i < machines; ++i) machine(ends);
-    if (machines > 1 || description_.nics > 0 || description_.net_gbps > 0) network(ends);
+    for (int i = 0; i < description_.hosts; ++i) machine();
+    switch (description_.wiring) {
+      case Wiring::one_switch:
+        one_switch();
+        break;
+      case Wiring::torus:
+        torus();
+        break;
+      case Wiring::fat_tree:
+        fat_tree();
+        break;
+      case Wiring::rails:
+        rails();
+        break;
+    }
     return std::move(topology_);
   }
 
  private:
-  NodeId add(NodeKind kind, NodeId parent) {
+  NodeId add(NodeKind kind, NodeId parent, std::string name = {}) {
     Node node;
     node.kind = kind;
     node.parent = parent;
+    node.name = std::move(name);
     if (kind == NodeKind::numa) node.memory_bytes = description_.numa_memory;
     if (kind == NodeKind::gpu) node.memory_bytes = description_.gpu_memory;
     if (kind == NodeKind::l3) node.cache_bytes = description_.l3_bytes;
@@ -331,21 +76,18 @@ class Maker {
     return static_cast<NodeId>(topology_.nodes.size() - 1);
   }
 
-  void machine(std::vector<NodeId>& ends) {
+  void machine() {
     next_cpu_ = 0;
-    homes_.clear();
     const NodeId root = add(NodeKind::machine, kNoNode);
-    if (!has(Unit::numa)) homes_.push_back(root);
-    inside(1, root);
+    homes_.clear();
+    if (std::ranges::find(description_.levels, Unit::numa, &Count::unit) == description_.levels.end()) homes_.push_back(root);
+    inside(0, root);
+    if (description_.pci_switches > 0) homes_ = devices(NodeKind::pci_switch, description_.pci_switches);
     const std::vector<NodeId> gpus = devices(NodeKind::gpu, description_.gpus);
     const std::vector<NodeId> nics = devices(NodeKind::nic, description_.nics);
     if (description_.nvlink_gbps > 0 && !gpus.empty()) switched(root, gpus);
-    if (nics.empty()) ends.push_back(root);
-    ends.insert(ends.end(), nics.begin(), nics.end());
-  }
-
-  [[nodiscard]] bool has(Unit unit) const {
-    return std::any_of(description_.levels.begin(), description_.levels.end(), [&](const Count& c) { return c.unit == unit; });
+    if (description_.xgmi_gbps > 0) all_pairs(gpus);
+    ends_.push_back(nics.empty() ? Ends{root} : nics);
   }
 
   // Fills `parent` with what stands from this level on.
@@ -363,13 +105,12 @@ class Maker {
     }
   }
 
-  // `count` devices spread evenly over the host's NUMA nodes.
+  // `count` devices spread evenly over the homes.
   std::vector<NodeId> devices(NodeKind kind, int count) {
     std::vector<NodeId> ids;
     for (int i = 0; i < count; ++i) {
       const std::size_t home = static_cast<std::size_t>(i) * homes_.size() / static_cast<std::size_t>(count);
-      ids.push_back(add(kind, homes_[home]));
-      topology_.nodes.back().name = fmt::format("{}{}", name(kind), i);
+      ids.push_back(add(kind, homes_[home], kind == NodeKind::pci_switch ? "" : fmt::format("{}{}", name(kind), i)));
       if (description_.pcie_gbps > 0) link(homes_[home], ids.back(), LinkKind::pcie, description_.pcie_gbps, 0);
     }
     return ids;
@@ -380,10 +121,95 @@ class Maker {
     for (const NodeId gpu : gpus) link(gpu, nvswitch, LinkKind::nvlink, description_.nvlink_gbps, 0);
   }
 
-  void network(const std::vector<NodeId>& ends) {
-    const NodeId net = add(NodeKind::net_switch, kNoNode);
-    topology_.nodes.back().name = "network";
-    for (const NodeId end : ends) link(end, net, LinkKind::network, description_.net_gbps, description_.net_latency_us);
+  void all_pairs(const std::vector<NodeId>& gpus) {
+    for (std::size_t i = 0; i < gpus.size(); ++i) {
+      for (std::size_t j = i + 1; j < gpus.size(); ++j) link(gpus[i], gpus[j], LinkKind::xgmi, description_.xgmi_gbps, 0);
+    }
+  }
+
+  // --- the network ---
+
+  NodeId net_switch(std::string name) { return add(NodeKind::net_switch, kNoNode, std::move(name)); }
+
+  void plug(NodeId a, NodeId b, double gbps) { link(a, b, LinkKind::network, gbps, description_.net_latency_us); }
+
+  void one_switch() {
+    if (description_.hosts == 1 && description_.nics == 0 && description_.net_gbps == 0) return;
+    const NodeId net = net_switch("network");
+    for (const Ends& host : ends_) {
+      for (const NodeId end : host) plug(end, net, description_.net_gbps);
+    }
+  }
+
+  // Each host to the next one in every dimension; each direction takes a NIC of its own as long as there are some.
+  void torus() {
+    const std::vector<int>& shape = description_.shape;
+    int stride = static_cast<int>(ends_.size());
+    for (std::size_t dimension = 0; dimension < shape.size(); ++dimension) {
+      const int length = shape[dimension];
+      const int round = stride;
+      stride /= length;
+      if (length == 1) continue;
+      for (int host = 0; host < static_cast<int>(ends_.size()); ++host) {
+        const int position = host / stride % length;
+        if (length == 2 && position == 1) continue;
+        const int next = position + 1 < length ? host + stride : host + stride - round;
+        plug(port(host, 2 * dimension), port(next, 2 * dimension + 1), description_.net_gbps);
+      }
+    }
+  }
+
+  [[nodiscard]] NodeId port(int host, std::size_t direction) const {
+    const Ends& ends = ends_[static_cast<std::size_t>(host)];
+    return ends[direction % ends.size()];
+  }
+
+  void fat_tree() {
+    const std::vector<int>& shape = description_.shape;
+    std::vector<Ends> below = ends_;
+    double gbps = description_.net_gbps;
+    for (std::size_t level = shape.size(); level-- > 0;) {
+      std::vector<Ends> switches;
+      const auto arity = static_cast<std::size_t>(shape[level]);
+      for (std::size_t first = 0; first < below.size(); first += arity) {
+        const NodeId above = net_switch(level_name(level, first / arity));
+        for (std::size_t child = first; child < first + arity; ++child) {
+          for (const NodeId end : below[child]) plug(end, above, gbps);
+        }
+        switches.push_back({above});
+      }
+      gbps *= static_cast<double>(arity * below.front().size());
+      if (level > 0) gbps /= oversubscription(level - 1);
+      below = std::move(switches);
+    }
+  }
+
+  [[nodiscard]] std::string level_name(std::size_t level, std::size_t index) const {
+    const bool leaf = level + 1 == description_.shape.size();
+    if (level == 0 && !leaf) return "spine";
+    return fmt::format("{} {}", leaf ? "leaf" : "aggregation", index);
+  }
+
+  // Of the uplinks to a level of switches, counted from the top.
+  [[nodiscard]] double oversubscription(std::size_t level) const {
+    const std::vector<double>& all = description_.oversubscription;
+    return all.empty() ? 1 : all[all.size() == 1 ? 0 : level];
+  }
+
+  void rails() {
+    std::vector<NodeId> rails;
+    for (int i = 0; i < description_.rails; ++i) rails.push_back(net_switch(fmt::format("rail {}", i)));
+    std::vector<int> plugged(rails.size(), 0);
+    for (const Ends& host : ends_) {
+      for (std::size_t nic = 0; nic < host.size(); ++nic) {
+        plug(host[nic], rails[nic % rails.size()], description_.net_gbps);
+        ++plugged[nic % rails.size()];
+      }
+    }
+    if (rails.size() < 2) return;
+    const NodeId spine = net_switch("spine");
+    for (std::size_t i = 0; i < rails.size(); ++i)
+      plug(rails[i], spine, description_.net_gbps * plugged[i] / oversubscription(0));
   }
 
   void link(NodeId a, NodeId b, LinkKind kind, double gbps, double latency_us) {
@@ -393,16 +219,21 @@ class Maker {
   const Description& description_;
   Topology topology_;
   std::vector<NodeId> homes_;  // where devices of the machine at hand live
+  std::vector<Ends> ends_;     // of every host
   int next_cpu_ = 0;
 };
 
 }  // namespace
 
+bool is_known_host(std::string_view word) { return find_preset(word) != nullptr; }
+
 Result<Topology> topology_from_synthetic(std::string_view text) {
-  auto description = Parser(text).parse();
+  auto description = parse_description(text);
   if (!description) return std::move(description.error());
   Topology topology = Maker(*description).make();
-  if (Status status = check(topology); !status) return bad(status.error().message());
+  if (Status status = check(topology); !status) {
+    return Error(Code::invalid_argument, "synthetic topology: " + status.error().message());
+  }
   return topology;
 }
 
