@@ -1,5 +1,7 @@
 #include "topology/gpus.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <map>
 #include <numeric>
@@ -10,16 +12,18 @@ namespace {
 
 std::size_t at(int i) { return static_cast<std::size_t>(i); }
 
-// Which ends are neighbours: over one link, or over NVSwitches that are joined.
+bool is_fast(const Link& link) { return link.kind == LinkKind::nvlink || link.kind == LinkKind::xgmi; }
+
+// Which ends are neighbours: over one link of at least so many GB/s, or over NVSwitches that are joined.
 class Neighbours {
  public:
-  Neighbours(const Topology& topology, std::span<const NodeId> ends)
+  Neighbours(const Topology& topology, std::span<const NodeId> ends, double least_gbps)
       : fabric_(topology.nodes.size()), fabrics_of_(ends.size()), direct_(ends.size()) {
     std::iota(fabric_.begin(), fabric_.end(), 0);
     std::map<NodeId, int> rank;
     for (std::size_t r = 0; r < ends.size(); ++r) rank.emplace(ends[r], static_cast<int>(r));
     const auto is_switch = [&](NodeId id) { return topology.nodes[at(id)].kind == NodeKind::nvswitch; };
-    const auto fast = [](const Link& link) { return link.kind == LinkKind::nvlink || link.kind == LinkKind::xgmi; };
+    const auto fast = [&](const Link& link) { return is_fast(link) && link.bandwidth_gbps >= least_gbps; };
     for (const Link& link : topology.links)
       if (fast(link) && is_switch(link.a) && is_switch(link.b)) fabric_[at(root(link.a))] = root(link.b);
     for (const Link& link : topology.links) {
@@ -52,26 +56,49 @@ class Neighbours {
   std::vector<std::set<int>> direct_;
 };
 
-}  // namespace
+using Groups = std::vector<std::vector<int>>;
 
-std::vector<int> nvlink_groups(const Topology& topology, std::span<const NodeId> ends) {
-  const Neighbours neighbours(topology, ends);
-  std::vector<std::vector<int>> groups;
-  std::vector<int> group_of(ends.size(), -1);
-  for (int r = 0; r < static_cast<int>(ends.size()); ++r) {
+// Each end joins the last group all of which are its neighbours: groups are met near where their ranks are.
+Groups cliques(const Neighbours& neighbours, std::size_t ends) {
+  Groups groups;
+  for (int r = 0; r < static_cast<int>(ends); ++r) {
     if (neighbours.alone(r)) continue;
-    // Groups are met near where their ranks are: from the last one backwards.
     const auto joined = std::find_if(groups.rbegin(), groups.rend(), [&](const std::vector<int>& group) {
       return std::all_of(group.begin(), group.end(), [&](int member) { return neighbours.are(r, member); });
     });
-    const auto place = joined == groups.rend() ? groups.size() : static_cast<std::size_t>(groups.rend() - joined) - 1;
-    if (joined == groups.rend()) groups.emplace_back();
-    groups[place].push_back(r);
-    group_of[at(r)] = static_cast<int>(place);
+    if (joined == groups.rend()) {
+      groups.push_back({r});
+    } else {
+      joined->push_back(r);
+    }
   }
-  for (int& group : group_of)
-    if (group >= 0 && groups[at(group)].size() == 1) group = -1;
+  std::erase_if(groups, [](const std::vector<int>& group) { return group.size() == 1; });
+  return groups;
+}
+
+bool equal_sizes(const Groups& groups) {
+  return !groups.empty() &&
+         std::all_of(groups.begin(), groups.end(), [&](const auto& group) { return group.size() == groups.front().size(); });
+}
+
+std::vector<int> number(const Groups& groups, std::size_t ends) {
+  std::vector<int> group_of(ends, -1);
+  for (std::size_t g = 0; g < groups.size(); ++g)
+    for (const int member : groups[g]) group_of[at(member)] = static_cast<int>(g);
   return group_of;
+}
+
+}  // namespace
+
+std::vector<int> nvlink_groups(const Topology& topology, std::span<const NodeId> ends) {
+  std::set<double> widths;
+  for (const Link& link : topology.links)
+    if (is_fast(link)) widths.insert(link.bandwidth_gbps);
+  if (widths.empty()) return std::vector<int>(ends.size(), -1);
+  for (const double least_gbps : widths)
+    if (auto groups = cliques(Neighbours(topology, ends, least_gbps), ends.size()); equal_sizes(groups))
+      return number(groups, ends.size());
+  return number(cliques(Neighbours(topology, ends, *widths.begin()), ends.size()), ends.size());
 }
 
 std::vector<int> leaf_of_hosts(const Topology& topology) {
@@ -96,6 +123,14 @@ std::vector<NodeId> gpus(const Topology& topology) {
   for (std::size_t id = 0; id < topology.nodes.size(); ++id)
     if (topology.nodes[id].kind == NodeKind::gpu) result.push_back(static_cast<NodeId>(id));
   return result;
+}
+
+Result<std::vector<NodeId>> place_on_gpus(const Topology& topology, int ranks) {
+  std::vector<NodeId> all = gpus(topology);
+  if (ranks < 1 || static_cast<std::size_t>(ranks) > all.size())
+    return Error(Code::invalid_argument, fmt::format("{} ranks, one per GPU, on {} GPUs", ranks, all.size()));
+  all.resize(static_cast<std::size_t>(ranks));
+  return all;
 }
 
 }  // namespace tutti

@@ -9,7 +9,8 @@
 namespace tutti {
 
 // For each of these nodes the group of those that NVLink or xGMI joins each with each, directly or through NVSwitches; -1 where
-// that is nobody else.
+// that is nobody else. Where such groups would be of different sizes only wider links count, if that makes them equal (the two
+// halves of an MI250 among eight of them).
 [[nodiscard]] std::vector<int> nvlink_groups(const Topology& topology, std::span<const NodeId> ends);
 
 // For each host a number that hosts plugged into the same network switches have in common; -1 where it is plugged into none.

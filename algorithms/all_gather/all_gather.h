@@ -36,4 +36,7 @@ namespace tutti::all_gather_algorithms {
 [[nodiscard]] Schedule hierarchical_rails(Rank me, const Shape& shape, const Chunking& chunking);
 [[nodiscard]] Cost hierarchical_rails_cost(const Shape& shape, const Chunking& chunking);
 
+[[nodiscard]] Schedule multi_ring(Rank me, const Shape& shape, const Chunking& chunking);
+[[nodiscard]] Cost multi_ring_cost(const Shape& shape, const Chunking& chunking);
+
 }  // namespace tutti::all_gather_algorithms

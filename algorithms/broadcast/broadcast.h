@@ -32,4 +32,10 @@ namespace tutti::broadcast_algorithms {
 [[nodiscard]] Schedule hierarchical_scatter(Rank me, const Shape& shape, const Chunking& chunking);
 [[nodiscard]] Cost hierarchical_scatter_cost(const Shape& shape, const Chunking& chunking);
 
+[[nodiscard]] Schedule multi_ring(Rank me, const Shape& shape, const Chunking& chunking);
+[[nodiscard]] Cost multi_ring_cost(const Shape& shape, const Chunking& chunking);
+
+[[nodiscard]] Schedule packed_trees(Rank me, const Shape& shape, const Chunking& chunking);
+[[nodiscard]] Cost packed_trees_cost(const Shape& shape, const Chunking& chunking);
+
 }  // namespace tutti::broadcast_algorithms

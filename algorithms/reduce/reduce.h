@@ -26,4 +26,7 @@ namespace tutti::reduce_algorithms {
 [[nodiscard]] Schedule hierarchical_scatter(Rank me, const Shape& shape, const Chunking& chunking);
 [[nodiscard]] Cost hierarchical_scatter_cost(const Shape& shape, const Chunking& chunking);
 
+[[nodiscard]] Schedule packed_trees(Rank me, const Shape& shape, const Chunking& chunking);
+[[nodiscard]] Cost packed_trees_cost(const Shape& shape, const Chunking& chunking);
+
 }  // namespace tutti::reduce_algorithms

@@ -27,4 +27,7 @@ namespace tutti::reduce_scatter_algorithms {
 [[nodiscard]] Schedule hierarchical(Rank me, const Shape& shape, const Chunking& chunking);
 [[nodiscard]] Cost hierarchical_cost(const Shape& shape, const Chunking& chunking);
 
+[[nodiscard]] Schedule multi_ring(Rank me, const Shape& shape, const Chunking& chunking);
+[[nodiscard]] Cost multi_ring_cost(const Shape& shape, const Chunking& chunking);
+
 }  // namespace tutti::reduce_scatter_algorithms

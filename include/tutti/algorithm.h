@@ -11,6 +11,8 @@
 
 namespace tutti {
 
+enum class RouteKind : std::uint8_t { none, rings, trees };
+
 // What a call must offer before an algorithm may be built for it. Facts only, so that a refusal can say why.
 struct Requirements {
   bool power_of_two = false;  // ranks
@@ -19,6 +21,7 @@ struct Requirements {
   bool levels = false;        // a machine with at least one level that groups ranks
   bool equal_blocks = false;  // no v-variant
   Rank min_ranks = 1;
+  RouteKind routes = RouteKind::none;  // through the links of the machine
 };
 
 // Cost of one level of the machine, in messages and in chunks of the schedule (see Schedule::chunks_per_block).

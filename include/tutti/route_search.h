@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -62,6 +63,11 @@ struct RouteSearch {
 // machine. Code::invalid_argument when an end is no GPU or core, stands twice, or cannot be reached from the others.
 Result<RouteSearch> search_routes(const Topology& topology, std::vector<NodeId> ends);
 Result<RouteSearch> search_routes(const Topology& topology);
+
+// What ranks there pay: links[i] between two that share a group of levels[i] but none of levels[i - 1], the slowest of them, and
+// last those that share none. Bandwidths are those of the way between them that no other pair uses at that time.
+[[nodiscard]] std::vector<LinkParameters> between(const Topology& topology, std::span<const NodeId> ends,
+                                                  std::span<const LevelGroups> levels);
 
 // What algorithms need of it: small weights in proportion to the bandwidths.
 [[nodiscard]] Routes routes(const RouteSearch& search);

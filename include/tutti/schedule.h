@@ -157,6 +157,8 @@ class Grouping {
   std::vector<Rank> order_;
 };
 
+struct Routes;  // tutti/routes.h
+
 // What an algorithm needs to know about a call; equal on all ranks but for nothing.
 struct Shape {
   Rank ranks = 1;
@@ -164,6 +166,8 @@ struct Shape {
   bool in_place = false;
   // Levels of the machine, innermost first, each coarser than the one before; empty when flat.
   const std::vector<Grouping>* levels = nullptr;
+  // Rings and trees that share the machine's links, for algorithms that follow them; each through all ranks.
+  const Routes* routes = nullptr;
 };
 
 struct Chunking {

@@ -46,6 +46,7 @@ JobMachine two_groups(Rank ranks) {
 std::string refusal(const Algorithm& a, const JobMachine& machine) {
   if (a.needs.levels && machine.levels.empty())
     return fmt::format("needs ranks in groups: two equal ones cannot be made of {}", machine.ranks);
+  if (a.needs.routes != RouteKind::none) return "";  // made up as well: see Shape::routes
   return refusal(a, SelectRequest{.collective = a.collective}, machine);
 }
 
@@ -91,6 +92,7 @@ std::vector<std::string> needs(const Requirements& r) {
   if (r.even) words.emplace_back("even");
   if (r.commutative) words.emplace_back("commutative");
   if (r.levels) words.emplace_back("levels");
+  if (r.routes != RouteKind::none) words.emplace_back("routes");
   if (r.equal_blocks) words.emplace_back("equal blocks");
   if (r.min_ranks > 1) words.push_back(fmt::format("{} ranks", r.min_ranks));
   if (words.empty()) words.emplace_back("-");
@@ -148,6 +150,7 @@ nlohmann::ordered_json to_json(const Row& row, Rank ranks) {
                                 {"even", a.needs.even},
                                 {"commutative", a.needs.commutative},
                                 {"levels", a.needs.levels},
+                                {"routes", a.needs.routes != RouteKind::none},
                                 {"equal_blocks", a.needs.equal_blocks},
                                 {"min_ranks", a.needs.min_ranks}}},
                               {"ranks", ranks},

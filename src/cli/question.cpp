@@ -26,6 +26,12 @@ int all_cores(const Topology& t) {
   return cores;
 }
 
+Seats seats_of(const Question& q, const Topology& topology) {
+  const bool any = !gpus(topology).empty();
+  if (q.on == "gpus" && !any) leave("--on gpus: the machine has no GPU", kExitUsage);
+  return q.on == "gpus" || (q.on.empty() && any && !q.topology.empty()) ? Seats::gpus : Seats::cores;
+}
+
 }  // namespace
 
 Collective collective_of(std::string_view text) {
@@ -41,11 +47,15 @@ Collective collective_of(std::string_view text) {
 
 void add_question(CLI::App& command, Question& q) {
   command.add_option("collective", q.collective, "all_reduce, all_gather, broadcast, ...");
-  command.add_option("--ranks", q.ranks, "Number of ranks (default: one per core)")->check(CLI::Range(1, kMostRanks));
+  command.add_option("--ranks", q.ranks, "Number of ranks (default: one per core, or per GPU)")->check(CLI::Range(1, kMostRanks));
   command
       .add_option("--topology", q.topology,
                   "hwloc XML or tutti JSON file, or a description such as \"node:4 numa:2 core:8\" (default: this machine)")
       ->check(file_name());
+  command
+      .add_option("--on", q.on,
+                  "What ranks sit on, cores or gpus (default: the GPUs of a described machine that has any, else the cores)")
+      ->check(CLI::IsMember({"cores", "gpus"}));
   command.add_option("--root", q.root, "Root, for collectives that have one")->capture_default_str();
   command.add_option("--algorithm", q.algorithm, "Only this algorithm");
 }
@@ -64,9 +74,11 @@ Answer ask(const Question& q) {
   const Collective collective = collective_of(q.collective);
   const std::uint64_t bytes = bytes_of(q);
   const Topology topology = topology_from(q.topology);
-  const Rank ranks = q.ranks > 0 ? q.ranks : std::max(2, all_cores(topology));
+  const Seats seats = seats_of(q, topology);
+  const int places = seats == Seats::gpus ? static_cast<int>(gpus(topology).size()) : std::max(2, all_cores(topology));
+  const Rank ranks = q.ranks > 0 ? q.ranks : places;
   check_root(q.root, ranks);
-  auto machine = describe_job(topology, ranks);
+  auto machine = describe_job(topology, ranks, seats);
   if (!machine) leave(machine.error());
   const SelectRequest request{.collective = collective,
                               .root = q.root,

@@ -16,7 +16,7 @@ inline constexpr Rank kMostRanks = 1 << 20;
 
 // As on the command line.
 struct Question {
-  std::string collective, bytes = "1M", topology, algorithm;
+  std::string collective, bytes = "1M", topology, algorithm, on;
   Rank ranks = 0, root = 0;
   bool ordered = false, uneven = false;
 };

@@ -46,10 +46,7 @@ void run(const Options& o) {
   if (o.question.algorithm.empty())
     fmt::print(stderr, "tutti schedule: {} in {} piece{}, as would be chosen for {} bytes; `tutti explain` says why\n",
                name_with_radix(algorithm, chunking), chunking.pieces, chunking.pieces == 1 ? "" : "s", o.question.bytes);
-  const Shape shape{.ranks = ranks,
-                    .root = o.question.root,
-                    .in_place = o.in_place,
-                    .levels = a.machine.levels.empty() ? nullptr : &a.machine.levels};
+  const Shape shape = shape_on(a.machine, o.question.root, o.in_place);
   show_schedules(algorithm, shape, chunking, o.view);
 }
 

@@ -122,10 +122,7 @@ Result<Selection> Runner::choose(const Request& r, SelectRequest* asked) const {
 }
 
 Schedule Runner::schedule_for(const Request& r, const Candidate& winner) const {
-  const Shape shape{.ranks = machine_.ranks,
-                    .root = r.root,
-                    .in_place = r.in_place,
-                    .levels = machine_.levels.empty() ? nullptr : &machine_.levels};
+  const Shape shape = shape_on(machine_, r.root, r.in_place);
   // Pieces of a message must not split an element.
   const bool arrivals = !winner.published && Consumer::kGrain % r.element_size() == 0;
   return fuse(winner.algorithm->build(job_->rank(), shape, winner.chunking), {.arrivals = arrivals});

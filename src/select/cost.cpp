@@ -46,7 +46,8 @@ Rates rates_at(const LevelCost& cost, const JobMachine& machine, Sharing with, d
   if (!with.shared) return rates;
   if (crosses_hosts) {
     const double all = machine.ranks_per_host, named = cost.at_once;
-    rates.bandwidth_gbps /= named > 0 ? std::min(named, all) : cost.level < 0 ? all : 1;
+    const double at_once = named > 0 ? std::min(named, all) : cost.level < 0 ? all : 1;
+    rates.bandwidth_gbps /= std::max(1.0, at_once / machine.rails_per_host);
   }
   if (machine.oversubscribed()) {
     const double share = chunk_bytes > kBesideFlagBytes ? kGapOnSharedCores : kSmallGapOnSharedCores;
@@ -121,17 +122,42 @@ Price price_sent(Candidate& candidate, const Cost& cost, const JobMachine& machi
   return sum;
 }
 
-}  // namespace
-
-Shape shape_of(const SelectRequest& request, const JobMachine& machine) {
-  return {.ranks = machine.ranks, .root = request.root, .levels = machine.levels.empty() ? nullptr : &machine.levels};
+template <class Route>
+double sum_over_most(const std::vector<Route>& routes) {
+  double sum = 0, most = 0;
+  for (const Route& route : routes) {
+    sum += route.weight;
+    most = std::max<double>(most, route.weight);
+  }
+  return sum / most;
 }
 
+// All routes work at once, each with its part of the bandwidth that the search found for them together: the longest chain on the
+// heaviest route takes as long as if all of its bytes and the others' went over that bandwidth. Where data goes up trees and down
+// again links carry it twice, whatever the chain is.
+Price price_routed(Candidate& candidate, const Cost& cost, const JobMachine& machine, double chunk_bytes, Sharing with) {
+  const LevelCost& level = cost.levels[0];
+  const bool rings = candidate.algorithm->needs.routes == RouteKind::rings;
+  const double gbps = rings ? machine.ring_gbps : machine.tree_gbps;
+  const double at_once = rings ? sum_over_most(machine.routes.rings) : sum_over_most(machine.routes.trees);
+  const double twice = !rings && candidate.algorithm->collective == Collective::all_reduce ? 2 * cost.chunks_per_block : 0;
+  const double chunks = level.rounds == 0 ? 0 : std::max(static_cast<double>(level.path) * at_once, twice);
+  candidate.rounds = level.rounds;
+  candidate.bounding_link = machine.links.size() - 1;
+  return {
+      .latency_us = level.rounds * (machine.links.back().latency_us + machine.step_us * with.crowd),
+      .bandwidth_us = chunks * chunk_bytes / (gbps * 1e3),
+      .reduction_us = static_cast<double>(level.reduced) * chunk_bytes * reduction_us_per_byte(candidate, machine) * with.crowd};
+}
+
+}  // namespace
+
 void price(Candidate& candidate, const SelectRequest& request, const JobMachine& machine) {
-  const Cost cost = candidate.algorithm->cost(shape_of(request, machine), candidate.chunking);
+  const Cost cost = candidate.algorithm->cost(shape_on(machine, request.root), candidate.chunking);
   const double chunk_bytes = static_cast<double>(request.block_bytes) / cost.chunks_per_block;
   const double crowd = machine.oversubscribed() ? static_cast<double>(machine.core_sharers) / machine.cores_per_host : 1;
-  const auto price_it = candidate.published ? price_published : price_sent;
+  const bool routed = candidate.algorithm->needs.routes != RouteKind::none;
+  const auto price_it = routed ? price_routed : candidate.published ? price_published : price_sent;
   const Price alone = price_it(candidate, cost, machine, chunk_bytes, {.shared = false});
   candidate.total_us = price_it(candidate, cost, machine, chunk_bytes, {.crowd = crowd}).total_us();
   candidate.latency_us = alone.latency_us;

@@ -17,7 +17,4 @@ namespace tutti {
 // - Where ranks share cores, a round costs at least one turn of all ranks over the cores, and cores' work is slower.
 void price(Candidate& candidate, const SelectRequest& request, const JobMachine& machine);
 
-// What an algorithm is told of the call; not whether it is in place, which is each rank's own affair.
-[[nodiscard]] Shape shape_of(const SelectRequest& request, const JobMachine& machine);
-
 }  // namespace tutti

@@ -1,8 +1,10 @@
 #include <algorithm>
 #include <map>
+#include <set>
 
 #include "core/hash.h"
 #include "select/select.h"
+#include "tutti/route_search.h"
 
 namespace tutti {
 
@@ -10,6 +12,7 @@ namespace {
 
 Hasher& add_layout(Hasher& h, const JobMachine& m) {
   h.value(m.ranks).value(m.ranks_per_host).value(m.cores_per_host).value(m.core_sharers).value(m.boards);
+  h.value(m.on_gpus).value(m.rails_per_host);
   for (const auto level : m.level_names) h.value(level);
   for (const auto& grouping : m.levels)
     for (Rank r = 0; r < m.ranks; ++r) h.value(grouping.group_of(r));
@@ -27,6 +30,15 @@ std::uint64_t hash(const JobMachine& m) {
   Hasher h;
   add_layout(h, m).value(m.reduce_gbps).value(m.copy_gbps).value(m.step_us).value(m.turn_us);
   for (const auto& link : m.links) h.value(link.latency_us).value(link.bandwidth_gbps);
+  h.value(m.ring_gbps).value(m.tree_gbps).value(m.routes.rings.size()).value(m.routes.trees.size());
+  for (const Ring& ring : m.routes.rings) {
+    h.value(ring.weight);
+    for (const Rank r : ring.order) h.value(r);
+  }
+  for (const Tree& tree : m.routes.trees) {
+    h.value(tree.weight);
+    for (const Rank r : tree.parent) h.value(r);
+  }
   for (const Algorithm* a : m.algorithms.rows()) h.value(a->collective).text(a->name);
   for (const auto& one : m.measured.all()) {
     const Variant& v = one.variant;
@@ -36,16 +48,77 @@ std::uint64_t hash(const JobMachine& m) {
   return h.result();
 }
 
-Result<JobMachine> describe_job(const Topology& topology, Rank ranks) {
+Shape shape_on(const JobMachine& machine, Rank root, bool in_place) {
+  return {.ranks = machine.ranks,
+          .root = root,
+          .in_place = in_place,
+          .levels = machine.levels.empty() ? nullptr : &machine.levels,
+          .routes = &machine.routes};
+}
+
+namespace {
+
+// What a GPU copies and combines, in bytes of the result: it moves two and three times as many, at the 1.6 TB/s that BabelStream
+// reaches on an A100.
+constexpr double kGpuCopyGbps = 800, kGpuReduceGbps = 530;
+
+void add_levels(JobMachine& m, const std::vector<LevelGroups>& all) {
+  for (const auto& level : all) {
+    m.levels.emplace_back(level.group_of);
+    m.level_names.push_back(level.level);
+  }
+}
+
+// NICs that serve ranks of one host, the fewest anywhere.
+int rails_per_host(const std::vector<Rail>& rails, const std::vector<RankLocation>& places) {
+  std::map<int, std::set<NodeId>> nics;
+  for (std::size_t r = 0; r < rails.size(); ++r) nics[places[r].host].insert(rails[r].nic);
+  std::size_t fewest = rails.size();
+  for (const auto& [host, used] : nics) fewest = std::min(fewest, used.size());
+  return static_cast<int>(fewest);
+}
+
+Result<JobMachine> describe_on_gpus(const Topology& topology, Rank ranks) {
+  auto ends = place_on_gpus(topology, ranks);
+  if (!ends) return std::move(ends.error());
+  auto found = search_routes(topology, *ends);
+  if (!found) return std::move(found.error());
+  const std::vector<RankLocation> places = locations(topology, *ends);
+  JobMachine m;
+  m.ranks = ranks;
+  m.on_gpus = true;
+  add_levels(m, found->levels);
+  m.links = between(topology, *ends, found->levels);
+  // Hosts that NVLink joins are one to the network.
+  std::map<int, int> nvlink_of_host, on_host;
+  for (const auto& p : places) {
+    const int host = p.nvlink < 0 ? p.host : nvlink_of_host.try_emplace(p.nvlink, p.host).first->second;
+    m.ranks_per_host = std::max(m.ranks_per_host, ++on_host[host]);
+  }
+  m.core_sharers = m.cores_per_host = m.ranks_per_host;
+  m.rails_per_host = rails_per_host(found->rails, places);
+  // A single ring is what the row `ring` runs over, in the order of ranks.
+  if (found->rings.size() > 1) {
+    m.routes = routes(*found);
+    m.ring_gbps = found->ring_gbps();
+    m.tree_gbps = found->tree_gbps();
+  }
+  m.reduce_gbps = kGpuReduceGbps;
+  m.copy_gbps = kGpuCopyGbps;
+  return m;
+}
+
+}  // namespace
+
+Result<JobMachine> describe_job(const Topology& topology, Rank ranks, Seats seats) {
+  if (seats == Seats::gpus) return describe_on_gpus(topology, ranks);
   auto places = place(topology, ranks);
   if (!places) return std::move(places.error());
   JobMachine m;
   m.ranks = ranks;
-  for (auto& level : levels(*places)) {
-    m.levels.emplace_back(level.group_of);
-    m.level_names.push_back(level.level);
-    m.links.push_back(between(topology, level.level));
-  }
+  const std::vector<LevelGroups> all = levels(*places);
+  add_levels(m, all);
+  for (const auto& level : all) m.links.push_back(between(topology, level.level));
   std::map<int, int> on_host;
   for (const auto& p : *places) ++on_host[p.host];
   m.links.push_back(between(topology, on_host.size() > 1 ? Level::network : Level::host));

@@ -67,6 +67,9 @@ std::string describe_ranks(const JobMachine& m) {
   std::string text = fmt::format("{} rank{}", m.ranks, m.ranks == 1 ? "" : "s");
   for (std::size_t l = m.levels.size(); l-- > 0;)
     text += fmt::format(", {} {} groups", m.levels[l].groups(), name(m.level_names[l]));
+  if (m.on_gpus)
+    return text + fmt::format("; one per GPU, at most {} that share their host's {} link{} to the network", m.ranks_per_host,
+                              m.rails_per_host, m.rails_per_host == 1 ? "" : "s");
   text += fmt::format("; at most {} on a host of {} cores", m.ranks_per_host, m.cores_per_host);
   if (m.hosts_share_cores()) text += "; hosts share cores, which are their network, too";
   if (m.oversubscribed())
@@ -86,7 +89,8 @@ std::string render(const Selection& s, const SelectRequest& request, const JobMa
   for (std::size_t i = 0; i < m.tuning.size(); ++i)
     if (const std::string ways = ways_of(m.tuning[i]); !ways.empty())
       fmt::format_to(to, "  {:<30} messages {}\n", scope_of(m, i), ways);
-  fmt::format_to(to, "  one core reduces {:.1f} GB/s and copies {:.1f} GB/s ({})\n", m.reduce_gbps, m.copy_gbps, said(m.core_origin));
+  fmt::format_to(to, "  one {} reduces {:.1f} GB/s and copies {:.1f} GB/s ({})\n", m.on_gpus ? "GPU" : "core", m.reduce_gbps,
+                 m.copy_gbps, said(m.core_origin));
   const bool measured = std::ranges::any_of(s.candidates, [](const Candidate& c) { return c.measured_us.has_value(); });
   if (!m.measured.empty())
     fmt::format_to(to, "  {} measurements of whole calls from {}\n", m.measured.all().size(), m.measured.source());

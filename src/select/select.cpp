@@ -98,7 +98,11 @@ std::string refusal(const Algorithm& a, const SelectRequest& request, const JobM
   if (needs.commutative && !request.commutative) return "changes the order of ranks; the operator is not commutative";
   if (needs.equal_blocks && !request.equal_blocks) return "needs blocks of one size; this is a v-variant";
   if (needs.levels && machine.levels.empty()) return "needs a machine with levels; these ranks are all alike";
-  if (a.refuses) return a.refuses(shape_of(request, machine));
+  if (needs.routes == RouteKind::rings && machine.routes.rings.empty())
+    return "needs rings over links of their own; none are known here, or one does as well";
+  if (needs.routes == RouteKind::trees && machine.routes.trees.empty())
+    return "needs trees over links of their own; none are known here, or one does as well";
+  if (a.refuses) return a.refuses(shape_on(machine, request.root));
   return "";
 }
 

@@ -12,6 +12,7 @@
 
 #include "algorithms/registry.h"
 #include "select/measurements.h"
+#include "tutti/routes.h"
 #include "tutti/topology.h"
 #include "tutti/transport.h"
 
@@ -32,20 +33,27 @@ struct JobMachine {
   double reduce_gbps = 10;         // bytes of one operand combined per second, one core
   double copy_gbps = 20;           // bytes copied per second, one core
   Origin core_origin = Origin::estimate;  // who says these two
-  double step_us = 0.05;           // what one step of a schedule costs the executor
-  int ranks_per_host = 1;          // the most on any host
-  int cores_per_host = 1;          // the fewest on any host
-  int core_sharers = 1;   // ranks that run on the same cores, the most anywhere, whether they reach each other's memory or not
-  double turn_us = 2;     // where ranks share cores: one turn of one rank on a core
-  bool boards = false;    // more than two ranks, and all of them can publish to all others (Board)
-  Measurements measured;      // of whole calls, by an earlier job of this layout
-  AlgorithmTable algorithms;  // to choose from
+  double step_us = 0.05;                  // what one step of a schedule costs the executor
+  int ranks_per_host = 1;                 // the most on any host
+  int cores_per_host = 1;                 // the fewest on any host
+  int core_sharers = 1;  // ranks that run on the same cores, the most anywhere, whether they reach each other's memory or not
+  double turn_us = 2;    // where ranks share cores: one turn of one rank on a core
+  bool boards = false;   // more than two ranks, and all of them can publish to all others (Board)
+  bool on_gpus = false;  // one rank on each GPU; a host's cores are its GPUs then, and a host is what NVLink joins
+  Routes routes;         // through the links of the machine; empty: not searched for, or nothing to gain
+  double ring_gbps = 0, tree_gbps = 0;  // what the routes carry together
+  int rails_per_host = 1;               // links to the network that a host's ranks use side by side, the fewest anywhere
+  Measurements measured;                // of whole calls, by an earlier job of this layout
+  AlgorithmTable algorithms;            // to choose from
   [[nodiscard]] bool oversubscribed() const noexcept { return core_sharers > cores_per_host; }
   [[nodiscard]] bool hosts_share_cores() const noexcept { return core_sharers > ranks_per_host; }  // containers, for example
 };
 [[nodiscard]] std::uint64_t hash(const JobMachine& machine);
 // Of what does not differ from one start to the next: how many ranks sit where, but not what calibration finds.
 [[nodiscard]] std::uint64_t hash_of_layout(const JobMachine& machine);
+
+// What algorithms are built for on this machine; refers to it.
+[[nodiscard]] Shape shape_on(const JobMachine& machine, Rank root, bool in_place = false);
 
 struct SelectRequest {
   Collective collective = Collective::all_reduce;
@@ -108,8 +116,9 @@ inline constexpr std::uint64_t kMostCrossoverBytes = 1u << 30;
 [[nodiscard]] std::string render(const Selection& selection, const SelectRequest& request, const JobMachine& machine);
 [[nodiscard]] std::string to_json(const Selection& selection, const SelectRequest& request, const JobMachine& machine);
 
-// The machine of a job that is only described: estimates instead of measurements.
-Result<JobMachine> describe_job(const Topology& topology, Rank ranks);
+// The machine of a job that is only described: estimates instead of measurements. One rank per core, or per GPU.
+enum class Seats : std::uint8_t { cores, gpus };
+Result<JobMachine> describe_job(const Topology& topology, Rank ranks, Seats seats = Seats::cores);
 
 // Algorithm overrides: "ring" or "all_reduce:ring,broadcast:knomial". Empty result for a collective: not forced.
 class AlgorithmOverrides {

@@ -39,7 +39,8 @@ class EveryRow : public testing::TestWithParam<World> {
     const World w = GetParam();
     const auto& needs = a.needs;
     return w.ranks >= needs.min_ranks && (!needs.power_of_two || std::has_single_bit(static_cast<std::uint32_t>(w.ranks))) &&
-           (!needs.even || w.ranks % 2 == 0) && (commutative || !needs.commutative) && (!needs.levels || w.has_levels());
+           (!needs.even || w.ranks % 2 == 0) && (commutative || !needs.commutative) && (!needs.levels || w.has_levels()) &&
+           needs.routes == RouteKind::none;  // no job knows any yet
   }
   template <class Problem>
   void run_row(Communicator& comm, const Algorithm& a, Case c, bool commutative) {

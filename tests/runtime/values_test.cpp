@@ -121,7 +121,7 @@ TEST(Values, AverageOfIntegersAndFloats) {
   run_ranks(3, [](Communicator& comm) {
     for (const auto collective : {Collective::all_reduce, Collective::reduce, Collective::reduce_scatter})
       for (const Algorithm& a : algorithms()) {
-        if (a.collective != collective || a.needs.levels) continue;
+        if (a.collective != collective || a.needs.levels || a.needs.routes != RouteKind::none) continue;
         const testing::ScopedTrace trace(__FILE__, __LINE__, fmt::format("{} {}", name(collective), a.name));
         for (const bool in_place : {false, true}) {
           std::vector<double> in(30, comm.rank() + 1), out(30, -1);
@@ -163,7 +163,7 @@ TEST(Values, AverageOfSmallFloatsIsRoundedOnceWhereAllMeet) {
   };
   run_ranks(2, [&](Communicator& comm) {
     for (const Algorithm& a : algorithms()) {
-      if (a.collective != Collective::all_reduce || a.needs.levels) continue;
+      if (a.collective != Collective::all_reduce || a.needs.levels || a.needs.routes != RouteKind::none) continue;
       EXPECT_EQ(average(comm, a.name, std::vector<std::uint16_t>(100, k40000)), std::vector<std::uint16_t>(100, k40000))
           << a.name;
     }
@@ -181,7 +181,8 @@ TEST(Values, PremultipliedSumsUseEachRanksOwnFactor) {
   run_ranks(4, [](Communicator& comm) {
     const ReduceOp op{.kind = ReduceKind::premul_sum, .scalar = comm.rank() + 0.5};
     for (const Algorithm& a : algorithms()) {
-      if (!reduces(a.collective) || a.needs.levels || a.collective == Collective::exscan) continue;
+      if (!reduces(a.collective) || a.needs.levels || a.needs.routes != RouteKind::none || a.collective == Collective::exscan)
+        continue;
       for (const bool in_place : {false, true}) {
         const testing::ScopedTrace trace(__FILE__, __LINE__, fmt::format("{} {} {}", name(a.collective), a.name, in_place));
         const bool scatters = a.collective == Collective::reduce_scatter;
@@ -310,7 +311,9 @@ TEST_P(Variants, UnevenAndEmptyBlocksWithGapsThatStayUntouched) {
   for (const Rank p : {2, 5})
     run_ranks(p, [=](Communicator& comm) {
       for (const Algorithm& a : algorithms()) {
-        if (a.collective != collective || a.needs.levels || a.needs.equal_blocks || (a.needs.even && p % 2 != 0)) continue;
+        if (a.collective != collective || a.needs.levels || a.needs.routes != RouteKind::none || a.needs.equal_blocks ||
+            (a.needs.even && p % 2 != 0))
+          continue;
         run_variant(comm, a, unit, gap);
       }
     });

@@ -247,6 +247,18 @@ TEST(MachineHash, EqualForEqualAndChangesWithEachField) {
       {"turn_us", [](JobMachine& m) { m.turn_us += 1; }},
       {"ranks_per_host", [](JobMachine& m) { ++m.ranks_per_host; }},
       {"boards", [](JobMachine& m) { m.boards = !m.boards; }},
+      {"on_gpus", [](JobMachine& m) { m.on_gpus = !m.on_gpus; }},
+      {"rails_per_host", [](JobMachine& m) { ++m.rails_per_host; }},
+      {"ring_gbps", [](JobMachine& m) { m.ring_gbps += 1; }},
+      {"tree_gbps", [](JobMachine& m) { m.tree_gbps += 1; }},
+      {"a ring",
+       [](JobMachine& m) {
+         m.routes.rings.push_back({{0, 1}, 1});
+       }},
+      {"a tree",
+       [](JobMachine& m) {
+         m.routes.trees.push_back({{kNoRank, 0}, 1});
+       }},
       {"core_sharers", [](JobMachine& m) { ++m.core_sharers; }},
       {"cores_per_host", [](JobMachine& m) { ++m.cores_per_host; }},
       {"latency", [](JobMachine& m) { m.links[0].latency_us += 1; }},

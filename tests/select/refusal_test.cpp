@@ -27,7 +27,8 @@ TEST(Refusals, FollowFromTheRequirementsOfEachRow) {
             const Requirements& needs = a.needs;
             const bool able = machine.ranks >= needs.min_ranks && (!needs.power_of_two || std::has_single_bit(p)) &&
                               (!needs.even || p % 2 == 0) && (!needs.commutative || commutative) &&
-                              (!needs.equal_blocks || equal) && (!needs.levels || !machine.levels.empty());
+                              (!needs.equal_blocks || equal) && (!needs.levels || !machine.levels.empty()) &&
+                              needs.routes == RouteKind::none;
             EXPECT_EQ(c->refused.empty(), able) << name(a.collective) << " " << a.name << ", " << p << " ranks: " << c->refused;
           }
         }
@@ -82,7 +83,7 @@ TEST(Forced, NotAbleSaysWhy) {
 
 TEST(Forced, AbleIsTheOnlyCandidate) {
   for (const Algorithm& a : algorithms()) {
-    if (a.needs.levels) continue;
+    if (a.needs.levels || a.needs.routes != RouteKind::none) continue;
     const Selection s = choose({.collective = a.collective, .block_bytes = 1 << 20, .forced = a.name}, flat(8));
     ASSERT_EQ(s.candidates.size(), 1u);
     EXPECT_EQ(s.winner().algorithm, &a);

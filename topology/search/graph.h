@@ -16,6 +16,7 @@ struct Edge {
   int a = 0, b = 0;
   double gbps = 0;
   LinkKind kind = LinkKind::pcie;
+  double latency_us = 0;  // where somebody says
 };
 
 // Arc 2e leads along edge e from a to b, arc 2e + 1 back.

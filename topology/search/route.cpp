@@ -32,6 +32,8 @@ bool allowed(LinkKind kind, Via via) {
       return kind != LinkKind::network;
     case Via::network:
       return kind == LinkKind::network;
+    case Via::any:
+      return true;
   }
   return false;
 }

@@ -11,8 +11,8 @@ namespace tutti::search {
 
 using Path = std::vector<int>;  // arcs, one after the other
 
-// Links that a path may take: NVLink and xGMI; all inside a domain; those of the network.
-enum class Via : std::uint8_t { fast, inside, network };
+// Links that a path may take: NVLink and xGMI; all inside a domain; those of the network; all.
+enum class Via : std::uint8_t { fast, inside, network, any };
 
 class Router {
  public:

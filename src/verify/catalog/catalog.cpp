@@ -33,11 +33,13 @@ struct Case {
   Chunking chunking;
   Place place = Place::out_of_place;
   const Machine* machine = nullptr;
+  const MadeUpRoutes* routes = nullptr;
 
   [[nodiscard]] std::string text() const {
     auto text = fmt::format("{} ranks, root {}, {} piece(s), {}", shape.ranks, shape.root, chunking.pieces, name(place));
     if (chunking.radix != 2) text += fmt::format(", radix {}", chunking.radix);
     if (machine != nullptr) text += fmt::format(", {}", machine->name);
+    if (routes != nullptr) text += fmt::format(", {}", routes->name);
     return text;
   }
 };
@@ -93,6 +95,7 @@ class Check {
  public:
   Check(const Algorithm& algorithm, Rank ranks, const CatalogOptions& options) : algorithm_(algorithm), options_(options) {
     if (algorithm.needs.levels) machines_ = made_up_machines(ranks);
+    if (algorithm.needs.routes != RouteKind::none) routes_ = made_up_routes(ranks);
     add_cases(ranks);
   }
 
@@ -121,14 +124,20 @@ class Check {
       machines.clear();
       for (const Machine& m : machines_) machines.push_back(&m);
     }
+    std::vector<const MadeUpRoutes*> routes{nullptr};  // the natural ones
+    for (const MadeUpRoutes& r : routes_) routes.push_back(&r);
     for (const Machine* machine : machines)
       for (const Rank root : roots)
         for (const Chunking chunking : chunkings(static_cast<std::uint32_t>(p)))
-          for (const Place place : places) {
-            const auto* levels = machine == nullptr ? nullptr : &machine->levels;
-            cases_.push_back(
-                {{.ranks = p, .root = root, .in_place = place == Place::in_place, .levels = levels}, chunking, place, machine});
-          }
+          for (const Place place : places)
+            for (const MadeUpRoutes* some : routes) {
+              const Shape shape{.ranks = p,
+                                .root = root,
+                                .in_place = place == Place::in_place,
+                                .levels = machine == nullptr ? nullptr : &machine->levels,
+                                .routes = some == nullptr ? nullptr : &some->routes};
+              cases_.push_back({shape, chunking, place, machine, some});
+            }
   }
 
   [[nodiscard]] std::vector<Chunking> chunkings(std::uint32_t ranks) const {
@@ -163,6 +172,7 @@ class Check {
   const Algorithm& algorithm_;
   const CatalogOptions& options_;
   std::vector<Machine> machines_;
+  std::vector<MadeUpRoutes> routes_;
   std::vector<Case> cases_;
   CatalogSummary summary_;
 };

@@ -1,6 +1,8 @@
 #include "catalog/machines.h"
 
+#include <algorithm>
 #include <functional>
+#include <numeric>
 
 namespace tutti {
 namespace {
@@ -17,7 +19,39 @@ int uneven(Rank r) {
   return r / 6 * 3 + (in_six == 0 ? 0 : in_six < 3 ? 1 : 2);
 }
 
+// All ranks, `step` apart (which shares no factor with their number), from `first` on.
+std::vector<Rank> strided(Rank ranks, Rank first, Rank step) {
+  while (std::gcd(step, ranks) != 1) ++step;
+  std::vector<Rank> order;
+  for (Rank i = 0; i < ranks; ++i) order.push_back((first + i * step) % ranks);
+  return order;
+}
+
+// Entry i of an order below entry above(i).
+Tree hang(const std::vector<Rank>& order, std::uint32_t weight, const std::function<Rank(Rank)>& above) {
+  Tree tree{std::vector<Rank>(order.size(), kNoRank), weight};
+  for (std::size_t i = 1; i < order.size(); ++i)
+    tree.parent[static_cast<std::size_t>(order[i])] = order[static_cast<std::size_t>(above(static_cast<Rank>(i)))];
+  return tree;
+}
+
 }  // namespace
+
+std::vector<MadeUpRoutes> made_up_routes(Rank p) {
+  const auto chain = [](Rank i) { return i - 1; };
+  const auto star = [](Rank) { return 0; };
+  const auto binary = [](Rank i) { return (i - 1) / 2; };
+  const auto comb = [](Rank i) { return i % 2 == 1 ? std::max(0, i - 2) : i - 1; };
+  const auto backwards = strided(p, p - 1, p > 1 ? p - 1 : 1);
+  return {
+      {"one ring, one chain", {{{strided(p, 0, 1), 1}}, {hang(strided(p, 0, 1), 1, chain)}}},
+      {"a ring and its reverse, two binary trees",
+       {{{strided(p, 0, 1), 1}, {backwards, 1}}, {hang(strided(p, 0, 1), 1, binary), hang(backwards, 1, binary)}}},
+      {"three rings and trees of weights 1, 3 and 2",
+       {{{strided(p, 0, 3), 1}, {strided(p, p / 2, 1), 3}, {strided(p, p - 1, 2), 2}},
+        {hang(strided(p, p / 2, 3), 1, star), hang(strided(p, 0, 5), 3, comb), hang(strided(p, p - 1, 2), 2, chain)}}},
+  };
+}
 
 std::vector<Machine> made_up_machines(Rank p) {
   const auto by = [p](auto label) { return group_by(p, label); };

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "tutti/routes.h"
 #include "tutti/schedule.h"
 
 namespace tutti {
@@ -12,6 +13,14 @@ struct Machine {
   std::string name;
   std::vector<Grouping> levels;  // innermost first, each coarser than the one before
 };
+
+struct MadeUpRoutes {
+  std::string name;
+  Routes routes;
+};
+
+// Rings of one and of several weights, trees of different forms with roots of their own; for `ranks` ranks.
+[[nodiscard]] std::vector<MadeUpRoutes> made_up_routes(Rank ranks);
 
 // Equal and unequal groups, neighbours and far-apart ranks, one to three levels; for `ranks` ranks.
 [[nodiscard]] std::vector<Machine> made_up_machines(Rank ranks);
