@@ -57,6 +57,10 @@ struct Algorithm {
   // Its messages may be published (src/exec/cpu/exchange.h): they go to all other ranks at once and are used as they come. Not
   // cut into pieces then.
   bool publishes = false;
+  // Shape::torus has an effect.
+  bool uses_torus = false;
+  // Made for networks where a way costs the more the longer it is: elsewhere it is not chosen, only done where it is asked for.
+  bool shortens_ways = false;
   // One rank's schedule, in time and memory proportional to that rank's own steps.
   Schedule (*build)(Rank me, const Shape& shape, const Chunking& chunking);
   // Closed form; equal to what the verifier measures on the schedules (before passes).

@@ -33,4 +33,10 @@ namespace tutti::all_gather_algorithms {
 [[nodiscard]] Schedule hierarchical(Rank me, const Shape& shape, const Chunking& chunking);
 [[nodiscard]] Cost hierarchical_cost(const Shape& shape, const Chunking& chunking);
 
+[[nodiscard]] Schedule swing(Rank me, const Shape& shape, const Chunking& chunking);
+[[nodiscard]] Cost swing_cost(const Shape& shape, const Chunking& chunking);
+
+[[nodiscard]] Schedule bine(Rank me, const Shape& shape, const Chunking& chunking);
+[[nodiscard]] Cost bine_cost(const Shape& shape, const Chunking& chunking);
+
 }  // namespace tutti::all_gather_algorithms

@@ -11,4 +11,7 @@ namespace tutti::gather_algorithms {
 [[nodiscard]] Schedule direct(Rank me, const Shape& shape, const Chunking& chunking);
 [[nodiscard]] Cost direct_cost(const Shape& shape, const Chunking& chunking);
 
+[[nodiscard]] Schedule bine(Rank me, const Shape& shape, const Chunking& chunking);
+[[nodiscard]] Cost bine_cost(const Shape& shape, const Chunking& chunking);
+
 }  // namespace tutti::gather_algorithms

@@ -17,4 +17,7 @@ namespace tutti::reduce_algorithms {
 [[nodiscard]] Schedule scatter_gather(Rank me, const Shape& shape, const Chunking& chunking);
 [[nodiscard]] Cost scatter_gather_cost(const Shape& shape, const Chunking& chunking);
 
+[[nodiscard]] Schedule bine(Rank me, const Shape& shape, const Chunking& chunking);
+[[nodiscard]] Cost bine_cost(const Shape& shape, const Chunking& chunking);
+
 }  // namespace tutti::reduce_algorithms

@@ -24,4 +24,10 @@ namespace tutti::reduce_scatter_algorithms {
 [[nodiscard]] Schedule pat(Rank me, const Shape& shape, const Chunking& chunking);
 [[nodiscard]] Cost pat_cost(const Shape& shape, const Chunking& chunking);
 
+[[nodiscard]] Schedule swing(Rank me, const Shape& shape, const Chunking& chunking);
+[[nodiscard]] Cost swing_cost(const Shape& shape, const Chunking& chunking);
+
+[[nodiscard]] Schedule bine(Rank me, const Shape& shape, const Chunking& chunking);
+[[nodiscard]] Cost bine_cost(const Shape& shape, const Chunking& chunking);
+
 }  // namespace tutti::reduce_scatter_algorithms

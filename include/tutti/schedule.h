@@ -23,6 +23,7 @@
 #include <functional>
 #include <initializer_list>
 #include <iterator>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -162,6 +163,8 @@ struct Shape {
   bool in_place = false;
   // Levels of the machine, innermost first, each coarser than the one before; empty when flat.
   const std::vector<Grouping>* levels = nullptr;
+  // The dimensions of the torus whose nodes the ranks are, numbered with the last dimension fastest; empty where they are none.
+  std::span<const Rank> torus = {};
 };
 
 struct Chunking {

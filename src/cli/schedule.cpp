@@ -49,7 +49,8 @@ void run(const Options& o) {
   const Shape shape{.ranks = ranks,
                     .root = o.question.root,
                     .in_place = o.in_place,
-                    .levels = a.machine.levels.empty() ? nullptr : &a.machine.levels};
+                    .levels = a.machine.levels.empty() ? nullptr : &a.machine.levels,
+                    .torus = a.machine.torus};
   show_schedules(algorithm, shape, chunking, o.view);
 }
 

@@ -125,7 +125,8 @@ Schedule Runner::schedule_for(const Request& r, const Candidate& winner) const {
   const Shape shape{.ranks = machine_.ranks,
                     .root = r.root,
                     .in_place = r.in_place,
-                    .levels = machine_.levels.empty() ? nullptr : &machine_.levels};
+                    .levels = machine_.levels.empty() ? nullptr : &machine_.levels,
+                    .torus = machine_.torus};
   // Pieces of a message must not split an element.
   const bool arrivals = !winner.published && Consumer::kGrain % r.element_size() == 0;
   return fuse(winner.algorithm->build(job_->rank(), shape, winner.chunking), {.arrivals = arrivals});

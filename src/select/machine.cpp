@@ -13,6 +13,7 @@ std::uint64_t hash(const JobMachine& m) {
   for (const auto level : m.level_names) h.value(level);
   for (const auto& grouping : m.levels)
     for (Rank r = 0; r < m.ranks; ++r) h.value(grouping.group_of(r));
+  for (const Rank size : m.torus) h.value(size);
   for (const auto& link : m.links) h.value(link.latency_us).value(link.bandwidth_gbps);
   return h.result();
 }

@@ -84,6 +84,8 @@ Result<Selection> select(const SelectRequest& request, const JobMachine& machine
     if (a.collective != request.collective) continue;
     if (!request.forced.empty() && a.name != request.forced) continue;
     std::string why_not = refusal(a, request, machine);
+    if (why_not.empty() && a.shortens_ways && machine.torus.empty() && request.forced.empty())
+      why_not = "is for tori, where long ways cost more; it can be asked for by name";
     selection.candidates.push_back(why_not.empty() ? cheapest_chunking(a, request, machine)
                                                    : Candidate{.algorithm = &a, .chunking = {}, .refused = std::move(why_not)});
   }

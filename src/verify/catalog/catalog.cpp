@@ -37,6 +37,7 @@ struct Case {
   [[nodiscard]] std::string text() const {
     auto text = fmt::format("{} ranks, root {}, {} piece(s), {}", shape.ranks, shape.root, chunking.pieces, name(place));
     if (chunking.radix != 2) text += fmt::format(", radix {}", chunking.radix);
+    if (!shape.torus.empty()) text += fmt::format(", torus {}", fmt::join(shape.torus, "x"));
     if (machine != nullptr) text += fmt::format(", {}", machine->name);
     return text;
   }
@@ -93,6 +94,7 @@ class Check {
  public:
   Check(const Algorithm& algorithm, Rank ranks, const CatalogOptions& options) : algorithm_(algorithm), options_(options) {
     if (algorithm.needs.levels) machines_ = made_up_machines(ranks);
+    if (algorithm.uses_torus) tori_ = made_up_tori(ranks);
     add_cases(ranks);
   }
 
@@ -126,8 +128,12 @@ class Check {
         for (const Chunking chunking : chunkings(static_cast<std::uint32_t>(p)))
           for (const Place place : places) {
             const auto* levels = machine == nullptr ? nullptr : &machine->levels;
-            cases_.push_back(
-                {{.ranks = p, .root = root, .in_place = place == Place::in_place, .levels = levels}, chunking, place, machine});
+            const Shape shape{.ranks = p, .root = root, .in_place = place == Place::in_place, .levels = levels};
+            cases_.push_back({shape, chunking, place, machine});
+            for (const auto& torus : tori_) {
+              cases_.push_back(cases_.back());
+              cases_.back().shape.torus = torus;
+            }
           }
   }
 
@@ -163,6 +169,7 @@ class Check {
   const Algorithm& algorithm_;
   const CatalogOptions& options_;
   std::vector<Machine> machines_;
+  std::vector<std::vector<Rank>> tori_;
   std::vector<Case> cases_;
   CatalogSummary summary_;
 };

@@ -1,0 +1,42 @@
+// Swing's all_reduce for small vectors, which is also that of Bine trees: recursive doubling with peers that are near on a ring
+// or torus (see patterns/swing.h). In every step two ranks swap all they have combined so far. For a power of two of ranks.
+//
+//   ranks      0          1          2          3          4          5          6          7
+//   step 2     0 <------------------------------3          4 <------------------------------7       and 2 with 5, 6 with 1
+//   step 1     0 with 7               1 <----> 2            3 <----> 4            5 <----> 6
+//   step 0     0 <----> 1             2 <----> 3            4 <----> 5            6 <----> 7
+//
+// Far to near, other than in the paper: then all ranks that stand for the same contributions have combined them in the same way,
+// and everybody gets the same bits. (Near to far, ranks 0 and 1 have different ones after step 1.) Sources: D. De Sensi, T.
+// Bonato, D. Saam, T. Hoefler, "Swing: Short-cutting Rings for Higher Bandwidth Allreduce", NSDI 2024; D. De Sensi et al., "Bine
+// Trees: Enhancing Collective Operations by Optimizing Communication Locality", SC 2025.
+#include "algorithms/all_reduce/all_reduce.h"
+#include "algorithms/patterns/flat_cost.h"
+#include "algorithms/patterns/swing.h"
+
+namespace tutti::all_reduce_algorithms {
+
+Schedule swing_latency(Rank me, const Shape& shape, const Chunking&) {
+  const Swing swing(shape);
+  const std::vector<Swing::Step> steps = swing.steps(0);
+  Builder b(Collective::all_reduce, "swing_latency", me, shape, 1);
+  Slice sum = b.input(0);
+  for (std::size_t s = steps.size(); s-- > 0;) {
+    const Rank peer = swing.peer(me, 0, steps[s]);
+    const Slice arrival = b.scratch_like(b.output(0)), next = s == 0 ? b.output(0) : b.scratch_like(b.output(0));
+    b.send(sum, peer);
+    b.recv(peer, arrival);
+    b.copy(sum, next);
+    peer < me ? b.reduce_left(arrival, next) : b.reduce(arrival, next);
+    sum = next;
+  }
+  b.copy(sum, b.output(0));  // a single rank has combined nothing
+  return std::move(b).finish();
+}
+
+Cost swing_latency_cost(const Shape& shape, const Chunking&) {
+  const auto rounds = static_cast<std::uint64_t>(Swing(shape).steps(0).size());
+  return flat_cost(1, {.rounds = rounds, .path = rounds, .sent = rounds, .reduced = rounds});
+}
+
+}  // namespace tutti::all_reduce_algorithms
