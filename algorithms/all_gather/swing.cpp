@@ -59,8 +59,9 @@ Schedule swing(Rank me, const Shape& shape, const Chunking&) {
 
 Cost swing_cost(const Shape& shape, const Chunking&) {
   const Swing swing(shape);
-  const auto others = static_cast<std::uint64_t>(shape.ranks - 1);
-  return flat_cost(swing.parts(), {.rounds = swing.steps(0).size(), .path = others, .sent = others * swing.parts()});
+  const auto chain = swing.longest_chain();
+  const std::uint64_t sent = static_cast<std::uint64_t>(shape.ranks - 1) * swing.parts();
+  return flat_cost(swing.parts(), {.rounds = chain.rounds, .path = chain.path, .sent = sent, .carried = swing.carried()});
 }
 
 }  // namespace tutti::all_gather_algorithms

@@ -77,11 +77,11 @@ Schedule swing(Rank me, const Shape& shape, const Chunking&) {
 
 Cost swing_cost(const Shape& shape, const Chunking&) {
   const Swing swing(shape);
-  const auto others = static_cast<std::uint64_t>(shape.ranks - 1);
-  return flat_cost(static_cast<std::uint32_t>(shape.ranks) * swing.parts(), {.rounds = 2 * swing.steps(0).size(),
-                                                                             .path = 2 * others,
-                                                                             .sent = 2 * others * swing.parts(),
-                                                                             .reduced = others * swing.parts()});
+  const auto chain = swing.longest_chain();
+  const std::uint64_t sent = static_cast<std::uint64_t>(shape.ranks - 1) * swing.parts();
+  return flat_cost(
+      static_cast<std::uint32_t>(shape.ranks) * swing.parts(),
+      {.rounds = 2 * chain.rounds, .path = 2 * chain.path, .sent = 2 * sent, .reduced = sent, .carried = 2 * swing.carried()});
 }
 
 }  // namespace tutti::all_reduce_algorithms

@@ -35,8 +35,17 @@ Schedule swing_latency(Rank me, const Shape& shape, const Chunking&) {
 }
 
 Cost swing_latency_cost(const Shape& shape, const Chunking&) {
-  const auto rounds = static_cast<std::uint64_t>(Swing(shape).steps(0).size());
-  return flat_cost(1, {.rounds = rounds, .path = rounds, .sent = rounds, .reduced = rounds});
+  const Swing swing(shape);
+  const std::vector<Swing::Step> steps = swing.steps(0);
+  const std::uint64_t rounds = steps.size();
+  std::uint64_t links = 0;  // crossed by one rank's messages, if they are those of a torus
+  if (swing.parts() > 1)
+    for (const Swing::Step& step : steps) links += swing.links(step);
+  return flat_cost(1, {.rounds = rounds,
+                       .path = rounds,
+                       .sent = rounds,
+                       .reduced = rounds,
+                       .carried = links * static_cast<std::uint64_t>(shape.ranks)});
 }
 
 }  // namespace tutti::all_reduce_algorithms

@@ -17,6 +17,7 @@
 #pragma once
 
 #include <algorithm>
+#include <bit>
 #include <cstdint>
 
 #include "algorithms/patterns/arc.h"
@@ -51,6 +52,13 @@ namespace tutti::negabinary {
 // Whether the run of the one met in `step`, where both stand for what they reach by the steps below, is behind that of `me`.
 [[nodiscard]] constexpr bool peer_is_behind(Rank me, int step) noexcept { return way(me, step) > 0; }
 
+// Where all swap what they have, far to near, and nobody gets anything twice: how many ranks' data each has from `step` on. Data
+// then comes from all ranks that differ by a multiple of 2^(step+1), or stand opposite of one; where there are not so many, from
+// those.
+[[nodiscard]] constexpr Rank known_from(int step, Rank ranks) noexcept {
+  return step < std::countr_zero(static_cast<std::uint32_t>(ranks)) ? ranks >> step : Rank{1} << (steps(ranks) - step);
+}
+
 // All blocks but those of an arc.
 [[nodiscard]] constexpr Arc rest(Arc arc, Rank ranks) noexcept {
   return {ring::shift(arc.first, arc.size, ranks), ranks - arc.size};
@@ -73,6 +81,7 @@ static_assert(rho(0) == 1 && rho(1) == -1 && rho(2) == 3 && rho(3) == -5 && rho(
 static_assert(peer(0, 2, 8) == 3 && peer(3, 2, 8) == 0 && peer(1, 2, 8) == 6 && peer(2, 1, 6) == 1 && peer(0, 1, 6) == 5);
 static_assert(least(0) == 0 && least(1) == 0 && least(2) == -2 && least(3) == -2 && least(4) == -10 && least(5) == -10);
 static_assert(reach(0, 2, 8).first == 6 && reach(3, 2, 8).first == 2 && reach(1, 1, 8).first == 0 && reach(5, 0, 8).first == 5);
+static_assert(known_from(2, 6) == 2 && known_from(1, 6) == 4 && known_from(0, 6) == 6 && known_from(1, 12) == 6);
 static_assert(longest_chain(2) == Chain{1, 1} && longest_chain(6) == Chain{2, 3} && longest_chain(8) == Chain{3, 7});
 
 }  // namespace tutti::negabinary

@@ -11,7 +11,9 @@
 // Allreduce", NSDI 2024.
 #pragma once
 
+#include <algorithm>
 #include <bit>
+#include <cstdint>
 #include <span>
 #include <vector>
 
@@ -86,6 +88,62 @@ class Swing {
   // What is at `offset` of a rank's peer, seen from the rank.
   [[nodiscard]] Rank from_peer(Rank offset, Step step) const noexcept {
     return shifted(offset, step.dimension, negabinary::rho(step.number) - 2 * coordinate(offset, step.dimension));
+  }
+
+  // What a rank sends in each step, in blocks of a part, if it gathers blocks far to near or scatters them near to far.
+  [[nodiscard]] std::vector<std::uint64_t> blocks(std::uint32_t part) const {
+    const std::vector<Step> all = steps(part);
+    std::vector<std::uint64_t> sent(all.size());
+    std::uint64_t known = 1;
+    for (std::size_t s = all.size(); s-- > 0;) {
+      const Rank size = sizes_[all[s].dimension];
+      const auto before = static_cast<std::uint64_t>(negabinary::known_from(all[s].number + 1, size)),
+                 after = static_cast<std::uint64_t>(negabinary::known_from(all[s].number, size));
+      sent[s] = known / before * (after - before);
+      known += sent[s];
+    }
+    return sent;
+  }
+
+  // The longest chain of messages of such a scatter or gather, and the heaviest. One step of a dimension of 3 * 2^k carries the
+  // two blocks of its group that are still lacking, and neither came in the step before, if that was of the same dimension.
+  struct Chain {
+    std::uint64_t rounds = 0, path = 0;
+  };
+  [[nodiscard]] Chain longest_chain() const {
+    Chain longest;
+    for (std::uint32_t part = 0; part < parts_; part += 2) {
+      const std::vector<Step> all = steps(part);
+      const std::vector<std::uint64_t> sent = blocks(part);
+      Chain chain{.rounds = all.size(), .path = static_cast<std::uint64_t>(ranks_ - 1)};
+      for (std::size_t s = 0; s + 1 < all.size(); ++s) {
+        const int twos = std::countr_zero(static_cast<std::uint32_t>(sizes_[all[s].dimension]));
+        const bool lacks_two = sizes_[all[s].dimension] == Rank{3} << twos && all[s].number == twos - 1;
+        if (!lacks_two || all[s].dimension != all[s + 1].dimension) continue;
+        chain.rounds -= 1;
+        chain.path -= sent[s];
+      }
+      longest = {std::max(longest.rounds, chain.rounds), std::max(longest.path, chain.path)};
+    }
+    return longest;
+  }
+
+  // Links that a message of a step crosses.
+  [[nodiscard]] std::uint64_t links(Step step) const noexcept {
+    const Rank size = sizes_[step.dimension], way = ring::shift(0, negabinary::rho(step.number), size);
+    return static_cast<std::uint64_t>(std::min(way, size - way));
+  }
+  // Such a scatter or gather of all parts over the torus: blocks times links, of all ranks. 0 where the links are not those of
+  // it.
+  [[nodiscard]] std::uint64_t carried() const {
+    if (parts_ == 1) return 0;
+    std::uint64_t by_rank = 0;
+    for (std::uint32_t part = 0; part < parts_; ++part) {
+      const std::vector<Step> all = steps(part);
+      const std::vector<std::uint64_t> sent = blocks(part);
+      for (std::size_t s = 0; s < all.size(); ++s) by_rank += sent[s] * links(all[s]);
+    }
+    return by_rank * static_cast<std::uint64_t>(ranks_);
   }
 
  private:

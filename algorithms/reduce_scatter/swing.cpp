@@ -54,10 +54,10 @@ Schedule swing(Rank me, const Shape& shape, const Chunking&) {
 
 Cost swing_cost(const Shape& shape, const Chunking&) {
   const Swing swing(shape);
-  const auto others = static_cast<std::uint64_t>(shape.ranks - 1);
-  return flat_cost(
-      swing.parts(),
-      {.rounds = swing.steps(0).size(), .path = others, .sent = others * swing.parts(), .reduced = others * swing.parts()});
+  const auto chain = swing.longest_chain();
+  const std::uint64_t sent = static_cast<std::uint64_t>(shape.ranks - 1) * swing.parts();
+  return flat_cost(swing.parts(),
+                   {.rounds = chain.rounds, .path = chain.path, .sent = sent, .reduced = sent, .carried = swing.carried()});
 }
 
 }  // namespace tutti::reduce_scatter_algorithms

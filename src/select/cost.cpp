@@ -91,7 +91,10 @@ void price_sent(Candidate& candidate, const Cost& cost, const JobMachine& machin
 }  // namespace
 
 void price(Candidate& candidate, const SelectRequest& request, const JobMachine& machine) {
-  const Shape shape{.ranks = machine.ranks, .root = request.root, .levels = machine.levels.empty() ? nullptr : &machine.levels, .torus = machine.torus};
+  const Shape shape{.ranks = machine.ranks,
+                    .root = request.root,
+                    .levels = machine.levels.empty() ? nullptr : &machine.levels,
+                    .torus = machine.torus};
   const Cost cost = candidate.algorithm->cost(shape, candidate.chunking);
   const double chunk_bytes = static_cast<double>(request.block_bytes) / cost.chunks_per_block;
   const double crowd = machine.oversubscribed() ? static_cast<double>(machine.core_sharers) / machine.cores_per_host : 1;

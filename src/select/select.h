@@ -26,7 +26,7 @@ struct JobMachine {
   // links[i]: between ranks that share a group of levels[i] but none of levels[i-1]; one more than levels: between groups of the
   // outermost level (the whole communicator when there are no levels).
   std::vector<LinkParameters> links;
-  std::vector<Rank> torus;         // dimensions (Shape::torus) where ranks are the nodes of one, each with its links to neighbours
+  std::vector<Rank> torus;  // dimensions (Shape::torus) where ranks are the nodes of one, each with its links to neighbours
   std::vector<LinkTuning> tuning;  // how bytes move over each of `links`, or nothing where that was not measured: only shown
   double reduce_gbps = 10;         // bytes of one operand combined per second, one core
   double copy_gbps = 20;           // bytes copied per second, one core

@@ -83,6 +83,7 @@ Status check_cost(const Cost& cost, const std::vector<Schedule>& ranks, const Pr
     compare(wrong, "path", flat.path, proof.path, cost.exact);
     compare(wrong, "sent", flat.sent, proof.sent, cost.exact);
     compare(wrong, "reduced", flat.reduced, proof.reduced, cost.exact);
+    if (flat.carried > 0) compare(wrong, "carried over a torus", flat.carried, proof.carried, cost.exact);
   } else {
     compare_levels(wrong, cost, proof);
   }
@@ -130,11 +131,11 @@ class Check {
             const auto* levels = machine == nullptr ? nullptr : &machine->levels;
             const Shape shape{.ranks = p, .root = root, .in_place = place == Place::in_place, .levels = levels};
             cases_.push_back({shape, chunking, place, machine});
-            for (const auto& torus : tori_) {
-              cases_.push_back(cases_.back());
-              cases_.back().shape.torus = torus;
-            }
           }
+    for (std::size_t t = 0; t < tori_.size(); ++t) {
+      const Place place = places[t % places.size()];
+      cases_.push_back({{.ranks = p, .in_place = place == Place::in_place, .torus = tori_[t]}, {}, place, nullptr});
+    }
   }
 
   [[nodiscard]] std::vector<Chunking> chunkings(std::uint32_t ranks) const {
@@ -150,7 +151,8 @@ class Check {
     auto ranks = build(algorithm_, c);
     const VerifyOptions options{.ordered = reduces(algorithm_.collective) && !algorithm_.needs.commutative,
                                 .equal_blocks = algorithm_.needs.equal_blocks,
-                                .levels = c.shape.levels};
+                                .levels = c.shape.levels,
+                                .torus = c.shape.torus};
     const auto proof = verify(ranks, options);
     if (!proof) return proof.error().clone();
     ++summary_.sets;
