@@ -5,9 +5,9 @@
 //
 //   ranks      0         1         2         3         4         5         6         7
 //   step 0     efgh->1   abcd->0   abcd->3   efgh->2   efgh->5   abcd->4   abcd->7   efgh->6
-//   step 1     cd->7     gh->2     ef->1     ab->4     ab->3     ef->6     gh->5     cd->0
-//   step 2     b->3      f->6      h->5      a->0      d->7      g->2      e->1      c->4
-//   step 2     A->3      E->6      G->5      B->0      C->7      H->2      F->1      D->4       and back
+//   step 1     cd->7     ef->2     gh->1     cd->4     ab->3     gh->6     ef->5     ab->0
+//   step 2     b->3      g->6      f->5      a->0      d->7      e->2      h->1      c->4
+//   step 2     A->3      H->6      E->5      B->0      C->7      F->2      G->1      D->4       and back
 //
 // Which block a rank combines is of no matter here, so for a power of two of ranks blocks are numbered by how the ranks split,
 // and all that travels is one slice. For other numbers blocks are sorted: Swing's reduce_scatter, then its all_gather. Least

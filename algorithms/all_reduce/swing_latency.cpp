@@ -1,10 +1,10 @@
 // Swing's all_reduce for small vectors, which is also that of Bine trees: recursive doubling with peers that are near on a ring
 // or torus (see patterns/swing.h). In every step two ranks swap all they have combined so far. For a power of two of ranks.
 //
-//   ranks      0          1          2          3          4          5          6          7
-//   step 2     0 <------------------------------3          4 <------------------------------7       and 2 with 5, 6 with 1
-//   step 1     0 with 7               1 <----> 2            3 <----> 4            5 <----> 6
-//   step 0     0 <----> 1             2 <----> 3            4 <----> 5            6 <----> 7
+//   ranks      0       1       2       3       4       5       6       7
+//   step 2     a <-------------------> d       e <-------------------> h        and c with f, g with b
+//   step 1     ad      bg <--> cf      ad <--> eh      cf <--> bg      eh       and the first with the last
+//   step 0     adeh <> bcfg    bcfg <> adeh    adeh <> bcfg    bcfg <> adeh
 //
 // Far to near, other than in the paper: then all ranks that stand for the same contributions have combined them in the same way,
 // and everybody gets the same bits. (Near to far, ranks 0 and 1 have different ones after step 1.) Sources: D. De Sensi, T.
@@ -27,7 +27,7 @@ Schedule swing_latency(Rank me, const Shape& shape, const Chunking&) {
     b.send(sum, peer);
     b.recv(peer, arrival);
     b.copy(sum, next);
-    peer < me ? b.reduce_left(arrival, next) : b.reduce(arrival, next);
+    swing.in_second_half(me, 0, steps[s]) ? b.reduce_left(arrival, next) : b.reduce(arrival, next);
     sum = next;
   }
   b.copy(sum, b.output(0));  // a single rank has combined nothing

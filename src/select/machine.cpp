@@ -1,5 +1,7 @@
 #include <algorithm>
+#include <functional>
 #include <map>
+#include <numeric>
 
 #include "core/hash.h"
 #include "select/select.h"
@@ -16,6 +18,13 @@ std::uint64_t hash(const JobMachine& m) {
   for (const Rank size : m.torus) h.value(size);
   for (const auto& link : m.links) h.value(link.latency_us).value(link.bandwidth_gbps);
   return h.result();
+}
+
+void lay_on_torus(JobMachine& machine, std::span<const int> dimensions) {
+  const auto hosts = std::accumulate(dimensions.begin(), dimensions.end(), std::int64_t{1}, std::multiplies<>());
+  machine.torus.clear();
+  if (hosts == machine.ranks && machine.ranks > 1 && machine.ranks_per_host == 1)
+    machine.torus.assign(dimensions.begin(), dimensions.end());
 }
 
 Result<JobMachine> describe_job(const Topology& topology, Rank ranks) {

@@ -14,6 +14,7 @@ std::string where(const JobMachine& m) {
   std::string text = fmt::format("{} rank{}", m.ranks, m.ranks == 1 ? "" : "s");
   for (std::size_t l = m.levels.size(); l-- > 0;)
     text += fmt::format(", {} {} groups", m.levels[l].groups(), name(m.level_names[l]));
+  if (!m.torus.empty()) text += fmt::format(", a torus of {}", fmt::join(m.torus, "x"));
   text += fmt::format("; at most {} on a host of {} cores", m.ranks_per_host, m.cores_per_host);
   if (m.hosts_share_cores()) text += "; hosts share cores, which are their network, too";
   if (m.oversubscribed())
@@ -104,11 +105,19 @@ std::string to_json(const Selection& s, const SelectRequest& request, const JobM
       row["refused"] = c.refused;
     candidates.push_back(std::move(row));
   }
-  return json{
-      {"collective", name(request.collective)}, {"block_bytes", request.block_bytes}, {"ranks", m.ranks},
-      {"ranks_per_host", m.ranks_per_host},     {"core_sharers", m.core_sharers},     {"cores_per_host", m.cores_per_host},
-      {"reduce_gbps", m.reduce_gbps},           {"copy_gbps", m.copy_gbps},           {"links", links},
-      {"chosen", s.winner().algorithm->name},   {"forced", !request.forced.empty()},  {"candidates", candidates}}
+  return json{{"collective", name(request.collective)},
+              {"block_bytes", request.block_bytes},
+              {"ranks", m.ranks},
+              {"ranks_per_host", m.ranks_per_host},
+              {"core_sharers", m.core_sharers},
+              {"cores_per_host", m.cores_per_host},
+              {"reduce_gbps", m.reduce_gbps},
+              {"copy_gbps", m.copy_gbps},
+              {"links", links},
+              {"torus", m.torus},
+              {"chosen", s.winner().algorithm->name},
+              {"forced", !request.forced.empty()},
+              {"candidates", candidates}}
       .dump(2);
 }
 

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -82,6 +83,8 @@ Result<Selection> select(const SelectRequest& request, const JobMachine& machine
 
 // The machine of a job that is only described: estimates instead of measurements.
 Result<JobMachine> describe_job(const Topology& topology, Rank ranks);
+// The ranks are the nodes of a torus of hosts with these dimensions, the last one fastest, where there is one rank on each host.
+void lay_on_torus(JobMachine& machine, std::span<const int> dimensions);
 
 // Algorithm overrides: "ring" or "all_reduce:ring,broadcast:knomial". Empty result for a collective: not forced.
 class AlgorithmOverrides {

@@ -235,6 +235,7 @@ TEST(MachineHash, EqualForEqualAndChangesWithEachField) {
       {"step_us", [](JobMachine& m) { m.step_us += 1; }},
       {"turn_us", [](JobMachine& m) { m.turn_us += 1; }},
       {"ranks_per_host", [](JobMachine& m) { ++m.ranks_per_host; }},
+      {"torus", [](JobMachine& m) { m.torus = {64}; }},
       {"boards", [](JobMachine& m) { m.boards = !m.boards; }},
       {"core_sharers", [](JobMachine& m) { ++m.core_sharers; }},
       {"cores_per_host", [](JobMachine& m) { ++m.cores_per_host; }},
