@@ -39,4 +39,10 @@ namespace tutti::all_gather_algorithms {
 [[nodiscard]] Schedule multi_ring(Rank me, const Shape& shape, const Chunking& chunking);
 [[nodiscard]] Cost multi_ring_cost(const Shape& shape, const Chunking& chunking);
 
+[[nodiscard]] Schedule swing(Rank me, const Shape& shape, const Chunking& chunking);
+[[nodiscard]] Cost swing_cost(const Shape& shape, const Chunking& chunking);
+
+[[nodiscard]] Schedule bine(Rank me, const Shape& shape, const Chunking& chunking);
+[[nodiscard]] Cost bine_cost(const Shape& shape, const Chunking& chunking);
+
 }  // namespace tutti::all_gather_algorithms

@@ -43,4 +43,13 @@ namespace tutti::all_reduce_algorithms {
 [[nodiscard]] Schedule packed_trees(Rank me, const Shape& shape, const Chunking& chunking);
 [[nodiscard]] Cost packed_trees_cost(const Shape& shape, const Chunking& chunking);
 
+[[nodiscard]] Schedule swing(Rank me, const Shape& shape, const Chunking& chunking);
+[[nodiscard]] Cost swing_cost(const Shape& shape, const Chunking& chunking);
+
+[[nodiscard]] Schedule swing_latency(Rank me, const Shape& shape, const Chunking& chunking);
+[[nodiscard]] Cost swing_latency_cost(const Shape& shape, const Chunking& chunking);
+
+[[nodiscard]] Schedule bine(Rank me, const Shape& shape, const Chunking& chunking);
+[[nodiscard]] Cost bine_cost(const Shape& shape, const Chunking& chunking);
+
 }  // namespace tutti::all_reduce_algorithms

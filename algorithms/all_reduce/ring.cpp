@@ -13,6 +13,8 @@
 // Each rank sends 2(p-1)/p of the vector: no algorithm sends less. Latency grows with p.
 // Source: P. Patarasuk, X. Yuan, "Bandwidth optimal all-reduce algorithms for clusters of workstations", J. Parallel and
 // Distributed Computing 69 (2009).
+#include "algorithms/patterns/ring.h"
+
 #include "algorithms/all_gather/all_gather.h"
 #include "algorithms/all_reduce/all_reduce.h"
 #include "algorithms/patterns/flat_cost.h"
@@ -33,8 +35,9 @@ Schedule ring(Rank me, const Shape& shape, const Chunking& chunking) {
 Cost ring_cost(const Shape& shape, const Chunking& chunking) {
   const auto p = static_cast<std::uint64_t>(shape.ranks);
   const std::uint64_t half = (p - 1) * chunking.pieces;
-  return flat_cost(static_cast<std::uint32_t>(p) * chunking.pieces,
-                   {.rounds = 2 * half, .path = 2 * half, .sent = 2 * half, .reduced = half});
+  return flat_cost(
+      static_cast<std::uint32_t>(p) * chunking.pieces,
+      {.rounds = 2 * half, .path = 2 * half, .sent = 2 * half, .reduced = half, .carried = 2 * half * ring::links(shape.torus)});
 }
 
 }  // namespace tutti::all_reduce_algorithms

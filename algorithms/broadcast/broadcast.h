@@ -38,4 +38,7 @@ namespace tutti::broadcast_algorithms {
 [[nodiscard]] Schedule packed_trees(Rank me, const Shape& shape, const Chunking& chunking);
 [[nodiscard]] Cost packed_trees_cost(const Shape& shape, const Chunking& chunking);
 
+[[nodiscard]] Schedule bine(Rank me, const Shape& shape, const Chunking& chunking);
+[[nodiscard]] Cost bine_cost(const Shape& shape, const Chunking& chunking);
+
 }  // namespace tutti::broadcast_algorithms

@@ -6,8 +6,8 @@
 namespace tutti {
 
 struct FlatCost {
-  std::uint64_t rounds = 0, path = 0, sent = 0, reduced = 0;  // as in LevelCost
-  std::uint64_t published = 0, taken = 0;                     // as in Cost
+  std::uint64_t rounds = 0, path = 0, sent = 0, reduced = 0, carried = 0;  // as in LevelCost
+  std::uint64_t published = 0, taken = 0;                                  // as in Cost
 };
 
 [[nodiscard]] inline Cost flat_cost(std::uint32_t chunks_per_block, const FlatCost& cost) {
@@ -16,7 +16,8 @@ struct FlatCost {
                       .rounds = static_cast<std::uint32_t>(cost.rounds),
                       .path = cost.path,
                       .sent = cost.sent,
-                      .reduced = cost.reduced}},
+                      .reduced = cost.reduced,
+                      .carried = cost.carried}},
           .published = cost.published,
           .taken = cost.taken,
           .exact = true};

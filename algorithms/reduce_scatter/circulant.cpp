@@ -13,68 +13,31 @@
 // Source: J. L. Träff, "Optimal, Non-pipelined Reduce-scatter and Allreduce Algorithms" (2024), arXiv 2410.14234.
 #include "algorithms/patterns/circulant.h"
 
-#include "algorithms/patterns/arc.h"
 #include "algorithms/patterns/flat_cost.h"
 #include "algorithms/patterns/ring.h"
+#include "algorithms/reduce_scatter/arcs.h"
 #include "algorithms/reduce_scatter/reduce_scatter.h"
 
 namespace tutti::reduce_scatter_algorithms {
-namespace {
-
-Slice part(const Slice& whole, Rank at, Rank size) {
-  return {whole.buffer, whole.chunk + static_cast<std::uint32_t>(at), static_cast<std::uint32_t>(size)};
-}
-
-// sum = kept (+) what arrives from `from`
-void combine(Builder& b, Rank from, const Slice& kept, const Slice& sum, std::uint16_t channel) {
-  const Slice arrival = b.scratch_like(kept);
-  b.recv(from, arrival, channel);
-  b.copy(kept, sum);
-  b.reduce(arrival, sum);
-}
-
-// Room for as many blocks from the rank's own on, side by side.
-Slice room_for_arc(Builder& b, Rank size) {
-  const Slice all = b.input(0, static_cast<std::uint32_t>(b.ranks()));
-  Slice room;
-  for_each_range({b.me(), size}, b.ranks(), [&](Rank first, Rank count, int number) {
-    const Slice range = b.scratch_like(part(all, first, count));
-    if (number == 0) room = range;
-  });
-  room.count = static_cast<std::uint32_t>(size);
-  return room;
-}
-
-// The first round, from the input to `sums`.
-void split_input(Builder& b, circulant::Round round, const Slice& sums) {
-  const Rank me = b.me(), p = b.ranks();
-  const Rank to = ring::shift(me, round.skip, p), from = ring::shift(me, -round.skip, p);
-  const Slice all = b.input(0, static_cast<std::uint32_t>(p));
-  for_each_range({to, round.size}, p,
-                 [&](Rank first, Rank count, std::uint16_t channel) { b.send(part(all, first, count), to, channel); });
-  for_each_range({me, round.size}, p, [&](Rank first, Rank count, std::uint16_t channel) {
-    combine(b, from, part(all, first, count), part(sums, ring::shift(first, -me, p), count), channel);
-  });
-  // An odd number of blocks: nothing has arrived for the last one that is kept.
-  if (round.size < round.skip) b.copy(part(all, ring::shift(me, round.size, p), 1), part(sums, round.size, 1));
-}
-
-}  // namespace
 
 Schedule circulant(Rank me, const Shape& shape, const Chunking&) {
   const Rank p = shape.ranks;
   const int rounds = circulant::rounds(p);
   Builder b(Collective::reduce_scatter, "circulant", me, shape, 1);
-  const Slice partial = rounds > 1 ? room_for_arc(b, circulant::round(p, 0).skip) : b.output(0);
-  if (rounds == 0)
-    b.copy(b.input(0), partial);
-  else
-    split_input(b, circulant::round(p, 0), partial);
+  if (rounds == 0) {
+    b.copy(b.input(0), b.output(0));
+    return std::move(b).finish();
+  }
+  const auto [first_skip, first_size] = circulant::round(p, 0);
+  const Rank to = ring::shift(me, first_skip, p), from = ring::shift(me, -first_skip, p);
+  const Arc kept{me, first_skip};
+  const Slice partial = rounds > 1 ? room_for_arc(b, b.input(0, static_cast<std::uint32_t>(p)), kept) : b.output(0);
+  split_input(b, to, {to, first_size}, from, {me, first_size}, kept, partial);
   for (int number = 1; number < rounds; ++number) {
     const auto [skip, size] = circulant::round(p, number);
-    const Slice kept = part(partial, 0, size), sum = number + 1 < rounds ? kept : b.output(0);
+    const Slice front = part(partial, 0, size), sum = number + 1 < rounds ? front : b.output(0);
     b.send(part(partial, skip, size), ring::shift(me, skip, p));
-    combine(b, ring::shift(me, -skip, p), kept, sum, 0);
+    combine(b, ring::shift(me, -skip, p), front, sum, 0);
   }
   return std::move(b).finish();
 }

@@ -14,4 +14,7 @@ namespace tutti::scatter_algorithms {
 [[nodiscard]] Schedule hierarchical(Rank me, const Shape& shape, const Chunking& chunking);
 [[nodiscard]] Cost hierarchical_cost(const Shape& shape, const Chunking& chunking);
 
+[[nodiscard]] Schedule bine(Rank me, const Shape& shape, const Chunking& chunking);
+[[nodiscard]] Cost bine_cost(const Shape& shape, const Chunking& chunking);
+
 }  // namespace tutti::scatter_algorithms

@@ -32,6 +32,8 @@ struct LevelCost {
   std::uint64_t path = 0;     // chunks along the heaviest such chain
   std::uint64_t sent = 0;     // chunks sent by the rank that sends most
   std::uint64_t reduced = 0;  // chunks combined by the rank that combines most (one per operand beyond the first)
+  // On a torus (Shape::torus), of a flat row: chunks times the links that each crosses, of all ranks together; 0: not known.
+  std::uint64_t carried = 0;
   // Ranks of one host that send at this level at once and so share its network; 0: all for a flat row, the leader for a level.
   std::uint32_t at_once = 0;
 };
@@ -79,6 +81,10 @@ struct Algorithm {
   // Its messages may be published (src/exec/cpu/exchange.h): they go to all other ranks at once and are used as they come. Not
   // cut into pieces then.
   bool publishes = false;
+  // Shape::torus has an effect, on the schedule or on LevelCost::carried.
+  bool uses_torus = false;
+  // Made for networks where a way costs the more the longer it is: elsewhere it is not chosen, only done where it is asked for.
+  bool shortens_ways = false;
   // One rank's schedule, in time and memory proportional to that rank's own steps.
   RowFunction<Schedule, Rank, const Shape&, const Chunking&> build;
   // Closed form; equal to what the verifier measures on the schedules (before passes).

@@ -23,6 +23,7 @@
 #include <functional>
 #include <initializer_list>
 #include <iterator>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -168,6 +169,8 @@ struct Shape {
   const std::vector<Grouping>* levels = nullptr;
   // Rings and trees that share the machine's links, for algorithms that follow them; each through all ranks.
   const Routes* routes = nullptr;
+  // The dimensions of the torus whose nodes the ranks are, numbered with the last dimension fastest; empty where they are none.
+  std::span<const Rank> torus = {};
 };
 
 struct Chunking {

@@ -59,6 +59,23 @@ Rates rates_at(const LevelCost& cost, const JobMachine& machine, Sharing with, d
   return rates;
 }
 
+// Links between the nodes of a torus that are on the way of a message to anywhere.
+double mean_links(std::span<const Rank> torus) {
+  double links = 0;
+  for (const Rank size : torus) links += static_cast<double>(size / 2) * static_cast<double>((size + 1) / 2) / size;
+  return links;
+}
+
+// Chunks that take as long, one after the other, over one link of a torus. A rank that sends one message at a time sends it along
+// either direction of one dimension, so of its links two have work; more where it sends more.
+double over_torus(const LevelCost& level, const JobMachine& machine, Collective collective, double busy) {
+  const double path = static_cast<double>(level.path), links = 2 * static_cast<double>(machine.torus.size());
+  const double in_use = std::clamp(2 * busy / path, 2.0, links);
+  const double at_random = has_root(collective) ? 0 : busy * mean_links(machine.torus);
+  const double carried = level.carried > 0 ? static_cast<double>(level.carried) / machine.ranks : at_random;
+  return std::max({path, busy / links, carried / in_use});
+}
+
 // Chunks through the busiest rank, in the direction where it has more to do.
 double busiest(const LevelCost& level, const Cost& cost) { return static_cast<double>(std::max(level.sent, cost.taken)); }
 
@@ -99,9 +116,11 @@ Price price_level(const Candidate& candidate, const Cost& cost, const LevelCost&
   const double path = static_cast<double>(level.path), busy = busiest(level, cost);
   // A message of the chain is path / rounds chunks; so large are the busiest rank's, too.
   const double at_a_time = path > 0 ? std::max(1.0, busy / path) : 1;
+  const bool over_links = with.shared && !machine.torus.empty() && level.level < 0;
+  const double chunks = over_links ? over_torus(level, machine, candidate.algorithm->collective, busy) : std::max(path, busy);
   return {
       .latency_us = level.rounds * (rates.latency_us + machine.step_us * with.crowd + (at_a_time - 1) * rates.gap_us),
-      .bandwidth_us = std::max(path, busy) * chunk_bytes / (rates.bandwidth_gbps * 1e3),
+      .bandwidth_us = chunks * chunk_bytes / (rates.bandwidth_gbps * 1e3),
       .reduction_us = static_cast<double>(level.reduced) * chunk_bytes * reduction_us_per_byte(candidate, machine) * with.crowd};
 }
 

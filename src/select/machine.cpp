@@ -1,5 +1,7 @@
 #include <algorithm>
+#include <functional>
 #include <map>
+#include <numeric>
 #include <set>
 
 #include "core/hash.h"
@@ -16,6 +18,7 @@ Hasher& add_layout(Hasher& h, const JobMachine& m) {
   for (const auto level : m.level_names) h.value(level);
   for (const auto& grouping : m.levels)
     for (Rank r = 0; r < m.ranks; ++r) h.value(grouping.group_of(r));
+  for (const Rank size : m.torus) h.value(size);
   return h;
 }
 
@@ -53,7 +56,8 @@ Shape shape_on(const JobMachine& machine, Rank root, bool in_place) {
           .root = root,
           .in_place = in_place,
           .levels = machine.levels.empty() ? nullptr : &machine.levels,
-          .routes = &machine.routes};
+          .routes = &machine.routes,
+          .torus = machine.torus};
 }
 
 namespace {
@@ -110,6 +114,13 @@ Result<JobMachine> describe_on_gpus(const Topology& topology, Rank ranks) {
 
 }  // namespace
 
+void lay_on_torus(JobMachine& machine, std::span<const int> dimensions) {
+  const auto hosts = std::accumulate(dimensions.begin(), dimensions.end(), std::int64_t{1}, std::multiplies<>());
+  machine.torus.clear();
+  if (hosts == machine.ranks && machine.ranks > 1 && machine.ranks_per_host == 1)
+    machine.torus.assign(dimensions.begin(), dimensions.end());
+}
+
 Result<JobMachine> describe_job(const Topology& topology, Rank ranks, Seats seats) {
   if (seats == Seats::gpus) return describe_on_gpus(topology, ranks);
   auto places = place(topology, ranks);
@@ -129,6 +140,7 @@ Result<JobMachine> describe_job(const Topology& topology, Rank ranks, Seats seat
   }
   m.core_sharers = m.ranks_per_host;
   m.boards = on_host.size() == 1 && worth_boards(ranks);
+  lay_on_torus(m, torus_dimensions(topology));
   return m;
 }
 

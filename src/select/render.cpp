@@ -67,6 +67,7 @@ std::string describe_ranks(const JobMachine& m) {
   std::string text = fmt::format("{} rank{}", m.ranks, m.ranks == 1 ? "" : "s");
   for (std::size_t l = m.levels.size(); l-- > 0;)
     text += fmt::format(", {} {} groups", m.levels[l].groups(), name(m.level_names[l]));
+  if (!m.torus.empty()) text += fmt::format(", a torus of {}", fmt::join(m.torus, "x"));
   if (m.on_gpus)
     return text + fmt::format("; one per GPU, at most {} that share their host's {} link{} to the network", m.ranks_per_host,
                               m.rails_per_host, m.rails_per_host == 1 ? "" : "s");
@@ -162,6 +163,7 @@ std::string to_json(const Selection& s, const SelectRequest& request, const JobM
               {"core_origin", said(m.core_origin)},
               {"copy_gbps", m.copy_gbps},
               {"links", links},
+              {"torus", m.torus},
               {"chosen", s.winner().algorithm->name},
               {"forced", !request.forced.empty()},
               {"candidates", candidates},

@@ -50,6 +50,14 @@ std::optional<double> measured_us(const Candidate& c, const SelectRequest& reque
   });
 }
 
+// Why this row is not priced; empty where it is.
+std::string unwanted(const Algorithm& a, const SelectRequest& request, const JobMachine& machine) {
+  std::string why_not = refusal(a, request, machine);
+  if (why_not.empty() && a.shortens_ways && machine.torus.empty() && request.forced.empty())
+    why_not = "is for tori, where long ways cost more; it can be asked for by name";
+  return why_not;
+}
+
 // A measured one goes before one that was not.
 bool better(const Candidate& a, const Candidate& b) {
   if (a.measured_us.has_value() != b.measured_us.has_value()) return a.measured_us.has_value();
@@ -116,7 +124,7 @@ Result<Selection> select(const SelectRequest& request, const JobMachine& machine
   Selection selection;
   for (const Algorithm* a : machine.algorithms.of(request.collective)) {
     if (!request.forced.empty() && a->name != request.forced) continue;
-    std::string why_not = refusal(*a, request, machine);
+    std::string why_not = unwanted(*a, request, machine);
     selection.candidates.push_back(why_not.empty() ? best_variant(*a, request, machine)
                                                    : Candidate{.algorithm = a, .chunking = {}, .refused = std::move(why_not)});
   }
@@ -136,7 +144,7 @@ Result<Selection> select(const SelectRequest& request, const JobMachine& machine
 std::vector<Candidate> all_variants(const SelectRequest& request, const JobMachine& machine) {
   std::vector<Candidate> all;
   for (const Algorithm* a : machine.algorithms.of(request.collective)) {
-    if (!refusal(*a, request, machine).empty()) continue;
+    if (!unwanted(*a, request, machine).empty()) continue;
     for (Candidate& c : variants(*a, request, machine)) {
       price(c, request, machine);
       all.push_back(std::move(c));

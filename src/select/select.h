@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -29,6 +30,7 @@ struct JobMachine {
   // links[i]: between ranks that share a group of levels[i] but none of levels[i-1]; one more than levels: between groups of the
   // outermost level (the whole communicator when there are no levels).
   std::vector<LinkParameters> links;
+  std::vector<Rank> torus;  // dimensions (Shape::torus) where ranks are the nodes of one, each with its links to neighbours
   std::vector<LinkTuning> tuning;  // how bytes move over each of `links`, or nothing where that was not measured: only shown
   double reduce_gbps = 10;         // bytes of one operand combined per second, one core
   double copy_gbps = 20;           // bytes copied per second, one core
@@ -119,6 +121,8 @@ inline constexpr std::uint64_t kMostCrossoverBytes = 1u << 30;
 // The machine of a job that is only described: estimates instead of measurements. One rank per core, or per GPU.
 enum class Seats : std::uint8_t { cores, gpus };
 Result<JobMachine> describe_job(const Topology& topology, Rank ranks, Seats seats = Seats::cores);
+// The ranks are the nodes of a torus of hosts with these dimensions, the last one fastest, where there is one rank on each host.
+void lay_on_torus(JobMachine& machine, std::span<const int> dimensions);
 
 // Algorithm overrides: "ring" or "all_reduce:ring,broadcast:knomial". Empty result for a collective: not forced.
 class AlgorithmOverrides {

@@ -246,6 +246,7 @@ TEST(MachineHash, EqualForEqualAndChangesWithEachField) {
       {"step_us", [](JobMachine& m) { m.step_us += 1; }},
       {"turn_us", [](JobMachine& m) { m.turn_us += 1; }},
       {"ranks_per_host", [](JobMachine& m) { ++m.ranks_per_host; }},
+      {"torus", [](JobMachine& m) { m.torus = {64}; }},
       {"boards", [](JobMachine& m) { m.boards = !m.boards; }},
       {"on_gpus", [](JobMachine& m) { m.on_gpus = !m.on_gpus; }},
       {"rails_per_host", [](JobMachine& m) { ++m.rails_per_host; }},

@@ -297,5 +297,19 @@ TEST(Verify, measures_levels_apart) {
   EXPECT_EQ(proof->levels[2], Traffic{});
 }
 
+TEST(Verify, measures_what_is_carried_over_a_torus) {
+  const auto ring = all_ranks(samples::ring_all_reduce, {.ranks = 6});
+  const auto carried = [&](std::vector<Rank> torus) {
+    const auto proof = verify(ring, {.torus = torus});
+    return proof ? proof->carried : 0;
+  };
+  const std::uint64_t by_rank = 2 * 5;  // chunks, each to the next rank
+  EXPECT_EQ(carried({6}), 6 * by_rank);
+  EXPECT_EQ(carried({2, 3}), 8 * by_rank);  // 2 -> 3 and 5 -> 0 go round in both dimensions
+  EXPECT_EQ(carried({3, 2}), 9 * by_rank);  // every second one does
+  EXPECT_EQ(carried({1, 6, 1}), 6 * by_rank);
+  EXPECT_EQ(carried({}), 0U);
+}
+
 }  // namespace
 }  // namespace tutti

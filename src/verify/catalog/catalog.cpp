@@ -38,6 +38,7 @@ struct Case {
   [[nodiscard]] std::string text() const {
     auto text = fmt::format("{} ranks, root {}, {} piece(s), {}", shape.ranks, shape.root, chunking.pieces, name(place));
     if (chunking.radix != 2) text += fmt::format(", radix {}", chunking.radix);
+    if (!shape.torus.empty()) text += fmt::format(", torus {}", fmt::join(shape.torus, "x"));
     if (machine != nullptr) text += fmt::format(", {}", machine->name);
     if (routes != nullptr) text += fmt::format(", {}", routes->name);
     return text;
@@ -84,6 +85,7 @@ Status check_cost(const Cost& cost, const std::vector<Schedule>& ranks, const Pr
     compare(wrong, "path", flat.path, proof.path, cost.exact);
     compare(wrong, "sent", flat.sent, proof.sent, cost.exact);
     compare(wrong, "reduced", flat.reduced, proof.reduced, cost.exact);
+    if (flat.carried > 0) compare(wrong, "carried over a torus", flat.carried, proof.carried, cost.exact);
   } else {
     compare_levels(wrong, cost, proof);
   }
@@ -96,6 +98,7 @@ class Check {
   Check(const Algorithm& algorithm, Rank ranks, const CatalogOptions& options) : algorithm_(algorithm), options_(options) {
     if (algorithm.needs.levels) machines_ = made_up_machines(ranks);
     if (algorithm.needs.routes != RouteKind::none) routes_ = made_up_routes(ranks);
+    if (algorithm.uses_torus) tori_ = made_up_tori(ranks);
     add_cases(ranks);
   }
 
@@ -138,6 +141,11 @@ class Check {
                                 .routes = some == nullptr ? nullptr : &some->routes};
               cases_.push_back({shape, chunking, place, machine, some});
             }
+    for (std::size_t t = 0; t < tori_.size(); ++t) {
+      const Place place = places[t % places.size()];
+      const Shape shape{.ranks = p, .in_place = place == Place::in_place, .torus = tori_[t]};
+      cases_.push_back({shape, {}, place, nullptr, nullptr});
+    }
   }
 
   [[nodiscard]] std::vector<Chunking> chunkings(std::uint32_t ranks) const {
@@ -153,7 +161,8 @@ class Check {
     auto ranks = build(algorithm_, c);
     const VerifyOptions options{.ordered = reduces(algorithm_.collective) && !algorithm_.needs.commutative,
                                 .equal_blocks = algorithm_.needs.equal_blocks,
-                                .levels = c.shape.levels};
+                                .levels = c.shape.levels,
+                                .torus = c.shape.torus};
     const auto proof = verify(ranks, options);
     if (!proof) return proof.error().clone();
     ++summary_.sets;
@@ -173,6 +182,7 @@ class Check {
   const CatalogOptions& options_;
   std::vector<Machine> machines_;
   std::vector<MadeUpRoutes> routes_;
+  std::vector<std::vector<Rank>> tori_;
   std::vector<Case> cases_;
   CatalogSummary summary_;
 };

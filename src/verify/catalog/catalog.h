@@ -30,9 +30,9 @@ struct CatalogSummary {
 [[nodiscard]] bool applies(const Algorithm& algorithm, Rank ranks) noexcept;
 
 // Proves the row right for `ranks` ranks, which must satisfy applies(): in and out of place, with several roots where there is
-// one, on several made-up machines where the row needs levels, in the order of ranks unless the row needs a commutative
-// operator, with unequal blocks unless it needs equal ones; and that its cost is what it declares (or less, where the cost says
-// it is a bound). The error says in which of these cases and why.
+// one, on several made-up machines where the row needs levels, on tori where it uses them, in the order of ranks unless the row
+// needs a commutative operator, with unequal blocks unless it needs equal ones; and that its cost is what it declares (or less,
+// where the cost says it is a bound). The error says in which of these cases and why.
 [[nodiscard]] Result<CatalogSummary> verify_algorithm(const Algorithm& algorithm, Rank ranks, const CatalogOptions& options = {});
 
 }  // namespace tutti

@@ -74,4 +74,16 @@ std::vector<Machine> made_up_machines(Rank p) {
   };
 }
 
+std::vector<std::vector<Rank>> made_up_tori(Rank p) {
+  std::vector<std::vector<Rank>> tori{{p}};
+  Rank nearest = 1;  // to a square
+  for (Rank side = 2; side * side <= p; ++side)
+    if (p % side == 0) nearest = side;
+  if (nearest > 1) tori.push_back({nearest, p / nearest});
+  if (p % 4 == 0 && p > 8) tori.push_back({p / 4, 4});
+  if (p % 8 == 0) tori.push_back({2, p / 8, 4});
+  if (p % 12 == 0) tori.push_back({p / 12, 2, 6});
+  return tori;
+}
+
 }  // namespace tutti

@@ -25,4 +25,7 @@ struct MadeUpRoutes {
 // Equal and unequal groups, neighbours and far-apart ranks, one to three levels; for `ranks` ranks.
 [[nodiscard]] std::vector<Machine> made_up_machines(Rank ranks);
 
+// Sizes of dimensions whose product is `ranks`: one to three of them, equal and unequal, also of one rank.
+[[nodiscard]] std::vector<std::vector<Rank>> made_up_tori(Rank ranks);
+
 }  // namespace tutti
