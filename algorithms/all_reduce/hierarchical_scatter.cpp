@@ -72,20 +72,20 @@ Cost hierarchical_scatter_cost(const Shape& shape, const Chunking& chunking) {
             .levels = {},
             .exact = stages::sizes(shape).equal && (power_of_two || pieces == 1)};
   const auto most = std::uint64_t{rails.most()};
-  const auto moved = peers::weigh(shape, [&](Rank r) { return rails.most_in(rails.group_of(r)); });
-  for (std::size_t level = 0; level < moved.size(); ++level) {
-    if (moved[level] == 0) continue;
+  const PartsInside inside(shape, rails);
+  for (std::size_t level = 0; level < shape.levels->size(); ++level) {
+    if (inside.scattered[level] == 0) continue;
     cost.levels.push_back({.level = static_cast<int>(level),
                            .rounds = static_cast<std::uint32_t>(pieces + 1),
                            .path = (pieces + 1) * most * block,
-                           .sent = 2 * moved[level] * pieces * block,
-                           .reduced = moved[level] * pieces * block});
+                           .sent = (inside.scattered[level] + inside.gathered[level]) * pieces * block,
+                           .reduced = inside.gathered[level] * pieces * block});
   }
   LevelCost across = on_rail(rails.groups(), pieces * rails.in_turn());
-  across.level = static_cast<int>(moved.size());
+  across.level = static_cast<int>(shape.levels->size());
   across.sent = 2 * (block - 1) * most * pieces;
   across.reduced = (block - 1) * most * pieces;
-  across.at_once = rails.count();
+  across.at_once = rails.at_once();
   cost.levels.push_back(across);
   return cost;
 }

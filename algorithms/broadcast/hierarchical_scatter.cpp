@@ -36,8 +36,10 @@ Schedule hierarchical_scatter(Rank me, const Shape& shape, const Chunking& chunk
     const std::uint32_t first = piece * piece_chunks;
     const Slice data = at_root ? b.input(first, piece_chunks) : b.output(first, piece_chunks);
     if (at_root)
-      rails.for_each_peer(me, [&](Rank to, Rank) { b.send(parts.of(data, to), to); });
-    else if (beside_root)
+      rails.for_each_peer(me, [&](Rank to, Rank) {
+        if (const Slice theirs = parts.of(data, to); theirs.count > 0) b.send(theirs, to);
+      });
+    else if (beside_root && own_rails.count > 0)
       b.recv(shape.root, parts.of(data, me));
     for (std::uint32_t rail = own_rails.first; rail < own_rails.first + own_rails.count; ++rail) {
       const Slice part = parts.of(data, {rail, 1});
@@ -56,20 +58,19 @@ Cost hierarchical_scatter_cost(const Shape& shape, const Chunking& chunking) {
   Cost cost{.chunks_per_block = rails.count() * kPartChunks * chunking.pieces,
             .levels = {},
             .exact = groups > 1 && stages::sizes(shape).equal};
-  // The root scatters, and gathers like all.
-  const auto moved = peers::weigh(
-      shape, [&](Rank r) { return rails.most_in(rails.group_of(r)) * (r == shape.root ? 2 : 1) * kPartChunks * pieces; });
-  for (std::size_t level = 0; level < moved.size(); ++level)
-    if (moved[level] > 0)
+  const PartsInside inside(shape, rails);
+  for (std::size_t level = 0; level < shape.levels->size(); ++level)
+    if (inside.scattered[level] > 0)
       cost.levels.push_back({.level = static_cast<int>(level),
                              .rounds = static_cast<std::uint32_t>(pieces + 1),
                              .path = (pieces + 1) * most * kPartChunks,
-                             .sent = moved[level]});
+                             // The root scatters, and gathers like all.
+                             .sent = (inside.scattered[level] + inside.gathered[level]) * kPartChunks * pieces});
   const Chunking in_turn{.pieces = chunking.pieces * rails.in_turn()};
   LevelCost across = double_binary_tree_cost({.ranks = groups}, in_turn).levels.front();
   across.sent = groups > 1 ? kPartChunks * pieces * most : 0;
-  across.level = static_cast<int>(moved.size());
-  across.at_once = rails.count();
+  across.level = static_cast<int>(shape.levels->size());
+  across.at_once = rails.at_once();
   cost.levels.push_back(across);
   return cost;
 }

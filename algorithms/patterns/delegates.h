@@ -1,8 +1,9 @@
-// Delegates: who passes on, inside an outermost group (host), what comes from or goes to a rank of another one. In every group
-// that is the rank at the same place, or where groups differ in size, about as far on. With equal groups a rank and its delegates
-// are a rail: the ranks of one place.
+// Delegates: who passes on, inside an outermost group (host), what comes from or goes to a rank of another one. With equal groups
+// that is the rank at the same place, and a rank and its delegates are a rail. Otherwise it is the one about as far on, counted
+// from another rank for each other group, so that not always the same ranks stand for one more than others.
 //
-//   groups {0 1 2}, {3 4}      3 is the delegate of 0 and 1, 4 that of 2;      0 is the delegate of 3, and 1 that of 4
+//   groups {0 1}, {2 3}         a rail: 0 2, another one: 1 3
+//   groups {0 1 2}, {3 4}       3 is the delegate of 0 and 1, 4 that of 2;      1 is the delegate of 3, and 2 that of 4
 #pragma once
 
 #include <algorithm>
@@ -26,7 +27,8 @@ class Delegates {
   // The delegate of a rank in a group; in its own it is the rank itself.
   [[nodiscard]] Rank of(Rank rank, int in_group) const noexcept {
     const auto there = groups_.members(in_group);
-    return there[static_cast<std::size_t>(groups_.index_in_group(rank)) * there.size() / group(rank).size()];
+    const std::size_t as_far = static_cast<std::size_t>(groups_.index_in_group(rank)) * there.size() / group(rank).size();
+    return there[(as_far + counted_from(groups_.group_of(rank), in_group)) % there.size()];
   }
 
   // visit(first, count) for runs of ranks whose delegate is `delegate`, itself among them: by group, then ascending.
@@ -37,8 +39,9 @@ class Delegates {
     Rank first = 0, count = 0;
     for (int g = 0; g < groups_.groups(); ++g) {
       const auto there = groups_.members(g);
+      const std::size_t as_far = (index + size - counted_from(g, groups_.group_of(delegate)) % size) % size;
       const auto begin = [&](std::size_t i) { return (i * there.size() + size - 1) / size; };
-      for (std::size_t i = begin(index); i < begin(index + 1); ++i) {
+      for (std::size_t i = begin(as_far); i < begin(as_far + 1); ++i) {
         if (count > 0 && there[i] != first + count) {
           visit(first, count);
           count = 0;
@@ -59,12 +62,17 @@ class Delegates {
   }
 
  private:
+  [[nodiscard]] std::size_t counted_from(int of_group, int in_group) const noexcept {
+    return rails() || of_group == in_group ? 0 : static_cast<std::size_t>(of_group);
+  }
+
   const Grouping& groups_;
 };
 
 // Between the ranks of an outermost group go all blocks of a delegate, run by run.
 struct DelegatedBlocks {
   std::uint64_t most = 0, runs = 0;  // of any delegate
+  std::uint32_t at_once = 1;         // delegates of a group that have as many as the one that has most
   explicit DelegatedBlocks(const Shape& shape) {
     const Delegates delegates(shape);
     for (Rank r = 0; r < shape.ranks; ++r) {
@@ -73,6 +81,7 @@ struct DelegatedBlocks {
       most = std::max(most, blocks);
       runs = std::max(runs, of_rank);
     }
+    at_once = static_cast<std::uint32_t>((static_cast<std::uint64_t>(shape.ranks) + most - 1) / most);
   }
 };
 

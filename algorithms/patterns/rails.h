@@ -1,13 +1,16 @@
-// Rails: all ranks of the outermost groups (hosts) stand at the borders. A vector is cut into as many parts as the largest group
-// has ranks. On each rail, one per part, every group has one rank that stands for it; where a group is smaller, a rank stands on
-// several rails side by side, so that its parts are one slice.
+// Rails: all ranks of the outermost groups (hosts) stand at the borders. A vector is cut into parts, one for each rail, and on a
+// rail every group has one rank that stands for it. There are as many rails as the smallest group has ranks; but where that is no
+// more than half of the largest, as many as the largest: in smaller groups a rank then stands on several rails side by side, so
+// that its parts are one slice. So no rank has more than twice its share of what its group has to do.
 //
-//   groups {0 1 2}, {3 4}      rail 0: 0 3      rail 1: 1 3      rail 2: 2 4
+//   groups {0 1 2}, {3 4}       2 rails: 0 3 and 1 4
+//   groups {0 1 2 3}, {4 5}     4 rails: 0 4 and 1 4 and 2 5 and 3 5
 //
 // Inside a group every rank reaches every other directly.
 #pragma once
 
 #include <algorithm>
+#include <map>
 #include <vector>
 
 #include "algorithms/patterns/combine.h"
@@ -19,12 +22,15 @@ namespace tutti {
 class Rails {
  public:
   // `shape` has levels.
-  explicit Rails(const Shape& shape) : groups_(shape.levels->back()) {}
+  explicit Rails(const Shape& shape) : groups_(shape.levels->back()) {
+    const bool similar = 2 * groups_.smallest() > groups_.largest();
+    count_ = static_cast<std::uint32_t>(similar ? groups_.smallest() : groups_.largest());
+  }
 
   struct Range {
     std::uint32_t first = 0, count = 0;
   };
-  [[nodiscard]] std::uint32_t count() const noexcept { return static_cast<std::uint32_t>(groups_.largest()); }
+  [[nodiscard]] std::uint32_t count() const noexcept { return count_; }
   [[nodiscard]] Rank groups() const noexcept { return static_cast<Rank>(groups_.groups()); }
   [[nodiscard]] Rank group_of(Rank rank) const noexcept { return groups_.group_of(rank); }
   [[nodiscard]] std::span<const Rank> members(Rank group) const noexcept { return groups_.members(group); }
@@ -40,22 +46,27 @@ class Rails {
     const auto begin = [&](std::uint32_t i) { return (i * count() + size - 1) / size; };
     return {begin(index), begin(index + 1) - begin(index)};
   }
-  // The most rails that any rank of a group stands on.
-  [[nodiscard]] std::uint32_t most_in(Rank group) const noexcept {
-    const auto size = static_cast<std::uint32_t>(members(group).size());
-    return (count() + size - 1) / size;
-  }
 
+  // The most rails that any rank stands on.
   [[nodiscard]] std::uint32_t most() const noexcept {
     const auto least = static_cast<std::uint32_t>(groups_.smallest());
     return (count() + least - 1) / least;
   }
-  // How many rails may have to wait for one another: where two groups are smaller than the largest, the messages of several
-  // rails may go between the same two ranks, in turn.
-  [[nodiscard]] std::uint32_t in_turn() const noexcept {
-    int smaller = 0;
-    for (Rank g = 0; g < groups() && smaller < 2; ++g) smaller += members(g).size() < count() ? 1 : 0;
-    return smaller < 2 ? 1 : count();
+  // Ranks of a group that have as much to send as the one on most rails has: the group's share is that of all rails.
+  [[nodiscard]] std::uint32_t at_once() const noexcept { return (count() + most() - 1) / most(); }
+  // How many rails may have to wait for one another: where the same two ranks stand on several, their messages go in turn.
+  [[nodiscard]] std::uint32_t in_turn() const {
+    std::map<std::size_t, int> of_size;
+    for (Rank g = 0; g < groups(); ++g) ++of_size[members(g).size()];
+    std::uint32_t longest = 1, run = 1;
+    for (std::uint32_t rail = 1; rail < count(); ++rail) {
+      int beside = 0;  // groups where one rank stands on this rail and on the one before
+      for (const auto& [size, groups] : of_size)
+        if (rail * size / count() == (rail - 1) * size / count()) beside += groups;
+      run = beside > 1 ? run + 1 : 1;
+      longest = std::max(longest, run);
+    }
+    return longest;
   }
 
   template <class Visit>
@@ -65,6 +76,18 @@ class Rails {
 
  private:
   const Grouping& groups_;
+  std::uint32_t count_ = 1;
+};
+
+// Parts that move inside the groups, by level (peers::weigh), at most: what a rank scatters, and what it gathers, or combines.
+struct PartsInside {
+  std::vector<std::uint64_t> scattered, gathered;
+
+  PartsInside(const Shape& shape, const Rails& rails)
+      : scattered(peers::weigh(shape, [](Rank) { return 1; })),
+        gathered(peers::weigh(shape, [&](Rank r) { return rails.of(r).count; })) {
+    for (std::uint64_t& parts : scattered) parts = std::min(parts * rails.most(), std::uint64_t{rails.count()});
+  }
 };
 
 // The parts of a vector, each `width` chunks, one for each rail.
@@ -84,19 +107,20 @@ struct Parts {
     std::vector<Slice> contributions(members.size(), own);
     const auto index = [&](Rank rank) { return std::lower_bound(members.begin(), members.end(), rank) - members.begin(); };
     rails.for_each_peer(b.me(), [&](Rank to, Rank from) {
+      if (const Slice theirs = of(vector, to); theirs.count > 0) b.send(theirs, to, channel);
+      if (own.count == 0) return;
       const Slice arrival = b.scratch_like(own);
       contributions[static_cast<std::size_t>(index(from))] = arrival;
-      b.send(of(vector, to), to, channel);
       b.recv(from, arrival, channel);
     });
-    combine_in_rank_order(b, contributions, static_cast<std::size_t>(index(b.me())), sum);
+    if (own.count > 0) combine_in_rank_order(b, contributions, static_cast<std::size_t>(index(b.me())), sum);
   }
 
   // Inside each group everybody but `except` gets what the others have of their rails.
   void all_gather(Builder& b, const Slice& vector, std::uint16_t channel, Rank except = kNoRank) const {
     rails.for_each_peer(b.me(), [&](Rank to, Rank from) {
-      if (to != except) b.send(of(vector, b.me()), to, channel);
-      if (b.me() != except) b.recv(from, of(vector, from), channel);
+      if (const Slice own = of(vector, b.me()); own.count > 0 && to != except) b.send(own, to, channel);
+      if (const Slice theirs = of(vector, from); theirs.count > 0 && b.me() != except) b.recv(from, theirs, channel);
     });
   }
 };

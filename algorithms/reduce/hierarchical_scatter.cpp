@@ -36,8 +36,10 @@ Schedule hierarchical_scatter(Rank me, const Shape& shape, const Chunking& chunk
       embed(b, tree, [&, rail = own_rails.first + i](Rank g) { return rails.rank(g, rail); }, {part}, {part});
     }
     if (at_root)
-      rails.for_each_peer(me, [&](Rank, Rank from) { b.recv(from, parts.of(result, from), 1); });
-    else if (beside_root)
+      rails.for_each_peer(me, [&](Rank, Rank from) {
+        if (const Slice theirs = parts.of(result, from); theirs.count > 0) b.recv(from, theirs, 1);
+      });
+    else if (beside_root && own.count > 0)
       b.send(sum, shape.root, 1);
   }
   return std::move(b).finish();
@@ -48,20 +50,20 @@ Cost hierarchical_scatter_cost(const Shape& shape, const Chunking& chunking) {
   const std::uint64_t pieces = chunking.pieces, most = rails.most();
   const Rank groups = rails.groups();
   Cost cost{.chunks_per_block = rails.count() * chunking.pieces, .levels = {}, .exact = stages::sizes(shape).equal};
-  const auto moved = peers::weigh(shape, [&](Rank r) { return rails.most_in(rails.group_of(r)) * pieces; });
-  for (std::size_t level = 0; level < moved.size(); ++level)
-    if (moved[level] > 0)
+  const PartsInside inside(shape, rails);
+  for (std::size_t level = 0; level < shape.levels->size(); ++level)
+    if (inside.scattered[level] > 0)
       cost.levels.push_back({.level = static_cast<int>(level),
                              .rounds = static_cast<std::uint32_t>(pieces + 1),
                              .path = (pieces + 1) * most,
-                             .sent = moved[level] + most * pieces,  // and to the root
-                             .reduced = moved[level]});
+                             .sent = (inside.scattered[level] + most) * pieces,  // and to the root
+                             .reduced = inside.gathered[level] * pieces});
   const Shape tree{.ranks = groups, .root = rails.group_of(shape.root)};
   LevelCost across = knomial_cost(tree, {.pieces = chunking.pieces * rails.in_turn()}).levels.front();
   across.sent = groups > 1 ? most * pieces : 0;
   across.reduced = knomial_cost(tree, {}).levels.front().reduced * most * pieces;
-  across.level = static_cast<int>(moved.size());
-  across.at_once = rails.count();
+  across.level = static_cast<int>(shape.levels->size());
+  across.at_once = rails.at_once();
   cost.taken = across.reduced;  // the root of a rail has several children
   cost.levels.push_back(across);
   return cost;

@@ -109,7 +109,7 @@ Cost hierarchical_cost(const Shape& shape, const Chunking&) {
   LevelCost across = rail.levels.front();
   if (!delegates.rails()) across.rounds = 1, across.path = 1, across.sent = blocks.most;
   across.level = static_cast<int>(peers.size());
-  across.at_once = static_cast<std::uint32_t>(delegates.groups().largest());
+  across.at_once = blocks.at_once;
   cost.levels.push_back(across);
   return cost;
 }
