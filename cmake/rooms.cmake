@@ -6,9 +6,12 @@ target_compile_options(tutti_options INTERFACE -Wall -Wextra -Werror -Wshadow -W
 target_include_directories(tutti_options INTERFACE ${PROJECT_SOURCE_DIR}/include)
 if(TUTTI_SANITIZE)
   # GCC 12 sees overruns and uninitialised values that are not there once it has instrumented the code.
-  target_compile_options(tutti_options INTERFACE -Wno-error=array-bounds -Wno-error=maybe-uninitialized)
+  target_compile_options(tutti_options INTERFACE -Wno-error=array-bounds $<$<CXX_COMPILER_ID:GNU>:-Wno-error=maybe-uninitialized>)
   target_compile_options(tutti_options INTERFACE -fsanitize=${TUTTI_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
   target_link_options(tutti_options INTERFACE -fsanitize=${TUTTI_SANITIZE})
+endif()
+if(TUTTI_FUZZ)
+  target_compile_options(tutti_options INTERFACE -fsanitize=fuzzer-no-link)
 endif()
 
 # tutti_room(core SOURCES a.cpp b.cpp ROOMS schedule ... LIBRARIES fmt::fmt ...)

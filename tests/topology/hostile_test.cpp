@@ -3,9 +3,9 @@
 #include <gtest/gtest.h>
 
 #include <iostream>
-#include <random>
 
 #include "fixtures.h"
+#include "tests/mutator.h"
 #include "topology/sources/synthetic.h"
 #include "topology/xml.h"
 #include "tutti/topology.h"
@@ -15,66 +15,6 @@ namespace {
 
 constexpr unsigned kSeed = 20240607;
 
-class Mutator {
- public:
-  explicit Mutator(unsigned seed) : random_(seed) {}
-
-  std::string operator()(std::string text, const std::string& other) {
-    const std::size_t times = 1 + pick(text.size() > 200 ? 4 : 2);
-    for (std::size_t i = 0; i < times && !text.empty(); ++i) mutate(text, other);
-    return text;
-  }
-
- private:
-  std::size_t pick(std::size_t count) { return std::uniform_int_distribution<std::size_t>(0, count - 1)(random_); }
-
-  void mutate(std::string& text, const std::string& other) {
-    static constexpr const char* kNasty[] = {"-1",         "99999999999999999999",
-                                             "4294967295", "nan",
-                                             "1e308",      "\"",
-                                             "<",          ">",
-                                             "&#0;",       "0xf...f",
-                                             "\xff\xfe",   "null",
-                                             "[[[[[[[[",   "}",
-                                             "\x1b[2J",    ":"};
-    const std::size_t at = pick(text.size());
-    switch (pick(7)) {
-      case 0:
-        text[at] = static_cast<char>(text[at] ^ (1 << pick(8)));
-        break;
-      case 1:
-        text.resize(at);
-        break;
-      case 2:
-        text.erase(at, pick(64));
-        break;
-      case 3:
-        text.insert(at, text.substr(pick(text.size()), pick(256)));
-        break;
-      case 4:
-        text.insert(at, other.substr(pick(other.size()), pick(256)));
-        break;
-      case 5:
-        text.replace(at, pick(8), kNasty[pick(std::size(kNasty))]);
-        break;
-      default:
-        replace_number(text, at);
-    }
-  }
-
-  // Numbers are where the bounds are.
-  void replace_number(std::string& text, std::size_t from) {
-    const std::size_t begin = text.find_first_of("0123456789", from);
-    if (begin == std::string::npos) return;
-    const std::size_t end = std::min(text.find_first_not_of("0123456789", begin), text.size());
-    static constexpr const char* kNumbers[] = {"0",       "1",  "-1", "2147483647", "2147483648", "18446744073709551615",
-                                               "1000000", "3.5"};
-    text.replace(begin, end - begin, kNumbers[pick(std::size(kNumbers))]);
-  }
-
-  std::mt19937 random_;
-};
-
 struct Tally {
   int loaded = 0, refused = 0;
 };
@@ -82,7 +22,7 @@ struct Tally {
 // Runs `parse` on `cases` damaged versions of each seed text.
 Tally attack(const std::vector<std::string>& texts, int cases, Result<Topology> (*parse)(std::string_view)) {
   Tally tally;
-  Mutator mutator(kSeed);
+  test::Mutator mutator(kSeed);
   for (int i = 0; i < cases; ++i) {
     const std::string& text = texts[static_cast<std::size_t>(i) % texts.size()];
     const std::string& other = texts[static_cast<std::size_t>(i / 3) % texts.size()];
