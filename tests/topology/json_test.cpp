@@ -75,11 +75,11 @@ INSTANTIATE_TEST_SUITE_P(
         Bad{R"({"a":{"b":{"c":{"d":{"e":{"f":{"g":1}}}}}}})", "deep"}));
 
 TEST(Json, LocationsRoundTrip) {
-  RankLocation location{3, 1, 2, 5, 40, true, {40, 41, 168}};
+  RankLocation location{.host = 3, .package = 1, .numa = 2, .l3 = 5, .core = 40, .oversubscribed = true, .cpus = {40, 41, 168}};
   auto back = location_from_json(to_json(location));
   ASSERT_TRUE(back) << back.error().to_string();
   EXPECT_EQ(*back, location);
-  location = {0, -1, -1, -1, -1, false, {0, 1}};
+  location = {.host = 0, .package = -1, .numa = -1, .l3 = -1, .core = -1, .oversubscribed = false, .cpus = {0, 1}};
   back = location_from_json(to_json(location));
   ASSERT_TRUE(back);
   EXPECT_EQ(*back, location);

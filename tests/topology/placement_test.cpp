@@ -155,13 +155,19 @@ TEST(Levels, RanksScatteredOverHosts) {
 TEST(Locate, WhatTheBindingDecidesAndNothingElse) {
   const Topology t = *load_topology(test::fixture_path("small.xml"));
   const RankLocation core = locate(t, std::vector<int>{2, 3}, 5);
-  EXPECT_EQ(core, (RankLocation{5, 0, 0, 0, 1, false, {2, 3}}));
+  EXPECT_EQ(core,
+            (RankLocation{.host = 5, .package = 0, .numa = 0, .l3 = 0, .core = 1, .oversubscribed = false, .cpus = {2, 3}}));
   const RankLocation package = locate(t, std::vector<int>{0, 1, 2, 3}, 0);
-  EXPECT_EQ(package, (RankLocation{0, 0, 0, 0, -1, false, {0, 1, 2, 3}}));
+  EXPECT_EQ(
+      package,
+      (RankLocation{.host = 0, .package = 0, .numa = 0, .l3 = 0, .core = -1, .oversubscribed = false, .cpus = {0, 1, 2, 3}}));
   const RankLocation anywhere = locate(t, std::vector<int>{0, 1, 2, 3, 5}, 0);
-  EXPECT_EQ(anywhere, (RankLocation{0, -1, -1, -1, -1, false, {0, 1, 2, 3, 5}}));
+  EXPECT_EQ(anywhere,
+            (RankLocation{
+                .host = 0, .package = -1, .numa = -1, .l3 = -1, .core = -1, .oversubscribed = false, .cpus = {0, 1, 2, 3, 5}}));
   const RankLocation unknown = locate(t, std::vector<int>{99}, 0);
-  EXPECT_EQ(unknown, (RankLocation{0, -1, -1, -1, -1, false, {99}}));
+  EXPECT_EQ(unknown,
+            (RankLocation{.host = 0, .package = -1, .numa = -1, .l3 = -1, .core = -1, .oversubscribed = false, .cpus = {99}}));
 }
 
 TEST(NearestLevel, IsWhatTwoRanksShare) {
