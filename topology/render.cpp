@@ -235,8 +235,7 @@ class TreePrinter {
     std::map<std::tuple<LinkKind, double, double, Origin>, std::vector<std::string>> groups;
     for (const Link& link : topology_.links) {
       if (link.kind == LinkKind::pcie) continue;
-      groups[{link.kind, link.bandwidth_gbps, link.latency_us, link.origin}].push_back(end_label(link.a) + " - " +
-                                                                                       end_label(link.b));
+      groups[{link.kind, link.bandwidth_gbps, link.latency_us, link.origin}].push_back(link_label(link));
     }
     if (groups.empty()) return;
     out_ += "links\n";
@@ -253,13 +252,21 @@ class TreePrinter {
     }
   }
 
+  // "gpu 0 - gpu 1", with the machine where there are several, once where it is the same.
+  [[nodiscard]] std::string link_label(const Link& link) const {
+    const std::string a = host_label(link.a), b = host_label(link.b);
+    return fmt::format("{}{} - {}{}", a, end_label(link.a), a == b ? "" : b, end_label(link.b));
+  }
+
+  [[nodiscard]] std::string host_label(NodeId id) const {
+    const bool part = hosts_ > 1 && picture_.node(id).parent != kNoNode;
+    return part ? fmt::format("machine {} ", picture_.index(enclosing(topology_, id, NodeKind::machine))) : "";
+  }
+
   [[nodiscard]] std::string end_label(NodeId id) const {
     const Node& node = picture_.node(id);
     if (node.kind == NodeKind::net_switch) return node.name.empty() ? std::string("network") : node.name;
-    const std::string host = hosts_ > 1 && node.parent != kNoNode
-                                 ? fmt::format("machine {} ", picture_.index(enclosing(topology_, id, NodeKind::machine)))
-                                 : "";
-    return host + picture_.label(id);
+    return picture_.label(id);
   }
 
   void print_estimates() {

@@ -52,9 +52,9 @@ void add_topo_command(CLI::App& app) {
   CLI::App* command =
       app.add_subcommand("topo", "Shows this machine, or one that is only described, as a tree with estimates of its links");
   command
-      ->add_option(
-          "--from", options->from,
-          "A file (XML of hwloc or NCCL, this command's JSON) or a description such as \"node:4 numa:2 core:8\" instead of this machine")
+      ->add_option("--from", options->from,
+                   "A file (XML of hwloc or NCCL, this command's JSON) or a description such as \"node:4 numa:2 core:8\", "
+                   "dgx-h100:16 or \"torus:4x4 core:8\" instead of this machine")
       ->check(file_name());
   CLI::Option* json = command->add_flag("--json", options->json, "One line of JSON; without --search it is readable by --from");
   CLI::Option* dot = command->add_flag("--dot", options->dot, "A Graphviz graph")->excludes(json);

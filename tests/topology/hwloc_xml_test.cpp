@@ -100,6 +100,36 @@ TEST(HwlocXml, NewerAndOlderFormats) {
   EXPECT_EQ(usable_cores(older).size(), 4u);
 }
 
+TEST(HwlocXml, OneNumaNodeForAllPackagesLiesBesideThem) {
+  const auto package = [](int i) {
+    return R"(<object type="Package"><object type="Core"><object type="PU" os_index=")" + std::to_string(i) +
+           R"("/></object></object>)";
+  };
+  const std::string memory = R"(<object type="NUMANode" os_index="0" local_memory="1073741824"/>)";
+  const auto load_machine = [](const std::string& inside) {
+    return *load_topology("<topology><object type=\"Machine\">" + inside + "</object></topology>");
+  };
+  const Topology beside = load_machine(memory + package(0) + package(1));
+  ASSERT_EQ(all(beside, NodeKind::package).size(), 2u);
+  EXPECT_EQ(all(beside, NodeKind::package)[0].parent, 0);
+  EXPECT_EQ(all(beside, NodeKind::numa).at(0).memory_bytes, 1u << 30);
+  EXPECT_EQ(locate(beside, std::vector<int>{0}, 0).numa, -1) << "it tells nobody apart";
+  // Groups of packages are told apart by theirs.
+  const Topology around = load_machine("<object type=\"Group\">" + memory + package(0) + package(1) + "</object>");
+  EXPECT_EQ(at(around, all(around, NodeKind::package)[0].parent).kind, NodeKind::numa);
+}
+
+TEST(HwlocXml, ABridgeThatGoesLeavesItsSpeed) {
+  const Topology t = *load_topology(
+      R"(<topology version="2.0"><object type="Machine"><object type="Core"><object type="PU" os_index="0"/></object>
+           <object type="Bridge" bridge_type="1-1" pci_busid="0000:00:01.0" pci_link_speed="7.5">
+             <object type="PCIDev" pci_busid="0000:01:00.0" pci_type="0302 [10de:20b0] [0000:0000] a1" pci_link_speed="31.5"/>
+           </object></object></topology>)");
+  EXPECT_TRUE(all(t, NodeKind::pci_switch).empty());
+  ASSERT_EQ(t.links.size(), 1u);
+  EXPECT_DOUBLE_EQ(t.links[0].bandwidth_gbps, 7.5);
+}
+
 TEST(HwlocXml, DamagedFilesAreRefusedByName) {
   for (const auto& [file, reason] : {std::pair{"truncated.xml", "line "},
                                      {"same_pu_twice.xml", "PU 0 belongs to node"},

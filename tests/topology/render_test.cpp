@@ -31,6 +31,14 @@ TEST(Render, AlikeHostsAreShownOnce) {
   EXPECT_THAT(render_tree(*load_topology("core:4")), Not(HasSubstr("this process")));
 }
 
+TEST(Render, LinksOfSeveralHostsAndTheirNetwork) {
+  EXPECT_THAT(
+      render_tree(*load_topology("torus:3x2 core:1 gpu:2 nvlink=5GB/s")),
+      AllOf(HasSubstr("a torus of 3 x 2 hosts"), HasSubstr("machine 0 gpu 0 - nvswitch 0"), HasSubstr("machine 0 - machine 2")));
+  EXPECT_THAT(render_tree(*load_topology("node:2 core:1 nic:2 rails:2 net=1GB/s")),
+              AllOf(HasSubstr("machine 1 nic 1 - rail 1"), HasSubstr("2 GB/s (synthetic): rail 0 - spine")));
+}
+
 TEST(Render, ForbiddenCoresAreNamed) {
   Topology t = *load_topology("core:2");
   t.nodes[2].cpus.clear();
