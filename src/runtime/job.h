@@ -11,6 +11,7 @@
 
 #include "bootstrap/bootstrap.h"
 #include "core/config.h"
+#include "custom/custom.h"
 #include "exec/cpu/wait.h"
 #include "select/select.h"
 #include "tutti/transport.h"
@@ -49,6 +50,8 @@ class Job {
 
  private:
   Job(Session session, Config config) : session_(std::move(session)), config_(std::move(config)) {}
+  Status load_algorithms(const Job* parent);
+  Status make_table();
   Status open_transports();
   Status exchange_addresses();
   Status look_at_machine(const Job* parent);
@@ -83,6 +86,7 @@ class Job {
   std::array<LinkParameters, kLevels> links_{};
   std::array<LinkTuning, kLevels> tuning_{};
   double reduce_gbps_ = 10, copy_gbps_ = 20;
+  CustomAlgorithms custom_;
   AlgorithmTable algorithms_;
   int core_sharers_ = 1;  // of the whole job, where this is a part of one
 };

@@ -63,14 +63,17 @@ std::string render(const Selection& s, const SelectRequest& request, const JobMa
       fmt::format_to(to, "  {:<22} refused: {}\n", c.algorithm->name, c.refused);
       continue;
     }
-    fmt::format_to(to, "{} {:<22} {:>6} {:>7} {:>12.2f} {:>12.2f} {:>12.2f} {:>12.2f}{}\n", &c == &s.winner() ? ">" : " ",
+    fmt::format_to(to, "{} {:<22} {:>6} {:>7} {:>12.2f} {:>12.2f} {:>12.2f} {:>12.2f}{}{}\n", &c == &s.winner() ? ">" : " ",
                    name_with_radix(*c.algorithm, c.chunking), c.chunking.pieces, c.rounds, c.latency_us, c.bandwidth_us,
-                   c.reduction_us, c.total_us, c.published ? "  published" : "");
+                   c.reduction_us, c.total_us, c.published ? "  published" : "",
+                   c.algorithm->origin.empty() ? "" : fmt::format("  from {}", c.algorithm->origin));
   }
   if (std::ranges::any_of(s.candidates, &Candidate::published))
     fmt::format_to(to, "\n  published: written once into shared memory, where all other ranks read it\n");
   fmt::format_to(to, "\n  chosen: {}, {}\n", name_with_radix(*s.winner().algorithm, s.winner().chunking),
-                 request.forced.empty() ? "the least predicted time" : "because it was forced");
+                 request.forced.empty()      ? "the least predicted time"
+                 : request.forced_by.empty() ? "because it was forced"
+                                             : fmt::format("because it was forced by {}", request.forced_by));
   return out;
 }
 
@@ -91,6 +94,7 @@ std::string to_json(const Selection& s, const SelectRequest& request, const JobM
   }
   for (const Candidate& c : s.candidates) {
     json row{{"algorithm", c.algorithm->name}, {"source", c.algorithm->source}};
+    if (!c.algorithm->origin.empty()) row["origin"] = c.algorithm->origin;
     if (c.refused.empty() && c.algorithm->has_radix) row["radix"] = c.chunking.radix;
     if (c.refused.empty())
       row.update({{"pieces", c.chunking.pieces},
@@ -104,11 +108,21 @@ std::string to_json(const Selection& s, const SelectRequest& request, const JobM
       row["refused"] = c.refused;
     candidates.push_back(std::move(row));
   }
-  return json{
-      {"collective", name(request.collective)}, {"block_bytes", request.block_bytes}, {"ranks", m.ranks},
-      {"ranks_per_host", m.ranks_per_host},     {"core_sharers", m.core_sharers},     {"cores_per_host", m.cores_per_host},
-      {"reduce_gbps", m.reduce_gbps},           {"copy_gbps", m.copy_gbps},           {"links", links},
-      {"chosen", s.winner().algorithm->name},   {"forced", !request.forced.empty()},  {"candidates", candidates}}
+  return json{{"collective", name(request.collective)},
+              {"block_bytes", request.block_bytes},
+              {"ranks", m.ranks},
+              {"ranks_per_host", m.ranks_per_host},
+              {"core_sharers", m.core_sharers},
+              {"cores_per_host", m.cores_per_host},
+              {"reduce_gbps", m.reduce_gbps},
+              {"copy_gbps", m.copy_gbps},
+              {"links", links},
+              {"chosen", s.winner().algorithm->name},
+              {"forced", !request.forced.empty()},
+              {"forced_by", request.forced_by},
+              {"filter", request.filter},
+              {"filtered_by", request.filtered_by},
+              {"candidates", candidates}}
       .dump(2);
 }
 

@@ -23,17 +23,23 @@ bool is_published(const Algorithm& a, const SelectRequest& request, const JobMac
          (!reduces(request.collective) || request.element_bytes <= kMostElementBytes);
 }
 
-Candidate cheapest_chunking(const Algorithm& a, const SelectRequest& request, const JobMachine& machine) {
-  if (is_published(a, request, machine)) {
+// What is tried: this value, where one is forced, or all.
+std::span<const std::uint32_t> values_of(const std::uint32_t& forced, std::span<const std::uint32_t> all) {
+  return forced > 0 ? std::span(&forced, 1) : all;
+}
+
+Candidate cheapest_chunking(const Algorithm& a, const SelectRequest& request, const JobMachine& machine,
+                            const ForcedAlgorithm& forced) {
+  if (forced.pieces <= 1 && is_published(a, request, machine)) {
     Candidate c{.algorithm = &a, .published = true, .refused = ""};
     price(c, request, machine);
     return c;
   }
   Candidate best;
-  for (const std::uint32_t pieces : kPieces) {
-    if (pieces > 1 && (!a.pipelines || request.block_bytes / pieces < kSmallestPiece)) break;
-    for (const std::uint32_t radix : kRadices) {
-      if (radix > 2 && (!a.has_radix || radix > static_cast<std::uint32_t>(machine.ranks))) break;
+  for (const std::uint32_t pieces : values_of(forced.pieces, kPieces)) {
+    if (forced.pieces == 0 && pieces > 1 && (!a.pipelines || request.block_bytes / pieces < kSmallestPiece)) break;
+    for (const std::uint32_t radix : values_of(forced.radix, kRadices)) {
+      if (forced.radix == 0 && radix > 2 && (!a.has_radix || radix > static_cast<std::uint32_t>(machine.ranks))) break;
       Candidate c{.algorithm = &a, .chunking = {.pieces = pieces, .radix = radix}, .refused = ""};
       price(c, request, machine);
       if (best.algorithm == nullptr || c.total_us < best.total_us) best = c;
@@ -42,15 +48,28 @@ Candidate cheapest_chunking(const Algorithm& a, const SelectRequest& request, co
   return best;
 }
 
+std::string forced_by(const SelectRequest& request) {
+  return request.forced_by.empty() ? "" : fmt::format(" (it is forced by {})", request.forced_by);
+}
+
 Status check_forced(const Selection& selection, const SelectRequest& request, const AlgorithmTable& table) {
   if (selection.candidates.empty())
-    return Error(Code::invalid_argument, fmt::format("there is no algorithm \"{}\" for {}; there are {}", request.forced,
-                                                     name(request.collective), table.names(request.collective)));
+    return Error(Code::invalid_argument,
+                 fmt::format("there is no algorithm \"{}\" for {}; there are {}{}", request.forced, name(request.collective),
+                             table.names(request.collective), forced_by(request)));
   const Candidate& c = selection.winner();
   if (!c.refused.empty())
-    return Error(Code::invalid_argument,
-                 fmt::format("{} cannot be done by {}: {}", name(request.collective), request.forced, c.refused));
+    return Error(Code::invalid_argument, fmt::format("{} cannot be done by {}: {}{}", name(request.collective), request.forced,
+                                                     c.refused, forced_by(request)));
   return {};
+}
+
+Error nothing_left(const Selection& selection, const SelectRequest& request, const JobMachine& machine) {
+  std::string reasons;
+  for (const Candidate& c : selection.candidates)
+    reasons += fmt::format("{}{}: {}", reasons.empty() ? "" : "; ", c.algorithm->name, c.refused);
+  return {request.filter.empty() && request.forced.empty() ? Code::unsupported : Code::invalid_argument,
+          fmt::format("no algorithm can serve {} on {} ranks ({})", name(request.collective), machine.ranks, reasons)};
 }
 
 }  // namespace
@@ -74,21 +93,24 @@ std::string name_with_radix(const Algorithm& algorithm, const Chunking& chunking
 
 Result<Selection> select(const SelectRequest& request, const JobMachine& machine, const AlgorithmTable& table) {
   Selection selection;
+  auto forced = ForcedAlgorithm::parse(request.forced);
+  if (!forced) return std::move(forced.error());
+  auto filter = AlgorithmFilter::parse(request.filter, table);
+  if (!filter) return filter.because(std::string(request.filtered_by));
   for (const Algorithm* a : table.of(request.collective)) {
-    if (!request.forced.empty() && a->name != request.forced) continue;
-    std::string why_not = refusal(*a, request, machine);
-    selection.candidates.push_back(why_not.empty() ? cheapest_chunking(*a, request, machine)
+    if (!forced->name.empty() && a->name != forced->name) continue;
+    std::string why_not = !filter->leaves(*a) ? fmt::format("filtered out by {}", request.filtered_by) : forced->misfit(*a);
+    if (why_not.empty()) why_not = refusal(*a, request, machine);
+    selection.candidates.push_back(why_not.empty() ? cheapest_chunking(*a, request, machine, *forced)
                                                    : Candidate{.algorithm = a, .chunking = {}, .refused = std::move(why_not)});
   }
   std::ranges::stable_sort(selection.candidates, [](const Candidate& a, const Candidate& b) {
     if (a.refused.empty() != b.refused.empty()) return a.refused.empty();
     return a.total_us < b.total_us;
   });
-  if (!request.forced.empty())
+  if (!forced->name.empty())
     if (auto s = check_forced(selection, request, table); !s) return std::move(s.error());
-  if (selection.candidates.empty() || !selection.winner().refused.empty())
-    return Error(Code::unsupported,
-                 fmt::format("no algorithm can serve {} on {} ranks", name(request.collective), machine.ranks));
+  if (selection.candidates.empty() || !selection.winner().refused.empty()) return nothing_left(selection, request, machine);
   return selection;
 }
 

@@ -92,7 +92,7 @@ Status check_cost(const Cost& cost, const std::vector<Schedule>& ranks, const Pr
 class Check {
  public:
   Check(const Algorithm& algorithm, Rank ranks, const CatalogOptions& options) : algorithm_(algorithm), options_(options) {
-    if (algorithm.needs.levels) machines_ = made_up_machines(ranks);
+    if (algorithm.needs.levels && options.levels == nullptr) machines_ = made_up_machines(ranks);
     add_cases(ranks);
   }
 
@@ -125,9 +125,9 @@ class Check {
       for (const Rank root : roots)
         for (const Chunking chunking : chunkings(static_cast<std::uint32_t>(p)))
           for (const Place place : places) {
-            const auto* levels = machine == nullptr ? nullptr : &machine->levels;
-            cases_.push_back(
-                {{.ranks = p, .root = root, .in_place = place == Place::in_place, .levels = levels}, chunking, place, machine});
+            const auto* levels = machine == nullptr ? options_.levels : &machine->levels;
+            const Shape shape{.ranks = p, .root = root, .in_place = place == Place::in_place, .levels = levels};
+            if (!algorithm_.refuses || algorithm_.refuses(shape).empty()) cases_.push_back({shape, chunking, place, machine});
           }
   }
 
@@ -150,7 +150,8 @@ class Check {
     ++summary_.sets;
     summary_.schedules += ranks.size();
     summary_.steps += proof->steps;
-    if (auto status = check_cost(algorithm_.cost(c.shape, c.chunking), ranks, *proof); !status) return status;
+    if (algorithm_.cost)
+      if (auto status = check_cost(algorithm_.cost(c.shape, c.chunking), ranks, *proof); !status) return status;
     if (!options_.fused) return {};
     for (Schedule& s : ranks) s = fuse(s);
     auto fused = verify(ranks, {.ordered = options.ordered, .equal_blocks = options.equal_blocks});
