@@ -55,7 +55,8 @@ struct Call {
   std::span<const std::uint64_t> output_counts = {}, output_displacements = {};
   Rank destination = kNoRank, source = kNoRank;
   std::uint64_t receive_count = 0;
-  std::string_view algorithm = {};  // forces one by name; equal on all ranks
+  // As in Options, for this call; equal on all ranks.
+  std::string_view algorithm = {}, algorithm_filter = {};
 };
 
 struct WorkState;
@@ -81,8 +82,16 @@ struct Options {
   double call_timeout_s = 0;       // of calls alone, once the communicator is made; 0: timeout_s
   std::uint64_t memory_limit = 0;  // bytes one communicator may hold for scratch and transport buffers; 0: TUTTI_MEMORY_LIMIT
   std::string transports = {};     // empty: TUTTI_TRANSPORT
-  std::string algorithm = {};      // empty: TUTTI_ALGORITHM
-  bool calibrate = true;           // false: as with TUTTI_CALIBRATE=0
+  // Which algorithms. `algorithm` forces one, perhaps with its parameters ("ring", "ring/pieces=8", "all_reduce:ring,
+  // broadcast:knomial/radix=4" without spaces); a call that it cannot serve fails. `algorithm_filter` only restricts what the
+  // library chooses from: "ring,direct" (these), "^hierarchical" (all but this), "all_reduce:^ring". The place nearest to the
+  // call that says either of them decides alone: the Call, these options, the variables TUTTI_ALGORITHM and
+  // TUTTI_ALGORITHM_FILTER.
+  std::string algorithm = {}, algorithm_filter = {};
+  // Algorithms of your own to choose from: files of schedules, and libraries (tutti/plugin.h), separated by commas. All ranks
+  // must give the same. Empty: TUTTI_SCHEDULES, TUTTI_PLUGINS.
+  std::string schedules = {}, plugins = {};
+  bool calibrate = true;  // false: as with TUTTI_CALIBRATE=0
   // Called again and again while a call waits, at least about once a millisecond, by the thread that waits; for programs in which
   // something else must go on meanwhile. Communicators split from this one have it, too.
   std::function<void()> while_waiting = {};

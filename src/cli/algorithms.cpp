@@ -23,6 +23,7 @@ struct TableOptions {
   std::string collective;
   Rank ranks = kUsualRanks;
   bool json = false;
+  OwnAlgorithms own;
 };
 
 struct ShowOptions {
@@ -30,6 +31,7 @@ struct ShowOptions {
   Rank ranks = kUsualRanks, root = 0;
   std::uint32_t pieces = 1, radix = 2;
   ScheduleView view;
+  OwnAlgorithms own;
 };
 
 // Made up: so many ranks, in two groups of neighbours where that can be.
@@ -160,6 +162,7 @@ nlohmann::ordered_json to_json(const Row& row, Rank ranks) {
                               {"no_cost", nullptr},
                               {"summary", a.summary},
                               {"source", a.source}};
+  if (!a.origin.empty()) json["origin"] = a.origin;
   if (!row.refused.empty()) {
     json["no_cost"] = row.refused;
     return json;
@@ -182,7 +185,7 @@ nlohmann::ordered_json to_json(const Row& row, Rank ranks) {
 
 void run_table(const TableOptions& o) {
   if (!o.collective.empty()) (void)collective_of(o.collective);  // leaves where there is none
-  const AlgorithmTable table;
+  const AlgorithmTable table = table_for(o.own, o.ranks, {});
   const auto rows = rows_of(table, o.collective, two_groups(o.ranks));
   if (!o.json) return print_table(rows, o.ranks);
   nlohmann::ordered_json all = nlohmann::ordered_json::array();
@@ -194,16 +197,25 @@ void run_table(const TableOptions& o) {
 
 const Algorithm& algorithm_from(const AlgorithmTable& table, const ShowOptions& o) {
   if (o.algorithm.empty()) leave("which algorithm? `tutti algorithms` lists them", kExitUsage);
-  const Collective collective = collective_of(o.collective);
-  const Algorithm* found = table.find(collective, o.algorithm);
-  if (found != nullptr) return *found;
-  leave(fmt::format("there is no algorithm \"{}\" for {}; there are {}", o.algorithm, name(collective), table.names(collective)),
+  if (!o.collective.empty()) {
+    const Collective collective = collective_of(o.collective);
+    if (const Algorithm* found = table.find(collective, o.algorithm)) return *found;
+    leave(
+        fmt::format("there is no algorithm \"{}\" for {}; there are {}", o.algorithm, name(collective), table.names(collective)),
         kExitUsage);
+  }
+  std::vector<const Algorithm*> found;
+  std::ranges::copy_if(table.rows(), std::back_inserter(found), [&](const Algorithm* a) { return a->name == o.algorithm; });
+  if (found.size() == 1) return *found.front();
+  if (found.empty()) leave(fmt::format("there is no algorithm \"{}\"; `tutti algorithms` lists them", o.algorithm), kExitUsage);
+  std::string collectives;
+  for (const Algorithm* a : found) collectives += (collectives.empty() ? "" : ", ") + std::string(name(a->collective));
+  leave(fmt::format("which collective? There is a {} for {}: say --collective", o.algorithm, collectives), kExitUsage);
 }
 
 void run_show(const ShowOptions& o) {
   if (!o.view.file.empty()) return show_file(o.view);
-  const AlgorithmTable table;
+  const AlgorithmTable table = table_for(o.own, o.ranks, {});
   const Algorithm& algorithm = algorithm_from(table, o);
   const JobMachine machine = two_groups(o.ranks);
   if (const auto why = refusal(algorithm, machine); !why.empty())
@@ -222,20 +234,22 @@ void add_show_command(CLI::App& algorithms_command) {
       "Prints what each rank does in one of them, or draws it, as `tutti schedule` does, but never by the machine at hand: ranks "
       "are in two groups where the algorithm needs groups");
   command->add_option("name", o->algorithm, "Its name: ring, knomial, ...");
-  command->add_option("--collective", o->collective, "Its collective: all_reduce, broadcast, ...");
+  command->add_option("--collective", o->collective, "Its collective, where several have one of this name: all_reduce, ...");
   command->add_option("--ranks", o->ranks, "Number of ranks")->capture_default_str()->check(CLI::Range(1, kMostRanks));
   command->add_option("--pieces", o->pieces, "Into how many pieces an algorithm that pipelines cuts what it sends")
       ->capture_default_str()
-      ->check(CLI::Range(1, kMostPieces));
+      ->check(CLI::Range(1U, kMostPieces));
   command->add_option("--radix", o->radix, "Into how many parts groups of ranks split, where the algorithm lets one choose")
       ->capture_default_str()
-      ->check(CLI::Range(2, kMostRadix));
+      ->check(CLI::Range(2U, kMostRadix));
   command->add_option("--root", o->root, "Root, for collectives that have one")->capture_default_str();
-  add_drawing_options(*command, o->view, {"name", "--collective", "--ranks", "--pieces", "--radix", "--root"});
+  add_own_options(*command, o->own);
+  add_drawing_options(*command, o->view,
+                      {"name", "--collective", "--ranks", "--pieces", "--radix", "--root", "--schedules", "--plugins"});
   command->footer(with_exit_statuses("Example: tutti algorithms show ring --collective all_reduce --ranks 4 --svg ring.svg\n"));
   // Options of the table, which come before `show`, would be lost here.
   command->callback([o, table = &algorithms_command] {
-    for (const char* option : {"collective", "--ranks", "--json"})
+    for (const char* option : {"collective", "--ranks", "--json", "--schedules", "--plugins"})
       if (table->count(option) > 0) leave(fmt::format("{} goes with the table, not with `show`", option), kExitUsage);
     run_show(*o);
   });
@@ -251,6 +265,7 @@ void add_algorithms_command(CLI::App& app) {
       ->capture_default_str()
       ->check(CLI::Range(1, kMostRanks));
   command->add_flag("--json", o->json, "For programs: a list with one object for each algorithm");
+  add_own_options(*command, o->own);
   command->footer(
       with_exit_statuses("Examples: tutti algorithms all_reduce --ranks 16\n"
                          "          tutti algorithms show ring --collective all_reduce --ranks 4\n"));

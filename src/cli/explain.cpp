@@ -20,7 +20,7 @@ struct ExplainOptions {
   bool json = false;
 };
 
-std::string offline(const ExplainOptions& o) {
+std::string offline(ExplainOptions& o) {
   const Answer a = ask(o.question);
   return o.json ? to_json(a.selection, a.request, a.machine) : render(a.selection, a.request, a.machine);
 }
@@ -33,7 +33,8 @@ std::string in_this_job(const Communicator& comm, const ExplainOptions& o) {
   Call call{.collective = collective,
             .count = has_blocks(collective) ? bytes / ranks : bytes,
             .root = q.root,
-            .algorithm = q.algorithm};
+            .algorithm = q.algorithm,
+            .algorithm_filter = q.filter};
   const std::vector<std::uint64_t> counts(ranks, call.count);
   if (q.uneven && input_chunks(collective, 2, 1) == 2) call.input_counts = counts;
   if (q.uneven && output_chunks(collective, 2, 1) == 2) call.output_counts = counts;
@@ -47,11 +48,11 @@ std::string in_this_job(const Communicator& comm, const ExplainOptions& o) {
   return std::move(*text);
 }
 
-void run(const ExplainOptions& o) {
+void run(ExplainOptions& o) {
   const bool described = !o.question.topology.empty() || o.question.ranks > 0;
   std::string text;
   if (!described && started_by() != LauncherKind::none) {
-    auto comm = Communicator::from_environment();
+    auto comm = Communicator::from_environment({.schedules = o.question.own.schedules, .plugins = o.question.own.plugins});
     if (!comm) leave(comm.error());
     if (comm->rank() != 0) return;
     text = in_this_job(*comm, o);

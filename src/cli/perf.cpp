@@ -103,7 +103,7 @@ void run(const PerfOptions& o) {
   if (!plan) leave(plan.error());
   std::optional<LauncherWatch> watch;
   if (ends_with_launcher()) watch.emplace();
-  auto comm = Communicator::from_environment({.transports = o.transport, .algorithm = {}});
+  auto comm = Communicator::from_environment({.transports = o.transport, .schedules = o.own.schedules, .plugins = o.own.plugins});
   if (!comm) leave(comm.error());
   leave_if_any(*comm, check_root(*comm, plan->root));
   leave_if_any(*comm, check_memory(*comm, *plan));
@@ -132,7 +132,11 @@ void add_perf_command(CLI::App& app) {
   command->add_flag("--check,!--no-check", o->check, "Compare every result bit by bit (default)");
   auto* in_place = command->add_flag("--in-place", o->in_place_only, "In place only (default: both)");
   command->add_flag("--out-of-place", o->out_of_place_only, "Out of place only")->excludes(in_place);
-  command->add_option("--algorithm", o->algorithm, "Force an algorithm by name; tutti explain COLLECTIVE lists them");
+  command->add_option(
+      "--algorithm", o->algorithm,
+      "Force an algorithm by name, perhaps with parameters (ring, ring/pieces=8); tutti explain COLLECTIVE lists them");
+  command->add_option("--filter", o->filter, "Choose from these algorithms only: names separated by commas; ^name excludes one");
+  add_own_options(*command, o->own);
   command->add_option("--transport", o->transport, "Transports that may be used, as in TUTTI_TRANSPORT");
   command->add_option("--json", o->json, "Write the table to this file, too")->check(file_name());
   command->footer(with_exit_statuses(fmt::format("{}\nExample: mpirun -np 4 tutti perf all_reduce --max-bytes 64M\n", kColumns)));

@@ -49,6 +49,7 @@ Call call_of(const PerfPlan& plan, const PerfCase& c) {
   Call call{.collective = c.collective, .count = c.count, .type = c.type, .op = c.op, .root = c.root};
   if (c.collective != Collective::send_recv) {
     call.algorithm = plan.algorithm;
+    call.algorithm_filter = plan.filter;
     return call;
   }
   call.destination = (c.me + 1) % c.ranks;

@@ -99,7 +99,8 @@ Result<PerfPlan> make_plan(const PerfOptions& o) {
                   .check = o.check,
                   .out_of_place = !o.in_place_only,
                   .in_place = !o.out_of_place_only,
-                  .algorithm = o.algorithm};
+                  .algorithm = o.algorithm,
+                  .filter = o.filter};
 }
 
 }  // namespace tutti

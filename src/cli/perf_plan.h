@@ -4,13 +4,15 @@
 #include <string>
 #include <vector>
 
+#include "cli/own.h"
 #include "cli/perf_data.h"
 
 namespace tutti {
 
 // As on the command line.
 struct PerfOptions {
-  std::string collective, min_bytes = "8", max_bytes = "4M", type = "f32", op = "sum", algorithm, transport, json;
+  std::string collective, min_bytes = "8", max_bytes = "4M", type = "f32", op = "sum", algorithm, filter, transport, json;
+  OwnAlgorithms own;
   double factor = 4;
   int iterations = 20, warmup = 5;
   Rank root = 0;
@@ -25,7 +27,7 @@ struct PerfPlan {
   Rank root = 0;
   int iterations = 20, warmup = 5;
   bool check = true, out_of_place = true, in_place = true;
-  std::string algorithm;
+  std::string algorithm, filter;
 
   [[nodiscard]] PerfCase at(Collective collective, std::uint64_t size, Rank me, Rank ranks) const;
 };

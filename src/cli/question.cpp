@@ -32,6 +32,19 @@ Seats seats_of(const Question& q, const Topology& topology) {
   return q.on == "gpus" || (q.on.empty() && any && !q.topology.empty()) ? Seats::gpus : Seats::cores;
 }
 
+// As in a job: what is asked for decides alone, else the variables do.
+void take_from_environment(Question& q, const AlgorithmTable& table) {
+  if (!q.algorithm.empty() || !q.filter.empty()) return;
+  auto config = Config::from_environment();
+  if (!config) leave(config.error());
+  q.forced_by = config->source(Var::algorithm);
+  q.filtered_by = config->source(Var::algorithm_filter);
+  auto forced = AlgorithmOverrides::parse(config->text(Var::algorithm), table);
+  if (!forced) leave(forced.because(q.forced_by));
+  q.algorithm = forced->forced(collective_of(q.collective));
+  q.filter = config->text(Var::algorithm_filter);
+}
+
 }  // namespace
 
 Collective collective_of(std::string_view text) {
@@ -57,7 +70,10 @@ void add_question(CLI::App& command, Question& q) {
                   "What ranks sit on, cores or gpus (default: the GPUs of a described machine that has any, else the cores)")
       ->check(CLI::IsMember({"cores", "gpus"}));
   command.add_option("--root", q.root, "Root, for collectives that have one")->capture_default_str();
-  command.add_option("--algorithm", q.algorithm, "Only this algorithm");
+  command.add_option("--algorithm", q.algorithm,
+                     "Only this algorithm, perhaps with parameters: ring, ring/pieces=8, knomial/radix=4");
+  command.add_option("--filter", q.filter, "Only some algorithms: names separated by commas; ^name excludes one");
+  add_own_options(command, q.own);
 }
 
 void check_root(Rank root, Rank ranks) {
@@ -70,7 +86,7 @@ std::uint64_t bytes_of(const Question& q) {
   return collective_of(q.collective) == Collective::barrier ? 0 : *bytes;
 }
 
-Answer ask(const Question& q) {
+Answer ask(Question& q) {
   const Collective collective = collective_of(q.collective);
   const std::uint64_t bytes = bytes_of(q);
   const Topology topology = topology_from(q.topology);
@@ -80,12 +96,17 @@ Answer ask(const Question& q) {
   check_root(q.root, ranks);
   auto machine = describe_job(topology, ranks, seats);
   if (!machine) leave(machine.error());
+  machine->algorithms = table_for(q.own, ranks, machine->levels);
+  take_from_environment(q, machine->algorithms);
   const SelectRequest request{.collective = collective,
                               .root = q.root,
                               .block_bytes = has_blocks(collective) ? bytes / static_cast<std::uint64_t>(ranks) : bytes,
                               .commutative = !q.ordered,
                               .equal_blocks = !q.uneven,
-                              .forced = q.algorithm};
+                              .forced = q.algorithm,
+                              .forced_by = q.forced_by,
+                              .filter = q.filter,
+                              .filtered_by = q.filtered_by};
   auto selection = select(request, *machine);
   if (!selection) leave(selection.error());
   return {request, std::move(*machine), std::move(*selection)};

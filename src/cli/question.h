@@ -4,6 +4,7 @@
 #include <string>
 #include <string_view>
 
+#include "cli/own.h"
 #include "select/select.h"
 
 namespace CLI {
@@ -16,7 +17,9 @@ inline constexpr Rank kMostRanks = 1 << 20;
 
 // As on the command line.
 struct Question {
-  std::string collective, bytes = "1M", topology, algorithm, on;
+  std::string collective, bytes = "1M", topology, algorithm, filter, on;
+  std::string forced_by = "--algorithm", filtered_by = "--filter";
+  OwnAlgorithms own;
   Rank ranks = 0, root = 0;
   bool ordered = false, uneven = false;
 };
@@ -29,8 +32,8 @@ struct Answer {
   JobMachine machine;
   Selection selection;
 };
-// Leaves where the question makes no sense.
-[[nodiscard]] Answer ask(const Question& question);
+// Leaves where the question makes no sense. Where it names no algorithms, the variables do.
+[[nodiscard]] Answer ask(Question& question);
 
 [[nodiscard]] Collective collective_of(std::string_view text);   // leaves where it has no algorithms
 void check_root(Rank root, Rank ranks);                          // leaves where it is none of them

@@ -4,9 +4,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <cerrno>
 #include <filesystem>
-#include <fstream>
 
 #include "cli/draw.h"
 #include "cli/question.h"
@@ -18,10 +16,14 @@
 namespace tutti {
 namespace {
 
+// What the parser of the text form takes.
+constexpr std::size_t kMostShown = std::size_t{1} << 22, kMostSchedules = std::size_t{1} << 17;
+
 struct Options {
   Question question;
   std::uint32_t pieces = 0, radix = 0;  // 0: not given
   bool in_place = false;
+  bool named = false;  // an algorithm, by --algorithm
   ScheduleView view;
 };
 
@@ -30,38 +32,38 @@ struct Options {
 Chunking chunking_from(const Options& o, const Candidate& chosen) {
   check_pieces(*chosen.algorithm, o.pieces);
   check_radix(*chosen.algorithm, o.radix);
-  Chunking chunking = o.question.algorithm.empty() ? chosen.chunking : Chunking{};
+  Chunking chunking = chosen.chunking;
+  if (o.named) {
+    const auto forced = ForcedAlgorithm::parse(o.question.algorithm);  // as it has been parsed before
+    chunking = {.pieces = std::max(1U, forced->pieces), .radix = std::max(2U, forced->radix)};
+  }
   if (o.pieces > 0) chunking.pieces = o.pieces;
   if (o.radix > 0) chunking.radix = o.radix;
   return chunking;
 }
 
-void run(const Options& o) {
+// Among algorithms that have these parameters, where none is named.
+void ask_for_parameters(Options& o) {
+  o.named = !o.question.algorithm.empty();
+  if (o.named) return;
+  if (o.pieces > 1) o.question.algorithm += fmt::format("/pieces={}", o.pieces);
+  if (o.radix > 2) o.question.algorithm += fmt::format("/radix={}", o.radix);
+  if (!o.question.algorithm.empty()) o.question.forced_by = "--pieces and --radix";
+}
+
+void run(Options& o) {
   if (!o.view.file.empty()) return show_file(o.view);
+  ask_for_parameters(o);
   const Answer a = ask(o.question);
   const Algorithm& algorithm = *a.selection.winner().algorithm;
   const Chunking chunking = chunking_from(o, a.selection.winner());
   const Rank ranks = a.machine.ranks;
   check_view(o.view, ranks);
-  if (o.question.algorithm.empty())
+  if (!o.named)
     fmt::print(stderr, "tutti schedule: {} in {} piece{}, as would be chosen for {} bytes; `tutti explain` says why\n",
                name_with_radix(algorithm, chunking), chunking.pieces, chunking.pieces == 1 ? "" : "s", o.question.bytes);
   const Shape shape = shape_on(a.machine, o.question.root, o.in_place);
   show_schedules(algorithm, shape, chunking, o.view);
-}
-
-Result<std::string> read_text(const std::string& path) {
-  constexpr std::size_t kMaxBytes = std::size_t{256} << 20;
-  std::ifstream file(path, std::ios::binary);
-  std::string text, block(std::size_t{1} << 16, '\0');
-  if (!file) return Error(Code::invalid_argument, system_error(errno, fmt::format("cannot open '{}'", path)).message());
-  while (file.read(block.data(), static_cast<std::streamsize>(block.size())), file.gcount() > 0) {
-    text.append(block, 0, static_cast<std::size_t>(file.gcount()));
-    if (text.size() > kMaxBytes)
-      return Error(Code::invalid_argument, fmt::format("'{}' is longer than {} bytes, too long for a schedule", path, kMaxBytes));
-  }
-  if (!file.eof()) return Error(Code::invalid_argument, system_error(errno, fmt::format("cannot read '{}'", path)).message());
-  return text;
 }
 
 void show_drawing(const std::vector<Schedule>& schedules, const ScheduleView& view) {
@@ -79,10 +81,10 @@ void show_drawing(const std::vector<Schedule>& schedules, const ScheduleView& vi
 }  // namespace
 
 std::vector<Schedule> read_schedules(const std::string& path) {
-  auto text = read_text(path);
+  auto text = read_schedule_text(path);
   if (!text) leave(text.error());
   auto schedules = parse_schedules(*text);
-  if (!schedules) leave(schedules.because(path).to_string(), kExitUsage);
+  if (!schedules) leave(schedules.because(path == "-" ? "the standard input" : path).to_string(), kExitUsage);
   std::ranges::stable_sort(*schedules, {}, &Schedule::rank);
   return *std::move(schedules);
 }
@@ -116,6 +118,7 @@ void show_file(const ScheduleView& view) {
 void show_schedules(const Algorithm& algorithm, const Shape& shape, const Chunking& chunking, const ScheduleView& view) {
   const auto build = [&](Rank r) {
     Schedule schedule = algorithm.build(r, shape, chunking);
+    if (!view.name.empty()) schedule.algorithm = view.name;
     return view.fused ? fuse(schedule) : schedule;
   };
   if (view.svg) {
@@ -123,9 +126,20 @@ void show_schedules(const Algorithm& algorithm, const Shape& shape, const Chunki
     for (Rank r = 0; r < shape.ranks; ++r) schedules.push_back(build(r));
     return show_drawing(schedules, view);
   }
-  fmt::print("# {}\n# To be proved by: tutti verify {}FILE\n", algorithm.summary,
-             algorithm.needs.equal_blocks ? "--equal-blocks " : "");
-  for (Rank r = view.rank.value_or(0); r < (view.rank ? *view.rank + 1 : shape.ranks); ++r) fmt::print("\n{}", print(build(r)));
+  std::string text;
+  std::size_t steps = 0;
+  for (Rank r = view.rank.value_or(0); r < (view.rank ? *view.rank + 1 : shape.ranks); ++r) {
+    const Schedule schedule = build(r);
+    steps += schedule.steps.size();
+    if (!view.rank && (steps > kMostShown || r == static_cast<Rank>(kMostSchedules)))
+      leave(fmt::format("{} {} of {} ranks has more steps or schedules than can be read again (at most {} and {}): take fewer "
+                        "--ranks, or one rank's by `tutti schedule --rank`",
+                        name(algorithm.collective), algorithm.name, shape.ranks, kMostShown, kMostSchedules),
+            kExitUsage);
+    text += '\n' + print(schedule);
+  }
+  fmt::print("# {}\n# To be proved by: tutti verify {}FILE\n{}", algorithm.summary,
+             algorithm.needs.equal_blocks ? "--equal-blocks " : "", text);
 }
 
 void add_drawing_options(CLI::App& command, ScheduleView& view, const std::vector<std::string>& without) {
@@ -152,15 +166,16 @@ void add_schedule_command(CLI::App& app) {
       ->capture_default_str()
       ->excludes(command->get_option("--algorithm"));
   command->add_option("--pieces", o->pieces, "Into how many pieces an algorithm that pipelines cuts what it sends")
-      ->check(CLI::Range(1, kMostPieces));
+      ->check(CLI::Range(1U, kMostPieces));
   command->add_option("--radix", o->radix, "Into how many parts groups of ranks split, where the algorithm lets one choose")
-      ->check(CLI::Range(2, kMostRadix));
+      ->check(CLI::Range(2U, kMostRadix));
+  command->add_option("--name", o->view.name, "Call it so, to be used beside the library's own: TUTTI_SCHEDULES=FILE");
   auto* rank = command->add_option("--rank", o->view.rank, "Only this rank's (default: all)");
   command->add_flag("--in-place", o->in_place, "Input and output are the same memory");
   command->add_flag("--fused", o->view.fused, "With the steps fused that the library runs as one");
   add_drawing_options(*command, o->view,
                       {"collective", "--ranks", "--topology", "--root", "--algorithm", "--bytes", "--pieces", "--radix", "--rank",
-                       "--in-place", "--fused"});
+                       "--in-place", "--fused", "--name", "--filter", "--schedules", "--plugins"});
   rank->excludes(command->get_option("--svg"));
   command->footer(with_exit_statuses(
       "Examples: tutti schedule all_reduce --algorithm ring --ranks 4 >ring.txt; edit it; tutti verify ring.txt\n"

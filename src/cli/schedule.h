@@ -19,6 +19,7 @@ void add_schedule_command(CLI::App& app);
 struct ScheduleView {
   std::optional<Rank> rank = {};  // none: all
   bool fused = false;
+  std::string name = {};  // to print instead of the algorithm's
   bool svg = false;
   std::string svg_file = {};  // empty: the standard output
   std::string file = {};      // schedules to draw instead of an algorithm's
@@ -32,7 +33,6 @@ void check_pieces(const Algorithm& algorithm, std::uint32_t pieces);
 void check_radix(const Algorithm& algorithm, std::uint32_t radix);
 void show_file(const ScheduleView& view);
 void show_schedules(const Algorithm& algorithm, const Shape& shape, const Chunking& chunking, const ScheduleView& view);
-inline constexpr int kMostPieces = 1024, kMostRadix = 1024;
 
 // All ranks' from a file, in order of ranks; leaves where they cannot be read.
 [[nodiscard]] std::vector<Schedule> read_schedules(const std::string& path);

@@ -5,10 +5,13 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <charconv>
+#include <map>
 #include <memory>
 #include <set>
+#include <tuple>
 
 #include "catalog/catalog.h"
+#include "cli/own.h"
 #include "cli/report.h"
 #include "cli/schedule.h"
 #include "cli/usage.h"
@@ -28,6 +31,7 @@ struct Options {
   bool in_place = false;
   bool ordered = false;
   bool equal_blocks = false;
+  OwnAlgorithms own;
 };
 
 // "1..64", "8", "1,2,4..6"
@@ -55,8 +59,17 @@ Result<std::vector<int>> parse_numbers(std::string_view option, std::string_view
   return std::vector<int>(numbers.begin(), numbers.end());
 }
 
-void verify_file(const Options& options) {
-  const auto schedules = read_schedules(options.file);
+// One set, which may be the worse for an edit, unless there are more schedules than its ranks: then by what they are for.
+std::vector<std::vector<Schedule>> sets_of(std::vector<Schedule> schedules) {
+  if (schedules.size() <= static_cast<std::size_t>(schedules.front().ranks)) return {std::move(schedules)};
+  std::map<std::tuple<Collective, std::string, Rank, Rank, bool>, std::vector<Schedule>> sets;
+  for (Schedule& s : schedules) sets[{s.collective, s.algorithm, s.ranks, s.root, s.in_place}].push_back(std::move(s));
+  std::vector<std::vector<Schedule>> all;
+  for (auto& [key, set] : sets) all.push_back(std::move(set));
+  return all;
+}
+
+void verify_set(const std::vector<Schedule>& schedules, const Options& options) {
   const auto proof = verify(schedules, {.ordered = options.ordered, .equal_blocks = options.equal_blocks});
   if (!proof) leave("refused: " + proof.error().to_string(), kExitFailed);
   const Schedule& first = schedules.front();
@@ -65,13 +78,29 @@ void verify_file(const Options& options) {
   fmt::print("at most {} sent and {} combined by a rank\n", proof->sent, proof->reduced);
 }
 
-std::vector<const Algorithm*> rows(const AlgorithmTable& table, const Options& options) {
-  std::vector<const Algorithm*> found;
-  for (const Algorithm* a : table.rows())
+void verify_file(const Options& options) {
+  for (const auto& set : sets_of(read_schedules(options.file))) verify_set(set, options);
+}
+
+// The library's and plugins'; texts of schedules are proved when they are read.
+std::vector<const Algorithm*> rows(const CustomAlgorithms& own, const Options& options) {
+  const AlgorithmTable library;
+  std::vector<const Algorithm*> all(library.rows().begin(), library.rows().end()), found;
+  std::ranges::copy(own.plugin_rows(), std::back_inserter(all));
+  for (const Algorithm* a : all)
     if ((options.collective.empty() || name(a->collective) == options.collective) &&
         (options.algorithm.empty() || a->name == options.algorithm))
       found.push_back(a);
   return found;
+}
+
+// "none", "8", "7,9", "1..64 (64)", "2..64 (32)"
+std::string counted(const std::vector<int>& ranks) {
+  constexpr std::size_t kFew = 4;
+  if (ranks.empty()) return "none";
+  const bool gaps = static_cast<std::size_t>(ranks.back() - ranks.front()) + 1 > ranks.size();
+  if (ranks.size() == 1 || (gaps && ranks.size() <= kFew)) return fmt::format("{}", fmt::join(ranks, ","));
+  return fmt::format("{}..{} ({})", ranks.front(), ranks.back(), ranks.size());
 }
 
 // One line of the table; true when every rank count was proved.
@@ -93,10 +122,7 @@ bool verify_row(const Algorithm& row, const std::vector<int>& ranks, const Catal
     sum.schedules += summary->schedules;
     sum.steps += summary->steps;
   }
-  const auto counts = done.empty()       ? "none"
-                      : done.size() == 1 ? fmt::format("{}", done[0])
-                                         : fmt::format("{}..{} ({})", done.front(), done.back(), done.size());
-  fmt::print("{:<15} {:<26} {:>14} {:>6} {:>9} {:>10} {:>8.2f}  {}\n", name(row.collective), row.name, counts, sum.roots,
+  fmt::print("{:<15} {:<26} {:>14} {:>6} {:>9} {:>10} {:>8.2f}  {}\n", name(row.collective), row.name, counted(done), sum.roots,
              sum.sets, sum.schedules, seconds_since(start), status ? "proved" : "refused");
   std::fflush(stdout);
   if (!status) fmt::print(stderr, "tutti: refused: {}\n", status.error().to_string());
@@ -113,8 +139,8 @@ void verify_catalog(const Options& options) {
   if (!ranks) leave(ranks.error());
   const auto pieces = parse_numbers("--pieces", options.pieces, kMaxPieces);
   if (!pieces) leave(pieces.error());
-  const AlgorithmTable table;
-  const auto found = rows(table, options);
+  const CustomAlgorithms own = load_own(options.own);
+  const auto found = rows(own, options);
   if (found.empty())
     leave(fmt::format("there is no algorithm '{}'{}; `tutti verify` lists them", options.algorithm,
                       options.collective.empty() ? "" : " for " + options.collective),
@@ -142,10 +168,13 @@ void add_verify_command(CLI::App& app) {
   command->add_option("--ranks", options->ranks, "Numbers of ranks: 4, 1..64 or 1,2,4..6")->capture_default_str();
   command->add_option("--pieces", options->pieces, "Into how many pieces algorithms that pipeline cut")->capture_default_str();
   command->add_flag("--in-place", options->in_place, "In place only, instead of in and out of place");
-  auto* file = command->add_option("FILE", options->file, "Schedules of all ranks as text, instead of the library's algorithms");
+  command->add_option("--plugins", options->own.plugins, "Also the algorithms of these libraries, as in TUTTI_PLUGINS")
+      ->check(file_name());
+  auto* file = command->add_option(
+      "FILE", options->file, "Schedules of all ranks as text, instead of the library's algorithms; - is the standard input");
   command->add_flag("--ordered", options->ordered, "FILE: contributions must be combined in the order of ranks")->needs(file);
   command->add_flag("--equal-blocks", options->equal_blocks, "FILE: all blocks have one size")->needs(file);
-  for (const char* name : {"--collective", "--algorithm", "--ranks", "--pieces", "--in-place"})
+  for (const char* name : {"--collective", "--algorithm", "--ranks", "--pieces", "--in-place", "--plugins"})
     command->get_option(name)->excludes(file);
   command->footer(with_exit_statuses(
       "Examples: tutti verify --collective all_reduce --ranks 1..16\n          tutti verify my_schedule.txt\n"));

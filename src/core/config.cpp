@@ -29,7 +29,21 @@ constexpr std::array kTable{
     ConfigRow{Var::transport, "TUTTI_TRANSPORT", Kind::text, "", "",
               "Transports that may be used, separated by commas (shm,tcp); ^name excludes one."},
     ConfigRow{Var::algorithm, "TUTTI_ALGORITHM", Kind::text, "", "",
-              "Forces algorithms: name, or collective:name, separated by commas (all_reduce:ring,broadcast:knomial)."},
+              "Forces algorithms: name, or collective:name, separated by commas, perhaps with parameters "
+              "(all_reduce:ring/pieces=8,broadcast:knomial/radix=4)."},
+    ConfigRow{
+        Var::algorithm_filter, "TUTTI_ALGORITHM_FILTER", Kind::text, "", "",
+        "Algorithms to choose from: names, or collective:name, separated by commas; ^name excludes one (all_reduce:^ring)."},
+    ConfigRow{
+        Var::schedules, "TUTTI_SCHEDULES", Kind::text, "", "",
+        "Files of schedules, separated by commas, that are proved at the start and then used like the library's algorithms; "
+        "all ranks must have the same."},
+    ConfigRow{Var::plugins, "TUTTI_PLUGINS", Kind::text, "", "",
+              "Libraries with algorithms (tutti/plugin.h), separated by commas; all ranks must have the same."},
+    ConfigRow{
+        Var::prove_ranks, "TUTTI_PROVE_RANKS", Kind::integer, "64", "",
+        "Algorithms of plugins are proved at the start of a communicator of at most so many ranks, and not used in larger ones.",
+        1, 4096},
     ConfigRow{
         Var::timeout, "TUTTI_TIMEOUT", Kind::seconds, "300", "",
         "Seconds that a call, or the start, may wait for other ranks before it fails with the name of the rank waited for."},
@@ -223,6 +237,16 @@ double Config::seconds(Var var) const {
 }
 
 bool Config::flag(Var var) const { return text(var) == "1"; }
+
+std::vector<std::string> split_list(std::string_view text) {
+  std::vector<std::string> words;
+  while (!text.empty()) {
+    const auto comma = text.find(',');
+    words.emplace_back(text.substr(0, comma));
+    text = comma == std::string_view::npos ? "" : text.substr(comma + 1);
+  }
+  return words;
+}
 
 Result<std::uint64_t> parse_bytes(std::string_view text) {
   const auto digits = text.find_first_not_of("0123456789");

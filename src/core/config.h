@@ -21,6 +21,10 @@ enum class Var : std::uint8_t {
   interface,
   transport,
   algorithm,
+  algorithm_filter,
+  schedules,
+  plugins,
+  prove_ranks,
   timeout,
   log,
   log_file,
@@ -71,6 +75,9 @@ class Config {
   std::vector<std::string> values_, sources_;
   std::vector<bool> set_;
 };
+
+// "a,b": the words between commas; one that ends the text is not followed by another word.
+[[nodiscard]] std::vector<std::string> split_list(std::string_view text);
 
 // "4K", "1MiB", "8388608": binary multiples. For options and variables alike.
 [[nodiscard]] Result<std::uint64_t> parse_bytes(std::string_view text);

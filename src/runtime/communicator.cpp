@@ -22,8 +22,14 @@ Result<Config> configure(const Options& options) {
     return std::move(s.error());
   if (auto s = override(!options.transports.empty(), Var::transport, options.transports, "transports"); !s)
     return std::move(s.error());
-  if (auto s = override(!options.algorithm.empty(), Var::algorithm, options.algorithm, "algorithm"); !s)
+  // These two decide together: whoever gives one does not want the other from further out.
+  const bool chooses = !options.algorithm.empty() || !options.algorithm_filter.empty();
+  if (auto s = override(chooses, Var::algorithm, options.algorithm, "algorithm"); !s) return std::move(s.error());
+  if (auto s = override(chooses, Var::algorithm_filter, options.algorithm_filter, "algorithm_filter"); !s)
     return std::move(s.error());
+  if (auto s = override(!options.schedules.empty(), Var::schedules, options.schedules, "schedules"); !s)
+    return std::move(s.error());
+  if (auto s = override(!options.plugins.empty(), Var::plugins, options.plugins, "plugins"); !s) return std::move(s.error());
   if (auto s = override(!options.calibrate, Var::calibrate, "0", "calibrate"); !s) return std::move(s.error());
   return config;
 }

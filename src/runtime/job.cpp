@@ -28,13 +28,8 @@ Result<std::vector<const TransportRow*>> chosen_transports(const Config& config)
   const std::string& source = config.source(Var::transport);
   std::vector<const TransportRow*> rows;
   const bool exclude = spec.starts_with('^');
-  std::vector<std::string_view> names;
-  for (std::string_view rest = exclude ? spec.substr(1) : spec; !rest.empty();) {
-    const auto comma = rest.find(',');
-    names.push_back(rest.substr(0, comma));
-    rest = comma == std::string_view::npos ? "" : rest.substr(comma + 1);
-  }
-  for (const auto name : names)
+  const std::vector<std::string> names = split_list(exclude ? spec.substr(1) : spec);
+  for (const auto& name : names)
     if (find_transport(name) == nullptr) {
       std::string known;
       for (const auto& row : transport_table())
@@ -72,6 +67,19 @@ std::uint64_t hash_of_cores(const Topology& topology) {
   return hasher.result();
 }
 
+// The first of the jobs' own algorithms that differs; empty: none does. Both are in order.
+std::string difference_of(const std::vector<CustomAlgorithms::Item>& there, const std::vector<CustomAlgorithms::Item>& here) {
+  for (std::size_t i = 0; i < std::max(there.size(), here.size()); ++i) {
+    if (i == there.size() || (i < here.size() && here[i].what < there[i].what))
+      return fmt::format("{} of TUTTI_SCHEDULES or TUTTI_PLUGINS is here but not there", here[i].what);
+    if (i == here.size() || there[i].what < here[i].what)
+      return fmt::format("{} of TUTTI_SCHEDULES or TUTTI_PLUGINS is there but not here", there[i].what);
+    if (there[i].hash != here[i].hash)
+      return fmt::format("{} of TUTTI_SCHEDULES or TUTTI_PLUGINS is not the same there as here", here[i].what);
+  }
+  return "";
+}
+
 Error bad_blob(Rank rank) {
   return {Code::protocol, fmt::format("rank {} sent a start-up message that does not parse", rank), rank};
 }
@@ -81,12 +89,18 @@ Error bad_blob(Rank rank) {
 Result<std::unique_ptr<Job>> Job::start(Session session, const Config& config, const Job* parent) {
   std::unique_ptr<Job> job(new Job(std::move(session), config));
   if (auto rows = chosen_transports(config); !rows) return std::move(rows.error());
-  if (job->session_.size == 1) return job;
+  if (job->session_.size == 1) {
+    if (auto s = job->load_algorithms(parent); !s) return std::move(s.error());
+    if (auto s = job->make_table(); !s) return std::move(s.error());
+    return job;
+  }
   const auto begin = [&]() -> Status {
+    if (auto s = job->load_algorithms(parent); !s) return s;
     if (auto s = job->look_at_machine(parent); !s) return s;
     if (auto s = job->open_transports(); !s) return s;
     if (auto s = job->exchange_addresses(); !s) return s;
     if (auto s = job->exchange_machines(); !s) return s;
+    if (auto s = job->make_table(); !s) return s;
     if (auto s = job->calibrate(); !s) return s;
     return job->agree();
   };
@@ -99,6 +113,27 @@ Result<std::unique_ptr<Job>> Job::start(Session session, const Config& config, c
 
 Job::~Job() {
   if (session_.overlay) session_.overlay->goodbye();
+}
+
+Status Job::load_algorithms(const Job* parent) {
+  const auto as_there = [&](Var var) { return parent->config_.text(var) == config_.text(var); };
+  if (parent != nullptr && as_there(Var::schedules) && as_there(Var::plugins)) {
+    custom_ = parent->custom_;
+    return {};
+  }
+  auto custom = CustomAlgorithms::load_files(split_list(config_.text(Var::schedules)), split_list(config_.text(Var::plugins)));
+  if (!custom) return custom.because("algorithms of this job's own (TUTTI_SCHEDULES, TUTTI_PLUGINS)");
+  custom_ = std::move(*custom);
+  return {};
+}
+
+Status Job::make_table() {
+  const JobMachine m = machine();
+  auto table =
+      custom_.table(size(), m.levels.empty() ? nullptr : &m.levels, static_cast<Rank>(config_.integer(Var::prove_ranks)));
+  if (!table) return std::move(table.error());
+  algorithms_ = std::move(*table);
+  return {};
 }
 
 Status Job::open_transports() {
@@ -412,18 +447,28 @@ Result<std::string> Job::read_tuning() const {
 
 // Ranks that would choose differently must not begin.
 Status Job::agree() {
-  const std::string& forced = config_.text(Var::algorithm);
-  const std::uint64_t mine = Hasher().value(hash(machine())).text(forced).result();
+  const std::string &forced = config_.text(Var::algorithm), &filter = config_.text(Var::algorithm_filter);
+  const auto own = custom_.items();
+  Hasher hasher;
+  hasher.value(hash(machine())).text(forced).text(filter);
+  Writer out;
+  for (const auto& item : own) hasher.text(item.what).value(item.hash);
+  const std::uint64_t mine = hasher.result();
   auto tuning = read_tuning();
   if (!tuning) return std::move(tuning.error());
-  Writer out;
-  out.value(mine).text(forced).text(*tuning);
+  out.value(mine).text(forced).text(filter).text(*tuning);
+  for (const auto& item : own) out.text(item.what).value(item.hash);
   auto blobs = session_.overlay->all_gather(out.take());
   if (!blobs) return std::move(blobs.error());
   for (std::size_t r = 0; r < blobs->size(); ++r) {
     Reader in((*blobs)[r]);
     const auto theirs = in.value<std::uint64_t>();
-    const std::string algorithm = in.text(), measured = in.text();
+    const std::string forced_there = in.text(), filter_there = in.text(), measured = in.text();
+    std::vector<CustomAlgorithms::Item> own_there;
+    while (in.ok() && !in.finished()) {
+      std::string what = in.text();
+      own_there.push_back({std::move(what), in.value<std::uint64_t>()});
+    }
     if (!in.finished()) return bad_blob(static_cast<Rank>(r));
     if (r == 0 && !measured.empty()) {
       auto file = TuningFile::parse(measured);
@@ -431,11 +476,17 @@ Status Job::agree() {
       measured_calls_ = Measurements(std::move(file->layouts[0].measured), file->layouts[0].about);
     }
     if (theirs == mine) continue;
+    const std::string difference = difference_of(own_there, own);
     return Error(
         Code::mismatch,
-        fmt::format("rank {} would choose other algorithms than rank {} (TUTTI_ALGORITHM=\"{}\" there, \"{}\" here; or they see "
-                    "different machines): start all ranks with the same settings and the same version",
-                    r, rank(), algorithm, forced),
+        fmt::format("rank {} would choose other algorithms than rank {} ({}): start all ranks with the same settings and "
+                    "the same version",
+                    r, rank(),
+                    !difference.empty() ? difference
+                                        : fmt::format("TUTTI_ALGORITHM=\"{}\" there, \"{}\" here; "
+                                                      "TUTTI_ALGORITHM_FILTER=\"{}\" there, \"{}\" here; or they see "
+                                                      "different machines",
+                                                      forced_there, forced, filter_there, filter)),
         static_cast<Rank>(r));
   }
   return {};

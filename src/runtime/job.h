@@ -11,6 +11,7 @@
 
 #include "bootstrap/bootstrap.h"
 #include "core/config.h"
+#include "custom/custom.h"
 #include "exec/cpu/wait.h"
 #include "select/select.h"
 #include "select/tuning_file.h"
@@ -39,6 +40,7 @@ class Job {
 
   // As the selector sees it; equal on all ranks.
   [[nodiscard]] JobMachine machine() const;
+  [[nodiscard]] const AlgorithmTable& algorithms() const noexcept { return algorithms_; }
   // Where measurements of whole calls belong: equal in jobs whose ranks sit alike on machines that are alike.
   [[nodiscard]] TunedLayout layout() const;
   // Whether all ranks of this job publish to each other.
@@ -50,6 +52,8 @@ class Job {
 
  private:
   Job(Session session, Config config) : session_(std::move(session)), config_(std::move(config)) {}
+  Status load_algorithms(const Job* parent);
+  Status make_table();
   Status open_transports();
   Status exchange_addresses();
   Status look_at_machine(const Job* parent);
@@ -87,6 +91,7 @@ class Job {
   std::array<LinkTuning, kLevels> tuning_{};
   double reduce_gbps_ = 10, copy_gbps_ = 20;
   Measurements measured_calls_;
+  CustomAlgorithms custom_;
   AlgorithmTable algorithms_;
   int core_sharers_ = 1;  // of the whole job, where this is a part of one
 };

@@ -19,10 +19,11 @@ namespace tutti {
   const auto counts = [](const Call& c) {
     return c.input_counts.size() | c.output_counts.size() | c.input_displacements.size() | c.output_displacements.size();
   };
+  const auto same_text = [](std::string_view x, std::string_view y) { return x.size() == y.size() && (x.empty() || x == y); };
   return a.count == b.count && a.collective == b.collective && a.type == b.type && a.op.kind == b.op.kind && a.root == b.root &&
          a.op.commutative == b.op.commutative && a.op.user == b.op.user && a.destination == b.destination &&
-         a.source == b.source && a.receive_count == b.receive_count && a.algorithm.size() == b.algorithm.size() &&
-         (a.algorithm.empty() || a.algorithm == b.algorithm) && ((counts(a) | counts(b)) == 0 || same_counts(a, b));
+         a.source == b.source && a.receive_count == b.receive_count && same_text(a.algorithm, b.algorithm) &&
+         same_text(a.algorithm_filter, b.algorithm_filter) && ((counts(a) | counts(b)) == 0 || same_counts(a, b));
 }
 
 struct CachedPlan : std::enable_shared_from_this<CachedPlan> {

@@ -66,6 +66,7 @@ class Checker {
     r.source = call_.source;
     r.receive_count = call_.receive_count;
     r.algorithm = call_.algorithm;
+    r.algorithm_filter = call_.algorithm_filter;
     r.footprint = footprint(r);
     return r;
   }
@@ -243,13 +244,14 @@ Result<Request> check_call(const Call& call, Rank me, Rank ranks) {
   return request;
 }
 
-OwnedCall::OwnedCall(const Call& call) : call_(call), algorithm_(call.algorithm) {
+OwnedCall::OwnedCall(const Call& call) : call_(call), algorithm_(call.algorithm), algorithm_filter_(call.algorithm_filter) {
   const std::array spans{&call_.input_counts, &call_.input_displacements, &call_.output_counts, &call_.output_displacements};
   for (std::size_t i = 0; i < spans.size(); ++i) {
     counts_[i].assign(spans[i]->begin(), spans[i]->end());
     *spans[i] = counts_[i];
   }
   call_.algorithm = algorithm_;
+  call_.algorithm_filter = algorithm_filter_;
 }
 
 std::size_t OwnedCall::memory_bytes() const noexcept {

@@ -42,7 +42,7 @@ struct Request {
   Blocks input_blocks, output_blocks;
   Rank destination = kNoRank, source = kNoRank;
   std::uint64_t receive_count = 0;
-  std::string_view algorithm;
+  std::string_view algorithm, algorithm_filter;
   Footprint footprint;
 
   [[nodiscard]] std::size_t element_size() const noexcept {
@@ -70,7 +70,7 @@ class OwnedCall {
  private:
   Call call_;
   std::array<std::vector<std::uint64_t>, 4> counts_;
-  std::string algorithm_;
+  std::string algorithm_, algorithm_filter_;
 };
 
 }  // namespace tutti

@@ -73,8 +73,10 @@ Runner::Runner(std::unique_ptr<Job> job, const Options& options)
 
 Result<std::unique_ptr<Runner>> Runner::make(std::unique_ptr<Job> job, const Options& options) {
   const Config& config = job->config();
-  auto overrides = AlgorithmOverrides::parse(config.text(Var::algorithm), job->machine().algorithms);
+  auto overrides = AlgorithmOverrides::parse(config.text(Var::algorithm), job->algorithms());
   if (!overrides) return overrides.because(config.source(Var::algorithm));
+  auto filter = AlgorithmFilter::parse(config.text(Var::algorithm_filter), job->algorithms());
+  if (!filter) return filter.because(config.source(Var::algorithm_filter));
   std::unique_ptr<Runner> runner(new Runner(std::move(job), options));
   runner->overrides_ = std::move(*overrides);
   return runner;
@@ -110,13 +112,19 @@ Error Runner::fail(Error error) {
 Result<Selection> Runner::choose(const Request& r, SelectRequest* asked) const {
   std::uint64_t elements = r.count;
   if (!r.equal_blocks()) elements = agreed_count(r) / static_cast<std::uint64_t>(machine_.ranks);
+  constexpr std::string_view kByCall = "the call";
+  const Config& config = job_->config();
+  const bool by_call = !r.algorithm.empty() || !r.algorithm_filter.empty();  // it decides alone (Options says more)
   const SelectRequest request{.collective = r.collective,
                               .root = r.root,
                               .block_bytes = elements * r.element_size(),
                               .commutative = r.op.commutative,
                               .equal_blocks = r.equal_blocks(),
                               .element_bytes = static_cast<std::uint32_t>(std::min<std::size_t>(r.element_size(), UINT32_MAX)),
-                              .forced = r.algorithm.empty() ? overrides_.forced(r.collective) : r.algorithm};
+                              .forced = by_call ? r.algorithm : overrides_.forced(r.collective),
+                              .forced_by = by_call ? kByCall : config.source(Var::algorithm),
+                              .filter = by_call ? r.algorithm_filter : config.text(Var::algorithm_filter),
+                              .filtered_by = by_call ? kByCall : config.source(Var::algorithm_filter)};
   if (asked != nullptr) *asked = request;
   return select(request, machine_);
 }
@@ -203,7 +211,7 @@ Status Runner::run(const Call& call) {
   if (job_->size() == 1) {
     auto request = check_call(call, 0, 1);
     if (!request) return std::move(request.error());
-    if (!call.algorithm.empty())
+    if (!call.algorithm.empty() || !call.algorithm_filter.empty())
       if (auto exists = choose(*request); !exists) return std::move(exists.error());
     run_alone(*request);
     return {};

@@ -79,6 +79,7 @@ class Line {
  public:
   Line(std::string_view text, std::size_t number) : text_(text), number_(number) {}
 
+  [[nodiscard]] std::size_t line_number() const noexcept { return number_; }
   [[nodiscard]] bool at_end() {
     while (at_ < text_.size() && (text_[at_] == ' ' || text_[at_] == '\t' || text_[at_] == '\r')) ++at_;
     return at_ == text_.size() || text_[at_] == '#';
@@ -252,6 +253,8 @@ class Parser {
                    "no schedule in the text; each begins with a line such as 'schedule all_reduce ring rank 0 of 4 chunks 4'");
     return std::move(schedules_);
   }
+  // Where the schedules begin.
+  [[nodiscard]] std::vector<std::size_t>& lines() noexcept { return lines_; }
 
  private:
   Status parse_line(Line& line) {
@@ -278,6 +281,7 @@ class Parser {
     s.algorithm = *std::move(algorithm);
     if (auto status = parse_place(line, s); !status) return status;
     begins_at_ = line;
+    lines_.push_back(line.line_number());
     schedules_.push_back(std::move(s));
     return line.expect_end();
   }
@@ -436,6 +440,7 @@ class Parser {
   Schedule& current() { return schedules_.back(); }
 
   std::vector<Schedule> schedules_;
+  std::vector<std::size_t> lines_;
   std::optional<Line> begins_at_;
   std::vector<std::pair<std::size_t, std::vector<std::uint32_t>>> after_;  // of the current schedule: step, what it waits for
   std::size_t steps_ = 0, scratch_ = 0;
@@ -492,5 +497,12 @@ std::string print(const Schedule& schedule) {
 }
 
 Result<std::vector<Schedule>> parse_schedules(std::string_view text) { return Parser().parse(text); }
+
+Result<std::vector<Schedule>> parse_schedules(std::string_view text, std::vector<std::size_t>& lines) {
+  Parser parser;
+  auto schedules = parser.parse(text);
+  lines = std::move(parser.lines());
+  return schedules;
+}
 
 }  // namespace tutti

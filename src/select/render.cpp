@@ -42,8 +42,9 @@ std::string measured_column(const Candidate& c) {
   return c.measured_us ? fmt::format(" {:>11.2f}", *c.measured_us) : fmt::format(" {:>11}", "-");
 }
 
-std::string_view reason(const Selection& s, const SelectRequest& request) {
-  if (!request.forced.empty()) return "because it was forced";
+std::string reason(const Selection& s, const SelectRequest& request) {
+  if (!request.forced.empty())
+    return request.forced_by.empty() ? "because it was forced" : fmt::format("because it was forced by {}", request.forced_by);
   return s.winner().measured_us ? "the least time by measurement" : "the least predicted time";
 }
 
@@ -103,10 +104,11 @@ std::string render(const Selection& s, const SelectRequest& request, const JobMa
       fmt::format_to(to, "  {:<25} refused: {}\n", c.algorithm->name, c.refused);
       continue;
     }
-    fmt::format_to(to, "{} {:<25} {:>6} {:>7} {:>11.2f} {:>11.2f} {:>11.2f} {:>11.2f} {:>11.2f}{}  {}{}\n",
+    fmt::format_to(to, "{} {:<25} {:>6} {:>7} {:>11.2f} {:>11.2f} {:>11.2f} {:>11.2f} {:>11.2f}{}  {}{}{}\n",
                    &c == &s.winner() ? ">" : " ", name_with_radix(*c.algorithm, c.chunking), c.chunking.pieces, c.rounds,
                    c.latency_us, c.bandwidth_us, c.reduction_us, c.contention_us, c.total_us, measured ? measured_column(c) : "",
-                   most_of(c, m), c.published ? "; published" : "");
+                   most_of(c, m), c.published ? "; published" : "",
+                   c.algorithm->origin.empty() ? "" : fmt::format("; from {}", c.algorithm->origin));
   }
   fmt::format_to(to, "\n  sharing: what it costs that ranks share cores and networks\n");
   if (std::ranges::any_of(s.candidates, &Candidate::published))
@@ -133,6 +135,7 @@ std::string to_json(const Selection& s, const SelectRequest& request, const JobM
   }
   for (const Candidate& c : s.candidates) {
     json row{{"algorithm", c.algorithm->name}, {"source", c.algorithm->source}};
+    if (!c.algorithm->origin.empty()) row["origin"] = c.algorithm->origin;
     if (c.refused.empty() && c.algorithm->has_radix) row["radix"] = c.chunking.radix;
     if (c.refused.empty())
       row.update({{"pieces", c.chunking.pieces},
@@ -166,6 +169,9 @@ std::string to_json(const Selection& s, const SelectRequest& request, const JobM
               {"torus", m.torus},
               {"chosen", s.winner().algorithm->name},
               {"forced", !request.forced.empty()},
+              {"forced_by", request.forced_by},
+              {"filter", request.filter},
+              {"filtered_by", request.filtered_by},
               {"candidates", candidates},
               {"by_size", by_size}}
       .dump(2);

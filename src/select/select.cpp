@@ -24,14 +24,20 @@ bool is_published(const Algorithm& a, const SelectRequest& request, const JobMac
          (!reduces(request.collective) || request.element_bytes <= kMostElementBytes);
 }
 
+// What is tried: this value, where one is forced, or all.
+std::span<const std::uint32_t> values_of(const std::uint32_t& forced, std::span<const std::uint32_t> all) {
+  return forced > 0 ? std::span(&forced, 1) : all;
+}
+
 // The ways of doing the call by this row: the values of parameters that the model prices, and those that were measured.
-std::vector<Candidate> variants(const Algorithm& a, const SelectRequest& request, const JobMachine& machine) {
-  if (is_published(a, request, machine)) return {{.algorithm = &a, .published = true}};
+std::vector<Candidate> variants(const Algorithm& a, const SelectRequest& request, const JobMachine& machine,
+                                const ForcedAlgorithm& forced) {
+  if (forced.pieces <= 1 && is_published(a, request, machine)) return {{.algorithm = &a, .published = true}};
   std::vector<Candidate> all;
-  for (const std::uint32_t pieces : kPieces) {
-    if (pieces > 1 && (!a.pipelines || request.block_bytes / pieces < kSmallestPiece)) break;
-    for (const std::uint32_t radix : kRadices) {
-      if (radix > 2 && (!a.has_radix || radix > static_cast<std::uint32_t>(machine.ranks))) break;
+  for (const std::uint32_t pieces : values_of(forced.pieces, kPieces)) {
+    if (forced.pieces == 0 && pieces > 1 && (!a.pipelines || request.block_bytes / pieces < kSmallestPiece)) break;
+    for (const std::uint32_t radix : values_of(forced.radix, kRadices)) {
+      if (forced.radix == 0 && radix > 2 && (!a.has_radix || radix > static_cast<std::uint32_t>(machine.ranks))) break;
       all.push_back({.algorithm = &a, .chunking = {.pieces = pieces, .radix = radix}});
     }
   }
@@ -50,10 +56,26 @@ std::optional<double> measured_us(const Candidate& c, const SelectRequest& reque
   });
 }
 
+// What the caller wants of the choice besides speed.
+struct Wish {
+  ForcedAlgorithm forced;
+  AlgorithmFilter filter;
+
+  static Result<Wish> of(const SelectRequest& request, const JobMachine& machine) {
+    auto forced = ForcedAlgorithm::parse(request.forced);
+    if (!forced) return std::move(forced.error());
+    auto filter = AlgorithmFilter::parse(request.filter, machine.algorithms);
+    if (!filter) return filter.because(std::string(request.filtered_by));
+    return Wish{*forced, std::move(*filter)};
+  }
+};
+
 // Why this row is not priced; empty where it is.
-std::string unwanted(const Algorithm& a, const SelectRequest& request, const JobMachine& machine) {
-  std::string why_not = refusal(a, request, machine);
-  if (why_not.empty() && a.shortens_ways && machine.torus.empty() && request.forced.empty())
+std::string unwanted(const Algorithm& a, const Wish& wish, const SelectRequest& request, const JobMachine& machine) {
+  if (!wish.filter.leaves(a)) return fmt::format("filtered out by {}", request.filtered_by);
+  std::string why_not = wish.forced.misfit(a);
+  if (why_not.empty()) why_not = refusal(a, request, machine);
+  if (why_not.empty() && a.shortens_ways && machine.torus.empty() && wish.forced.name.empty())
     why_not = "is for tori, where long ways cost more; it can be asked for by name";
   return why_not;
 }
@@ -74,9 +96,10 @@ void prefer_predicted(std::vector<Candidate>& sorted) {
   std::rotate(sorted.begin(), chosen, chosen + 1);
 }
 
-Candidate best_variant(const Algorithm& a, const SelectRequest& request, const JobMachine& machine) {
+Candidate best_variant(const Algorithm& a, const SelectRequest& request, const JobMachine& machine,
+                       const ForcedAlgorithm& forced) {
   Candidate best;
-  for (Candidate& c : variants(a, request, machine)) {
+  for (Candidate& c : variants(a, request, machine, forced)) {
     price(c, request, machine);
     c.measured_us = measured_us(c, request, machine);
     if (best.algorithm == nullptr || better(c, best)) best = std::move(c);
@@ -84,15 +107,28 @@ Candidate best_variant(const Algorithm& a, const SelectRequest& request, const J
   return best;
 }
 
+std::string forced_by(const SelectRequest& request) {
+  return request.forced_by.empty() ? "" : fmt::format(" (it is forced by {})", request.forced_by);
+}
+
 Status check_forced(const Selection& selection, const SelectRequest& request, const AlgorithmTable& table) {
   if (selection.candidates.empty())
-    return Error(Code::invalid_argument, fmt::format("there is no algorithm \"{}\" for {}; there are {}", request.forced,
-                                                     name(request.collective), table.names(request.collective)));
+    return Error(Code::invalid_argument,
+                 fmt::format("there is no algorithm \"{}\" for {}; there are {}{}", request.forced, name(request.collective),
+                             table.names(request.collective), forced_by(request)));
   const Candidate& c = selection.winner();
   if (!c.refused.empty())
-    return Error(Code::invalid_argument,
-                 fmt::format("{} cannot be done by {}: {}", name(request.collective), request.forced, c.refused));
+    return Error(Code::invalid_argument, fmt::format("{} cannot be done by {}: {}{}", name(request.collective), request.forced,
+                                                     c.refused, forced_by(request)));
   return {};
+}
+
+Error nothing_left(const Selection& selection, const SelectRequest& request, const JobMachine& machine) {
+  std::string reasons;
+  for (const Candidate& c : selection.candidates)
+    reasons += fmt::format("{}{}: {}", reasons.empty() ? "" : "; ", c.algorithm->name, c.refused);
+  return {request.filter.empty() && request.forced.empty() ? Code::unsupported : Code::invalid_argument,
+          fmt::format("no algorithm can serve {} on {} ranks ({})", name(request.collective), machine.ranks, reasons)};
 }
 
 }  // namespace
@@ -114,7 +150,12 @@ std::string refusal(const Algorithm& a, const SelectRequest& request, const JobM
   return "";
 }
 
-std::string forced_name(const Candidate& candidate) { return std::string(candidate.algorithm->name); }
+std::string forced_name(const Candidate& candidate) {
+  std::string name(candidate.algorithm->name);
+  if (candidate.algorithm->has_radix) name += fmt::format("/radix={}", candidate.chunking.radix);
+  if (candidate.algorithm->pipelines && !candidate.published) name += fmt::format("/pieces={}", candidate.chunking.pieces);
+  return name;
+}
 
 std::string name_with_radix(const Algorithm& algorithm, const Chunking& chunking) {
   return algorithm.has_radix ? fmt::format("{}, radix {}", algorithm.name, chunking.radix) : std::string(algorithm.name);
@@ -122,10 +163,12 @@ std::string name_with_radix(const Algorithm& algorithm, const Chunking& chunking
 
 Result<Selection> select(const SelectRequest& request, const JobMachine& machine) {
   Selection selection;
+  auto wish = Wish::of(request, machine);
+  if (!wish) return std::move(wish.error());
   for (const Algorithm* a : machine.algorithms.of(request.collective)) {
-    if (!request.forced.empty() && a->name != request.forced) continue;
-    std::string why_not = unwanted(*a, request, machine);
-    selection.candidates.push_back(why_not.empty() ? best_variant(*a, request, machine)
+    if (!wish->forced.name.empty() && a->name != wish->forced.name) continue;
+    std::string why_not = unwanted(*a, *wish, request, machine);
+    selection.candidates.push_back(why_not.empty() ? best_variant(*a, request, machine, wish->forced)
                                                    : Candidate{.algorithm = a, .chunking = {}, .refused = std::move(why_not)});
   }
   std::ranges::stable_sort(selection.candidates, [](const Candidate& a, const Candidate& b) {
@@ -133,19 +176,19 @@ Result<Selection> select(const SelectRequest& request, const JobMachine& machine
     return better(a, b);
   });
   prefer_predicted(selection.candidates);
-  if (!request.forced.empty())
+  if (!wish->forced.name.empty())
     if (auto s = check_forced(selection, request, machine.algorithms); !s) return std::move(s.error());
-  if (selection.candidates.empty() || !selection.winner().refused.empty())
-    return Error(Code::unsupported,
-                 fmt::format("no algorithm can serve {} on {} ranks", name(request.collective), machine.ranks));
+  if (selection.candidates.empty() || !selection.winner().refused.empty()) return nothing_left(selection, request, machine);
   return selection;
 }
 
 std::vector<Candidate> all_variants(const SelectRequest& request, const JobMachine& machine) {
   std::vector<Candidate> all;
+  auto wish = Wish::of(request, machine);
+  if (!wish) return all;
   for (const Algorithm* a : machine.algorithms.of(request.collective)) {
-    if (!unwanted(*a, request, machine).empty()) continue;
-    for (Candidate& c : variants(*a, request, machine)) {
+    if (!unwanted(*a, *wish, request, machine).empty()) continue;
+    for (Candidate& c : variants(*a, request, machine, wish->forced)) {
       price(c, request, machine);
       all.push_back(std::move(c));
     }

@@ -4,6 +4,7 @@
 // comparing hash(JobMachine) when a communicator is made.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -64,7 +65,10 @@ struct SelectRequest {
   bool commutative = true;
   bool equal_blocks = true;
   std::uint32_t element_bytes = 1;
-  std::string_view forced = {};  // only this algorithm, where not empty
+  std::string_view forced = {};     // only this algorithm (see ForcedAlgorithm), where not empty
+  std::string_view forced_by = {};  // who says so
+  std::string_view filter = {};     // only what it leaves (see AlgorithmFilter), where not empty
+  std::string_view filtered_by = {};
 };
 
 struct Candidate {
@@ -124,7 +128,18 @@ Result<JobMachine> describe_job(const Topology& topology, Rank ranks, Seats seat
 // The ranks are the nodes of a torus of hosts with these dimensions, the last one fastest, where there is one rank on each host.
 void lay_on_torus(JobMachine& machine, std::span<const int> dimensions);
 
-// Algorithm overrides: "ring" or "all_reduce:ring,broadcast:knomial". Empty result for a collective: not forced.
+inline constexpr std::uint32_t kMostPieces = 1024, kMostRadix = 1024;
+
+// An algorithm by name, perhaps with its parameters: "ring", "ring/pieces=8", "knomial/radix=4".
+struct ForcedAlgorithm {
+  std::string_view name = {};           // empty ("/radix=4"): any that has the parameters
+  std::uint32_t radix = 0, pieces = 0;  // 0: the selector's choice
+
+  static Result<ForcedAlgorithm> parse(std::string_view text);
+  [[nodiscard]] std::string misfit(const Algorithm& algorithm) const;  // which parameter the row does not have; empty: none
+};
+
+// Algorithm overrides: "ring" or "all_reduce:ring/pieces=8,broadcast:knomial". Empty result for a collective: not forced.
 class AlgorithmOverrides {
  public:
   // Unknown names are errors that list the known ones.
@@ -133,6 +148,18 @@ class AlgorithmOverrides {
 
  private:
   std::vector<std::string> by_collective_;
+};
+
+// What is left to choose from: "ring,direct" (only these), "^hierarchical" (all but this), each of all collectives that have it
+// or of one ("all_reduce:^ring"). A collective of which nothing is said keeps all.
+class AlgorithmFilter {
+ public:
+  static Result<AlgorithmFilter> parse(std::string_view text, const AlgorithmTable& table);  // as above; refers to the table
+  [[nodiscard]] bool leaves(const Algorithm& row) const;
+
+ private:
+  std::vector<const Algorithm*> only_, without_;
+  std::array<bool, kCollectives> listed_{};  // by collective: whether only_ has any
 };
 
 }  // namespace tutti

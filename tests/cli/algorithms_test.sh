@@ -155,8 +155,12 @@ said "all_reduce, reduce, broadcast"
 refuses '"send_recv"' "$tutti" algorithms send_recv
 refuses "0 not in range 1 to" "$tutti" algorithms --ranks 0
 refuses "which algorithm?" "${show[@]}"
-refuses "which collective?" "${show[@]}" ring
-said "all_reduce, reduce, broadcast"
+refuses "which collective? There is a ring for all_reduce, " "${show[@]}" ring
+said "reduce_scatter" "all_gather" "--collective"
+refuses 'no algorithm "helical"' "${show[@]}" helical
+expect 0 "${show[@]}" neighbour_exchange --ranks 4
+printed "schedule all_gather neighbour_exchange rank 3 of 4"
+refuses "than can be read again" "${show[@]}" ring --collective all_reduce --ranks 1048576
 refuses '"all_produce"' "${show[@]}" ring --collective all_produce
 refuses '"helical" for all_reduce' "${show[@]}" helical --collective all_reduce
 said "ring" "hierarchical"

@@ -90,5 +90,51 @@ TEST(Forced, AbleIsTheOnlyCandidate) {
   }
 }
 
+TEST(Forced, ParametersAreTaken) {
+  const Selection radix = choose({.collective = Collective::broadcast, .block_bytes = 8, .forced = "knomial/radix=5"}, flat(8));
+  EXPECT_EQ(radix.winner().chunking.radix, 5U);
+  const Selection pieces = choose({.collective = Collective::all_reduce, .block_bytes = 8, .forced = "ring/pieces=7"}, flat(8));
+  EXPECT_EQ(pieces.winner().chunking.pieces, 7U);
+  const Selection any = choose({.collective = Collective::broadcast, .block_bytes = 8, .forced = "/radix=3"}, flat(8));
+  EXPECT_EQ(any.winner().algorithm->name, "knomial");
+  auto misfit = select({.collective = Collective::all_reduce, .block_bytes = 8, .forced = "ring/radix=3"}, flat(8));
+  ASSERT_FALSE(misfit);
+  EXPECT_THAT(misfit.error().message(), HasSubstr("all_reduce ring has no radix"));
+}
+
+TEST(Forced, PiecesAreSentAndNotPublished) {
+  JobMachine machine = flat(8);
+  machine.boards = true;
+  const SelectRequest request{.collective = Collective::all_reduce, .block_bytes = 1 << 20, .forced = "direct"};
+  EXPECT_TRUE(choose(request, machine).winner().published);
+  SelectRequest cut = request;
+  cut.forced = "direct/pieces=4";
+  EXPECT_FALSE(choose(cut, machine).winner().published);
+  EXPECT_EQ(choose(cut, machine).winner().chunking.pieces, 4U);
+}
+
+TEST(Filtered, TheRestIsChosenFrom) {
+  const SelectRequest request{
+      .collective = Collective::all_reduce, .block_bytes = 8, .filter = "ring,halving_doubling", .filtered_by = "a test"};
+  const Selection s = choose(request, flat(8));
+  std::size_t left = 0;
+  for (const Candidate& c : s.candidates) left += c.refused.empty() ? 1 : 0;
+  EXPECT_EQ(left, 2U);
+  EXPECT_EQ(s.candidates.back().refused, "filtered out by a test");
+}
+
+TEST(Filtered, NothingLeftSaysWhyOfEach) {
+  auto s = select({.collective = Collective::all_reduce,
+                   .block_bytes = 8,
+                   .commutative = false,
+                   .filter = "ring,hierarchical",
+                   .filtered_by = "a test"},
+                  flat(8));
+  ASSERT_FALSE(s);
+  EXPECT_EQ(s.error().code(), Code::invalid_argument);
+  EXPECT_THAT(s.error().message(), HasSubstr("ring: changes the order of ranks"));
+  EXPECT_THAT(s.error().message(), HasSubstr("direct: filtered out by a test"));
+}
+
 }  // namespace
 }  // namespace tutti

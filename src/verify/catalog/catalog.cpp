@@ -96,7 +96,7 @@ Status check_cost(const Cost& cost, const std::vector<Schedule>& ranks, const Pr
 class Check {
  public:
   Check(const Algorithm& algorithm, Rank ranks, const CatalogOptions& options) : algorithm_(algorithm), options_(options) {
-    if (algorithm.needs.levels) machines_ = made_up_machines(ranks);
+    if (algorithm.needs.levels && options.levels == nullptr) machines_ = made_up_machines(ranks);
     if (algorithm.needs.routes != RouteKind::none) routes_ = made_up_routes(ranks);
     if (algorithm.uses_torus) tori_ = made_up_tori(ranks);
     add_cases(ranks);
@@ -137,9 +137,10 @@ class Check {
               const Shape shape{.ranks = p,
                                 .root = root,
                                 .in_place = place == Place::in_place,
-                                .levels = machine == nullptr ? nullptr : &machine->levels,
+                                .levels = machine == nullptr ? options_.levels : &machine->levels,
                                 .routes = some == nullptr ? nullptr : &some->routes};
-              cases_.push_back({shape, chunking, place, machine, some});
+              if (!algorithm_.refuses || algorithm_.refuses(shape).empty())
+                cases_.push_back({shape, chunking, place, machine, some});
             }
     for (std::size_t t = 0; t < tori_.size(); ++t) {
       const Place place = places[t % places.size()];
@@ -168,7 +169,8 @@ class Check {
     ++summary_.sets;
     summary_.schedules += ranks.size();
     summary_.steps += proof->steps;
-    if (auto status = check_cost(algorithm_.cost(c.shape, c.chunking), ranks, *proof); !status) return status;
+    if (algorithm_.cost)
+      if (auto status = check_cost(algorithm_.cost(c.shape, c.chunking), ranks, *proof); !status) return status;
     if (!options_.fused) return {};
     for (Schedule& s : ranks) s = fuse(s);
     auto fused = verify(ranks, {.ordered = options.ordered, .equal_blocks = options.equal_blocks});

@@ -17,6 +17,7 @@ struct CatalogOptions {
   Places places = Places::both;                                                     // both: and every second rank in place, too
   Rank all_roots_up_to = 16;                                                        // ranks; beyond, a few roots
   bool fused = true;                                                                // the fusing pass's results as well
+  const std::vector<Grouping>* levels = nullptr;  // the machine of all cases; none: made-up ones, where the row needs levels
 };
 
 struct CatalogSummary {
@@ -32,7 +33,8 @@ struct CatalogSummary {
 // Proves the row right for `ranks` ranks, which must satisfy applies(): in and out of place, with several roots where there is
 // one, on several made-up machines where the row needs levels, on tori where it uses them, in the order of ranks unless the row
 // needs a commutative operator, with unequal blocks unless it needs equal ones; and that its cost is what it declares (or less,
-// where the cost says it is a bound). The error says in which of these cases and why.
+// where the cost says it is a bound), if it declares one. Shapes that it refuses are left out. The error says in which of these
+// cases and why.
 [[nodiscard]] Result<CatalogSummary> verify_algorithm(const Algorithm& algorithm, Rank ranks, const CatalogOptions& options = {});
 
 }  // namespace tutti
