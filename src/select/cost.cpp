@@ -116,7 +116,7 @@ Price price_level(const Candidate& candidate, const Cost& cost, const LevelCost&
   const double path = static_cast<double>(level.path), busy = busiest(level, cost);
   // A message of the chain is path / rounds chunks; so large are the busiest rank's, too.
   const double at_a_time = path > 0 ? std::max(1.0, busy / path) : 1;
-  const bool over_links = with.shared && !machine.torus.empty() && level.level < 0;
+  const bool over_links = !machine.torus.empty() && level.level < 0;
   const double chunks = over_links ? over_torus(level, machine, candidate.algorithm->collective, busy) : std::max(path, busy);
   return {
       .latency_us = level.rounds * (rates.latency_us + machine.step_us * with.crowd + (at_a_time - 1) * rates.gap_us),
