@@ -143,6 +143,8 @@ class TreePrinter {
 
   void print_virtual_machine(const Node& node, int host) {
     out_ += fmt::format("  virtual machine: {}\n", node.virtual_machine);
+    constexpr int kLookedAt = 64;  // each costs a walk over all nodes
+    if (host >= kLookedAt) return;
     if (const auto hidden = hidden_parts(topology_, host); !hidden.empty())
       out_ += fmt::format("    it may hide {}: measurements count more than this tree\n", join(hidden));
   }

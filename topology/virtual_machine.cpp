@@ -52,7 +52,7 @@ std::string first_line(const fs::path& file) {
 // The nodes of one machine, by kind.
 class Parts {
  public:
-  Parts(const Topology& topology, NodeId machine) : topology_(topology) {
+  Parts(const Topology& topology, NodeId machine) : topology_(topology), machine_(machine) {
     for (std::size_t id = 0; id < topology.nodes.size(); ++id) {
       const auto self = static_cast<NodeId>(id);
       if (enclosing(topology, self, NodeKind::machine) == machine) nodes_[topology.nodes[id].kind].push_back(self);
@@ -99,13 +99,14 @@ class Parts {
 
   [[nodiscard]] bool gpus_are_joined() const {
     return std::ranges::any_of(topology_.links, [&](const Link& link) {
-      return (link.kind == LinkKind::nvlink || link.kind == LinkKind::xgmi) &&
-             std::ranges::find(of(NodeKind::gpu), link.a) != of(NodeKind::gpu).end();
+      const bool of_gpus = link.kind == LinkKind::nvlink || link.kind == LinkKind::xgmi;
+      return of_gpus && enclosing(topology_, link.a, NodeKind::machine) == machine_;
     });
   }
 
  private:
   const Topology& topology_;
+  const NodeId machine_;
   std::map<NodeKind, std::vector<NodeId>> nodes_;
 };
 

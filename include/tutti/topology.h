@@ -132,7 +132,7 @@ Result<Topology> topology_from_json(std::string_view text);
 [[nodiscard]] std::string render_tree(const Topology& topology, std::span<const int> bound = {});
 
 // Equal for machines that are alike: names of machines do not count, and memory only to the GiB (equal machines differ by a
-// few pages). The same on every platform of one byte order.
+// few pages), nor do signs of virtual machines. The same on every platform of one byte order.
 [[nodiscard]] std::uint64_t fingerprint(const Topology& topology);
 
 // --- questions ---

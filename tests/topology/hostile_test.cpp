@@ -62,7 +62,8 @@ TEST(Hostile, NcclXml) {
 
 TEST(Hostile, Json) {
   const auto tally = attack(
-      {to_json(*load_topology(test::fixture_path("small.xml"))), to_json(*load_topology("node:2 numa:2 core:2 gpu:2 nic:1"))},
+      {to_json(*load_topology(test::fixture_path("small.xml"))), to_json(*load_topology("node:2 numa:2 core:2 gpu:2 nic:1")),
+       R"({"tutti_topology":1,"nodes":[{"kind":"machine","virtual_machine":"KVM"},{"kind":"gpu","parent":0}],"links":[]})"},
       3000, topology_from_json);
   EXPECT_GT(tally.loaded, 50);
   EXPECT_GT(tally.refused, 1000);
