@@ -8,8 +8,9 @@
 //   step 0     A -> 1     B -> 0     C -> 3     D -> 2     E -> 5     F -> 4     G -> 7     H -> 6          and back
 //
 // Half of the vector travels farthest, as in halving_doubling, but a third less far. `swing` has half of it travel to the
-// neighbour. (For small vectors Bine trees exchange all of it in each round: `swing_latency`.) Source: D. De Sensi et al., "Bine
-// Trees: Enhancing Collective Operations by Optimizing Communication Locality", SC 2025.
+// neighbour. (For small vectors Bine trees exchange all of it in each round: `swing_latency`.)
+//
+// Source: D. De Sensi et al., "Bine Trees: Enhancing Collective Operations by Optimizing Communication Locality", SC 2025.
 #include "algorithms/all_gather/all_gather.h"
 #include "algorithms/all_reduce/all_reduce.h"
 #include "algorithms/patterns/flat_cost.h"

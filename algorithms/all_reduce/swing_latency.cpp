@@ -6,10 +6,12 @@
 //   step 1     ad      bg <--> cf      ad <--> eh      cf <--> bg      eh       and the first with the last
 //   step 0     adeh <> bcfg    bcfg <> adeh    adeh <> bcfg    bcfg <> adeh
 //
-// Far to near, other than in the paper: then all ranks that stand for the same contributions have combined them in the same way,
-// and everybody gets the same bits. (Near to far, ranks 0 and 1 have different ones after step 1.) Sources: D. De Sensi, T.
-// Bonato, D. Saam, T. Hoefler, "Swing: Short-cutting Rings for Higher Bandwidth Allreduce", NSDI 2024; D. De Sensi et al., "Bine
-// Trees: Enhancing Collective Operations by Optimizing Communication Locality", SC 2025.
+// Far to near, other than in the paper: then all ranks that stand for the same contributions have combined them in the same
+// way, and everybody gets the same bits: those of one half are on the left everywhere. (Near to far, ranks 0 and 1 have combined
+// different ones after step 1.)
+//
+// Sources: D. De Sensi, T. Bonato, D. Saam, T. Hoefler, "Swing: Short-cutting Rings for Higher Bandwidth Allreduce", NSDI 2024;
+// D. De Sensi et al., "Bine Trees: Enhancing Collective Operations by Optimizing Communication Locality", SC 2025.
 #include "algorithms/all_reduce/all_reduce.h"
 #include "algorithms/patterns/flat_cost.h"
 #include "algorithms/patterns/swing.h"

@@ -110,7 +110,7 @@ TEST(Model, AGathersRootTakesInAllBlocks) {
   const JobMachine machine = job("node:8 core:1", 8);
   const Selection s = choose({.collective = Collective::gather, .block_bytes = 1 << 20}, machine);
   for (const Candidate& c : s.candidates) {
-    if (!c.refused.empty()) continue;
+    if (!c.refused.empty()) continue;  // has no price
     EXPECT_GE(c.bandwidth_us, 7 * (1 << 20) / (machine.links.back().bandwidth_gbps * 1e3) * 0.999) << c.algorithm->name;
   }
 }

@@ -12,7 +12,7 @@ using testing::HasSubstr;
 JobMachine torus(std::vector<int> dimensions) {
   Rank hosts = 1;
   for (const int size : dimensions) hosts *= size;
-  JobMachine machine = job("node:" + std::to_string(hosts) + " core:8 net=12.5GB/s net_latency=2us", hosts);
+  JobMachine machine = job("node:" + std::to_string(hosts) + " core:1 net=12.5GB/s net_latency=2us", hosts);
   lay_on_torus(machine, dimensions);
   return machine;
 }
