@@ -18,8 +18,9 @@ round_trip() {
 
 echo "== printed and verified"
 for collective in all_reduce reduce broadcast all_gather reduce_scatter gather scatter all_to_all barrier scan exscan; do
-  round_trip "" "as would be chosen for 1M bytes" $collective --ranks 4 --topology "node:2 core:2"
-  round_trip "" "as would be chosen for 64 bytes" $collective --ranks 5 --topology "core:8" --in-place --fused --bytes 64
+  flags=$([[ $collective == all_to_all ]] && echo --equal-blocks || true)
+  round_trip "$flags" "as would be chosen for 1M bytes" $collective --ranks 4 --topology "node:2 core:2"
+  round_trip "$flags" "as would be chosen for 64 bytes" $collective --ranks 5 --topology "core:8" --in-place --fused --bytes 64
 done
 round_trip "" "" all_reduce --algorithm hierarchical --ranks 8 --topology "node:2 core:4" --pieces 3
 round_trip "" "" reduce --algorithm knomial --ranks 7 --root 3
