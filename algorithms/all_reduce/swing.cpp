@@ -11,8 +11,9 @@
 //
 // Which block a rank combines is of no matter here, so for a power of two of ranks blocks are numbered by how the ranks split,
 // and all that travels is one slice. For other numbers blocks are sorted: Swing's reduce_scatter, then its all_gather. Least
-// bytes, 2 ceil(log2 p) rounds; each bit of a result is computed once and is the same everywhere. Source: D. De Sensi, T. Bonato,
-// D. Saam, T. Hoefler, "Swing: Short-cutting Rings for Higher Bandwidth Allreduce", NSDI 2024.
+// bytes, 2 ceil(log2 p) rounds; each bit of a result is computed once and is the same everywhere.
+//
+// Source: D. De Sensi, T. Bonato, D. Saam, T. Hoefler, "Swing: Short-cutting Rings for Higher Bandwidth Allreduce", NSDI 2024.
 #include "algorithms/patterns/swing.h"
 
 #include "algorithms/all_gather/all_gather.h"

@@ -7,8 +7,9 @@
 //                         step 2: dimension 0, rho -1    step 3: dimension 1, rho -1
 //
 // A single part where the ranks are no torus, or one with a dimension that is not even: all ranks on one circle. Steps are
-// numbered near to far. Source: D. De Sensi, T. Bonato, D. Saam, T. Hoefler, "Swing: Short-cutting Rings for Higher Bandwidth
-// Allreduce", NSDI 2024.
+// numbered near to far.
+//
+// Source: D. De Sensi, T. Bonato, D. Saam, T. Hoefler, "Swing: Short-cutting Rings for Higher Bandwidth Allreduce", NSDI 2024.
 #pragma once
 
 #include <algorithm>
