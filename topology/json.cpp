@@ -139,7 +139,7 @@ Status read_name(const Json& object, const char* key, int count, E& value) {
 template <class... Reads>
 Status all(Reads&&... reads) {
   Status result;
-  (static_cast<bool>(result = reads()) && ...);
+  static_cast<void>((static_cast<bool>(result = reads()) && ...));
   return result;
 }
 
