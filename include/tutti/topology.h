@@ -175,11 +175,11 @@ struct RankLocation {
   int numa = -1;
   int l3 = -1;
   int core = -1;
+  bool oversubscribed = false;  // place(): shares its PU with another rank
+  std::vector<int> cpus;        // PUs it may run on
   int gpu = -1;                 // of a rank on a GPU
   int nvlink = -1;              // GPUs of one number reach each other over NVLink or xGMI alone; counted over all hosts
   int leaf = -1;                // hosts of one number are plugged into the same network switches; counted over all hosts
-  bool oversubscribed = false;  // place(): shares its PU with another rank
-  std::vector<int> cpus;        // PUs it may run on
 
   friend bool operator==(const RankLocation&, const RankLocation&) = default;
 };

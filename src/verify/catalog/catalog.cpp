@@ -127,8 +127,9 @@ class Check {
       machines.clear();
       for (const Machine& m : machines_) machines.push_back(&m);
     }
-    std::vector<const MadeUpRoutes*> routes{nullptr};  // the natural ones
+    std::vector<const MadeUpRoutes*> routes;
     for (const MadeUpRoutes& r : routes_) routes.push_back(&r);
+    if (routes.empty()) routes.push_back(nullptr);
     for (const Machine* machine : machines)
       for (const Rank root : roots)
         for (const Chunking chunking : chunkings(static_cast<std::uint32_t>(p)))

@@ -19,7 +19,7 @@ struct MadeUpRoutes {
   Routes routes;
 };
 
-// Rings of one and of several weights, trees of different forms with roots of their own; for `ranks` ranks.
+// Rings of one and of several weights, trees of different forms with roots of their own; for `ranks` ranks. Fewer for many.
 [[nodiscard]] std::vector<MadeUpRoutes> made_up_routes(Rank ranks);
 
 // Equal and unequal groups, neighbours and far-apart ranks, one to three levels; for `ranks` ranks.
