@@ -22,30 +22,40 @@ struct Rates {
   double latency_us, gap_us, bandwidth_gbps;  // of a round, of each further message in it, of one rank
 };
 
+bool crosses_hosts(const LevelCost& cost, const JobMachine& machine) {
+  const bool widest = cost.level < 0 || static_cast<std::size_t>(cost.level) + 1 >= machine.links.size();
+  return widest && machine.ranks > machine.ranks_per_host;
+}
+
 Rates rates_at(const LevelCost& cost, const JobMachine& machine, double crowd, double chunk_bytes) {
   const std::size_t widest = machine.links.size() - 1;
   const bool flat = cost.level < 0;
   const std::size_t at = flat ? widest : std::min(static_cast<std::size_t>(cost.level), widest);
   const LinkParameters& link = machine.links[at];
   Rates rates{link.latency_us, machine.step_us * crowd, link.bandwidth_gbps};
-  const bool crosses_hosts = at == widest && machine.ranks > machine.ranks_per_host;
-  if (crosses_hosts) {
+  const bool over_network = crosses_hosts(cost, machine);
+  if (over_network) {
     const double all = machine.ranks_per_host, named = cost.at_once;
     rates.gap_us += link.latency_us * (machine.hosts_share_cores() ? kNetworkGapOnSharedCores : kNetworkGap) * crowd;
     rates.bandwidth_gbps /= named > 0 ? std::min(named, all) : flat ? all : 1;
   }
   if (machine.oversubscribed()) {
     const double share = chunk_bytes > kBesideFlagBytes ? kGapOnSharedCores : kSmallGapOnSharedCores;
-    if (!crosses_hosts) rates.gap_us += link.latency_us * share * crowd;
+    if (!over_network) rates.gap_us += link.latency_us * share * crowd;
     if (machine.ranks == machine.ranks_per_host) rates.bandwidth_gbps *= kSentOnSharedCores;
     rates.latency_us = std::max(rates.latency_us, machine.turn_us * crowd);
-    if (!crosses_hosts || !machine.hosts_share_cores()) rates.bandwidth_gbps /= crowd;  // else the ranks share the link already
+    if (!over_network || !machine.hosts_share_cores()) rates.bandwidth_gbps /= crowd;  // else the ranks share the link already
   }
   return rates;
 }
 
 // Chunks through the busiest rank, in the direction where it has more to do.
 double busiest(const LevelCost& level, const Cost& cost) { return static_cast<double>(std::max(level.sent, cost.taken)); }
+
+// While one piece is between hosts, cores work on others: for all pieces but one the less of the two costs nothing.
+double hidden_us(double network_us, double on_cores_us, std::uint32_t pieces, const JobMachine& machine) {
+  return machine.hosts_share_cores() ? 0 : std::min(network_us, on_cores_us) * (1 - 1.0 / pieces);
+}
 
 // What arrives is combined instead of being copied to its place, and that copy is a part of the link's bandwidth; but where more
 // than two contributions meet in one step, they are copied first, unless they are published.
@@ -73,6 +83,7 @@ void price_published(Candidate& candidate, const Cost& cost, const JobMachine& m
 }
 
 void price_sent(Candidate& candidate, const Cost& cost, const JobMachine& machine, double chunk_bytes, double crowd) {
+  double network_us = 0;
   for (const LevelCost& level : cost.levels) {
     if (level.rounds == 0) continue;
     const Rates rates = rates_at(level, machine, crowd, chunk_bytes);
@@ -82,10 +93,14 @@ void price_sent(Candidate& candidate, const Cost& cost, const JobMachine& machin
     candidate.rounds += level.rounds;
     candidate.latency_us += level.rounds * (rates.latency_us + machine.step_us * crowd + (at_a_time - 1) * rates.gap_us);
     const double bytes = std::max(path, busy) * chunk_bytes;
-    if (bytes > 0) candidate.bandwidth_us += bytes / (rates.bandwidth_gbps * 1e3);
+    const double bandwidth_us = bytes / (rates.bandwidth_gbps * 1e3);
+    candidate.bandwidth_us += bandwidth_us;
+    if (level.level >= 0 && crosses_hosts(level, machine)) network_us += bandwidth_us;
     candidate.reduction_us +=
         static_cast<double>(level.reduced) * chunk_bytes * reduction_us_per_byte(candidate, machine) * crowd;
   }
+  const double on_cores_us = candidate.bandwidth_us - network_us + candidate.reduction_us;
+  candidate.bandwidth_us -= hidden_us(network_us, on_cores_us, candidate.chunking.pieces, machine);
 }
 
 }  // namespace
