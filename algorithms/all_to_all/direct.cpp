@@ -8,6 +8,7 @@
 // High Performance Computing Applications 19 (2005), for medium sizes.
 #include "algorithms/all_to_all/all_to_all.h"
 #include "algorithms/patterns/flat_cost.h"
+#include "algorithms/patterns/peers.h"
 #include "algorithms/patterns/ring.h"
 
 namespace tutti::all_to_all_algorithms {
@@ -24,9 +25,11 @@ Schedule direct(Rank me, const Shape& shape, const Chunking&) {
 }
 
 Cost direct_cost(const Shape& shape, const Chunking&) {
-  const auto peers = static_cast<std::uint64_t>(shape.ranks - 1);
-  const std::uint64_t once = peers > 0 ? 1 : 0;
-  return flat_cost(1, {.rounds = once, .path = once, .sent = peers, .published = peers, .taken = peers});
+  const auto others = static_cast<std::uint64_t>(shape.ranks - 1);
+  const std::uint64_t once = others > 0 ? 1 : 0;
+  Cost cost = flat_cost(1, {.rounds = once, .path = once, .sent = others, .published = others, .taken = others});
+  cost.levels.front().at_once = peers::leaving_at_once(shape);
+  return cost;
 }
 
 }  // namespace tutti::all_to_all_algorithms

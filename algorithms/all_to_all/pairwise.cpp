@@ -14,6 +14,7 @@
 
 #include "algorithms/all_to_all/all_to_all.h"
 #include "algorithms/patterns/flat_cost.h"
+#include "algorithms/patterns/peers.h"
 #include "algorithms/patterns/ring.h"
 
 namespace tutti::all_to_all_algorithms {
@@ -56,7 +57,9 @@ Schedule pairwise(Rank me, const Shape& shape, const Chunking&) {
 
 Cost pairwise_cost(const Shape& shape, const Chunking&) {
   const auto rounds = static_cast<std::uint64_t>(shape.ranks - 1);
-  return flat_cost(1, {.rounds = rounds, .path = rounds, .sent = rounds});
+  Cost cost = flat_cost(1, {.rounds = rounds, .path = rounds, .sent = rounds});
+  cost.levels.front().at_once = peers::leaving_at_once(shape);
+  return cost;
 }
 
 }  // namespace tutti::all_to_all_algorithms

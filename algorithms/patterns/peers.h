@@ -40,4 +40,12 @@ template <class Weight>
   return most;
 }
 
+// Where every rank has as much for each other one: LevelCost::at_once, for a flat row. Not all of what a host's ranks send leaves
+// it.
+[[nodiscard]] inline std::uint32_t leaving_at_once(const Shape& shape) {
+  if (shape.levels == nullptr || shape.levels->empty() || shape.ranks == 1) return 0;
+  const auto group = static_cast<std::uint64_t>(shape.levels->back().largest()), ranks = static_cast<std::uint64_t>(shape.ranks);
+  return static_cast<std::uint32_t>(std::max<std::uint64_t>(1, group * (ranks - group) / (ranks - 1)));
+}
+
 }  // namespace tutti::peers

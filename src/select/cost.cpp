@@ -28,6 +28,11 @@ struct Rates {
   double latency_us, gap_us, bandwidth_gbps;  // of a round, of each further message in it, of one rank
 };
 
+bool crosses_hosts(const LevelCost& cost, const JobMachine& machine) {
+  const bool widest = cost.level < 0 || static_cast<std::size_t>(cost.level) + 1 >= machine.links.size();
+  return widest && machine.ranks > machine.ranks_per_host;
+}
+
 std::size_t link_of(const LevelCost& cost, const JobMachine& machine) {
   const std::size_t widest = machine.links.size() - 1;
   return cost.level < 0 ? widest : std::min(static_cast<std::size_t>(cost.level), widest);
@@ -38,23 +43,23 @@ Rates rates_at(const LevelCost& cost, const JobMachine& machine, Sharing with, d
   const LinkParameters& link = machine.links[at];
   const double crowd = with.crowd;
   Rates rates{link.latency_us, machine.step_us * crowd, link.bandwidth_gbps};
-  const bool crosses_hosts = at + 1 == machine.links.size() && machine.ranks > machine.ranks_per_host;
-  if (crosses_hosts) {
+  const bool over_network = crosses_hosts(cost, machine);
+  if (over_network) {
     const bool on_these_cores = with.shared && machine.hosts_share_cores();
     rates.gap_us += link.latency_us * (on_these_cores ? kNetworkGapOnSharedCores : kNetworkGap) * crowd;
   }
   if (!with.shared) return rates;
-  if (crosses_hosts) {
+  if (over_network) {
     const double all = machine.ranks_per_host, named = cost.at_once;
     const double at_once = named > 0 ? std::min(named, all) : cost.level < 0 ? all : 1;
     rates.bandwidth_gbps /= std::max(1.0, at_once / machine.rails_per_host);
   }
   if (machine.oversubscribed()) {
     const double share = chunk_bytes > kBesideFlagBytes ? kGapOnSharedCores : kSmallGapOnSharedCores;
-    if (!crosses_hosts) rates.gap_us += link.latency_us * share * crowd;
+    if (!over_network) rates.gap_us += link.latency_us * share * crowd;
     if (machine.ranks == machine.ranks_per_host) rates.bandwidth_gbps *= kSentOnSharedCores;
     rates.latency_us = std::max(rates.latency_us, machine.turn_us * crowd);
-    if (!crosses_hosts || !machine.hosts_share_cores()) rates.bandwidth_gbps /= crowd;  // else the ranks share the link already
+    if (!over_network || !machine.hosts_share_cores()) rates.bandwidth_gbps /= crowd;  // else the ranks share the link already
   }
   return rates;
 }
@@ -78,6 +83,11 @@ double over_torus(const LevelCost& level, const JobMachine& machine, Collective 
 
 // Chunks through the busiest rank, in the direction where it has more to do.
 double busiest(const LevelCost& level, const Cost& cost) { return static_cast<double>(std::max(level.sent, cost.taken)); }
+
+// While one piece is between hosts, cores work on others: for all pieces but one the less of the two costs nothing.
+double hidden_us(double network_us, double on_cores_us, std::uint32_t pieces, const JobMachine& machine) {
+  return machine.hosts_share_cores() ? 0 : std::min(network_us, on_cores_us) * (1 - 1.0 / pieces);
+}
 
 // What arrives is combined instead of being copied to its place, and that copy is a part of the link's bandwidth; but where more
 // than two contributions meet in one step, they are copied first, unless they are published.
