@@ -136,7 +136,7 @@ Price price_level(const Candidate& candidate, const Cost& cost, const LevelCost&
 
 Price price_sent(Candidate& candidate, const Cost& cost, const JobMachine& machine, double chunk_bytes, Sharing with) {
   Price sum;
-  double most_us = -1;
+  double most_us = -1, network_us = 0;
   candidate.rounds = 0;
   for (const LevelCost& level : cost.levels) {
     if (level.rounds == 0) continue;
@@ -147,7 +147,10 @@ Price price_sent(Candidate& candidate, const Cost& cost, const JobMachine& machi
     sum.reduction_us += price.reduction_us;
     if (price.latency_us + price.bandwidth_us > most_us) candidate.bounding_link = link_of(level, machine);
     most_us = std::max(most_us, price.latency_us + price.bandwidth_us);
+    if (level.level >= 0 && crosses_hosts(level, machine)) network_us += price.bandwidth_us;
   }
+  const double on_cores_us = sum.bandwidth_us - network_us + sum.reduction_us;
+  sum.bandwidth_us -= hidden_us(network_us, on_cores_us, candidate.chunking.pieces, machine);
   return sum;
 }
 
