@@ -78,10 +78,10 @@ void price_sent(Candidate& candidate, const Cost& cost, const JobMachine& machin
     const Rates rates = rates_at(level, machine, crowd, chunk_bytes);
     const double path = static_cast<double>(level.path), busy = busiest(level, cost);
     // A message of the chain is path / rounds chunks; so large are the busiest rank's, too.
-    const double at_a_time = path > 0 ? std::max(1.0, busy / path) : 1;
+    const double at_a_time = std::max({1.0, static_cast<double>(level.at_a_time), path > 0 ? busy / path : 0});
     candidate.rounds += level.rounds;
     candidate.latency_us += level.rounds * (rates.latency_us + machine.step_us * crowd + (at_a_time - 1) * rates.gap_us);
-    const double bytes = std::max(path, busy) * chunk_bytes;
+    const double bytes = at_a_time * path * chunk_bytes;
     if (bytes > 0) candidate.bandwidth_us += bytes / (rates.bandwidth_gbps * 1e3);
     candidate.reduction_us +=
         static_cast<double>(level.reduced) * chunk_bytes * reduction_us_per_byte(candidate, machine) * crowd;
