@@ -59,7 +59,10 @@ Cost double_binary_tree_cost(const Shape& shape, const Chunking& chunking) {
   const std::uint32_t pieces = chunking.pieces;
   if (shape.ranks == 1) return flat_cost(2 * pieces, {});
   const std::uint64_t depth = 1 + static_cast<std::uint64_t>(double_tree::depth(shape.ranks - 1));
-  return flat_cost(2 * pieces, {.rounds = depth + pieces - 1, .path = depth + pieces - 1, .sent = 2 * std::uint64_t{pieces}});
+  return flat_cost(2 * pieces, {.rounds = depth + pieces - 1,
+                                .path = depth + pieces - 1,
+                                .sent = 2 * std::uint64_t{pieces},
+                                .at_a_time = 2});  // by the root, to either tree; by who is inside one, to two children
 }
 
 }  // namespace tutti::broadcast_algorithms

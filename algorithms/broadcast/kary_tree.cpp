@@ -32,8 +32,8 @@ Cost kary_tree_cost(const Shape& shape, const Chunking& chunking) {
   if (shape.ranks == 1) return flat_cost(chunking.pieces, {});
   const auto radix = static_cast<Rank>(chunking.radix);
   const std::uint64_t pieces = chunking.pieces, rounds = kary_tree::depth(shape.ranks, radix) + pieces - 1;
-  return flat_cost(chunking.pieces,
-                   {.rounds = rounds, .path = rounds, .sent = kary_tree::most_children(shape.ranks, radix) * pieces});
+  const std::uint64_t children = kary_tree::most_children(shape.ranks, radix);
+  return flat_cost(chunking.pieces, {.rounds = rounds, .path = rounds, .sent = children * pieces, .at_a_time = children});
 }
 
 }  // namespace tutti::broadcast_algorithms

@@ -37,8 +37,9 @@ Cost kary_tree_cost(const Shape& shape, const Chunking& chunking) {
   if (shape.ranks == 1) return flat_cost(chunking.pieces, {});
   const auto radix = static_cast<Rank>(chunking.radix);
   const std::uint64_t pieces = chunking.pieces, rounds = kary_tree::depth(shape.ranks, radix) + pieces - 1;
-  const std::uint64_t taken = kary_tree::most_children(shape.ranks, radix) * pieces;
-  return flat_cost(chunking.pieces, {.rounds = rounds, .path = rounds, .sent = pieces, .reduced = taken, .taken = taken});
+  const std::uint64_t children = kary_tree::most_children(shape.ranks, radix), taken = children * pieces;
+  return flat_cost(chunking.pieces,
+                   {.rounds = rounds, .path = rounds, .sent = pieces, .reduced = taken, .taken = taken, .at_a_time = children});
 }
 
 }  // namespace tutti::reduce_algorithms

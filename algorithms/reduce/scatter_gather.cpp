@@ -30,11 +30,13 @@ Schedule scatter_gather(Rank me, const Shape& shape, const Chunking& chunking) {
 Cost scatter_gather_cost(const Shape& shape, const Chunking& chunking) {
   const Shape inner{.ranks = shape.ranks, .root = shape.root};
   const LevelCost scatter = reduce_scatter_algorithms::recursive_halving_cost(inner, chunking).levels.front();
-  const LevelCost gather = gather_algorithms::knomial_cost(inner, chunking).levels.front();
+  const Cost to_root = gather_algorithms::knomial_cost(inner, chunking);
+  const LevelCost gather = to_root.levels.front();
   Cost cost = flat_cost(static_cast<std::uint32_t>(shape.ranks), {.rounds = std::uint64_t{scatter.rounds} + gather.rounds,
                                                                   .path = scatter.path + gather.path,
                                                                   .sent = scatter.sent + gather.sent,
-                                                                  .reduced = scatter.reduced});
+                                                                  .reduced = scatter.reduced,
+                                                                  .taken = scatter.reduced + to_root.taken});
   cost.exact = false;  // the heaviest chains and the busiest ranks of the two halves need not be the same
   return cost;
 }

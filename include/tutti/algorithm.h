@@ -36,6 +36,9 @@ struct LevelCost {
   std::uint64_t carried = 0;
   // Ranks of one host that send at this level at once and so share its network; 0: all for a flat row, the leader for a level.
   std::uint32_t at_once = 0;
+  // Where every rank of the chain sends (or receives) several messages per round: so many. 0: what the busiest rank has, spread
+  // over the rounds.
+  std::uint32_t at_a_time = 0;
 };
 
 struct Cost {

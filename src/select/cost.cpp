@@ -125,9 +125,9 @@ Price price_level(const Candidate& candidate, const Cost& cost, const LevelCost&
   const Rates rates = rates_at(level, machine, with, chunk_bytes);
   const double path = static_cast<double>(level.path), busy = busiest(level, cost);
   // A message of the chain is path / rounds chunks; so large are the busiest rank's, too.
-  const double at_a_time = path > 0 ? std::max(1.0, busy / path) : 1;
+  const double at_a_time = std::max({1.0, static_cast<double>(level.at_a_time), path > 0 ? busy / path : 0});
   const bool over_links = !machine.torus.empty() && level.level < 0;
-  const double chunks = over_links ? over_torus(level, machine, candidate.algorithm->collective, busy) : std::max(path, busy);
+  const double chunks = over_links ? over_torus(level, machine, candidate.algorithm->collective, busy) : at_a_time * path;
   return {
       .latency_us = level.rounds * (rates.latency_us + machine.step_us * with.crowd + (at_a_time - 1) * rates.gap_us),
       .bandwidth_us = chunks * chunk_bytes / (rates.bandwidth_gbps * 1e3),

@@ -93,6 +93,25 @@ TEST(Model, RailsShareTheNetworkOfTheirHost) {
   EXPECT_GE(rails->bandwidth_us + rails->contention_us, network_us * 0.999);
 }
 
+// A k-ary tree's nodes send to k others on every level, a k-nomial one's root early and those behind it less and less.
+TEST(Model, EveryLevelOfAKaryTreePaysForAllItsMessages) {
+  const Selection s = choose({.collective = Collective::broadcast, .block_bytes = 8}, job("node:64 core:1", 64));
+  EXPECT_EQ(s.winner().algorithm->name, "knomial");
+  const Candidate *kary = find(s, "kary_tree"), *circulant = find(s, "circulant");
+  ASSERT_TRUE(kary != nullptr && circulant != nullptr);
+  EXPECT_GT(kary->total_us, s.winner().total_us);
+  EXPECT_LT(kary->total_us, circulant->total_us) << "6 rounds, for one piece";
+}
+
+// Pieces that are all sent once beat trees, whose inner nodes send them more often, and a chain, which is long.
+TEST(Model, CirculantServesLargeVectorsBetweenHosts) {
+  for (const Collective collective : {Collective::broadcast, Collective::reduce}) {
+    const Selection s = choose({.collective = collective, .block_bytes = 16 << 20}, job("node:64 core:1", 64));
+    EXPECT_EQ(s.winner().algorithm->name, "circulant");
+    EXPECT_GT(s.winner().chunking.pieces, 8U);
+  }
+}
+
 // A root with p-1 messages pays for each of them, in either direction.
 TEST(Model, RootsPayPerMessage) {
   const JobMachine machine = job("node:64 core:1", 64);
