@@ -70,21 +70,6 @@ struct Node {
   return result;
 }
 
-// Edges from the root to the farthest rank.
-[[nodiscard]] inline std::uint64_t depth(const Tree& tree) {
-  std::vector<std::uint64_t> known(tree.parent.size(), 0);  // 0: not yet, else one more
-  std::uint64_t deepest = 1;
-  for (std::size_t r = 0; r < known.size(); ++r) {
-    std::vector<std::size_t> below;
-    std::size_t at = r;
-    for (; known[at] == 0 && tree.parent[at] != kNoRank; at = static_cast<std::size_t>(tree.parent[at])) below.push_back(at);
-    known[at] = std::max<std::uint64_t>(known[at], 1);
-    for (auto here = known[at]; !below.empty(); below.pop_back()) known[below.back()] = ++here;
-    deepest = std::max(deepest, known[r]);
-  }
-  return deepest - 1;
-}
-
 // Pieces go through each tree `ways` times, one behind the other.
 struct Measures {
   std::uint64_t rounds = 0, path = 0;
@@ -98,7 +83,7 @@ struct Measures {
   const std::size_t ranks = trees.front().parent.size();
   std::vector<std::uint64_t> down(ranks, 0), through(ranks, 0);
   for (const Tree& tree : trees) {
-    const std::uint64_t rounds = ranks > 1 ? ways * depth(tree) + pieces - 1 : 0;
+    const std::uint64_t rounds = ranks > 1 ? ways * depth(tree.parent) + pieces - 1 : 0;
     m.rounds = std::max(m.rounds, rounds);
     m.path = std::max(m.path, rounds * tree.weight);
     for (std::size_t r = 0; r < ranks; ++r) {

@@ -2,6 +2,7 @@
 // follow them (multi_ring, packed_trees).
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <vector>
 
@@ -22,6 +23,21 @@ struct Tree {
   std::uint32_t weight = 1;
   friend bool operator==(const Tree&, const Tree&) = default;
 };
+
+// Edges from the root to the farthest rank.
+[[nodiscard]] inline std::uint32_t depth(const std::vector<Rank>& parent) {
+  std::vector<std::uint32_t> known(parent.size(), 0);  // one more than the depth; 0: not yet
+  std::uint32_t deepest = 1;
+  std::vector<std::size_t> below;
+  for (std::size_t r = 0; r < parent.size(); ++r) {
+    std::size_t at = r;
+    for (; known[at] == 0 && parent[at] != kNoRank; at = static_cast<std::size_t>(parent[at])) below.push_back(at);
+    if (known[at] == 0) known[at] = 1;
+    for (std::uint32_t here = known[at]; !below.empty(); below.pop_back()) known[below.back()] = ++here;
+    deepest = std::max(deepest, known[r]);
+  }
+  return deepest - 1;
+}
 
 struct Routes {
   std::vector<Ring> rings;

@@ -177,7 +177,7 @@ void add_trees(Whole& whole, const Packed& packed, RouteSearch& result) {
     FoundTree found;
     found.parent = trees[t].parent;
     found.gbps = gbps[t];
-    found.depth = depth_of(trees[t].parent);
+    found.depth = static_cast<int>(depth(trees[t].parent));
     found.port = trees[t].port < 0 ? kNoNode : graph.nodes[at(trees[t].port)];
     for (const Path& path : trees[t].way.paths) found.hops.push_back(nodes_of(graph, path));
     result.trees.push_back(std::move(found));

@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "topology/search/branchings.h"
+#include "tutti/routes.h"
 
 namespace tutti::search {
 namespace {
@@ -24,8 +25,7 @@ using Trees = std::vector<WholeTree>;
 // Adds ways between ends of one domain to a tree.
 class InDomain {
  public:
-  InDomain(const Graph& graph, const Domain& domain)
-      : graph_(graph), router_(graph), via_(domain.linked ? Via::fast : Via::inside) {}
+  InDomain(const Graph& graph, const Domain& domain) : router_(graph), via_(domain.linked ? Via::fast : Via::inside) {}
 
   // The paths to all but the first of the list, each from the one above it; false where there is no way.
   bool hang(const std::vector<int>& list, Form form, double width, std::vector<Path>& paths) {
@@ -53,7 +53,6 @@ class InDomain {
   [[nodiscard]] std::uint64_t steps() const { return router_.steps(); }
 
  private:
-  const Graph& graph_;
   Router router_;
   const Via via_;
 };
@@ -278,20 +277,6 @@ class Composed {
 
 }  // namespace
 
-int depth_of(const std::vector<Rank>& parent) {
-  std::vector<int> known(parent.size(), -1);
-  int deepest = 0;
-  for (std::size_t r = 0; r < parent.size(); ++r) {
-    std::vector<std::size_t> below;
-    std::size_t v = r;
-    for (; known[v] < 0 && parent[v] != kNoRank; v = at(parent[v])) below.push_back(v);
-    known[v] = std::max(known[v], 0);
-    for (int here = known[v]; !below.empty(); below.pop_back()) known[below.back()] = ++here;
-    deepest = std::max(deepest, known[r]);
-  }
-  return deepest;
-}
-
 std::vector<WholeTree> pack_trees(Whole& whole, const std::vector<std::vector<DomainRing>>& rings, double width,
                                   double bound_gbps, std::uint64_t& steps) {
   const Graph& graph = whole.graph();
@@ -308,14 +293,14 @@ std::vector<WholeTree> pack_trees(Whole& whole, const std::vector<std::vector<Do
   }
   Trees best;
   double most = 0;
-  int deepest = 0;
+  std::uint32_t deepest = 0;
   for (Trees& trees : sets) {
     std::vector<Way> ways;
     double reached = 0;
-    int far = 0;
+    std::uint32_t far = 0;
     for (const WholeTree& tree : trees) {
       ways.push_back(tree.way);
-      far = std::max(far, depth_of(tree.parent));
+      far = std::max(far, depth(tree.parent));
     }
     for (const double gbps : measure(graph, ways)) reached += gbps;
     if (reached <= most * 0.99 || (reached < most * 1.01 && far >= deepest)) continue;

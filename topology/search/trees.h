@@ -11,9 +11,6 @@ struct WholeTree {
   Way way;  // paths[r]: from the parent of rank r to it
 };
 
-// Edges from the root to the farthest rank.
-[[nodiscard]] int depth_of(const std::vector<Rank>& parent);
-
 // The best of several sets of trees: of those that reach most the one whose farthest rank is nearest.
 //
 // - Where links join ends directly: as many edge-disjoint branchings as there can be (J. Edmonds 1973, by the way of L. Lovász,
