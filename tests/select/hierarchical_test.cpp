@@ -21,8 +21,9 @@ TEST(Hierarchical, RailsCarryLargeMessagesBetweenHosts) {
   }
 }
 
-TEST(Hierarchical, SmallBlocksOfAllToAllArePacked) {
+TEST(Hierarchical, SmallBlocksOfAllToAllArePackedLargeOnesAreNot) {
   EXPECT_EQ(choose(Collective::all_to_all, 64, cluster()).winner().algorithm->name, "hierarchical");
+  EXPECT_EQ(choose(Collective::all_to_all, 16 << 20, cluster()).winner().algorithm->name, "direct");
 }
 
 TEST(Hierarchical, SmallMessagesCrossTheNetworkAsRarelyAsLeadersNeed) {
