@@ -26,7 +26,7 @@ void run(bool markdown) {
     if (markdown)
       fmt::print("| `{}` | {} | {} |\n", row.name, shown(row), row.help);
     else
-      fmt::print("{:<20} {:<28} {}{}\n", row.name, shown(row), row.help,
+      fmt::print("{:<24} {:<28} {}{}\n", row.name, shown(row), row.help,
                  config && config->is_set(row.var)
                      ? fmt::format(" [now: {}]", row.var == Var::secret ? "set" : config->text(row.var))
                      : "");

@@ -126,16 +126,20 @@ void show_schedules(const Algorithm& algorithm, const Shape& shape, const Chunki
     for (Rank r = 0; r < shape.ranks; ++r) schedules.push_back(build(r));
     return show_drawing(schedules, view);
   }
+  const auto check = [&](std::size_t schedules, std::size_t steps) {
+    if (schedules <= kMostSchedules && steps <= kMostShown) return;
+    leave(fmt::format("{} {} of {} ranks has more schedules or steps than can be read again (at most {} and {}): take fewer "
+                      "--ranks, or one rank's by `tutti schedule --rank`",
+                      name(algorithm.collective), algorithm.name, shape.ranks, kMostSchedules, kMostShown),
+          kExitUsage);
+  };
+  if (!view.rank) check(static_cast<std::size_t>(shape.ranks), 0);
   std::string text;
   std::size_t steps = 0;
   for (Rank r = view.rank.value_or(0); r < (view.rank ? *view.rank + 1 : shape.ranks); ++r) {
     const Schedule schedule = build(r);
     steps += schedule.steps.size();
-    if (!view.rank && (steps > kMostShown || r == static_cast<Rank>(kMostSchedules)))
-      leave(fmt::format("{} {} of {} ranks has more steps or schedules than can be read again (at most {} and {}): take fewer "
-                        "--ranks, or one rank's by `tutti schedule --rank`",
-                        name(algorithm.collective), algorithm.name, shape.ranks, kMostShown, kMostSchedules),
-            kExitUsage);
+    if (!view.rank) check(0, steps);
     text += '\n' + print(schedule);
   }
   fmt::print("# {}\n# To be proved by: tutti verify {}FILE\n{}", algorithm.summary,

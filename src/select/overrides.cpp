@@ -64,9 +64,8 @@ Result<ForcedAlgorithm> ForcedAlgorithm::parse(std::string_view text) {
 }
 
 std::string ForcedAlgorithm::misfit(const Algorithm& a) const {
-  if (radix > 2 && !a.has_radix) return fmt::format("{} {} has no radix", tutti::name(a.collective), a.name);
-  if (pieces > 1 && !a.pipelines)
-    return fmt::format("{} {} does not cut what it sends into pieces", tutti::name(a.collective), a.name);
+  if (radix > 2 && !a.has_radix) return "has no radix";
+  if (pieces > 1 && !a.pipelines) return "does not cut what it sends into pieces";
   return "";
 }
 
@@ -84,7 +83,7 @@ Result<AlgorithmOverrides> AlgorithmOverrides::parse(std::string_view text, cons
     bool fits = false;
     for (const Algorithm* a : *rows) {
       if (auto why = forced->misfit(*a); !why.empty()) {
-        misfit = std::move(why);
+        misfit = fmt::format("{} {} {}", name(a->collective), a->name, why);
         continue;
       }
       fits = true;

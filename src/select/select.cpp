@@ -124,9 +124,16 @@ Status check_forced(const Selection& selection, const SelectRequest& request, co
 }
 
 Error nothing_left(const Selection& selection, const SelectRequest& request, const JobMachine& machine) {
+  std::vector<std::pair<std::string_view, std::string>> names;  // by reason
+  for (const Candidate& c : selection.candidates) {
+    auto same = std::ranges::find(names, c.refused, [](const auto& entry) { return entry.first; });
+    if (same == names.end())
+      names.emplace_back(c.refused, c.algorithm->name);
+    else
+      same->second += fmt::format(", {}", c.algorithm->name);
+  }
   std::string reasons;
-  for (const Candidate& c : selection.candidates)
-    reasons += fmt::format("{}{}: {}", reasons.empty() ? "" : "; ", c.algorithm->name, c.refused);
+  for (const auto& [reason, of] : names) reasons += fmt::format("{}{}: {}", reasons.empty() ? "" : "; ", of, reason);
   return {request.filter.empty() && request.forced.empty() ? Code::unsupported : Code::invalid_argument,
           fmt::format("no algorithm can serve {} on {} ranks ({})", name(request.collective), machine.ranks, reasons)};
 }

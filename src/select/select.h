@@ -136,7 +136,7 @@ struct ForcedAlgorithm {
   std::uint32_t radix = 0, pieces = 0;  // 0: the selector's choice
 
   static Result<ForcedAlgorithm> parse(std::string_view text);
-  [[nodiscard]] std::string misfit(const Algorithm& algorithm) const;  // which parameter the row does not have; empty: none
+  [[nodiscard]] std::string misfit(const Algorithm& algorithm) const;  // "has no radix"; empty: it has the parameters
 };
 
 // Algorithm overrides: "ring" or "all_reduce:ring/pieces=8,broadcast:knomial". Empty result for a collective: not forced.

@@ -77,14 +77,15 @@ run_ranks "0 0 0" 3 "$tutti" perf broadcast --max-bytes 1K --iterations 1 --algo
 run_ranks "0 0 0" 3 env TUTTI_ALGORITHM=all_reduce:ring/pieces=3 "$tutti" explain all_reduce --bytes 1K
 grep -q "> ring  *3 " "$work/out.0" || fail "three pieces were not forced: $(cat "$work/out.0")"
 explain=("$tutti" explain all_reduce --ranks 4 --topology core:4)
-refuses "all_reduce direct has no radix" "${explain[@]}" --algorithm direct/radix=3
+refuses "all_reduce cannot be done by direct/radix=3: has no radix" "${explain[@]}" --algorithm direct/radix=3
 refuses "does not cut what it sends into pieces" "${explain[@]}" --algorithm recursive_doubling/pieces=2
 refuses "the radix is a number from 2 to 1024" "$tutti" explain broadcast --ranks 4 --algorithm knomial/radix=1
 refuses "the number of pieces is a number from 1 to 1024" "${explain[@]}" --algorithm ring/pieces=0
 refuses "the number of pieces is a number from 1 to 1024" "${explain[@]}" --algorithm ring/pieces=1025
 refuses '"piece=2" is no parameter' "${explain[@]}" --algorithm ring/piece=2
 refuses "says twice" "${explain[@]}" --algorithm ring/pieces=2/pieces=3
-refuses "has no radix" "$tutti" schedule all_reduce --ranks 4 --radix 3
+refuses "no algorithm can serve all_reduce on 4 ranks (direct, " "$tutti" schedule all_reduce --ranks 4 --radix 3
+said ": has no radix"
 
 echo "== filtered"
 expect 0 "${explain[@]}" --bytes 1M --filter "^ring,all_reduce:^direct"
@@ -95,14 +96,14 @@ printed "  chosen: "
 expect 0 env TUTTI_ALGORITHM_FILTER=broadcast:chain "${explain[@]}"
 ! grep -q "filtered out" "$work/out" || fail "all_reduce is filtered by what is said of broadcast"
 refuses "no algorithm can serve all_reduce on 4 ranks" "${explain[@]}" --filter hierarchical
-said "ring: filtered out by --filter" "hierarchical: needs a machine with levels"
+said ": filtered out by --filter" "hierarchical: needs a machine with levels"
 refuses "filtered out by --filter" "${explain[@]}" --filter "^ring" --algorithm ring
 refuses 'there is no algorithm "helical"' "${explain[@]}" --filter "^helical"
 refuses 'there is no collective "all_produce"' "${explain[@]}" --filter "all_produce:ring"
 run_ranks "0 0 0" 3 env TUTTI_ALGORITHM_FILTER="^direct" "$tutti" explain all_reduce --bytes 8
 grep -q "direct  *refused: filtered out by TUTTI_ALGORITHM_FILTER" "$work/out.0" || fail "$(cat "$work/out.0")"
-run_ranks "2 2 2" 3 env TUTTI_ALGORITHM_FILTER="hierarchical" "$tutti" perf all_reduce --max-bytes 64
-rank_said 1 "no algorithm can serve all_reduce on 3 ranks" "ring: filtered out by TUTTI_ALGORITHM_FILTER"
+run_ranks "2 2 2" 3 env TUTTI_ALGORITHM_FILTER="all_reduce:hierarchical" "$tutti" perf all_reduce --max-bytes 64
+rank_said 1 "no algorithm can serve all_reduce on 3 ranks" ": filtered out by TUTTI_ALGORITHM_FILTER"
 run_ranks "2 2 2" 3 env TUTTI_ALGORITHM_FILTER="helical" "$tutti" perf all_reduce --max-bytes 64
 rank_said 2 "TUTTI_ALGORITHM_FILTER" 'there is no algorithm "helical"'
 
