@@ -47,7 +47,7 @@ std::vector<MadeUpRoutes> made_up_routes(Rank p) {
                             {{{strided(p, p / 2, 1), 2}, {strided(p, p - 1, 2), 1}},
                              {hang(strided(p, 0, 5), 2, comb), hang(strided(p, p - 1, 2), 1, binary)}}};
   // Many ranks take long to prove, and no other way than few.
-  if (p > 16) return {uneven};
+  if (p > 8) return {uneven};
   return {
       uneven,
       {"one ring, one chain", {{{strided(p, 0, 1), 1}}, {hang(strided(p, 0, 1), 1, chain)}}},
