@@ -133,7 +133,7 @@ TEST(Filtered, NothingLeftSaysWhyOfEach) {
                   flat(8));
   ASSERT_FALSE(s);
   EXPECT_EQ(s.error().code(), Code::invalid_argument);
-  EXPECT_THAT(s.error().message(), HasSubstr("ring: changes the order of ranks"));
+  EXPECT_THAT(s.error().message(), HasSubstr("ring, hierarchical: changes the order of ranks"));
   EXPECT_THAT(s.error().message(), HasSubstr(": filtered out by a test"));
   EXPECT_THAT(s.error().message(), HasSubstr("direct, two_shot, "));
 }
