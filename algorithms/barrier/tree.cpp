@@ -15,12 +15,13 @@ namespace tutti::barrier_algorithms {
 
 Schedule tree(Rank me, const Shape& shape, const Chunking& chunking) {
   Builder b(Collective::barrier, "tree", me, shape, 1);
-  embed(b, all_reduce_algorithms::reduce_broadcast(me, {.ranks = shape.ranks}, chunking), same_rank, {b.input(0)}, {b.output(0)});
+  embed(b, all_reduce_algorithms::reduce_broadcast(me, {.ranks = shape.ranks}, {.radix = chunking.radix}), same_rank,
+        {b.input(0)}, {b.output(0)});
   return std::move(b).finish();
 }
 
 Cost tree_cost(const Shape& shape, const Chunking& chunking) {
-  return all_reduce_algorithms::reduce_broadcast_cost(shape, chunking);
+  return all_reduce_algorithms::reduce_broadcast_cost(shape, {.radix = chunking.radix});
 }
 
 }  // namespace tutti::barrier_algorithms

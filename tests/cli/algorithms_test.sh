@@ -52,12 +52,13 @@ echo "== every row, printed and drawn"
 python "$work/all.json" >"$work/rows.txt" <<'END'
 import json, sys
 for r in json.load(open(sys.argv[1])):
-    print(r["collective"], r["name"], int(r["needs"]["levels"]), int(r["needs"]["even"]), r["needs"]["min_ranks"])
+    print(r["collective"], r["name"], int(r["needs"]["levels"]), int(r["needs"]["even"]), int(r["needs"]["power_of_two"]), r["needs"]["min_ranks"])
 END
 mkdir "$work/drawn"
-while read -r collective name levels even least; do
+while read -r collective name levels even power least; do
   for ranks in 1 3 4 8; do
     ((ranks >= least && ((levels == 0 && even == 0) || ranks % 2 == 0))) || continue
+    ((power == 0 || (ranks & (ranks - 1)) == 0)) || continue
     expect 0 "$tutti" algorithms show "$name" --collective "$collective" --ranks $ranks
     cp "$work/out" "$work/steps.txt"
     expect 0 "$tutti" verify --equal-blocks "$work/steps.txt"

@@ -33,7 +33,7 @@ expect 2 "$tutti"
 said "Usage: tutti" "First steps" $commands
 refuses '"foo"' "$tutti" help foo
 refuses '"foo"' "$tutti" foo
-said "topo, explain, algorithms, schedule, verify, perf, run-mpi, doctor, env"
+said "topo, explain, algorithms, schedule, verify, perf, tune, run-mpi, doctor, env"
 for command in "topo" "explain all_reduce" "algorithms" "algorithms show ring" "schedule all_reduce" "perf all_reduce" "verify" "doctor" "env"; do
   # shellcheck disable=SC2086
   refuses "--no-such-flag" "$tutti" $command --no-such-flag
@@ -132,7 +132,7 @@ printf 'not a schedule\n' >"$work/broken.txt"
 refuses "broken.txt" "$tutti" verify "$work/broken.txt"
 expect 2 "$tutti" verify "$work/noise"
 expect 0 "$tutti" verify --collective barrier --ranks 1..4
-printed "3 of 3 algorithms proved"
+printed "4 of 4 algorithms proved"
 
 echo "== files that cannot be written"
 perf=("$tutti" perf all_reduce --max-bytes 8 --iterations 1 --warmup 0)
