@@ -66,13 +66,13 @@ echo "== forced with parameters"
 expect 0 "$tutti" explain broadcast --ranks 9 --topology "core:16" --algorithm knomial/radix=3
 printed "> knomial, radix 3 "
 expect 0 "$tutti" explain all_reduce --ranks 4 --topology "core:4" --algorithm ring/pieces=5
-printed "> ring                        5 "
+printed "> ring                           5 "
 expect 0 "$tutti" schedule all_reduce --ranks 4 --topology "core:4" --algorithm ring/pieces=2
 cp "$work/out" "$work/pieces.txt"
 expect 0 "$tutti" schedule all_reduce --ranks 4 --topology "core:4" --algorithm ring --pieces 2
 cmp -s "$work/out" "$work/pieces.txt" || fail "ring/pieces=2 is not ring --pieces 2"
 expect 0 "$tutti" schedule broadcast --ranks 9 --topology "core:16" --radix 3
-said "knomial, radix 3"
+said ", radix 3 in"
 run_ranks "0 0 0" 3 "$tutti" perf broadcast --max-bytes 1K --iterations 1 --algorithm knomial/radix=3
 run_ranks "0 0 0" 3 env TUTTI_ALGORITHM=all_reduce:ring/pieces=3 "$tutti" explain all_reduce --bytes 1K
 grep -q "> ring  *3 " "$work/out.0" || fail "three pieces were not forced: $(cat "$work/out.0")"
@@ -84,12 +84,12 @@ refuses "the number of pieces is a number from 1 to 1024" "${explain[@]}" --algo
 refuses "the number of pieces is a number from 1 to 1024" "${explain[@]}" --algorithm ring/pieces=1025
 refuses '"piece=2" is no parameter' "${explain[@]}" --algorithm ring/piece=2
 refuses "says twice" "${explain[@]}" --algorithm ring/pieces=2/pieces=3
-refuses "no algorithm can serve all_reduce on 4 ranks (direct, " "$tutti" schedule all_reduce --ranks 4 --radix 3
+refuses "no algorithm can serve scan on 4 ranks (recursive_doubling, " "$tutti" schedule scan --ranks 4 --radix 3
 said ": has no radix"
 
 echo "== filtered"
 expect 0 "${explain[@]}" --bytes 1M --filter "^ring,all_reduce:^direct"
-printed "ring                   refused: filtered out by --filter" "direct                 refused: filtered out by --filter" "the least predicted time"
+printed "ring                      refused: filtered out by --filter" "direct                    refused: filtered out by --filter" "the least predicted time"
 expect 0 "${explain[@]}" --filter "ring,direct"
 [[ $(grep -c "refused: filtered out" "$work/out") -gt 5 ]] || fail "others were left"
 printed "  chosen: "
