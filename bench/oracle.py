@@ -83,7 +83,7 @@ def main():
     parser.add_argument("--seconds", type=float, default=60, help="of the tuning; the oracle has four times as long")
     parser.add_argument("--max-bytes", default="4M")
     parser.add_argument("--factor", type=float, default=4)
-    args = parser.parse_args()
+    args = parser.parse_intermixed_args()
     everything = {"model": [], "tuned": []}
     for ranks in map(int, args.ranks.split(",")):
         tuned = tune(args, ranks, ["--seconds", str(args.seconds)], "off")
