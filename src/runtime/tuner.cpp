@@ -10,7 +10,7 @@
 namespace tutti {
 namespace {
 
-constexpr double kFarOff = 4;                            // times the best prediction: not tried
+constexpr double kFarOff = 10;                           // times the best prediction: not tried
 constexpr std::size_t kMostRows = 8, kMostVariants = 4;  // tried: rows, and variants of the best of them
 constexpr int kFirstRounds = 3, kMostRounds = 60;
 constexpr double kClose = 1.25;   // times the best time: measured further

@@ -113,10 +113,12 @@ Price price_published(Candidate& candidate, const Cost& cost, const JobMachine& 
   const double written = in_turns(cost.published, cost.taken), read = in_turns(cost.taken, level.sent);
   const double turn_us = with.shared && machine.oversubscribed() ? machine.turn_us * with.crowd : 0;
   const double pieces = std::floor(static_cast<double>(cost.published) * chunk_bytes / Board::kUsualBytes);
+  // Ranks that take turns on the same cores find what the others have published in the caches of these cores.
+  const double gbps = machine.oversubscribed() ? std::max(link.bandwidth_gbps, machine.copy_gbps) : link.bandwidth_gbps;
   candidate.rounds = level.rounds;
   candidate.bounding_link = machine.links.size() - 1;
   return {.latency_us = level.rounds * std::max(link.latency_us, turn_us) + read * machine.step_us + pieces * turn_us,
-          .bandwidth_us = (written + read) / 2 * chunk_bytes / (link.bandwidth_gbps * 1e3),
+          .bandwidth_us = (written + read) / 2 * chunk_bytes / (gbps * 1e3),
           .reduction_us = in_turns(level.reduced, level.sent) * chunk_bytes * reduction_us_per_byte(candidate, machine)};
 }
 

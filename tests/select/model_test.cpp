@@ -177,9 +177,9 @@ TEST(Model, PublishingCostsOneWriteAndALookForEachReader) {
   // A copy onto the board and 15 from boards, each half of a message's way.
   const std::uint64_t bytes = 1 << 20;
   const Candidate gathered = *find(choose({.collective = Collective::all_gather, .block_bytes = bytes}, boards), "direct");
-  const double copies_us = 16.0 / 2 * bytes / (boards.links.back().bandwidth_gbps * 1e3);
+  const double copies_us = 16.0 / 2 * bytes / (boards.copy_gbps * 1e3);  // in the caches of the cores that they share
   EXPECT_NEAR(gathered.bandwidth_us, copies_us, 1e-6);
-  EXPECT_GT(gathered.contention_us, 7 * copies_us) << "8 ranks take turns on each core";
+  EXPECT_GE(gathered.contention_us, 7 * copies_us) << "8 ranks take turns on each core";
 }
 
 // Whoever has published for the root is done, and leaves it the cores.
