@@ -75,13 +75,28 @@ struct DelegatedBlocks {
   std::uint32_t at_once = 1;         // delegates of a group that have as many as the one that has most
   explicit DelegatedBlocks(const Shape& shape) {
     const Delegates delegates(shape);
-    for (Rank r = 0; r < shape.ranks; ++r) {
+    if (delegates.rails())
+      count_on_rails(delegates);
+    else
+      bound(delegates.groups());
+    at_once = static_cast<std::uint32_t>((static_cast<std::uint64_t>(shape.ranks) + most - 1) / most);
+  }
+
+ private:
+  // Ranks of one rail have the same blocks, and each rail goes through the first group.
+  void count_on_rails(const Delegates& delegates) {
+    for (const Rank r : delegates.groups().members(0)) {
       std::uint64_t blocks = 0, of_rank = 0;
       delegates.for_each_run(r, [&](Rank, Rank count) { blocks += static_cast<std::uint64_t>(count), ++of_rank; });
       most = std::max(most, blocks);
       runs = std::max(runs, of_rank);
     }
-    at_once = static_cast<std::uint32_t>((static_cast<std::uint64_t>(shape.ranks) + most - 1) / most);
+  }
+  // Of each group, a rank of the smallest one stands for its share, rounded up; all of them may lie apart.
+  void bound(const Grouping& groups) {
+    const auto least = static_cast<std::size_t>(groups.smallest());
+    for (int g = 0; g < groups.groups(); ++g) most += (groups.members(g).size() + least - 1) / least;
+    runs = most;
   }
 };
 

@@ -76,7 +76,10 @@ Status replace_file(const std::string& path, const std::string& text) {
   const auto folder = std::filesystem::path(path).parent_path();
   if (!folder.empty()) std::filesystem::create_directories(folder, error);
   const std::string beside = fmt::format("{}.{}", path, getpid());
-  if (auto s = write_file(beside, text); !s) return s;
+  if (auto s = write_file(beside, text); !s) {
+    std::remove(beside.c_str());
+    return s;
+  }
   std::filesystem::rename(beside, path, error);
   if (!error) return {};
   std::remove(beside.c_str());
@@ -146,7 +149,10 @@ void run(const TuneCommand& o) {
   if (writes) print_table(*sizes);
   file.put(tuner.layout(*sizes));
   const auto write = [&]() -> Status {
-    if (auto s = replace_file(path, file.to_json()); !s) return s;
+    const std::string text = file.to_json();
+    if (TuningFile::parse(text)->layouts.empty())
+      return Error(Code::resource, "this is more than a tuning file can hold: measure fewer sizes or collectives");
+    if (auto s = replace_file(path, text); !s) return s;
     return o.json.empty() ? Status{} : write_file(o.json, json_of(*sizes, *comm));
   };
   leave_if_any(*comm, writes ? write() : Status{});

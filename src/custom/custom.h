@@ -31,6 +31,7 @@ class CustomAlgorithms {
   struct Item {
     std::string what;  // "all_reduce mine"
     std::uint64_t hash = 0;
+    friend bool operator==(const Item&, const Item&) = default;
   };
   [[nodiscard]] std::vector<Item> items() const;  // in order of `what`
 

@@ -80,6 +80,47 @@ std::string difference_of(const std::vector<CustomAlgorithms::Item>& there, cons
   return "";
 }
 
+// All that choices depend on, or a hash of it, with what a person can tell apart.
+struct Choices {
+  std::uint64_t machine = 0;
+  std::vector<std::string> settings;  // of kChoosing
+  std::vector<CustomAlgorithms::Item> own;
+  friend bool operator==(const Choices&, const Choices&) = default;
+
+  void write(Writer& out) const {
+    out.value(machine);
+    for (const std::string& setting : settings) out.text(setting);
+    for (const auto& item : own) out.text(item.what).value(item.hash);
+  }
+  static Choices read(Reader& in);
+};
+constexpr std::array kChoosing{Var::algorithm, Var::algorithm_filter, Var::prove_ranks};
+
+Choices Choices::read(Reader& in) {
+  Choices choices{.machine = in.value<std::uint64_t>(), .settings = {}, .own = {}};
+  for (std::size_t i = 0; i < kChoosing.size(); ++i) choices.settings.push_back(in.text());
+  while (in.ok() && !in.finished()) {
+    std::string what = in.text();
+    choices.own.push_back({std::move(what), in.value<std::uint64_t>()});
+  }
+  return choices;
+}
+
+Choices choices_of(std::uint64_t machine, const Config& config, const CustomAlgorithms& custom) {
+  Choices choices{.machine = machine, .settings = {}, .own = custom.items()};
+  for (const Var var : kChoosing) choices.settings.push_back(config.text(var));
+  return choices;
+}
+
+std::string difference(const Choices& there, const Choices& here) {
+  if (std::string own = difference_of(there.own, here.own); !own.empty()) return own;
+  for (std::size_t i = 0; i < kChoosing.size(); ++i)
+    if (there.settings[i] != here.settings[i])
+      return fmt::format("{}=\"{}\" there, \"{}\" here", config_table()[static_cast<std::size_t>(kChoosing[i])].name,
+                         there.settings[i], here.settings[i]);
+  return "they see different machines";
+}
+
 Error bad_blob(Rank rank) {
   return {Code::protocol, fmt::format("rank {} sent a start-up message that does not parse", rank), rank};
 }
@@ -199,7 +240,9 @@ Status Job::look_at_machine(const Job* parent) {
     reduce_gbps_ = parent->reduce_gbps_;
     copy_gbps_ = parent->copy_gbps_;
     core_sharers_ = parent->core_sharers_;
-    measured_ = true;
+    tunings_ = parent->tunings_;
+    measured_ = parent->measured_;
+    inherited_ = true;
     return {};
   }
   // Ranks may be threads of one process, and hwloc's own libraries (libxml2, libudev) start up without locks.
@@ -312,7 +355,7 @@ Status Job::place(std::vector<RankLocation> locations, std::span<const std::uint
   auto placement = assemble(std::move(locations), fingerprints, machines);
   if (!placement) return std::move(placement.error());
   placement_ = std::move(*placement);
-  if (measured_) return {};
+  if (inherited_) return {};
   for (int l = 0; l < kLevels; ++l) links_[static_cast<std::size_t>(l)] = between(placement_, static_cast<Level>(l));
   return {};
 }
@@ -408,19 +451,24 @@ TunedLayout Job::layout() const {
   for (const Topology& topology : placement_.machines) machines.insert(fingerprint(topology));
   Hasher all;
   for (const std::uint64_t one : machines) all.value(one);
+  Hasher ways;
+  ways.value(hash_of_layout(m)).text(transports_in_use_);
+  for (const Var var : {Var::cma, Var::shm_bytes, Var::tcp_sockets}) ways.text(config_.text(var));
+  for (const auto& item : custom_.items()) ways.text(item.what).value(item.hash);
   return {.machine = all.result(),
-          .layout = Hasher().value(hash_of_layout(m)).text(transports_in_use_).result(),
+          .layout = ways.result(),
           .version = TUTTI_VERSION,
           .about = fmt::format("{}; {}", describe_ranks(m), transports_in_use_),
           .measured = {}};
 }
 
-// What rank 0 has for this layout, as text for all; empty: nothing. A file that somebody has named must be one of this machine.
+// What rank 0 has for this machine, as text for all; empty: nothing. A file that somebody has named must be one of this machine.
 Result<std::string> Job::read_tuning() const {
   const std::string& setting = config_.text(Var::tuning);
   const bool named = setting != "auto";
   const std::string path = named ? setting : usual_tuning_path();
-  if (rank() != 0 || setting == "off" || path.empty() || (!named && access(path.c_str(), R_OK) != 0)) return std::string();
+  if (rank() != 0 || is_part_ || setting == "off" || path.empty() || (!named && access(path.c_str(), R_OK) != 0))
+    return std::string();
   auto file = TuningFile::read(path);
   if (!file && named) return file.because(config_.source(Var::tuning));
   if (!file) {
@@ -428,67 +476,57 @@ Result<std::string> Job::read_tuning() const {
     return std::string();
   }
   const TunedLayout here = layout();
-  bool of_this_machine = false;
-  for (TunedLayout& one : file->layouts) {
-    of_this_machine |= one.machine == here.machine && one.version == here.version;
-    if (!one.same_place(here)) continue;
-    log(LogLevel::info, fmt::format("{} measurements of whole calls from '{}'", one.measured.size(), path));
-    one.about = path;
-    return TuningFile{{std::move(one)}}.to_json();
-  }
-  if (named && !is_part_ && !of_this_machine)
+  std::erase_if(file->layouts, [&](const TunedLayout& l) { return l.machine != here.machine || l.version != here.version; });
+  if (file->layouts.empty() && named)
     return Error(
         Code::environment,
         fmt::format("{}: nothing in '{}' was measured on this machine ({:016x}) by tutti {}: measure here with tutti tune",
                     config_.source(Var::tuning), path, here.machine, here.version));
-  log(LogLevel::info, fmt::format("'{}' has no measurements of this layout ({})", path, here.about));
-  return std::string();
+  for (TunedLayout& one : file->layouts) one.about = path;
+  return file->layouts.empty() ? std::string() : file->to_json();
 }
 
-// Ranks that would choose differently must not begin.
+void Job::take_measurements() {
+  const TunedLayout here = layout();
+  for (const TunedLayout& one : tunings_.layouts) {
+    if (!one.same_place(here)) continue;
+    measured_calls_ = Measurements(one.measured, one.about);
+    log(LogLevel::info, fmt::format("{} measurements of whole calls from '{}'", one.measured.size(), one.about));
+    return;
+  }
+  if (!tunings_.layouts.empty())
+    log(LogLevel::info, fmt::format("'{}' has no measurements of this layout ({})", tunings_.layouts.front().about, here.about));
+}
+
+// Ranks that would choose differently must not begin. Rank 0 also tells what was measured here earlier.
 Status Job::agree() {
-  const std::string &forced = config_.text(Var::algorithm), &filter = config_.text(Var::algorithm_filter);
-  const auto own = custom_.items();
-  Hasher hasher;
-  hasher.value(hash(machine())).text(forced).text(filter);
-  Writer out;
-  for (const auto& item : own) hasher.text(item.what).value(item.hash);
-  const std::uint64_t mine = hasher.result();
   auto tuning = read_tuning();
   if (!tuning) return std::move(tuning.error());
-  out.value(mine).text(forced).text(filter).text(*tuning);
-  for (const auto& item : own) out.text(item.what).value(item.hash);
+  const Choices mine = choices_of(hash(machine()), config_, custom_);
+  Writer out;
+  out.text(*tuning);
+  mine.write(out);
   auto blobs = session_.overlay->all_gather(out.take());
   if (!blobs) return std::move(blobs.error());
   for (std::size_t r = 0; r < blobs->size(); ++r) {
     Reader in((*blobs)[r]);
-    const auto theirs = in.value<std::uint64_t>();
-    const std::string forced_there = in.text(), filter_there = in.text(), measured = in.text();
-    std::vector<CustomAlgorithms::Item> own_there;
-    while (in.ok() && !in.finished()) {
-      std::string what = in.text();
-      own_there.push_back({std::move(what), in.value<std::uint64_t>()});
-    }
+    const std::string measured = in.text();
+    const Choices theirs = Choices::read(in);
     if (!in.finished()) return bad_blob(static_cast<Rank>(r));
     if (r == 0 && !measured.empty()) {
       auto file = TuningFile::parse(measured);
-      if (!file || file->layouts.size() != 1) return bad_blob(0);
-      measured_calls_ = Measurements(std::move(file->layouts[0].measured), file->layouts[0].about);
+      if (!file) return bad_blob(0);
+      tunings_ = std::move(*file);
     }
     if (theirs == mine) continue;
-    const std::string difference = difference_of(own_there, own);
     return Error(
         Code::mismatch,
         fmt::format("rank {} would choose other algorithms than rank {} ({}): start all ranks with the same settings and "
                     "the same version",
-                    r, rank(),
-                    !difference.empty() ? difference
-                                        : fmt::format("TUTTI_ALGORITHM=\"{}\" there, \"{}\" here; "
-                                                      "TUTTI_ALGORITHM_FILTER=\"{}\" there, \"{}\" here; or they see "
-                                                      "different machines",
-                                                      forced_there, forced, filter_there, filter)),
+                    r, rank(), difference(theirs, mine)),
         static_cast<Rank>(r));
   }
+  take_measurements();
   return {};
 }
 

@@ -59,10 +59,11 @@ class Job {
   Status look_at_machine(const Job* parent);
   Status exchange_machines();
   // Whether this start measures, which all ranks do or none.
-  [[nodiscard]] bool measures() const { return !measured_ && config_.flag(Var::calibrate); }
+  [[nodiscard]] bool measures() const { return !inherited_ && config_.flag(Var::calibrate); }
   Status calibrate();
   Status agree();
   Result<std::string> read_tuning() const;
+  void take_measurements();
   [[nodiscard]] std::vector<std::byte> probe_memory();
   void choose_transports(const std::vector<std::vector<bool>>& reached);
   Status place(std::vector<RankLocation> locations, std::span<const std::uint64_t> fingerprints);
@@ -75,6 +76,7 @@ class Job {
   Topology topology_;
   std::vector<int> binding_;
   bool is_part_ = false;                                // of another job
+  bool inherited_ = false;                              // what that job knows of the machine was taken from there
   bool measured_ = false;                               // links_ and the like
   std::vector<std::unique_ptr<Transport>> transports_;  // best first
   struct Offer {
@@ -90,6 +92,7 @@ class Job {
   std::array<LinkParameters, kLevels> links_{};
   std::array<LinkTuning, kLevels> tuning_{};
   double reduce_gbps_ = 10, copy_gbps_ = 20;
+  TuningFile tunings_;  // of this machine; parts of this job take theirs from it
   Measurements measured_calls_;
   CustomAlgorithms custom_;
   AlgorithmTable algorithms_;

@@ -89,7 +89,8 @@ class Trial {
 
   [[nodiscard]] std::vector<TunedVariant> result() const {
     std::vector<TunedVariant> variants;
-    for (const Entry& e : entries_) variants.push_back({e.candidate, e.time_us(), static_cast<int>(e.us.size())});
+    for (const Entry& e : entries_)
+      if (!e.us.empty()) variants.push_back({e.candidate, e.time_us(), static_cast<int>(e.us.size())});
     std::ranges::stable_sort(variants, {}, &TunedVariant::us);
     return variants;
   }

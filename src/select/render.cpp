@@ -174,7 +174,7 @@ std::string to_json(const Selection& s, const SelectRequest& request, const JobM
               {"filtered_by", request.filtered_by},
               {"candidates", candidates},
               {"by_size", by_size}}
-      .dump(2);
+      .dump(2, ' ', false, json::error_handler_t::replace);
 }
 
 }  // namespace tutti

@@ -45,7 +45,8 @@ std::vector<Candidate> variants(const Algorithm& a, const SelectRequest& request
 }
 
 std::optional<double> measured_us(const Candidate& c, const SelectRequest& request, const JobMachine& machine) {
-  if (machine.measured.empty()) return {};
+  // Where the order matters or blocks differ, the fastest of what was measured may not do, and what is left may be far behind.
+  if (machine.measured.empty() || !request.commutative || !request.equal_blocks) return {};
   const Variant variant{request.collective, std::string(c.algorithm->name), c.chunking, c.published};
   return machine.measured.time_us(variant, request.block_bytes, [&](std::uint64_t bytes) {
     Candidate same = c;

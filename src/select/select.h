@@ -78,9 +78,10 @@ struct Candidate {
   // As the model has it: as if every rank had a core and a link to itself, and what it costs that they are shared.
   double total_us = 0, latency_us = 0, bandwidth_us = 0, reduction_us = 0, contention_us = 0;
   std::uint32_t rounds = 0;
-  std::size_t bounding_link = 0;           // index into JobMachine::links: where most of the time goes
-  std::optional<double> measured_us = {};  // by measurements of this size, or of those next to it
-  std::string refused = {};                // empty: may be used
+  std::size_t bounding_link = 0;  // index into JobMachine::links: where most of the time goes
+  // By measurements of this size, or of those next to it; of commutative operators and equal blocks only, as was measured.
+  std::optional<double> measured_us = {};
+  std::string refused = {};  // empty: may be used
   [[nodiscard]] double us() const { return measured_us.value_or(total_us); }
 };
 

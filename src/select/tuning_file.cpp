@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <fstream>
@@ -67,14 +68,16 @@ Result<TunedLayout> layout_from(const json& entry, const std::string& where) {
   return layout;
 }
 
+// Whatever bytes a file name has.
+std::string quoted(const std::string& text) { return json(text).dump(-1, ' ', false, json::error_handler_t::replace); }
+
 std::string to_text(const TunedLayout& l) {
   std::string rows;
   for (const auto& [variant, bytes, us] : l.measured)
     rows += fmt::format("{}\n   [\"{}\", {}, {}, {}, {}, {}, {}]", rows.empty() ? "" : ",", name(variant.collective),
-                        json(variant.algorithm).dump(), variant.chunking.pieces, variant.chunking.radix, variant.published, bytes,
-                        us);
+                        quoted(variant.algorithm), variant.chunking.pieces, variant.chunking.radix, variant.published, bytes, us);
   return fmt::format(" {{\"machine\": \"{}\", \"layout\": \"{}\", \"tutti\": {}, \"about\": {},\n  \"measured\": [{}]}}",
-                     hex(l.machine), hex(l.layout), json(l.version).dump(), json(l.about).dump(), rows);
+                     hex(l.machine), hex(l.layout), quoted(l.version), quoted(l.about), rows);
 }
 
 }  // namespace
@@ -131,6 +134,15 @@ std::string usual_tuning_path() {
 }
 
 void TuningFile::put(TunedLayout layout) {
+  const auto again = [&](const Measurement& old) {
+    return std::ranges::any_of(layout.measured,
+                               [&](const Measurement& m) { return m.variant.collective == old.variant.collective; });
+  };
+  for (TunedLayout& old : layouts) {
+    if (!old.same_place(layout)) continue;
+    std::erase_if(old.measured, again);
+    layout.measured.insert(layout.measured.begin(), old.measured.begin(), old.measured.end());
+  }
   std::erase_if(layouts, [&](const TunedLayout& l) { return l.same_place(layout); });
   layouts.push_back(std::move(layout));
 }

@@ -39,7 +39,7 @@ struct TuningFile {
   static Result<TuningFile> read(const std::string& path);
   // Without the oldest layouts, where all would be more than can be read.
   [[nodiscard]] std::string to_json() const;
-  // Replaces what there is of the same place; the newest is the last.
+  // Replaces what there is of the same place and the same collectives; the newest is the last.
   void put(TunedLayout layout);
 };
 
