@@ -114,6 +114,17 @@ Result<std::vector<RankLocation>> place(const Topology& topology, int ranks) {
   return placed;
 }
 
+Result<std::vector<RankLocation>> place_on_hosts(const Topology& topology, int ranks) {
+  std::vector<RankLocation> placed;
+  for (RankLocation& core : places(topology))
+    if (placed.empty() || placed.back().host != core.host) placed.push_back(std::move(core));
+  if (ranks < 1 || static_cast<std::size_t>(ranks) > placed.size())
+    return Error(Code::invalid_argument, fmt::format("{} ranks, one per host, on {} host{} with cores that may be used", ranks,
+                                                     placed.size(), placed.size() == 1 ? "" : "s"));
+  placed.resize(static_cast<std::size_t>(ranks));
+  return placed;
+}
+
 std::vector<RankLocation> locations(const Topology& topology, std::span<const NodeId> ends) {
   const std::vector<int> ordinal = ordinals(topology), host = host_of_nodes(topology);
   const std::vector<int> nvlink = nvlink_groups(topology, ends), leaf = leaf_of_hosts(topology);

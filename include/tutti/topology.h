@@ -191,6 +191,9 @@ struct RankLocation {
 // Code::invalid_argument when ranks < 1 or no core is usable.
 Result<std::vector<RankLocation>> place(const Topology& topology, int ranks);
 
+// One rank per host, in order, on its first usable core. Code::invalid_argument when there are not so many.
+Result<std::vector<RankLocation>> place_on_hosts(const Topology& topology, int ranks);
+
 // One rank per GPU, in order, host after host: the GPUs. Code::invalid_argument when there are not so many.
 Result<std::vector<NodeId>> place_on_gpus(const Topology& topology, int ranks);
 

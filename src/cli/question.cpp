@@ -29,7 +29,20 @@ int all_cores(const Topology& t) {
 Seats seats_of(const Question& q, const Topology& topology) {
   const bool any = !gpus(topology).empty();
   if (q.on == "gpus" && !any) leave("--on gpus: the machine has no GPU", kExitUsage);
+  if (q.on == "hosts") return Seats::hosts;
   return q.on == "gpus" || (q.on.empty() && any && !q.topology.empty()) ? Seats::gpus : Seats::cores;
+}
+
+int number_of(Seats seats, const Topology& topology) {
+  switch (seats) {
+    case Seats::gpus:
+      return static_cast<int>(gpus(topology).size());
+    case Seats::hosts:
+      return hosts(topology);
+    case Seats::cores:
+      break;
+  }
+  return std::max(2, all_cores(topology));
 }
 
 // As in a job: what is asked for decides alone, else the variables do.
@@ -63,12 +76,14 @@ void add_question(CLI::App& command, Question& q) {
   command.add_option("--ranks", q.ranks, "Number of ranks (default: one per core, or per GPU)")->check(CLI::Range(1, kMostRanks));
   command
       .add_option("--topology", q.topology,
-                  "hwloc XML or tutti JSON file, or a description such as \"node:4 numa:2 core:8\" (default: this machine)")
+                  "XML file of hwloc or NCCL, tutti JSON file, or a description such as \"node:4 numa:2 core:8\", dgx-h100:4 or "
+                  "torus:4x4 (default: this machine)")
       ->check(file_name());
   command
       .add_option("--on", q.on,
-                  "What ranks sit on, cores or gpus (default: the GPUs of a described machine that has any, else the cores)")
-      ->check(CLI::IsMember({"cores", "gpus"}));
+                  "What ranks sit on, one each: cores, gpus or hosts (default: the GPUs of a described machine that has any, "
+                  "else the cores)")
+      ->check(CLI::IsMember({"cores", "gpus", "hosts"}));
   command.add_option("--root", q.root, "Root, for collectives that have one")->capture_default_str();
   command.add_option("--algorithm", q.algorithm,
                      "Only this algorithm, perhaps with parameters: ring, ring/pieces=8, knomial/radix=4");
@@ -91,8 +106,7 @@ Answer ask(Question& q) {
   const std::uint64_t bytes = bytes_of(q);
   const Topology topology = topology_from(q.topology);
   const Seats seats = seats_of(q, topology);
-  const int places = seats == Seats::gpus ? static_cast<int>(gpus(topology).size()) : std::max(2, all_cores(topology));
-  const Rank ranks = q.ranks > 0 ? q.ranks : places;
+  const Rank ranks = q.ranks > 0 ? q.ranks : number_of(seats, topology);
   check_root(q.root, ranks);
   auto machine = describe_job(topology, ranks, seats);
   if (!machine) leave(machine.error());

@@ -109,6 +109,7 @@ Result<JobMachine> describe_on_gpus(const Topology& topology, Rank ranks) {
   }
   m.reduce_gbps = kGpuReduceGbps;
   m.copy_gbps = kGpuCopyGbps;
+  lay_on_torus(m, torus_dimensions(topology));
   return m;
 }
 
@@ -123,7 +124,7 @@ void lay_on_torus(JobMachine& machine, std::span<const int> dimensions) {
 
 Result<JobMachine> describe_job(const Topology& topology, Rank ranks, Seats seats) {
   if (seats == Seats::gpus) return describe_on_gpus(topology, ranks);
-  auto places = place(topology, ranks);
+  auto places = seats == Seats::hosts ? place_on_hosts(topology, ranks) : place(topology, ranks);
   if (!places) return std::move(places.error());
   JobMachine m;
   m.ranks = ranks;

@@ -123,8 +123,8 @@ inline constexpr std::uint64_t kMostCrossoverBytes = 1u << 30;
 [[nodiscard]] std::string render(const Selection& selection, const SelectRequest& request, const JobMachine& machine);
 [[nodiscard]] std::string to_json(const Selection& selection, const SelectRequest& request, const JobMachine& machine);
 
-// The machine of a job that is only described: estimates instead of measurements. One rank per core, or per GPU.
-enum class Seats : std::uint8_t { cores, gpus };
+// The machine of a job that is only described: estimates instead of measurements. One rank per core, per GPU, or per host.
+enum class Seats : std::uint8_t { cores, gpus, hosts };
 Result<JobMachine> describe_job(const Topology& topology, Rank ranks, Seats seats = Seats::cores);
 // The ranks are the nodes of a torus of hosts with these dimensions, the last one fastest, where there is one rank on each host.
 void lay_on_torus(JobMachine& machine, std::span<const int> dimensions);

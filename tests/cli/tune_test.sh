@@ -32,6 +32,10 @@ rank_setup() { [[ $1 == 0 ]] || export TUTTI_TUNING=/nowhere/tuning.json; }
 run_ranks "0 0 0" 3 "${explain[@]}"
 grep -q "the least time by measurement" "$work/out.0" || { fail "$what: not used"; cat "$work/out.0"; }
 unset -f rank_setup
+rank_setup() { export TUTTI_PROVE_RANKS=$((64 + $1)); }
+run_ranks "1 1" 2 "${explain[@]}"
+rank_said 0 'TUTTI_PROVE_RANKS="65" there, "64" here'
+unset -f rank_setup
 
 echo "== not by other layouts; more of them in one file"
 run_ranks "0 0" 2 "${explain[@]}"
@@ -40,8 +44,10 @@ TUTTI_TRANSPORT=tcp run_ranks "0 0 0" 3 "${explain[@]}"
 grep -q "the least predicted time" "$work/out.0" || { fail "$what: used measurements of shm over tcp"; cat "$work/out.0"; }
 run_ranks "0 0" 2 "$tutti" tune all_reduce "${brief[@]}" --output "$file"
 [[ $(grep -c '"about"' "$file") == 2 ]] || { fail "two layouts in one file"; cat "$file"; }
-run_ranks "0 0" 2 "$tutti" tune all_reduce "${brief[@]}" --output "$file"
+run_ranks "0 0" 2 "$tutti" tune broadcast "${brief[@]}" --output "$file"
 [[ $(grep -c '"about"' "$file") == 2 ]] || { fail "the same layout again replaces the old one"; cat "$file"; }
+[[ $(grep -c '"broadcast", "direct"' "$file") -gt 0 && $(grep -c '"all_reduce", "direct"' "$file") -gt 4 ]] ||
+  { fail "what was measured of another collective stays"; cat "$file"; }
 
 echo "== the usual place"
 export TUTTI_TUNING=auto HOME=$work/home XDG_CACHE_HOME=

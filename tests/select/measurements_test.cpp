@@ -104,6 +104,11 @@ TEST(MeasuredChoice, WhatCannotServeDoesNotWin) {
   const Selection s = choose({.collective = Collective::all_reduce, .block_bytes = 1024, .commutative = false}, machine);
   EXPECT_NE(s.winner().algorithm->name, "ring");
   EXPECT_FALSE(s.winner().measured_us);
+  // Nor does what is left of the measured ones because it can, however slow it is.
+  const JobMachine slow =
+      with({{{Collective::all_reduce, "ring", {}, false}, 1024, 1}, {{Collective::all_reduce, "direct", {}, false}, 1024, 1e6}});
+  EXPECT_FALSE(
+      choose({.collective = Collective::all_reduce, .block_bytes = 1024, .commutative = false}, slow).winner().measured_us);
 }
 
 TEST(MeasuredChoice, FarFromMeasuredSizesTheModelChooses) {

@@ -31,6 +31,13 @@ TEST(Torus, IsThereWithOneRankOnEachOfItsHosts) {
   EXPECT_TRUE(machine.torus.empty()) << "fewer ranks than hosts";
 }
 
+TEST(Torus, IsThereForADescribedOne) {
+  const Topology topology = *load_topology("torus:4x4x4 core:8");
+  EXPECT_EQ(describe_job(topology, 64, Seats::hosts)->torus, (std::vector<Rank>{4, 4, 4}));
+  EXPECT_TRUE(describe_job(topology, 64)->torus.empty()) << "on the cores of 8 hosts";
+  EXPECT_FALSE(describe_job(topology, 65, Seats::hosts)) << "one per host";
+}
+
 TEST(Torus, SwingServesAllReduce) {
   for (const auto& dimensions : {std::vector<int>{8, 8}, {4, 4, 4}, {16, 8}}) {
     const JobMachine machine = torus(dimensions);

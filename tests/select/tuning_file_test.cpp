@@ -50,6 +50,19 @@ TEST(TuningFile, ANewerOneOfTheSamePlaceReplacesTheOlder) {
   EXPECT_EQ(file.layouts.size(), 3U);
 }
 
+TEST(TuningFile, OtherCollectivesOfTheSamePlaceStay) {
+  TuningFile file;
+  file.put(layout(1, 2));
+  TunedLayout again = layout(1, 2, 9);
+  again.measured.resize(1);  // all_reduce
+  file.put(again);
+  ASSERT_EQ(file.layouts.size(), 1U);
+  const auto& measured = file.layouts[0].measured;
+  ASSERT_EQ(measured.size(), 2U);
+  EXPECT_EQ(measured[0].variant.collective, Collective::barrier);
+  EXPECT_EQ(measured[1].us, 9);
+}
+
 TEST(TuningFile, OldestGoWhereAllWouldBeTooMuch) {
   TunedLayout large = layout(1, 0);
   large.measured.resize(40000, large.measured.front());
