@@ -13,6 +13,14 @@
 namespace tutti {
 namespace {
 
+// As a job would: what TUTTI_TOPOLOGY says, where nothing is asked about.
+void take_topology_from_environment(Question& q) {
+  if (!q.topology.empty()) return;
+  auto config = Config::from_environment();
+  if (!config) leave(config.error());
+  if (config->is_set(Var::topology)) q.topology = config->text(Var::topology);
+}
+
 Topology topology_from(const std::string& text) {
   auto topology = text.empty() ? discover() : load_topology(text);
   if (topology) return std::move(*topology);
@@ -104,6 +112,7 @@ std::uint64_t bytes_of(const Question& q) {
 Answer ask(Question& q) {
   const Collective collective = collective_of(q.collective);
   const std::uint64_t bytes = bytes_of(q);
+  take_topology_from_environment(q);
   const Topology topology = topology_from(q.topology);
   const Seats seats = seats_of(q, topology);
   const Rank ranks = q.ranks > 0 ? q.ranks : number_of(seats, topology);

@@ -6,6 +6,7 @@
 #include <CLI/CLI.hpp>
 #include <cmath>
 #include <cstdio>
+#include <cstdlib>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -60,13 +61,21 @@ void show_progress(TuneOptions& options) {
   };
 }
 
+// Where jobs look: TUTTI_TUNING, if it names a file.
+std::string path_of_jobs() {
+  auto config = Config::from_environment();
+  if (!config) leave(config.error());
+  const std::string& setting = config->text(Var::tuning);
+  return setting == "auto" || setting == "off" ? usual_tuning_path() : setting;
+}
+
 // What there is already, which stays; a file that cannot be read must not be overwritten.
 Result<TuningFile> existing(const std::string& path) {
   if (path.empty()) return Error(Code::environment, "there is no home folder to keep measurements in: name a file (--output)");
   std::error_code error;
   if (!std::filesystem::exists(path, error)) return TuningFile{};
   auto file = TuningFile::read(path);
-  if (!file) return file.because("--output must be a tuning file or a new one");
+  if (!file) return file.because("what is there would be lost: remove it, or name another file with --output");
   return file;
 }
 
@@ -126,18 +135,20 @@ void run(const TuneCommand& o) {
   const LauncherKind kind = started_by();
   std::optional<LauncherWatch> watch;
   if (kind != LauncherKind::none && kind != LauncherKind::variables) watch.emplace();
+  const std::string jobs_path = path_of_jobs(), path = o.output.empty() ? jobs_path : o.output;
+  setenv("TUTTI_TUNING", "off", 1);  // what was measured before does not matter, nor whether it can be read by jobs
   auto comm = Communicator::from_environment({.transports = o.transport});
   if (!comm) leave(comm.error());
   if (comm->size() < 2)
     leave(
         Error(Code::invalid_argument, "one rank alone has nothing to choose: start it under mpirun -np 4, srun, torchrun, ..."));
-  const std::string path = o.output.empty() ? usual_tuning_path() : o.output;
   const bool writes = comm->rank() == 0;
   TuningFile file;
   const auto prepare = [&]() -> Status {
     auto before = existing(path);
     if (!before) return std::move(before.error());
     file = std::move(*before);
+    if (auto s = replace_file(path, file.to_json()); !s) return s;
     return o.json.empty() ? Status{} : write_file(o.json, "\n");  // better known now than later
   };
   leave_if_any(*comm, writes ? prepare() : Status{});
@@ -158,7 +169,7 @@ void run(const TuneCommand& o) {
   leave_if_any(*comm, writes ? write() : Status{});
   if (!writes) return;
   fmt::print("Kept in {} for jobs of this layout: {}\n", path, file.layouts.back().about);
-  if (!o.output.empty() && o.output != usual_tuning_path()) fmt::print("They use it with TUTTI_TUNING={}\n", path);
+  if (path != jobs_path) fmt::print("They use it with TUTTI_TUNING={}\n", path);
 }
 
 }  // namespace
@@ -170,13 +181,18 @@ void add_tune_command(CLI::App& app) {
       "Measures which algorithms are fastest and keeps that for later jobs. Start it as these will be started: under mpirun, "
       "srun, ... with as many ranks on the same machines");
   command->add_option("collectives", o->collectives, "Those to measure (default: all)");
-  command->add_option("--seconds", o->seconds, "How long to measure, about")->capture_default_str()->check(CLI::Range(0.0, 1e6));
+  command->add_option("--seconds", o->seconds, "How long to measure, about; every size takes a few rounds at the least")
+      ->capture_default_str()
+      ->check(CLI::Range(0.0, 1e6));
   command->add_option("--min-bytes", o->min_bytes, "Smallest size of the larger side: 8, 64K, 1M")->capture_default_str();
   command->add_option("--max-bytes", o->max_bytes, "Largest size")->capture_default_str();
   command->add_option("--factor", o->factor, "From one size to the next")->capture_default_str();
   command->add_option("--transport", o->transport, "Transports that may be used, as in TUTTI_TRANSPORT");
   command->add_flag("--every-variant", o->every_variant, "Also what the model holds to be far off: shows how good the model is");
-  command->add_option("--output", o->output, "Where to keep it (default: tuning.json in $XDG_CACHE_HOME/tutti or ~/.cache/tutti)")
+  command
+      ->add_option(
+          "--output", o->output,
+          "Where to keep it (default: what TUTTI_TUNING names, else tuning.json in $XDG_CACHE_HOME/tutti or ~/.cache/tutti)")
       ->check(file_name());
   command->add_option("--json", o->json, "Write all times to this file, too")->check(file_name());
   command->footer(

@@ -62,7 +62,7 @@ echo "{" >"$work/home/.cache/tutti/tuning.json"
 run_ranks "0 0" 2 "${explain[@]}"
 rank_said 0 "tuning.json" "not JSON, or not all of it" "going on without it"
 run_ranks "2 2" 2 "$tutti" tune all_reduce "${brief[@]}"
-rank_said 0 "--output must be a tuning file or a new one" "not JSON, or not all of it"
+rank_said 0 "remove it, or name another file with --output" "not JSON, or not all of it"
 [[ $(cat "$work/home/.cache/tutti/tuning.json") == "{" ]] || fail "a file that cannot be read was overwritten"
 
 echo "== files that do not fit: every rank says why"
@@ -84,6 +84,12 @@ rank_said 0 "layouts[0].measured[0]: there is no collective \"all_thing\""
 export TUTTI_TUNING=$work/missing.json
 run_ranks "2 2" 2 "${explain[@]}"
 rank_said 0 "cannot read the tuning file '$work/missing.json'"
+
+echo "== a file that TUTTI_TUNING names is made"
+export TUTTI_TUNING=$work/new.json
+run_ranks "0 0" 2 "$tutti" tune barrier "${brief[@]}"
+[[ -s $work/new.json ]] || fail "nothing in $TUTTI_TUNING"
+run_ranks "1 1" 2 "$tutti" tune barrier --seconds 100 --output /proc/new.json # before it measures
 
 echo "== bad command lines"
 export TUTTI_TUNING=off

@@ -47,6 +47,9 @@ std::vector<LinkParameters> between(const Topology& topology, std::span<const No
   Router router(graph);
   std::vector<LinkParameters> links(levels.size() + 1);
   std::vector<bool> known(links.size(), false);
+  std::vector<int> domain_of(ends.size(), -1);  // by rank
+  for (std::size_t d = 0; d < all.size(); ++d)
+    for (const int end : all[d].ends) domain_of[at(graph.rank_of[at(end)])] = static_cast<int>(d);
   const auto add = [&](std::size_t level, const Path& path, double gbps) {
     LinkParameters& link = links[level];
     link.latency_us = std::max(link.latency_us, latency_us(graph, path));
@@ -57,17 +60,25 @@ std::vector<LinkParameters> between(const Topology& topology, std::span<const No
     if (all[d].alike != static_cast<int>(d)) continue;
     for (const int end : all[d].ends) {
       const auto me = at(graph.rank_of[at(end)]);
-      // All of the own domain, and of the rest one for each level.
-      std::map<std::size_t, std::vector<int>> partners;
-      for (const int other : all[d].ends)
-        if (other != end) partners[shared(levels, me, at(graph.rank_of[at(other)]))].push_back(other);
-      for (std::size_t r = 0; r < ends.size(); ++r)
-        if (r != me)
-          if (auto& some = partners[shared(levels, me, r)]; some.empty()) some.push_back(graph.ends[r]);
       router.explore(end, 0, Via::any);
-      for (const auto& [level, others] : partners)
-        for (const int other : others)
-          if (router.reached(other)) add(level, router.path_to(other), router.left_to(other));
+      // All of the own domain. For each level beyond it the best one of the first domain there: on rails that is who has the same
+      // place, and others are reached by way of it.
+      std::map<std::size_t, int> best;
+      std::map<std::size_t, int> first_domain;
+      for (std::size_t r = 0; r < ends.size(); ++r) {
+        const int other = graph.ends[r];
+        if (r == me || !router.reached(other)) continue;
+        const std::size_t level = shared(levels, me, r);
+        const int domain = domain_of[r];
+        if (domain == static_cast<int>(d)) {
+          add(level, router.path_to(other), router.left_to(other));
+          continue;
+        }
+        if (first_domain.try_emplace(level, domain).first->second != domain) continue;
+        const auto found = best.try_emplace(level, other).first;
+        if (router.left_to(other) > router.left_to(found->second)) found->second = other;
+      }
+      for (const auto& [level, other] : best) add(level, router.path_to(other), router.left_to(other));
     }
   }
   // Nothing is as far apart as that, or nothing joins what is.
