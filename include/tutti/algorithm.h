@@ -94,6 +94,8 @@ struct Algorithm {
   RowFunction<Cost, const Shape&, const Chunking&> cost;
   // Why it is not made for this shape, where `needs` cannot say so; empty where it is. None: for all.
   RowFunction<std::string, const Shape&> refuses = {};
+  // The same of one way of cutting, asked of the best one only and once before it is used. None: all will do.
+  RowFunction<std::string, const Shape&, const Chunking&> refuses_cut = {};
   std::string_view origin = {};  // the file that it comes from; empty: the library's own
 };
 

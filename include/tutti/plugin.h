@@ -5,18 +5,20 @@
 //   constexpr tutti::Plugin kPlugin{.algorithms = kMine, .count = 1};
 //   extern "C" const tutti::Plugin* tutti_plugin() { return &kPlugin; }
 //
-// Link it with libtutti.so. examples/custom_algorithm.cpp is a complete one. A row is proved before it is used; one without a
-// cost is priced by what the verifier measures. The library is never closed.
+// Link it with libtutti.so. examples/custom_algorithm.cpp is a complete one. A row is proved when a communicator starts, in one
+// and two pieces and with a few roots, and before the first use of each root and each way of cutting; one without a cost is
+// priced by what the verifier measures. Exceptions end in errors. The library is never closed.
 #pragma once
 
 #include <cstdint>
 
 #include "tutti/algorithm.h"
+#include "tutti/routes.h"
 
 namespace tutti {
 
 // Changes whenever one of the types that a plugin and the library pass each other does; a plugin of another one is refused.
-inline constexpr std::uint32_t kPluginVersion = 1;
+inline constexpr std::uint32_t kPluginVersion = 2;
 
 // Of the types as this compiler lays them out.
 struct PluginLayout {
@@ -28,6 +30,12 @@ struct PluginLayout {
   std::uint32_t chunking_bytes = sizeof(Chunking);
   std::uint32_t cost_bytes = sizeof(Cost);
   std::uint32_t level_cost_bytes = sizeof(LevelCost);
+  std::uint32_t requirements_bytes = sizeof(Requirements);
+  std::uint32_t slice_bytes = sizeof(Slice);
+  std::uint32_t grouping_bytes = sizeof(Grouping);
+  std::uint32_t routes_bytes = sizeof(Routes);
+  std::uint32_t ring_bytes = sizeof(Ring);
+  std::uint32_t tree_bytes = sizeof(Tree);
 
   friend bool operator==(const PluginLayout&, const PluginLayout&) = default;
 };

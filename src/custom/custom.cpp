@@ -8,22 +8,12 @@
 #include <set>
 
 #include "core/file.h"
-#include "core/hash.h"
 #include "custom/plugins.h"
 
 namespace tutti {
 namespace {
 
 constexpr std::uint64_t kMostTextBytes = std::uint64_t{256} << 20;
-
-std::uint64_t hash_of(Rank ranks, const std::vector<Grouping>* levels) {
-  Hasher hasher;
-  hasher.value(ranks);
-  if (levels != nullptr)
-    for (const Grouping& level : *levels)
-      for (Rank r = 0; r < ranks; ++r) hasher.value(level.group_of(r));
-  return hasher.result();
-}
 
 std::string what(Collective collective, std::string_view name) { return fmt::format("{} {}", tutti::name(collective), name); }
 
@@ -37,7 +27,7 @@ struct CustomAlgorithms::Loaded {
 
   Status prove_plugins(Rank ranks, const std::vector<Grouping>* levels) const {
     const std::lock_guard lock(mutex);
-    const std::uint64_t job = hash_of(ranks, levels);
+    const std::uint64_t job = hash_of({.ranks = ranks, .levels = levels});
     if (proved_for.contains(job)) return {};
     for (const PluginAlgorithms& plugin : plugins)
       for (const Algorithm& row : plugin.rows)

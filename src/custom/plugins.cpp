@@ -5,15 +5,17 @@
 
 #include <map>
 #include <mutex>
-#include <tuple>
+#include <utility>
 
 #include "algorithms/registry.h"
 #include "catalog/catalog.h"
+#include "catalog/guarded.h"
 #include "core/file.h"
 #include "core/hash.h"
 #include "custom/measure.h"
 #include "custom/names.h"
 #include "tutti/plugin.h"
+#include "tutti/routes.h"
 
 namespace tutti {
 namespace {
@@ -49,6 +51,7 @@ Status check_row(const std::string& file, std::span<const Algorithm> rows, std::
     return bad(file, "calls a row of {} \"{}\"; {}", name(row.collective), row.name, kNamesAreMadeOf);
   const auto refused = [&](std::string_view why) { return bad(file, "offers {} {}, {}", name(row.collective), row.name, why); };
   if (!row.build) return refused("which has no builder");
+  if (row.publishes) return refused("which publishes: only the library's rows may, say publishes = false");
   if (row.needs.min_ranks < 1) return refused("which needs less than one rank");
   if (find_algorithm(row.collective, row.name) != nullptr)
     return refused("but the library has one of this name: give it another");
@@ -63,33 +66,83 @@ struct PluginRow {
   Algorithm given, row;
   std::string file, unproved;
   mutable std::mutex mutex;
-  mutable std::map<std::tuple<Rank, Rank, std::uint32_t, std::uint32_t>, Cost> costs = {};  // ranks, root, pieces, radix
+  mutable std::map<std::uint64_t, Cost> costs = {};            // by hash_of(shape, chunking)
+  mutable std::map<std::uint64_t, std::string> refusals = {};  // the same; empty: proved
 };
 
-Cost measured(const PluginRow& row, const Shape& shape, const Chunking& chunking) {
+// Of what the functions of a row give for a shape and a chunking, which is always the same.
+template <class Value, class Make>
+Value remembered(const PluginRow& row, std::map<std::uint64_t, Value>& known, const Shape& shape, const Chunking& chunking,
+                 Make make) {
+  const std::lock_guard lock(row.mutex);
+  const auto key = hash_of(shape, chunking);
+  auto found = known.find(key);
+  if (found == known.end()) found = known.emplace(key, make()).first;
+  return found->second;
+}
+
+// Of what is wrong, and so refused when it would be used: dearer than all that is right.
+Cost no_cost() { return {.levels = {{.level = -1, .rounds = UINT32_MAX}}}; }
+
+Cost declared_or_measured(const Algorithm& given, const Shape& shape, const Chunking& chunking) {
+  if (given.cost) {
+    Cost cost = given.cost(shape, chunking);
+    return cost.levels.empty() || cost.chunks_per_block == 0 ? no_cost() : cost;
+  }
   std::vector<Schedule> ranks;
-  for (Rank r = 0; r < shape.ranks; ++r) ranks.push_back(row.given.build(r, shape, chunking));
+  for (Rank r = 0; r < shape.ranks; ++r) ranks.push_back(given.build(r, shape, chunking));
   auto cost = measure_cost(ranks, shape.levels);
-  if (cost) return std::move(*cost);
-  return {.levels = {{.level = -1, .rounds = UINT32_MAX}}};  // wrong in so many pieces: never to be chosen
+  return cost ? std::move(*cost) : no_cost();
 }
 
 Cost cost(const void* state, const Shape& shape, const Chunking& chunking) {
   const auto& row = *static_cast<const PluginRow*>(state);
-  const std::lock_guard lock(row.mutex);
-  const auto key = std::tuple(shape.ranks, shape.root, chunking.pieces, chunking.radix);
-  auto found = row.costs.find(key);
-  if (found == row.costs.end()) found = row.costs.emplace(key, measured(row, shape, chunking)).first;
-  return found->second;
+  return remembered(row, row.costs, shape, chunking, [&] {
+    return guarded([&] { return declared_or_measured(row.given, shape, chunking); },
+                   [](const std::string& /*its proof says it*/) { return no_cost(); });
+  });
 }
 
 std::string refuses(const void* state, const Shape& shape) {
   const auto& row = *static_cast<const PluginRow*>(state);
   if (!row.unproved.empty()) return row.unproved;
-  return row.given.refuses ? row.given.refuses(shape) : "";
+  if (!row.given.refuses) return "";
+  return guarded([&] { return row.given.refuses(shape); },
+                 [&](const std::string& what) { return fmt::format("what refuses in '{}' {}", row.file, what); });
+}
+
+std::string refuses_cut(const void* state, const Shape& shape, const Chunking& chunking) {
+  const auto& row = *static_cast<const PluginRow*>(state);
+  return remembered(row, row.refusals, shape, chunking, [&] {
+    const auto text = [&](const std::string& why) { return fmt::format("'{}' is wrong there: {}", row.file, why); };
+    const auto given = [&] { return row.given.refuses_cut ? row.given.refuses_cut(shape, chunking) : ""; };
+    if (auto why = guarded(given, text); !why.empty()) return why;
+    const auto proof = verify_cut(row.given, shape, chunking);
+    return proof ? "" : text(proof.error().to_string());
+  });
 }
 
 }  // namespace
+
+std::uint64_t hash_of(const Shape& shape, const Chunking& chunking) {
+  Hasher hasher;
+  hasher.value(shape.ranks).value(shape.root).value(chunking.pieces).value(chunking.radix);
+  if (shape.levels != nullptr)
+    for (const Grouping& level : *shape.levels)
+      for (Rank r = 0; r < shape.ranks; ++r) hasher.value(level.group_of(r));
+  if (shape.routes != nullptr) {
+    for (const Ring& ring : shape.routes->rings) {
+      hasher.value(ring.weight);
+      for (const Rank r : ring.order) hasher.value(r);
+    }
+    for (const Tree& tree : shape.routes->trees) {
+      hasher.value(tree.weight);
+      for (const Rank r : tree.parent) hasher.value(r);
+    }
+  }
+  for (const Rank size : shape.torus) hasher.value(size);
+  return hasher.result();
+}
 
 Result<PluginAlgorithms> open_plugin(const std::string& file) {
   auto content = read_file(file, kMostBytes);
@@ -99,7 +152,12 @@ Result<PluginAlgorithms> open_plugin(const std::string& file) {
   if (handle == nullptr) return bad(file, "cannot be loaded: {}", dlerror());
   const auto entry = reinterpret_cast<const Plugin* (*)()>(dlsym(handle, kEntry));
   if (entry == nullptr) return bad(file, "has no function {}: extern \"C\" const tutti::Plugin* {}()", kEntry, kEntry);
-  const Plugin* plugin = entry();
+  std::string thrown;
+  const Plugin* plugin = guarded(entry, [&](std::string what) -> const Plugin* {
+    thrown = std::move(what);
+    return nullptr;
+  });
+  if (!thrown.empty()) return bad(file, "cannot be asked: {} {}", kEntry, thrown);
   if (plugin == nullptr) return bad(file, "gives a null pointer");
   if (auto s = check_layout(file, *plugin); !s) return std::move(s.error());
   const std::span rows(plugin->algorithms, plugin->count);
@@ -118,8 +176,9 @@ Status prove_plugin_row(const Algorithm& row, Rank ranks, const std::vector<Grou
 std::shared_ptr<const Algorithm> plugin_row(const Algorithm& given, const std::string& file, std::string unproved) {
   auto state = std::make_shared<PluginRow>(given, given, file, std::move(unproved));
   const void* at = state.get();
-  if (!given.cost) state->row.cost = {at, cost};
+  state->row.cost = {at, cost};
   state->row.refuses = {at, refuses};
+  state->row.refuses_cut = {at, refuses_cut};
   state->row.origin = state->file;
   return std::shared_ptr<const Algorithm>(state, &state->row);
 }

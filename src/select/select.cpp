@@ -97,15 +97,25 @@ void prefer_predicted(std::vector<Candidate>& sorted) {
   std::rotate(sorted.begin(), chosen, chosen + 1);
 }
 
+// Of what a row of a plugin does, only what is used is proved: proofs take long.
+std::string unproved(const Candidate& c, const SelectRequest& request, const JobMachine& machine) {
+  const Algorithm& a = *c.algorithm;
+  return a.refuses_cut ? a.refuses_cut(shape_on(machine, request.root), c.chunking) : "";
+}
+
 Candidate best_variant(const Algorithm& a, const SelectRequest& request, const JobMachine& machine,
                        const ForcedAlgorithm& forced) {
-  Candidate best;
-  for (Candidate& c : variants(a, request, machine, forced)) {
+  auto all = variants(a, request, machine, forced);
+  for (Candidate& c : all) {
     price(c, request, machine);
     c.measured_us = measured_us(c, request, machine);
-    if (best.algorithm == nullptr || better(c, best)) best = std::move(c);
   }
-  return best;
+  std::ranges::stable_sort(all, better);
+  for (Candidate& c : all) {
+    c.refused = unproved(c, request, machine);
+    if (c.refused.empty()) return std::move(c);
+  }
+  return std::move(all.front());
 }
 
 std::string forced_by(const SelectRequest& request) {
@@ -197,6 +207,7 @@ std::vector<Candidate> all_variants(const SelectRequest& request, const JobMachi
   for (const Algorithm* a : machine.algorithms.of(request.collective)) {
     if (!unwanted(*a, *wish, request, machine).empty()) continue;
     for (Candidate& c : variants(*a, request, machine, wish->forced)) {
+      if (!unproved(c, request, machine).empty()) continue;
       price(c, request, machine);
       all.push_back(std::move(c));
     }

@@ -149,10 +149,13 @@ recv 0 -> output[0]
 send input[0] -> 0 after 1
 END
 bad "stuck.txt' line 1: all_gather stuck of 2 ranks" TUTTI_SCHEDULES="$work/stuck.txt"
-bad "is made for version 2 of plugins" TUTTI_PLUGINS="$plugins/libother_version.so"
+bad "is made for version 3 of plugins" TUTTI_PLUGINS="$plugins/libother_version.so"
 bad "types of other sizes" TUTTI_PLUGINS="$plugins/libother_sizes.so"
 bad "has no function tutti_plugin" TUTTI_PLUGINS="$plugins/libno_entry.so"
 bad "cannot be loaded" TUTTI_PLUGINS="$work/three.txt"
+bad "cannot be asked: tutti_plugin throws: not today" TUTTI_PLUGINS="$plugins/libthrows_at_once.so"
+bad "barrier throws, 3 ranks, throws: no threes" TUTTI_PLUGINS="$plugins/libthrows.so"
+bad "which publishes" TUTTI_PLUGINS="$plugins/libpublishes.so"
 bad "barrier wrong" TUTTI_PLUGINS="$plugins/libwrong.so"
 
 echo "== ranks that differ in them find out"

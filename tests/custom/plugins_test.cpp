@@ -64,6 +64,54 @@ TEST(Plugins, AWrongRowIsRefusedWithTheProof) {
               testing::AllOf(HasSubstr("libwrong.so"), HasSubstr("barrier wrong"), HasSubstr("rank 1")));
 }
 
+AlgorithmTable table_of(const std::string& name, Rank ranks) {
+  auto custom = load({library(name)});
+  if (!custom) ADD_FAILURE() << custom.error().to_string();
+  auto table = custom->table(ranks, nullptr, 64);
+  if (!table) ADD_FAILURE() << table.error().to_string();
+  return std::move(*table);
+}
+
+TEST(Plugins, EachCutIsProvedBeforeItIsUsed) {
+  const AlgorithmTable table = table_of("late", 5);
+  for (const char* name : {"late", "cheap"}) {
+    const Algorithm& row = *table.find(Collective::all_gather, name);
+    for (const std::uint32_t pieces : {1, 2, 3, 8}) EXPECT_EQ(row.refuses_cut({.ranks = 5}, {.pieces = pieces}), "") << name;
+    for (int i = 0; i < 2; ++i)
+      EXPECT_THAT(row.refuses_cut({.ranks = 5}, {.pieces = 4}),
+                  testing::AllOf(HasSubstr("liblate.so"), HasSubstr(name), HasSubstr("5 ranks, root 0, 4 piece(s)")));
+  }
+}
+
+TEST(Plugins, EachRootIsProvedBeforeItIsUsed) {
+  const AlgorithmTable table = table_of("late", 8);
+  const Algorithm& row = *table.find(Collective::broadcast, "rooted");
+  for (const Rank root : {0, 1, 3, 7}) EXPECT_EQ(row.refuses_cut({.ranks = 8, .root = root}, {}), "");
+  EXPECT_THAT(row.refuses_cut({.ranks = 8, .root = 2}, {}), HasSubstr("broadcast rooted, 8 ranks, root 2"));
+}
+
+TEST(Plugins, WhatTheyThrowIsAnError) {
+  auto custom = load({library("throws")});
+  ASSERT_TRUE(custom) << custom.error().to_string();
+  for (const auto& [ranks, what] : {std::pair<Rank, std::string>{3, "throws: no threes"},
+                                    {5, "throws what is no std::exception"},
+                                    {7, "throws: no sevens"}}) {
+    auto table = custom->table(ranks, nullptr, 64);
+    ASSERT_FALSE(table) << ranks;
+    EXPECT_EQ(table.error().code(), Code::invalid_argument);
+    EXPECT_THAT(table.error().to_string(),
+                testing::AllOf(HasSubstr("libthrows.so"), HasSubstr("barrier throws"), HasSubstr(what)));
+  }
+  // Asked of a row of other ranks than it was made for, too.
+  const AlgorithmTable table = table_of("throws", 4);
+  const Algorithm& row = *table.find(Collective::barrier, "throws");
+  EXPECT_EQ(row.refuses({.ranks = 4}), "");
+  EXPECT_THAT(row.refuses({.ranks = 5}), HasSubstr("libthrows.so' throws what is no std::exception"));
+  EXPECT_THAT(row.refuses_cut({.ranks = 3}, {}), HasSubstr("throws: no threes"));
+  EXPECT_GT(row.cost({.ranks = 7}, {}).levels.at(0).rounds, 1000U);
+  EXPECT_THAT(row.refuses_cut({.ranks = 7}, {}), HasSubstr("throws: no sevens"));
+}
+
 TEST(Plugins, WhatIsNoPluginIsRefused) {
   EXPECT_THAT(refusal("/no/such/libplugin.so"), HasSubstr("No such file"));
   EXPECT_THAT(refusal("/tmp"), HasSubstr("not a regular file"));
@@ -72,13 +120,15 @@ TEST(Plugins, WhatIsNoPluginIsRefused) {
   EXPECT_THAT(refusal(text), HasSubstr("cannot be loaded"));
   std::filesystem::remove(text);
   EXPECT_THAT(refusal(library("no_entry")), HasSubstr("has no function tutti_plugin"));
-  EXPECT_THAT(refusal(library("other_version")), HasSubstr("is made for version 2 of plugins; this library takes version 1"));
+  EXPECT_THAT(refusal(library("other_version")), HasSubstr("is made for version 3 of plugins; this library takes version 2"));
   EXPECT_THAT(refusal(library("other_sizes")), HasSubstr("types of other sizes"));
   EXPECT_THAT(refusal(library("empty")), HasSubstr("offers no algorithm"));
   EXPECT_THAT(refusal(library("twice")), HasSubstr("offers barrier one, twice"));
   EXPECT_THAT(refusal(library("known")), HasSubstr("barrier tree, but the library has one of this name"));
   EXPECT_THAT(refusal(library("no_name")), HasSubstr("calls a row of barrier \"\""));
   EXPECT_THAT(refusal(library("no_builder")), HasSubstr("which has no builder"));
+  EXPECT_THAT(refusal(library("publishes")), HasSubstr("offers barrier loud, which publishes: only the library's rows may"));
+  EXPECT_THAT(refusal(library("throws_at_once")), HasSubstr("cannot be asked: tutti_plugin throws: not today"));
   auto both = load({library("good"), library("good")});
   ASSERT_FALSE(both);
   EXPECT_THAT(both.error().to_string(), HasSubstr("give this one another name"));

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Installs into an empty folder, then builds examples/hello against that folder only, by find_package and by pkg-config, with all
-# public headers, and runs it alone and as two ranks that no launcher has started.
+# public headers, and runs it alone and as two ranks that no launcher has started; then the same of a plugin.
 set -euo pipefail
-cmake=$1 compiler=$2 build=$3 example=$4 consumer=$5 version=$6
+cmake=$1 compiler=$2 build=$3 example=$4 consumer=$5 version=$6 plugin=$7
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -16,15 +16,15 @@ expect() {
   [[ $output == *"$text"* ]] || { echo "'$text' is not in the output of: $*"; echo "$output"; exit 1; }
 }
 
-# Two ranks by plain variables. Another program may have taken the port: then try another one.
+# run_two_ranks COMMAND...: two ranks by plain variables. Another program may have taken the port: then try another one.
 run_two_ranks() {
   local attempt port first
   for attempt in 1 2 3 4 5; do
     port=$((20000 + RANDOM % 12000))
     export TUTTI_SIZE=2 TUTTI_RENDEZVOUS=127.0.0.1:$port TUTTI_SECRET=$RANDOM$RANDOM TUTTI_TIMEOUT=20
-    TUTTI_RANK=0 "$1" >"$work/rank0" 2>&1 &
+    TUTTI_RANK=0 "$@" >"$work/rank0" 2>&1 &
     first=$!
-    if TUTTI_RANK=1 "$1" >"$work/rank1" 2>&1 && wait $first; then
+    if TUTTI_RANK=1 "$@" >"$work/rank1" 2>&1 && wait $first; then
       unset TUTTI_SIZE TUTTI_RENDEZVOUS TUTTI_SECRET TUTTI_TIMEOUT
       cat "$work/rank0" "$work/rank1"
       return
@@ -67,6 +67,15 @@ expect "$version" pkg-config --modversion tutti
 LD_LIBRARY_PATH=$(pkg-config --variable=libdir tutti)
 export LD_LIBRARY_PATH
 check_program "$work/hello"
+
+echo "== a plugin, which the installed program proves and runs"
+# shellcheck disable=SC2046
+"$compiler" -std=c++20 -shared -fPIC -o "$work/libmine.so" "$plugin" $(pkg-config --cflags --libs tutti)
+expect "1 of 1 algorithms proved" "$work/moved/bin/tutti" verify --plugins "$work/libmine.so" --algorithm both_ways --ranks 2..5
+output=$(TUTTI_PLUGINS=$work/libmine.so run_two_ranks "$work/moved/bin/tutti" perf all_gather --max-bytes 1K --iterations 1 \
+  --algorithm both_ways) || { echo "two ranks with a plugin failed:"; echo "$output"; exit 1; }
+[[ $output == *both_ways* ]] || { echo "both_ways was not run:"; echo "$output"; exit 1; }
+
 echo "== an older C++ is told"
 # shellcheck disable=SC2046
 ! "$compiler" -std=c++17 -fsyntax-only $(pkg-config --cflags tutti) "$work/source/hello.cpp" 2>"$work/log" || { echo "C++17 passes"; exit 1; }

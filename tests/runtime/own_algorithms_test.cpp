@@ -108,6 +108,58 @@ TEST(Own, AMissingFileEndsAllRanks) {
   });
 }
 
+void gathers(Communicator& comm, const Call& like) {
+  const std::size_t p = static_cast<std::size_t>(comm.size()), each = 40000;
+  std::vector<std::int64_t> in(each, comm.rank()), out(each * p, -1);
+  Call call = like;
+  call.collective = Collective::all_gather;
+  call.input = in.data();
+  call.output = out.data();
+  call.count = each;
+  call.type = DataType::i64;
+  ok(comm.run(call));
+  for (std::size_t i = 0; i < out.size(); ++i) ASSERT_EQ(out[i], static_cast<std::int64_t>(i / each)) << i;
+}
+
+TEST(Own, CutsOfPluginsThatAreWrongAreNotUsed) {
+  const std::string late = std::string(TUTTI_TEST_PLUGINS) + "/liblate.so";
+  run_ranks(3, Options{.plugins = late}, [](Communicator& comm) {
+    for (const char* name : {"late", "cheap"}) {
+      const std::string forced = fmt::format("{}/pieces=4", name);
+      fails(comm.run({.collective = Collective::all_gather, .algorithm = forced}), Code::invalid_argument,
+            {"liblate.so", fmt::format("all_gather {}, 3 ranks, root 0, 4 piece(s)", name), "forced by the call"});
+      gathers(comm, {.algorithm = name});  // in other pieces
+      EXPECT_EQ(comm.last_algorithm(), name);
+      gathers(comm, {.algorithm_filter = name});
+      EXPECT_EQ(comm.last_algorithm(), name);
+      gathers(comm, {.algorithm = fmt::format("{}/pieces=3", name)});
+    }
+    gathers(comm, {});
+  });
+}
+
+TEST(Own, RootsOfPluginsThatAreWrongAreNotUsed) {
+  const std::string late = std::string(TUTTI_TEST_PLUGINS) + "/liblate.so";
+  run_ranks(8, Options{.plugins = late}, [](Communicator& comm) {
+    for (const Rank root : {0, 2, 3}) {
+      int value = comm.rank() == root ? 42 : 0;
+      Call call{.collective = Collective::broadcast,
+                .input = &value,
+                .output = &value,
+                .count = 1,
+                .type = DataType::i32,
+                .root = root,
+                .algorithm = "rooted"};
+      if (root == 2) {
+        fails(comm.run(call), Code::invalid_argument, {"broadcast rooted, 8 ranks, root 2"});
+        call.algorithm = "";
+      }
+      ok(comm.run(call));
+      EXPECT_EQ(value, 42);
+    }
+  });
+}
+
 std::string chosen(const Communicator& comm, std::string_view algorithm, std::string_view filter) {
   auto text =
       comm.explain({.collective = Collective::all_reduce, .count = 100, .algorithm = algorithm, .algorithm_filter = filter});

@@ -4,6 +4,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <stdexcept>
+
 #include "catalog/machines.h"
 #include "samples.h"
 
@@ -59,6 +61,60 @@ TEST(Catalog, refuses_a_wrong_cost) {
   ASSERT_FALSE(summary);
   EXPECT_THAT(summary.error().to_string(),
               HasSubstr("scan test, 5 ranks, root 0, 1 piece(s), out of place <- wrong cost: rounds: declared 5, measured 4"));
+}
+
+Cost no_levels(const Shape&, const Chunking&) { return {}; }
+Cost of_a_level(const Shape& shape, const Chunking& chunking) {
+  Cost cost = scan_cost(shape, chunking);
+  cost.levels[0].level = 0;
+  return cost;
+}
+Cost twice(const Shape& shape, const Chunking& chunking) {
+  Cost cost = of_a_level(shape, chunking);
+  cost.levels.push_back(cost.levels[0]);
+  return cost;
+}
+Cost both(const Shape& shape, const Chunking& chunking) {
+  Cost cost = of_a_level(shape, chunking);
+  cost.levels.push_back({});
+  return cost;
+}
+Cost too_far(const Shape& shape, const Chunking& chunking) {
+  Cost cost = of_a_level(shape, chunking);
+  cost.levels.push_back({.level = 2});
+  return cost;
+}
+
+TEST(Catalog, refuses_costs_of_levels_that_are_not_there) {
+  const auto why = [](Cost (*cost)(const Shape&, const Chunking&), const std::vector<Grouping>* levels) {
+    auto summary = verify_algorithm(row(scan, cost), 4, {.levels = levels});
+    return summary ? "" : summary.error().to_string();
+  };
+  const std::vector<Grouping> one_group{Grouping({0, 0, 0, 0})};
+  EXPECT_THAT(why(no_levels, nullptr), HasSubstr("wrong cost: no level is declared"));
+  EXPECT_THAT(why(no_levels, &one_group), HasSubstr("wrong cost: no level is declared"));
+  EXPECT_THAT(why(of_a_level, nullptr), HasSubstr("level 0 is declared; there is -1, alone: these ranks are all alike"));
+  EXPECT_EQ(why(of_a_level, &one_group), "");
+  EXPECT_THAT(why(twice, &one_group), HasSubstr("level 0 is declared twice"));
+  EXPECT_THAT(why(both, &one_group), HasSubstr("level -1 is declared; there is -1, alone, or 0 to 1"));
+  EXPECT_THAT(why(too_far, &one_group), HasSubstr("level 2 is declared; there is -1, alone, or 0 to 1"));
+}
+
+Schedule throwing(Rank me, const Shape& shape, const Chunking& chunking) {
+  if (me == 2) throw std::runtime_error("no rank 2");
+  return scan(me, shape, chunking);
+}
+
+TEST(Catalog, says_what_a_row_throws) {
+  const auto summary = verify_algorithm(row(throwing, scan_cost), 3);
+  ASSERT_FALSE(summary);
+  EXPECT_THAT(summary.error().to_string(), HasSubstr("scan test, 3 ranks, throws: no rank 2"));
+}
+
+TEST(Catalog, proves_one_cut) {
+  EXPECT_EQ(verify_cut(row(scan, scan_cost), {.ranks = 5}, {})->sets, 6U);
+  EXPECT_FALSE(verify_cut(row(scan, other_cost), {.ranks = 5}, {}));
+  EXPECT_FALSE(verify_cut(row(hasty, scan_cost), {.ranks = 5}, {}));
 }
 
 TEST(Catalog, refuses_what_is_wrong_in_place) {

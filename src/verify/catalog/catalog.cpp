@@ -7,6 +7,7 @@
 #include <optional>
 #include <set>
 
+#include "catalog/guarded.h"
 #include "catalog/machines.h"
 #include "schedule/passes.h"
 #include "verify/verify.h"
@@ -76,10 +77,27 @@ void compare_levels(std::vector<std::string>& wrong, const Cost& cost, const Pro
   compare(wrong, "reduced", reduced, proof.reduced, cost.exact);
 }
 
+// One price for all of the machine, or at most one for each of its levels.
+std::string wrong_levels(const Cost& cost, const Proof& proof) {
+  if (cost.levels.empty()) return "no level is declared: declare one, -1, or those that messages cross";
+  const auto most = static_cast<int>(proof.levels.size()) - 1;
+  std::set<int> seen;
+  for (const LevelCost& level : cost.levels) {
+    if (!seen.insert(level.level).second) return fmt::format("level {} is declared twice", level.level);
+    const bool flat = level.level == -1 && cost.levels.size() == 1;
+    if (!flat && (level.level < 0 || level.level > most))
+      return fmt::format("level {} is declared; there is -1, alone{}", level.level,
+                         most < 0 ? ": these ranks are all alike" : fmt::format(", or 0 to {}", most));
+  }
+  return "";
+}
+
 Status check_cost(const Cost& cost, const std::vector<Schedule>& ranks, const Proof& proof) {
+  if (auto levels = wrong_levels(cost, proof); !levels.empty())
+    return Error(Code::invalid_argument, fmt::format("wrong cost: {}", levels));
   std::vector<std::string> wrong;
   compare(wrong, "chunks per block", cost.chunks_per_block, ranks.front().chunks_per_block, true);
-  if (cost.levels.size() == 1 && cost.levels.front().level == -1) {
+  if (cost.levels.front().level == -1) {
     const LevelCost& flat = cost.levels.front();
     compare(wrong, "rounds", flat.rounds, proof.rounds, cost.exact);
     compare(wrong, "path", flat.path, proof.path, cost.exact);
@@ -100,6 +118,12 @@ class Check {
     if (algorithm.needs.routes != RouteKind::none) routes_ = made_up_routes(ranks);
     if (algorithm.uses_torus) tori_ = made_up_tori(ranks);
     add_cases(ranks);
+  }
+  Check(const Algorithm& algorithm, const Shape& shape, const Chunking& chunking, const CatalogOptions& options)
+      : algorithm_(algorithm), options_(options) {
+    summary_.roots = 1;
+    for (const Place place : {Place::out_of_place, Place::in_place, Place::every_second})
+      cases_.push_back({.shape = shape, .chunking = chunking, .place = place});
   }
 
   Result<CatalogSummary> run() {
@@ -190,6 +214,14 @@ class Check {
   CatalogSummary summary_;
 };
 
+template <class Checks>
+Result<CatalogSummary> guarded_checks(const Algorithm& algorithm, Rank ranks, Checks checks) {
+  return guarded(checks, [&](const std::string& thrown) -> Result<CatalogSummary> {
+    return Error(Code::invalid_argument,
+                 fmt::format("{} {}, {} ranks, {}", name(algorithm.collective), algorithm.name, ranks, thrown));
+  });
+}
+
 }  // namespace
 
 bool applies(const Algorithm& algorithm, Rank ranks) noexcept {
@@ -202,7 +234,11 @@ Result<CatalogSummary> verify_algorithm(const Algorithm& algorithm, Rank ranks, 
   if (!applies(algorithm, ranks))
     return Error(Code::invalid_argument,
                  fmt::format("{} {} is not made for {} ranks", name(algorithm.collective), algorithm.name, ranks));
-  return Check(algorithm, ranks, options).run();
+  return guarded_checks(algorithm, ranks, [&] { return Check(algorithm, ranks, options).run(); });
+}
+
+Result<CatalogSummary> verify_cut(const Algorithm& algorithm, const Shape& shape, const Chunking& chunking) {
+  return guarded_checks(algorithm, shape.ranks, [&] { return Check(algorithm, shape, chunking, {}).run(); });
 }
 
 }  // namespace tutti

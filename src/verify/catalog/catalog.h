@@ -34,7 +34,10 @@ struct CatalogSummary {
 // one, on several made-up machines where the row needs levels, on tori where it uses them, in the order of ranks unless the row
 // needs a commutative operator, with unequal blocks unless it needs equal ones; and that its cost is what it declares (or less,
 // where the cost says it is a bound), if it declares one. Shapes that it refuses are left out. The error says in which of these
-// cases and why.
+// cases and why; also of what the row throws.
 [[nodiscard]] Result<CatalogSummary> verify_algorithm(const Algorithm& algorithm, Rank ranks, const CatalogOptions& options = {});
+
+// The same of one shape, which the row must not refuse, cut in one way: out of place, in place, and every second rank in place.
+[[nodiscard]] Result<CatalogSummary> verify_cut(const Algorithm& algorithm, const Shape& shape, const Chunking& chunking);
 
 }  // namespace tutti

@@ -23,6 +23,22 @@ inline Schedule star(Rank me, const Shape& shape, const Chunking& /*has none*/) 
   return std::move(b).finish();
 }
 
+// An all_gather where everybody sends to everybody; where it is to be wrong, one piece again and again.
+inline Schedule everyone(std::string name, Rank me, const Shape& shape, std::uint32_t pieces, bool wrong) {
+  const Rank p = shape.ranks;
+  Builder b(Collective::all_gather, std::move(name), me, shape, pieces);
+  const auto piece = [&](Rank of, std::uint32_t k) {
+    return b.output(static_cast<std::uint32_t>(of) * pieces + (wrong ? 0 : k));
+  };
+  b.copy(b.input(0, pieces), b.output(static_cast<std::uint32_t>(me) * pieces, pieces));
+  for (Rank d = 1; d < p; ++d)
+    for (std::uint32_t k = 0; k < pieces; ++k) {
+      b.send(piece(me, k), (me + d) % p);
+      b.recv((me + p - d) % p, piece((me + p - d) % p, k));
+    }
+  return std::move(b).finish();
+}
+
 constexpr Algorithm row(std::string_view name, Schedule (*build)(Rank, const Shape&, const Chunking&) = star) {
   return {.collective = Collective::barrier,
           .name = name,
