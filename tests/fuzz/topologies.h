@@ -21,7 +21,8 @@ inline void use(const Result<Topology>& topology) {
   (void)torus_dimensions(*topology);
   for (int host = 0; host < std::min(hosts(*topology), 8); ++host) (void)hidden_parts(*topology, host);
   if (topology->nodes.size() <= 64)  // a search takes its time
-    if (const auto found = search_routes(*topology); parsed(found)) promise(!render(*found).empty(), "routes can be shown");
+    if (const auto found = search_routes(*topology); parsed(found))
+      promise(!render(*found, *topology).empty(), "routes can be shown");
   if (const auto placement = offline_placement(*topology, 3)) (void)levels(placement->ranks);
 }
 
