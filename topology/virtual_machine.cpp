@@ -130,7 +130,7 @@ MachineSigns read_machine_signs(const fs::path& root) {
 
 std::string signs_of_virtual_machine(const MachineSigns& signs, const Topology& topology, NodeId machine) {
   std::vector<std::string> found;
-  const std::string firmware = fmt::format("{} {}", signs.vendor, signs.product);
+  const std::string firmware = fmt::format("{}{}{}", signs.vendor, signs.vendor.empty() ? "" : " ", signs.product);
   if (names_virtual_machine(firmware)) found.push_back(fmt::format("the firmware names {}", printable_text(firmware)));
   if (!signs.hypervisor.empty()) found.push_back(fmt::format("the kernel names {}", signs.hypervisor));
   if (names_virtual_machine(signs.processor)) found.push_back(fmt::format("the processor is a {}", signs.processor));

@@ -104,10 +104,10 @@ Result<Topology> discover();
 //
 //   node:4 numa:2 core:8               4 hosts of 2 NUMA nodes of 8 cores, joined by one network
 //   node:2 package:2 l3:2(size=32MiB) core:4 pu:2 gpu:8 nic:2 net=12.5GB/s net_latency=2us
-//   dgx-h100:16                        16 hosts known by name (topology/sources/presets.cpp has the table), NIC i of each on rail
-//   i torus:4x4x4 core:8 link=50GB/s     64 hosts, each joined to its neighbours fat-tree:2x4x16 core:8 oversubscription=2x1 16
-//   hosts to a leaf switch, 4 of those to the next, 2 of those to the top node:8 core:8 nic:4 rails:4        NIC i of each host
-//   on switch i, and one switch above these
+//   dgx-h100:16                        16 hosts known by name (the table: topology/sources/presets.cpp), NIC i of each on rail i
+//   torus:4x4x4 core:8 link=50GB/s     64 hosts, each joined to its neighbours
+//   fat-tree:2x4x16 core:8 oversubscription=2x1    16 hosts to a leaf switch, 4 of those to the next, 2 of those to the top
+//   node:8 core:8 nic:4 rails:4        NIC i of each host on switch i, and one switch above these
 //
 // Levels nest as written: node (hosts), package, numa, l3, core, pu, and hwloc's own names for them, so hwloc's
 // "pack:2 [numa(memory=8GiB)] core:4 pu:1" is read, too. pci_switch, gpu and nic are counted per host and spread over its NUMA

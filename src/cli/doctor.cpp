@@ -57,7 +57,7 @@ Result<std::vector<T>> exchange(Overlay& overlay, const T& mine, Result<T> (*par
   return all;
 }
 
-constexpr std::size_t kMostHosts = 64, kMostAddresses = 8;  // that one rank tries
+constexpr std::size_t kMostHosts = 64, kMostAddresses = 4;  // that one rank tries
 
 // The first rank of each host tries the other hosts, at the address that tutti would take and at the others they have.
 std::vector<doctor::Reach> try_to_reach(const doctor::Job& job, Rank me) {
@@ -104,6 +104,7 @@ Result<Examined> examine_job(Session& session, const System& system) {
   mine.token = (*door)->token();
   auto facts = exchange(*session.overlay, mine, doctor::facts_from_json);
   if (!facts) return std::move(facts.error());
+  doctor::tell_hosts_apart(*facts);
   doctor::Job job{std::move(*facts), {}};
   auto visits = exchange(*session.overlay, {doctor::examine(system), try_to_reach(job, session.rank)}, doctor::visit_from_json);
   if (!visits) return std::move(visits.error());
@@ -127,9 +128,23 @@ Examined examine_alone(const System& system) {
   return examined;
 }
 
+// For one more communicator of this job. Not all launchers can be asked a second time: PMI's store is closed by then.
+Result<UniqueId> another_id(const Session& session) {
+  UniqueId id;
+  Result<UniqueId> made = session.rank == 0 ? create_unique_id() : id;
+  auto all = session.overlay->all_gather(made ? std::as_bytes(std::span(made->bytes)) : std::span<const std::byte>());
+  if (!made) return made;
+  if (!all) return std::move(all.error());
+  if (all->front().size() != UniqueId::kSize) return Error(Code::resource, "rank 0 could not open a place to meet", 0);
+  std::ranges::copy(all->front(), id.bytes.begin());
+  return id;
+}
+
 // What a communicator of this job measures between hosts at its start; nothing where it does not.
-std::optional<LinkParameters> measured_network() {
-  auto comm = Communicator::from_environment();
+std::optional<LinkParameters> measured_network(const Session& session) {
+  auto id = another_id(session);
+  if (!id) leave(id.error());
+  auto comm = Communicator::create(*id, session.rank, session.size);
   if (!comm) leave(comm.error());
   auto text = comm->explain({.collective = Collective::all_reduce, .count = 1 << 20}, true);
   if (!text) leave(text.error());
@@ -210,7 +225,7 @@ void run(const DoctorOptions& o) {
   if (session->rank == 0) print(*examined, o, session->size);
   Status written;
   if (!o.write_topology.empty()) {
-    const auto network = examined->hosts > 1 ? measured_network() : std::nullopt;
+    const auto network = examined->hosts > 1 ? measured_network(*session) : std::nullopt;
     if (session->rank == 0) written = write_topology(system, network, o);
   }
   std::fflush(stdout);

@@ -23,6 +23,7 @@ Facts read_facts(const Json& json) {
   Facts facts;
   facts.host = text_of(json, "host");
   facts.kernel = text_of(json, "kernel");
+  facts.network = text_of(json, "network");
   facts.cpus = json.at("cpus").get<std::vector<int>>();
   facts.cores = json.at("cores").get<std::vector<std::vector<int>>>();
   facts.interface = text_of(json, "interface");
@@ -66,6 +67,7 @@ std::string to_json(const Facts& f) {
   for (const auto& [interface, address] : f.others) others.push_back({interface, address});
   return dump({{"host", f.host},
                {"kernel", f.kernel},
+               {"network", f.network},
                {"cpus", f.cpus},
                {"cores", f.cores},
                {"interface", f.interface},

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <array>
+#include <filesystem>
 #include <set>
 
 #include "core/host.h"
@@ -19,6 +20,12 @@ std::string host_name() {
   std::array<char, 256> name{};
   gethostname(name.data(), name.size() - 1);
   return name.data();
+}
+
+// "net:[4026531840]"; equal containers of one kernel differ in it.
+std::string network_namespace() {
+  std::error_code ignored;
+  return std::filesystem::read_symlink("/proc/self/ns/net", ignored).string();
 }
 
 std::string plural(std::size_t n, std::string_view what) { return fmt::format("{} {}{}", n, what, n == 1 ? "" : "s"); }
@@ -105,6 +112,7 @@ Facts facts_of(const System& s) {
   Facts facts;
   facts.host = host_name();
   facts.kernel = boot_id();
+  facts.network = network_namespace();
   facts.cpus = s.bound();
   if (!s.topology.nodes.empty())
     for (const NodeId core : usable_cores(s.topology))
@@ -132,6 +140,19 @@ Facts facts_of(const System& s) {
   setting("usable cores", std::to_string(facts.cores.size()));
   setting("processor", s.field("proc/cpuinfo", "model name"));
   return facts;
+}
+
+void tell_hosts_apart(std::vector<Facts>& ranks) {
+  std::map<std::string, std::vector<std::pair<std::string, std::string>>> places;  // by name, in order of ranks
+  std::vector<std::size_t> place_of;
+  for (const Facts& f : ranks) {
+    auto& known = places[f.host];
+    const auto at = std::ranges::find(known, std::pair(f.kernel, f.network));
+    place_of.push_back(static_cast<std::size_t>(at - known.begin()));
+    if (at == known.end()) known.emplace_back(f.kernel, f.network);
+  }
+  for (std::size_t r = 0; r < ranks.size(); ++r)
+    if (places[ranks[r].host].size() > 1) ranks[r].host += fmt::format(" ({})", place_of[r] + 1);
 }
 
 std::map<std::string, std::vector<int>> Job::hosts() const { return by(ranks, &Facts::host); }

@@ -13,6 +13,7 @@ namespace tutti::doctor {
 struct Facts {
   std::string host;                     // its name
   std::string kernel;                   // equal where ranks compete for the same cores
+  std::string network;                  // namespace of that kernel
   std::vector<int> cpus;                // it may run on
   std::vector<std::vector<int>> cores;  // PUs of each core that may be used
   std::string interface;                // that tutti takes, and its address; empty: none
@@ -28,6 +29,8 @@ struct Facts {
   friend bool operator==(const Facts&, const Facts&) = default;
 };
 [[nodiscard]] Facts facts_of(const System& system);
+// Hosts of one name that differ in kernel or network are numbered, "localhost (1)": by then names tell hosts apart.
+void tell_hosts_apart(std::vector<Facts>& ranks);
 
 // One try to reach another rank's host.
 struct Reach {

@@ -28,7 +28,8 @@ double stolen(const System& s) {
 }  // namespace
 
 Findings check_topology(const System& s) {
-  if (!s.topology_error.empty())
+  const bool seen = s.topology_error.empty();
+  if (s.topology_spec.empty() && !seen)
     return {{Severity::problem, "topology", s.topology_error, "hwloc", "a communicator cannot be made",
              "TUTTI_TOPOLOGY=FILE with a description of this machine"}};
   if (s.topology_spec.empty())
@@ -38,6 +39,11 @@ Findings check_topology(const System& s) {
   if (!told)
     return {{Severity::problem, "topology", told.error().to_string(), source, "a communicator cannot be made",
              "correct or unset TUTTI_TOPOLOGY"}};
+  if (!seen)
+    return {{Severity::note, "topology",
+             fmt::format("described by TUTTI_TOPOLOGY, {} cores; this machine itself cannot be looked at: {}", cores_of(*told),
+                         s.topology_error),
+             source, "nobody can tell whether the description is right", ""}};
   if (cores_of(*told) == cores_of(s.topology))
     return {{Severity::ok, "topology", fmt::format("described by TUTTI_TOPOLOGY; {} cores there and here", cores_of(*told)),
              source, "", ""}};
@@ -64,11 +70,10 @@ Findings check_kernel(const System& s) {
 }
 
 Findings check_virtual(const System& s) {
-  const std::string source = "/proc/cpuinfo, hypervisor; /sys/class/dmi/id";
-  if (!s.is_virtual()) return {{Severity::ok, "virtual", "no virtual machine, as far as CPUID tells", source, "", ""}};
+  const std::string source = "/proc/cpuinfo, /sys/class/dmi/id, /sys/hypervisor, hwloc", signs = s.virtual_machine();
+  if (signs.empty()) return {{Severity::ok, "virtual", "no virtual machine, as far as can be seen", source, "", ""}};
   Findings findings;
-  const std::string vendor = s.line("sys/class/dmi/id/sys_vendor").value_or("");
-  findings.push_back({Severity::note, "virtual", "a virtual machine" + (vendor.empty() ? "" : " (" + vendor + ")"), source,
+  findings.push_back({Severity::note, "virtual", "a virtual machine: " + signs, source,
                       "NUMA nodes, shared caches, PCI switches and link speeds may be made up or left out, so predictions are "
                       "less sure; a running job measures",
                       "tutti doctor --write-topology FILE, then correct by hand what you know of the host"});

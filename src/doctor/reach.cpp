@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <deque>
 #include <random>
 
 #include "transports/tcp/socket.h"
@@ -21,8 +22,13 @@ std::string random_token() {
   return token;
 }
 
+constexpr std::size_t kMostAtOnce = 32;  // tries
+constexpr std::size_t kMostGuests = 128;
+
 // One try under way.
 struct Attempt {
+  std::size_t door = 0;
+  TimePoint deadline = {};
   Fd socket;
   bool connected = false;
   std::string got, outcome = "no answer";
@@ -63,8 +69,11 @@ void read_some(Attempt& attempt, const std::string& token) {
   }
 }
 
-Attempt begin(const Knock& door) {
+Attempt begin(const std::vector<Knock>& doors, std::size_t which, Duration patience) {
+  const Knock& door = doors[which];
   Attempt attempt;
+  attempt.door = which;
+  attempt.deadline = Clock::now() + patience;
   auto socket = start_connect(door.from.family() == AF_UNSPEC ? any(door.to.family()) : door.from, door.to, {});
   if (socket)
     attempt.socket = std::move(*socket);
@@ -72,6 +81,22 @@ Attempt begin(const Knock& door) {
     attempt.outcome = socket.error().to_string();
   return attempt;
 }
+
+// Waits for a moment for something to happen to one of them.
+void go_on(std::vector<Attempt>& attempts, const std::vector<Knock>& doors) {
+  std::vector<pollfd> waiting;
+  for (const Attempt& a : attempts) waiting.push_back({a.socket.get(), static_cast<short>(a.connected ? POLLIN : POLLOUT), 0});
+  if (poll(waiting.data(), waiting.size(), 50) <= 0) return;
+  for (std::size_t i = 0; i < waiting.size(); ++i) {
+    if (waiting[i].revents == 0) continue;
+    if (attempts[i].connected)
+      read_some(attempts[i], doors[attempts[i].door].token);
+    else
+      look_at(attempts[i]);
+  }
+}
+
+bool out_of_files(int error) { return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM; }
 
 }  // namespace
 
@@ -98,13 +123,16 @@ Door::~Door() {
 void Door::answer() {
   std::string reply = token_;
   reply.resize(kReplyBytes, '.');
-  std::vector<Fd> guests;  // kept open until all has been taken
+  std::deque<Fd> guests;  // the newest: by then the others have taken all
   while (!closing_) {
     std::array<pollfd, 2> waiting{{{listeners_[0].get(), POLLIN, 0}, {listeners_[1].get(), POLLIN, 0}}};
     if (poll(waiting.data(), waiting.size(), 50) <= 0) continue;
     for (const pollfd& each : waiting) {
       if (each.revents == 0) continue;
       Fd guest(accept4(each.fd, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+      const bool full = !guest && out_of_files(errno);
+      if ((full && !guests.empty()) || guests.size() >= kMostGuests) guests.pop_front();
+      if (full) std::this_thread::sleep_for(std::chrono::milliseconds(10));
       if (!guest) continue;
       const int buffer = 4 * static_cast<int>(kReplyBytes);
       setsockopt(guest.get(), SOL_SOCKET, SO_SNDBUF, &buffer, sizeof buffer);
@@ -115,30 +143,17 @@ void Door::answer() {
 }
 
 std::vector<std::string> knock(const std::vector<Knock>& doors, Duration patience) {
+  std::vector<std::string> outcomes(doors.size());
   std::vector<Attempt> attempts;
-  for (const Knock& door : doors) attempts.push_back(begin(door));
-  const TimePoint deadline = Clock::now() + patience;
-  while (Clock::now() < deadline) {
-    std::vector<pollfd> waiting;
-    std::vector<std::size_t> whose;
-    for (std::size_t i = 0; i < attempts.size(); ++i) {
-      if (!attempts[i].socket) continue;
-      waiting.push_back({attempts[i].socket.get(), static_cast<short>(attempts[i].connected ? POLLIN : POLLOUT), 0});
-      whose.push_back(i);
-    }
-    if (waiting.empty()) break;
-    if (poll(waiting.data(), waiting.size(), 50) <= 0) continue;
-    for (std::size_t i = 0; i < waiting.size(); ++i) {
-      if (waiting[i].revents == 0) continue;
-      Attempt& attempt = attempts[whose[i]];
-      if (attempt.connected)
-        read_some(attempt, doors[whose[i]].token);
-      else
-        look_at(attempt);
-    }
+  for (std::size_t next = 0; next < doors.size() || !attempts.empty();) {
+    while (next < doors.size() && attempts.size() < kMostAtOnce) attempts.push_back(begin(doors, next++, patience));
+    go_on(attempts, doors);
+    std::erase_if(attempts, [&](const Attempt& a) {
+      const bool over = !a.socket || Clock::now() >= a.deadline;
+      if (over) outcomes[a.door] = a.outcome;
+      return over;
+    });
   }
-  std::vector<std::string> outcomes;
-  for (const Attempt& attempt : attempts) outcomes.push_back(attempt.outcome);
   return outcomes;
 }
 

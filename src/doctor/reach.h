@@ -46,7 +46,7 @@ struct Knock {
   SocketAddress to;
   std::string token;  // that the right door answers with
 };
-// All at once, for no longer than `patience`. In order: empty where it was reached, else what went wrong.
+// Some at once, each for no longer than `patience`. In order: empty where it was reached, else what went wrong.
 [[nodiscard]] std::vector<std::string> knock(const std::vector<Knock>& doors, Duration patience);
 
 }  // namespace tutti::doctor

@@ -9,6 +9,7 @@
 #include <fstream>
 
 #include "topology/cpus.h"
+#include "topology/virtual_machine.h"
 #include "transports/shm/cma.h"
 
 namespace tutti::doctor {
@@ -122,16 +123,7 @@ std::vector<int> System::bound() const {
 
 CgroupLimits System::cgroup() const { return read_cgroup_limits(at("proc/self/cgroup"), at("sys/fs/cgroup")); }
 
-bool System::is_virtual() const {
-  if (exists("sys/hypervisor/type")) return true;
-  const auto flags = field("proc/cpuinfo", "flags");  // what CPUID says
-  if (flags && (" " + *flags + " ").find(" hypervisor ") != std::string::npos) return true;
-  constexpr std::array kProducts{"KVM", "QEMU", "VMware", "VirtualBox", "Virtual Machine", "Xen", "Amazon EC2", "Google Compute"};
-  const std::string product =
-      line("sys/class/dmi/id/sys_vendor").value_or("") + " " + line("sys/class/dmi/id/product_name").value_or("");
-  return std::ranges::any_of(kProducts, [&](const char* known) { return product.find(known) != std::string::npos; }) &&
-         product.find("metal") == std::string::npos;
-}
+std::string System::virtual_machine() const { return signs_of_virtual_machine(read_machine_signs(root_), topology, 0); }
 
 std::string System::chosen_word(const std::string& path) const {
   const std::string text = line(path).value_or("");

@@ -43,7 +43,8 @@ class System {
   // PUs that this process may use.
   [[nodiscard]] std::vector<int> bound() const;
   [[nodiscard]] CgroupLimits cgroup() const;
-  [[nodiscard]] bool is_virtual() const;
+  // What shows that this is a virtual machine; empty: nothing does.
+  [[nodiscard]] std::string virtual_machine() const;
   // "[always] madvise never": always.
   [[nodiscard]] std::string chosen_word(const std::string& path) const;
 

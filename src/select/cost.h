@@ -12,13 +12,12 @@ namespace tutti {
 // - Bytes are the heavier of the longest chain and the busiest rank (a gather's root takes in all blocks, whoever sends them).
 // - Who sends or takes several messages in one round pays for each: the executor's step, and over the network LogP's gap
 //   (Culler et al., "LogP: Towards a Realistic Model of Parallel Computation", 1993).
-// - Pieces that follow each other are between hosts while cores work on others: then the less of the two costs but the first piece.
+// - Pieces that follow each other are between hosts while cores work on others: the less of the two costs but the first piece.
 // - Ranks of one host that send over the network at once share its bandwidth.
 // - A reduction of what arrives costs what it takes longer than a copy, which it replaces.
 // - On a torus, each rank has a link to each of its neighbours, and a message occupies every link that it crosses. Its time is
-// that
-//   of the chain over one link, that of the busiest rank over all of its own, or that of all links that all ranks have at work,
-//   whichever is longest (D. De Sensi et al., "Swing", NSDI 2024, who call the ratio of the latter two the congestion
+//   that of the chain over one link, that of the busiest rank over all of its own, or that of all links that all ranks have at
+//   work, whichever is longest (D. De Sensi et al., "Swing", NSDI 2024, who call the ratio of the latter two the congestion
 //   deficiency). Rows that do not say how far their messages go are taken to send them anywhere, at random; trees, where few
 //   ranks send most, not.
 // - Where ranks share cores, a round costs at least one turn of all ranks over the cores, and cores' work is slower.

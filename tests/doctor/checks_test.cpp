@@ -341,12 +341,15 @@ TEST(Doctor, Virtual) {
   tree.write("proc/cpuinfo", "processor\t: 0\nflags\t\t: fpu hypervisor lahf_lm\n")
       .write("sys/class/dmi/id/sys_vendor", "QEMU\n");
   tree.write("proc/stat", "cpu  100 0 0 899 0 0 0 1 0 0\n");
-  EXPECT_THAT(check_virtual(tree.system), only(note, "a virtual machine (QEMU)"));
+  EXPECT_THAT(check_virtual(tree.system),
+              only(note, "a virtual machine: the firmware names QEMU, the processor has the hypervisor flag"));
   tree.write("proc/stat", "cpu  100 0 0 850 0 0 0 50 0 0\n");
   EXPECT_THAT(check_virtual(tree.system), testing::ElementsAre(is(note, "QEMU"), is(warning, "5.0 %")));
   Tree arm;  // no flags there
   EXPECT_THAT(check_virtual(arm.write("sys/class/dmi/id/product_name", "KVM Virtual Machine\n").system),
-              only(note, "a virtual machine"));
+              only(note, "a virtual machine: the firmware names KVM"));
+  Tree shapes;  // as `tutti topo` has it
+  EXPECT_THAT(check_virtual(shapes.described("package:4 core:1").system), only(note, "each socket has one core"));
   Tree metal;
   metal.write("sys/class/dmi/id/sys_vendor", "Amazon EC2\n").write("sys/class/dmi/id/product_name", "c5.metal\n");
   EXPECT_THAT(check_virtual(metal.system), only(ok, "no virtual machine"));
@@ -370,7 +373,12 @@ TEST(Doctor, Topology) {
   EXPECT_THAT(check_topology(tree.system), only(warning, "describes 8 cores, and this machine has 4"));
   tree.system.topology_spec = "/no/such.json";
   EXPECT_THAT(check_topology(tree.system), only(problem, "/no/such.json"));
+  tree.system.topology = {};
   tree.system.topology_error = "hwloc_topology_load: no";
+  EXPECT_THAT(check_topology(tree.system), only(problem, "/no/such.json"));
+  tree.system.topology_spec = "core:8";  // a communicator asks nothing else then
+  EXPECT_THAT(check_topology(tree.system), only(note, "8 cores; this machine itself cannot be looked at: hwloc_topology_load"));
+  tree.system.topology_spec = "";
   EXPECT_THAT(check_topology(tree.system), only(problem, "hwloc_topology_load"));
 }
 

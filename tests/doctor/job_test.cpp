@@ -20,6 +20,7 @@ Job job_of(const std::vector<std::vector<int>>& bindings, int cores) {
   for (const auto& cpus : bindings) {
     Facts facts{.host = "h1",
                 .kernel = "k1",
+                .network = "net:[1]",
                 .cpus = cpus,
                 .cores = {},
                 .interface = "eth0",
@@ -59,6 +60,24 @@ TEST(DoctorJob, ContainersOfOneKernelShareItsCores) {
   Job job = two_hosts();
   for (Facts& f : job.ranks) f.kernel = "k1";
   EXPECT_THAT(check_bindings(job), ElementsAre(is(warning, "4 ranks take turns on 2 cores")));
+}
+
+TEST(DoctorJob, HostsOfOneNameAreNumbered) {
+  Job job = two_hosts();
+  tell_hosts_apart(job.ranks);
+  EXPECT_EQ(job.ranks[3].host, "h2");
+  for (Facts& f : job.ranks) f.host = "localhost";
+  job.ranks[2].megabits = job.ranks[3].megabits = 10000;
+  std::swap(job.ranks[1], job.ranks[2]);
+  tell_hosts_apart(job.ranks);
+  EXPECT_EQ(job.hosts(), (std::map<std::string, std::vector<int>>{{"localhost (1)", {0, 2}}, {"localhost (2)", {1, 3}}}));
+  EXPECT_THAT(check_networks(job), ElementsAre(is(warning, "10 Gbit/s on localhost (2); speed unknown on localhost (1)")));
+  Job containers = job_of({{0}, {1}}, 2);
+  tell_hosts_apart(containers.ranks);
+  EXPECT_EQ(containers.hosts().size(), 1u);
+  containers.ranks[1].network = "net:[2]";
+  tell_hosts_apart(containers.ranks);
+  EXPECT_EQ(containers.hosts().size(), 2u);
 }
 
 TEST(DoctorJob, Networks) {

@@ -2,8 +2,11 @@
 #include "doctor/reach.h"
 
 #include <gtest/gtest.h>
+#include <poll.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <thread>
 
 #include "transports/tcp/socket.h"
@@ -40,6 +43,42 @@ TEST(DoctorReach, TheRightDoorAnswersOftenAndAtOnce) {
   for (const std::string& outcome : knock(many, from_seconds(20))) EXPECT_EQ(outcome, "");
   EXPECT_EQ(knock({{local(0), local(door->port()), door->token()}}, from_seconds(20)).front(), "");
   EXPECT_TRUE(knock({}, from_seconds(20)).empty());
+}
+
+// As many files as a process may have open, and the limit as it was.
+class FileLimit {
+ public:
+  explicit FileLimit(rlim_t most) {
+    getrlimit(RLIMIT_NOFILE, &before_);
+    const rlimit lower{std::min(most, before_.rlim_max), before_.rlim_max};
+    setrlimit(RLIMIT_NOFILE, &lower);
+  }
+  ~FileLimit() { setrlimit(RLIMIT_NOFILE, &before_); }
+  FileLimit(const FileLimit&) = delete;
+  FileLimit& operator=(const FileLimit&) = delete;
+
+ private:
+  rlimit before_{};
+};
+
+TEST(DoctorReach, ManyTriesAndGuestsTakeFewFiles) {
+  const FileLimit limit(250);
+  auto door = Door::open().value_or_throw();
+  std::vector<Knock> many(700, Knock{{}, local(door->port()), door->token()});
+  many[300].token = std::string(kTokenBytes, 'z');
+  const auto outcomes = knock(many, from_seconds(60));
+  for (std::size_t i = 0; i < many.size(); ++i)
+    EXPECT_EQ(outcomes[i], i == 300 ? "somebody else answers at this address" : "") << i;
+}
+
+TEST(DoctorReach, ADoorWithoutFilesToSpareLetsOldGuestsGo) {
+  auto door = Door::open().value_or_throw();
+  const std::vector<Knock> some(20, Knock{{}, local(door->port()), door->token()});
+  for (const std::string& outcome : knock(some, from_seconds(60))) ASSERT_EQ(outcome, "");
+  auto guest = start_connect(local(0), local(door->port()), {}).value_or_throw();
+  const FileLimit limit(static_cast<rlim_t>(guest.get()) + 1);  // the door has no other file below
+  pollfd waiting{guest.get(), POLLIN, 0};
+  EXPECT_EQ(poll(&waiting, 1, 60000), 1);
 }
 
 TEST(DoctorReach, NobodyAtHome) {

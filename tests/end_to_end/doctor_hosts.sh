@@ -22,6 +22,38 @@ doctor env TUTTI_CALIBRATE=1 "$tutti" doctor --write-topology "$work/machine.jso
 printed "eth0: measured .* between hosts"
 "$tutti" topo --from "$work/machine.json" | grep -q "network .*(system)" || fail "what was measured is not in the file"
 
+# own_variables SETUP COMMAND...: a rank on each host, started by hand after SETUP in its shell
+own_variables() {
+  local setup=$1 r
+  shift
+  for r in 0 1; do
+    TUTTI_RANK=$r TUTTI_SIZE=2 TUTTI_RENDEZVOUS=$subnet.1:4711 timeout 120 "$work/on" "h$((r + 1))" \
+      sh -c "$setup; exec \"\$@\"" sh "$@" > "$work/out.$r" 2> "$work/err.$r" &
+  done
+  wait
+  cat "$work"/out.[01] > "$work/out"
+  cat "$work"/err.[01] > "$work/err"
+}
+
+echo "== the same without a launcher that could be asked a second time"
+rm -f "$work/machine.json"
+own_variables true env TUTTI_CALIBRATE=1 "$tutti" doctor --write-topology "$work/machine.json"
+printed "eth0: measured .* between hosts"
+if command -v mpiexec.hydra > /dev/null; then
+  rm -f "$work/machine.json"
+  launch mpich mpiexec.hydra 2,1 env TUTTI_CALIBRATE=1 "$tutti" doctor --write-topology "$work/machine.json" > "$work/out" 2> "$work/err"
+  printed "^3 ranks on 2 hosts"
+  printed "eth0: measured .* between hosts"
+else
+  echo "no mpiexec.hydra: not tried with it"
+fi
+
+echo "== hosts of one name are two"
+own_variables "hostname localhost" "$tutti" doctor
+printed "^2 ranks on 2 hosts"
+printed "^ok +reach +2 ways between 2 hosts tried, all reached"
+printed "on localhost \(1\), localhost \(2\)"
+
 echo "== one host sends larger packets; both have a network of containers with the same address"
 for i in 1 2; do
   ip -n "$tag-h$i" link add docker0 type veth peer name container0

@@ -1,7 +1,10 @@
 // What holds of every topology that was loaded.
 #pragma once
 
+#include <algorithm>
+
 #include "tests/fuzz/fuzz.h"
+#include "tutti/route_search.h"
 #include "tutti/topology.h"
 
 namespace tutti::fuzz {
@@ -15,6 +18,11 @@ inline void use(const Result<Topology>& topology) {
   promise(parsed(again) && *again == *topology, "as JSON it comes back");
   for (int level = 0; level < kLevels; ++level) (void)between(*topology, static_cast<Level>(level));
   (void)fingerprint(*topology);
+  (void)torus_dimensions(*topology);
+  for (int host = 0; host < std::min(hosts(*topology), 8); ++host) (void)hidden_parts(*topology, host);
+  if (topology->nodes.size() <= 64)  // a search takes its time
+    if (const auto found = search_routes(*topology); parsed(found))
+      promise(!render(*found, *topology).empty(), "routes can be shown");
   if (const auto placement = offline_placement(*topology, 3)) (void)levels(placement->ranks);
 }
 

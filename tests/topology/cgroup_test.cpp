@@ -23,6 +23,13 @@ TEST(Cgroup, Version2TakesTheTightestOnTheWayUp) {
   EXPECT_EQ(limits.memory_bytes, 2147483648u);
 }
 
+TEST(Cgroup, AQuotaBeyondAllNumbersIsNone) {
+  const test::TemporaryFolder folder;
+  folder.write("self", "0::/\n");
+  folder.write("fs/cpu.max", "1e308 1e-308\n");
+  EXPECT_EQ(read(folder).cpu_quota, 0);
+}
+
 TEST(Cgroup, Version1) {
   const test::TemporaryFolder folder;
   folder.write("self", "9:name=systemd:/\n4:memory:/pod\n3:cpu,cpuacct:/pod\n");

@@ -170,6 +170,25 @@ TEST(NcclXml, HostsOfOneFileDifferByTheirHash) {
   EXPECT_EQ(all(t, NodeKind::nvswitch).size(), 1u) << "which they share";
 }
 
+TEST(NcclXml, BridgesOfOneHostThatGoDoNotMoveWhatIsSaidOfAnother) {
+  const auto nested = [](int bridges) {
+    std::string xml = R"(<pci busid="0000:09:00.0" class="0x030200"/>)";
+    for (int i = bridges; i > 0; --i) xml = fmt::format(R"(<pci busid="0000:0{}:00.0" class="0x060400">{}</pci>)", i, xml);
+    return xml;
+  };
+  const std::string host = R"(<cpu host_hash="{}" numaid="0" affinity="1">{}</cpu>)";
+  const std::string of_a_cloud = R"(<pci busid="ffff:ff:01.0" class="0x060400"><pci busid="0001:00:00.0" class="0x030200"/>)"
+                                 R"(<pci busid="0002:00:00.0" class="0x030200"/></pci>)";
+  for (const int bridges : {1, 3, 8}) {
+    const Topology t = parse("<system>" + fmt::format(fmt::runtime(host), "0xa", nested(bridges)) +
+                             fmt::format(fmt::runtime(host), "0xb", of_a_cloud) + "</system>");
+    ASSERT_EQ(hosts(t), 2);
+    EXPECT_EQ(all(t, NodeKind::pci_switch).size(), 1u);
+    EXPECT_EQ(at(t, machine_of(t, 0)).virtual_machine, "");
+    EXPECT_THAT(at(t, machine_of(t, 1)).virtual_machine, HasSubstr("addresses that no bus has"));
+  }
+}
+
 TEST(NcclXml, WhatIsWrongIsSaid) {
   for (const auto& [xml, reason] :
        {std::pair{"<system/>", "without a <cpu>"},

@@ -29,6 +29,7 @@ TEST(VirtualMachine, FirmwareNamesIt) {
   EXPECT_THAT(signs(firmware("QEMU", "Standard PC (Q35 + ICH9, 2009)")), HasSubstr("Standard PC"));
   EXPECT_THAT(signs(firmware("Amazon EC2", "p4d.24xlarge")), HasSubstr("p4d.24xlarge"));
   EXPECT_THAT(signs(firmware("Microsoft Corporation", "Virtual Machine")), HasSubstr("Virtual Machine"));
+  EXPECT_EQ(signs(firmware("", "KVM")), "the firmware names KVM");
   EXPECT_THAT(signs(firmware("Amazon EC2", "m5.metal")), IsEmpty());
   EXPECT_THAT(signs(firmware("Microsoft Corporation", "Surface Laptop")), IsEmpty());
   EXPECT_THAT(signs(firmware("NVIDIA", "DGXH100")), IsEmpty());

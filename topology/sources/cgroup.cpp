@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <cmath>
 #include <fstream>
 #include <string>
 
@@ -12,7 +13,7 @@ namespace {
 namespace fs = std::filesystem;
 
 void tighten(double& limit, double value) {
-  if (value > 0 && (limit == 0 || value < limit)) limit = value;
+  if (value > 0 && std::isfinite(value) && (limit == 0 || value < limit)) limit = value;
 }
 
 // Version 1 says "no limit" with a number that is almost 2^63.

@@ -71,8 +71,10 @@ class NcclReader {
     for (const auto& [wire, gbps] : joined_) link(std::get<1>(wire), std::get<2>(wire), std::get<0>(wire), gbps);
     network();
     drop_plain_bridges(topology_);
-    for (const auto& [hash, machine] : machines_)
+    for (int host = 0; host < std::min(hosts(topology_), kMaxHostsLookedAt); ++host) {
+      const NodeId machine = machine_of(topology_, host);  // machines_ has the ids from before bridges were dropped
       node(machine).virtual_machine = signs_of_virtual_machine({}, topology_, machine);
+    }
     if (Status status = check(topology_); !status) return Error(Code::protocol, status.error().message());
     return std::move(topology_);
   }
