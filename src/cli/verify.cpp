@@ -103,8 +103,10 @@ std::string counted(const std::vector<int>& ranks) {
   return fmt::format("{}..{} ({})", ranks.front(), ranks.back(), ranks.size());
 }
 
-// One line of the table; true when every rank count was proved.
-bool verify_row(const Algorithm& row, const std::vector<int>& ranks, const CatalogOptions& options) {
+enum class Verdict : std::uint8_t { proved, refused, serves_none };
+
+// One line of the table, for all of these numbers of ranks that the row serves.
+Verdict verify_row(const Algorithm& row, const std::vector<int>& ranks, const CatalogOptions& options) {
   CatalogSummary sum;
   std::vector<int> done;
   const auto start = Clock::now();
@@ -123,18 +125,21 @@ bool verify_row(const Algorithm& row, const std::vector<int>& ranks, const Catal
     sum.steps += summary->steps;
   }
   fmt::print("{:<15} {:<26} {:>14} {:>6} {:>9} {:>10} {:>8.2f}  {}\n", name(row.collective), row.name, counted(done), sum.roots,
-             sum.sets, sum.schedules, seconds_since(start), status ? "proved" : "refused");
+             sum.sets, sum.schedules, seconds_since(start),
+             !status        ? "refused"
+             : done.empty() ? "serves none of these numbers of ranks"
+                            : "proved");
   std::fflush(stdout);
   if (!status) fmt::print(stderr, "tutti: refused: {}\n", status.error().to_string());
-  return static_cast<bool>(status);
+  return !status ? Verdict::refused : done.empty() ? Verdict::serves_none : Verdict::proved;
 }
 
 void verify_catalog(const Options& options) {
   if (options.collective == name(Collective::send_recv))
-    leave("send_recv is between two ranks: there are no algorithms to prove; `tutti verify` lists those of other collectives",
+    leave("send_recv is between two ranks: there are no algorithms to prove; `tutti algorithms` lists those of other collectives",
           kExitUsage);
   if (!options.collective.empty() && !parse_collective(options.collective))
-    leave(fmt::format("there is no collective '{}'; `tutti verify` lists them", options.collective), kExitUsage);
+    leave(fmt::format("there is no collective '{}'; `tutti algorithms` lists them", options.collective), kExitUsage);
   const auto ranks = parse_numbers("--ranks", options.ranks, kMaxRanks);
   if (!ranks) leave(ranks.error());
   const auto pieces = parse_numbers("--pieces", options.pieces, kMaxPieces);
@@ -142,20 +147,23 @@ void verify_catalog(const Options& options) {
   const CustomAlgorithms own = load_own(options.own);
   const auto found = rows(own, options);
   if (found.empty())
-    leave(fmt::format("there is no algorithm '{}'{}; `tutti verify` lists them", options.algorithm,
+    leave(fmt::format("there is no algorithm '{}'{}; `tutti algorithms` lists them", options.algorithm,
                       options.collective.empty() ? "" : " for " + options.collective),
           kExitUsage);
 
   CatalogOptions checks{.pieces = {pieces->begin(), pieces->end()}, .places = options.in_place ? Places::in_place : Places::both};
   fmt::print("{:<15} {:<26} {:>14} {:>6} {:>9} {:>10} {:>8}\n", "collective", "algorithm", "ranks", "roots", "sets", "schedules",
              "seconds");
-  std::size_t proved = 0, at = 0;
+  std::size_t proved = 0, refused = 0, at = 0;
   for (const Algorithm* row : found) {
     fmt::print(stderr, "[{}/{}] {} {}\n", ++at, found.size(), name(row->collective), row->name);
-    proved += verify_row(*row, *ranks, checks) ? 1 : 0;
+    const Verdict verdict = verify_row(*row, *ranks, checks);
+    proved += verdict == Verdict::proved ? 1 : 0;
+    refused += verdict == Verdict::refused ? 1 : 0;
   }
   fmt::print("{} of {} algorithms proved\n", proved, found.size());
-  if (proved < found.size()) throw CLI::RuntimeError(kExitFailed);
+  if (refused > 0) throw CLI::RuntimeError(kExitFailed);
+  if (proved == 0) leave(fmt::format("--ranks {}: none of these algorithms serves any of them", options.ranks), kExitUsage);
 }
 
 }  // namespace

@@ -133,6 +133,11 @@ refuses "broken.txt" "$tutti" verify "$work/broken.txt"
 expect 2 "$tutti" verify "$work/noise"
 expect 0 "$tutti" verify --collective barrier --ranks 1..4
 printed "4 of 4 algorithms proved"
+expect 0 "$tutti" verify --collective all_reduce --algorithm swing --ranks 3,4
+printed "1 of 1 algorithms proved"
+expect 2 "$tutti" verify --collective all_reduce --algorithm swing --ranks 3
+printed "serves none of these numbers of ranks" "0 of 1 algorithms proved"
+said "--ranks 3: none of these algorithms serves any of them"
 
 echo "== files that cannot be written"
 perf=("$tutti" perf all_reduce --max-bytes 8 --iterations 1 --warmup 0)
