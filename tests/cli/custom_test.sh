@@ -166,7 +166,7 @@ run_ranks "1 1 1" 3 "$tutti" perf all_reduce --max-bytes 64
 rank_said 0 "all_reduce mine of TUTTI_SCHEDULES or TUTTI_PLUGINS is not the same there as here"
 rank_setup() { [[ $1 == 2 ]] || export TUTTI_SCHEDULES=$work/three.txt; }
 run_ranks "1 1 1" 3 "$tutti" perf all_reduce --max-bytes 64
-rank_said 0 "all_reduce mine of TUTTI_SCHEDULES or TUTTI_PLUGINS is here but not there"
+rank_said 0 "all_reduce mine of TUTTI_SCHEDULES or TUTTI_PLUGINS is " " but not " # here, or as another rank says first: there
 rank_setup() { [[ $1 == 2 ]] && export TUTTI_SCHEDULES=$work/missing.txt || export TUTTI_SCHEDULES=$work/three.txt; }
 run_ranks "2 2 2" 3 "$tutti" perf all_reduce --max-bytes 64
 rank_said 0 "missing.txt"
