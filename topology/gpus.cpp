@@ -12,8 +12,6 @@ namespace {
 
 std::size_t at(int i) { return static_cast<std::size_t>(i); }
 
-bool is_fast(const Link& link) { return link.kind == LinkKind::nvlink || link.kind == LinkKind::xgmi; }
-
 // Which ends are neighbours: over one link of at least so many GB/s, or over NVSwitches that are joined.
 class Neighbours {
  public:
@@ -23,7 +21,7 @@ class Neighbours {
     std::map<NodeId, int> rank;
     for (std::size_t r = 0; r < ends.size(); ++r) rank.emplace(ends[r], static_cast<int>(r));
     const auto is_switch = [&](NodeId id) { return topology.nodes[at(id)].kind == NodeKind::nvswitch; };
-    const auto fast = [&](const Link& link) { return is_fast(link) && link.bandwidth_gbps >= least_gbps; };
+    const auto fast = [&](const Link& link) { return is_fast(link.kind) && link.bandwidth_gbps >= least_gbps; };
     for (const Link& link : topology.links)
       if (fast(link) && is_switch(link.a) && is_switch(link.b)) fabric_[at(root(link.a))] = root(link.b);
     for (const Link& link : topology.links) {
@@ -93,7 +91,7 @@ std::vector<int> number(const Groups& groups, std::size_t ends) {
 std::vector<int> nvlink_groups(const Topology& topology, std::span<const NodeId> ends) {
   std::set<double> widths;
   for (const Link& link : topology.links)
-    if (is_fast(link)) widths.insert(link.bandwidth_gbps);
+    if (is_fast(link.kind)) widths.insert(link.bandwidth_gbps);
   if (widths.empty()) return std::vector<int>(ends.size(), -1);
   for (const double least_gbps : widths)
     if (auto groups = cliques(Neighbours(topology, ends, least_gbps), ends.size()); equal_sizes(groups))

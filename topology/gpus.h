@@ -8,6 +8,8 @@
 
 namespace tutti {
 
+[[nodiscard]] constexpr bool is_fast(LinkKind kind) noexcept { return kind == LinkKind::nvlink || kind == LinkKind::xgmi; }
+
 // For each of these nodes the group of those that NVLink or xGMI joins each with each, directly or through NVSwitches; -1 where
 // that is nobody else. Where such groups would be of different sizes only wider links count, if that makes them equal (the two
 // halves of an MI250 among eight of them).

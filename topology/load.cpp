@@ -2,9 +2,9 @@
 #include <sys/stat.h>
 
 #include <cerrno>
-#include <fstream>
 #include <string>
 
+#include "core/file.h"
 #include "topology/sources/hwloc_xml.h"
 #include "topology/sources/nccl_xml.h"
 #include "topology/sources/synthetic.h"
@@ -38,23 +38,18 @@ Result<Topology> from_content(std::string_view content) {
 }
 
 // Only regular files: a pipe could keep us waiting for ever.
-Result<std::string> read_file(const std::string& path, const struct stat& status) {
+Result<std::string> read_regular(const std::string& path, const struct stat& status) {
   if (!S_ISREG(status.st_mode)) return Error(Code::invalid_argument, "is not a regular file");
   if (static_cast<std::uint64_t>(status.st_size) > kMaxTopologyBytes) {
     return Error(Code::invalid_argument,
                  fmt::format("has {} bytes, more than the {} allowed", status.st_size, kMaxTopologyBytes));
   }
-  std::ifstream in(path, std::ios::binary);
-  if (!in) return system_error(errno, "open");
-  std::string content(static_cast<std::size_t>(status.st_size), '\0');
-  in.read(content.data(), static_cast<std::streamsize>(content.size()));
-  content.resize(static_cast<std::size_t>(in.gcount()));
-  return content;
+  return read_file(path, kMaxTopologyBytes);
 }
 
 Result<Topology> from_file(const std::string& path, const struct stat& status) {
   const std::string context = fmt::format("topology file '{}'", path);
-  auto content = read_file(path, status);
+  auto content = read_regular(path, status);
   if (!content) return content.because(context);
   auto topology = from_content(*content);
   if (!topology) return topology.because(context);

@@ -14,7 +14,6 @@
 #include "algorithms/all_gather/all_gather.h"
 #include "algorithms/patterns/circulant.h"
 #include "algorithms/patterns/delegates.h"
-#include "algorithms/patterns/stages.h"
 
 namespace tutti::all_gather_algorithms {
 namespace {
@@ -68,23 +67,8 @@ Schedule hierarchical_rails(Rank me, const Shape& shape, const Chunking&) {
 }
 
 Cost hierarchical_rails_cost(const Shape& shape, const Chunking&) {
-  const Delegates delegates(shape);
-  const auto groups = static_cast<Rank>(delegates.groups().groups());
-  const DelegatedBlocks blocks(shape);
-  Cost cost{.chunks_per_block = 1, .levels = {}, .exact = stages::sizes(shape).equal};
-  const auto peers = peers::weigh(shape, [](Rank) { return 1; });
-  for (std::size_t level = 0; level < peers.size(); ++level)
-    if (peers[level] > 0)
-      cost.levels.push_back({.level = static_cast<int>(level),
-                             .rounds = static_cast<std::uint32_t>(blocks.runs),
-                             .path = blocks.most,
-                             .sent = peers[level] * blocks.most});
-  LevelCost across = circulant_cost({.ranks = groups}, {}).levels.front();
-  if (!delegates.rails()) across.rounds = 1, across.path = 1;
-  across.level = static_cast<int>(peers.size());
-  across.at_once = blocks.at_once;
-  cost.levels.push_back(across);
-  return cost;
+  const auto groups = static_cast<Rank>(Delegates(shape).groups().groups());
+  return delegated_cost(shape, circulant_cost({.ranks = groups}, {}).levels.front(), false);
 }
 
 }  // namespace tutti::all_gather_algorithms

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "algorithms/patterns/peers.h"
+#include "algorithms/patterns/stages.h"
 #include "algorithms/registry.h"
 
 namespace tutti {
@@ -99,5 +100,27 @@ struct DelegatedBlocks {
     runs = most;
   }
 };
+
+// Of what delegates pass on inside their groups, and of what goes `across`, as one rail has it: between groups of different sizes
+// it goes straight to the delegates, in one round.
+[[nodiscard]] inline Cost delegated_cost(const Shape& shape, LevelCost across, bool reduces) {
+  const DelegatedBlocks blocks(shape);
+  const bool rails = Delegates(shape).rails();
+  Cost cost{.chunks_per_block = 1, .levels = {}, .exact = stages::sizes(shape).equal};
+  const auto peers = peers::weigh(shape, [](Rank) { return 1; });
+  for (std::size_t level = 0; level < peers.size(); ++level)
+    if (peers[level] > 0)
+      cost.levels.push_back({.level = static_cast<int>(level),
+                             .rounds = static_cast<std::uint32_t>(blocks.runs),
+                             .path = blocks.most,
+                             .sent = peers[level] * blocks.most,
+                             .reduced = reduces ? peers[level] * blocks.most : 0});
+  if (!rails) across.rounds = 1, across.path = 1;
+  if (!rails && reduces) across.sent = blocks.most;
+  across.level = static_cast<int>(peers.size());
+  across.at_once = blocks.at_once;
+  cost.levels.push_back(across);
+  return cost;
+}
 
 }  // namespace tutti

@@ -11,11 +11,10 @@
 #include "catalog/catalog.h"
 #include "catalog/guarded.h"
 #include "core/file.h"
-#include "core/hash.h"
 #include "custom/measure.h"
 #include "custom/names.h"
+#include "schedule/hash_shape.h"
 #include "tutti/plugin.h"
-#include "tutti/routes.h"
 
 namespace tutti {
 namespace {
@@ -127,19 +126,8 @@ std::string refuses_cut(const void* state, const Shape& shape, const Chunking& c
 std::uint64_t hash_of(const Shape& shape, const Chunking& chunking) {
   Hasher hasher;
   hasher.value(shape.ranks).value(shape.root).value(chunking.pieces).value(chunking.radix);
-  if (shape.levels != nullptr)
-    for (const Grouping& level : *shape.levels)
-      for (Rank r = 0; r < shape.ranks; ++r) hasher.value(level.group_of(r));
-  if (shape.routes != nullptr) {
-    for (const Ring& ring : shape.routes->rings) {
-      hasher.value(ring.weight);
-      for (const Rank r : ring.order) hasher.value(r);
-    }
-    for (const Tree& tree : shape.routes->trees) {
-      hasher.value(tree.weight);
-      for (const Rank r : tree.parent) hasher.value(r);
-    }
-  }
+  if (shape.levels != nullptr) add_groups(hasher, *shape.levels, shape.ranks);
+  if (shape.routes != nullptr) add_routes(hasher, *shape.routes);
   for (const Rank size : shape.torus) hasher.value(size);
   return hasher.result();
 }

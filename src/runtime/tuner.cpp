@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numeric>
 
 #include "core/clock.h"
 #include "runtime/communicator_impl.h"
@@ -196,11 +195,10 @@ Result<std::vector<TunedSize>> Tuner::run(const TuneOptions& options) {
   double left = options.seconds;
   for (std::size_t i = 0; i < todo.size(); ++i) {
     if (options.progress) options.progress(i, todo.size(), todo[i].first, todo[i].second);
-    double took = 0;
     const TimePoint start = Clock::now();
     auto size = tune(todo[i].first, todo[i].second, left / static_cast<double>(todo.size() - i), options.every_variant);
     if (!size) return std::move(size.error());
-    took = seconds_since(start);
+    double took = seconds_since(start);
     if (auto s = communicator_.all_reduce(std::span(&took, 1), {.kind = ReduceKind::max, .user = {}}); !s)
       return std::move(s.error());
     left = std::max(0.0, left - took);

@@ -4,7 +4,7 @@
 #include <numeric>
 #include <set>
 
-#include "core/hash.h"
+#include "schedule/hash_shape.h"
 #include "select/select.h"
 #include "tutti/route_search.h"
 
@@ -16,8 +16,7 @@ Hasher& add_layout(Hasher& h, const JobMachine& m) {
   h.value(m.ranks).value(m.ranks_per_host).value(m.cores_per_host).value(m.core_sharers).value(m.boards);
   h.value(m.on_gpus).value(m.rails_per_host);
   for (const auto level : m.level_names) h.value(level);
-  for (const auto& grouping : m.levels)
-    for (Rank r = 0; r < m.ranks; ++r) h.value(grouping.group_of(r));
+  add_groups(h, m.levels, m.ranks);
   for (const Rank size : m.torus) h.value(size);
   return h;
 }
@@ -33,15 +32,7 @@ std::uint64_t hash(const JobMachine& m) {
   Hasher h;
   add_layout(h, m).value(m.reduce_gbps).value(m.copy_gbps).value(m.step_us).value(m.turn_us);
   for (const auto& link : m.links) h.value(link.latency_us).value(link.bandwidth_gbps);
-  h.value(m.ring_gbps).value(m.tree_gbps).value(m.routes.rings.size()).value(m.routes.trees.size());
-  for (const Ring& ring : m.routes.rings) {
-    h.value(ring.weight);
-    for (const Rank r : ring.order) h.value(r);
-  }
-  for (const Tree& tree : m.routes.trees) {
-    h.value(tree.weight);
-    for (const Rank r : tree.parent) h.value(r);
-  }
+  add_routes(h.value(m.ring_gbps).value(m.tree_gbps), m.routes);
   for (const Algorithm* a : m.algorithms.rows()) h.value(a->collective).text(a->name);
   for (const auto& one : m.measured.all()) {
     const Variant& v = one.variant;

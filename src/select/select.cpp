@@ -29,7 +29,7 @@ std::span<const std::uint32_t> values_of(const std::uint32_t& forced, std::span<
   return forced > 0 ? std::span(&forced, 1) : all;
 }
 
-// The ways of doing the call by this row: the values of parameters that the model prices, and those that were measured.
+// The ways of doing the call by this row, one for each choice of its parameters.
 std::vector<Candidate> variants(const Algorithm& a, const SelectRequest& request, const JobMachine& machine,
                                 const ForcedAlgorithm& forced) {
   if (forced.pieces <= 1 && is_published(a, request, machine)) return {{.algorithm = &a, .published = true}};
@@ -90,9 +90,10 @@ bool better(const Candidate& a, const Candidate& b) {
 // Of those that have been measured to take as long as the fastest, but for noise, the one that the model holds to be fastest.
 void prefer_predicted(std::vector<Candidate>& sorted) {
   constexpr double kNoise = 1.03;
-  if (sorted.empty() || !sorted.front().measured_us) return;
+  if (sorted.empty() || !sorted.front().measured_us || !sorted.front().refused.empty()) return;
   const double most_us = *sorted.front().measured_us * kNoise;
-  const auto end = std::ranges::find_if(sorted, [&](const Candidate& c) { return !c.measured_us || *c.measured_us > most_us; });
+  const auto end = std::ranges::find_if(
+      sorted, [&](const Candidate& c) { return !c.refused.empty() || !c.measured_us || *c.measured_us > most_us; });
   const auto chosen = std::ranges::min_element(sorted.begin(), end, {}, &Candidate::total_us);
   std::rotate(sorted.begin(), chosen, chosen + 1);
 }

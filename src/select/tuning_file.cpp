@@ -5,10 +5,10 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
-#include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "core/config.h"
+#include "core/file.h"
 
 namespace tutti {
 namespace {
@@ -105,12 +105,9 @@ Result<TuningFile> TuningFile::parse(std::string_view text) {
 }
 
 Result<TuningFile> TuningFile::read(const std::string& path) {
-  std::ifstream in(path, std::ios::binary);
-  std::string text(kMostTuningBytes + 1, '\0');
-  if (in) in.read(text.data(), static_cast<std::streamsize>(text.size()));
-  if (!in.is_open() || in.bad()) return Error(Code::environment, fmt::format("cannot read the tuning file '{}'", path));
-  text.resize(static_cast<std::size_t>(in.gcount()));
-  auto file = parse(text);
+  auto text = read_file(path, kMostTuningBytes);
+  if (!text) return Error(Code::environment, fmt::format("cannot read the tuning file '{}': {}", path, text.error().message()));
+  auto file = parse(*text);
   if (!file) return Error(Code::environment, fmt::format("tuning file '{}': {}", path, file.error().to_string()));
   return file;
 }

@@ -87,6 +87,15 @@ for size in 100T 16777215T 18446744073709551615; do
   said "--max-bytes"
 done
 
+echo "== explain: what TUTTI_TOPOLOGY describes, where nothing is asked about"
+TUTTI_TOPOLOGY="node:3 core:1" expect 0 "$tutti" explain all_reduce
+printed ", 3 ranks;"
+TUTTI_TOPOLOGY="node:3 core:1" expect 0 "$tutti" explain all_reduce --topology core:5
+printed ", 5 ranks;"
+expect 0 "$tutti" explain all_reduce --topology "torus:2x4 core:3" --on hosts
+printed ", 8 ranks, a torus of 2x4;"
+refuses "9 ranks, one per host, on 8 hosts" "$tutti" explain all_reduce --topology "torus:2x4 core:3" --on hosts --ranks 9
+
 echo "== explain: bad input"
 refuses '"all_produce"' "$tutti" explain all_produce
 refuses "--bytes" "$tutti" explain all_reduce --bytes much

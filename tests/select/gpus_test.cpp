@@ -11,8 +11,7 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
-constexpr std::string_view kPod =
-    "node:4 package:2 core:8 gpu:8 nic:8 nvlink=450GB/s pcie=50GB/s net=50GB/s net_latency=3us";
+constexpr std::string_view kPod = "node:4 package:2 core:8 gpu:8 nic:8 nvlink=450GB/s pcie=50GB/s net=50GB/s net_latency=3us";
 
 JobMachine on_gpus(std::string_view spec, Rank ranks) {
   auto machine = describe_job(*load_topology(spec), ranks, Seats::gpus);
@@ -33,6 +32,12 @@ TEST(OnGpus, LevelsAndPricesFollowTheLinks) {
   EXPECT_FALSE(m.oversubscribed());
   EXPECT_EQ(m.routes.rings.size(), 8u);
   EXPECT_NEAR(m.ring_gbps, 400, 1e-6);
+}
+
+// Every GPU reaches another host as fast as its own NIC does, though others of that host are farther from it.
+TEST(OnGpus, RailsLeadToAnotherHostAtTheirFullWidth) {
+  EXPECT_DOUBLE_EQ(on_gpus("dgx-h100:2", 16).links.back().bandwidth_gbps, 50);
+  EXPECT_DOUBLE_EQ(on_gpus("dgx-a100:2", 16).links.back().bandwidth_gbps, 25);
 }
 
 TEST(OnGpus, OneRingIsNoReasonForRoutes) {
@@ -65,7 +70,8 @@ TEST(OnGpus, RingsSideBySideAreChosenForLargeVectorsOnRails) {
 }
 
 TEST(OnGpus, RoutesAreRefusedWithAReasonWhereThereAreNone) {
-  const Selection s = choose({.collective = Collective::all_reduce, .block_bytes = 1 << 20}, on_gpus("core:4 gpu:8 pcie=16GB/s", 8));
+  const Selection s =
+      choose({.collective = Collective::all_reduce, .block_bytes = 1 << 20}, on_gpus("core:4 gpu:8 pcie=16GB/s", 8));
   EXPECT_THAT(find(s, "multi_ring")->refused, HasSubstr("needs rings over links of their own"));
   EXPECT_THAT(find(s, "packed_trees")->refused, HasSubstr("needs trees over links of their own"));
 }

@@ -111,6 +111,19 @@ TEST(MeasuredChoice, WhatCannotServeDoesNotWin) {
       choose({.collective = Collective::all_reduce, .block_bytes = 1024, .commutative = false}, slow).winner().measured_us);
 }
 
+// As a plugin's row that was measured, and is wrong for this root.
+TEST(MeasuredChoice, WhatIsRefusedDoesNotWinHoweverNear) {
+  Algorithm fast = *find_algorithm(Collective::all_reduce, "circulant");
+  fast.name = "mine";
+  fast.refuses_cut = +[](const Shape&, const Chunking&) { return std::string("wrong there"); };
+  JobMachine machine =
+      with({{{Collective::all_reduce, "direct", {}, false}, 1024, 30}, {{Collective::all_reduce, "mine", {}, false}, 1024, 30}});
+  ASSERT_TRUE(machine.algorithms.add(std::make_shared<const Algorithm>(fast)));
+  const Selection s = choose({.collective = Collective::all_reduce, .block_bytes = 1024, .filter = "direct,mine"}, machine);
+  EXPECT_EQ(s.winner().algorithm->name, "direct");
+  EXPECT_EQ(find(s, "mine")->refused, "wrong there");
+}
+
 TEST(MeasuredChoice, FarFromMeasuredSizesTheModelChooses) {
   const JobMachine machine = with({{{Collective::all_reduce, "ring", {}, false}, 1024, 1}});
   const SelectRequest far{.collective = Collective::all_reduce, .block_bytes = 1 << 20};

@@ -8,6 +8,7 @@
 #include <span>
 #include <vector>
 
+#include "topology/gpus.h"
 #include "tutti/topology.h"
 
 namespace tutti::search {
@@ -61,7 +62,5 @@ struct Domain {
 
 // Without what cannot carry anything between ends: in a single domain that is linked all but those links, and the network.
 void prune(Graph& graph, const std::vector<Domain>& domains);
-
-[[nodiscard]] constexpr bool is_fast(LinkKind kind) { return kind == LinkKind::nvlink || kind == LinkKind::xgmi; }
 
 }  // namespace tutti::search
