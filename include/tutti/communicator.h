@@ -82,8 +82,8 @@ struct Options {
   double call_timeout_s = 0;       // of calls alone, once the communicator is made; 0: timeout_s
   std::uint64_t memory_limit = 0;  // bytes one communicator may hold for scratch and transport buffers; 0: TUTTI_MEMORY_LIMIT
   std::string transports = {};     // empty: TUTTI_TRANSPORT
-  // Which algorithms. `algorithm` forces one, perhaps with its parameters ("ring", "ring/pieces=8", "all_reduce:ring,
-  // broadcast:knomial/radix=4" without spaces); a call that it cannot serve fails. `algorithm_filter` only restricts what the
+  // Which algorithms. `algorithm` forces one, perhaps with its parameters ("ring", "ring/pieces=8", "direct/published",
+  // "direct/sent", "all_reduce:ring,broadcast:knomial/radix=4"); a call that it cannot serve fails. `algorithm_filter` only restricts what the
   // library chooses from: "ring,direct" (these), "^hierarchical" (all but this), "all_reduce:^ring". The place nearest to the
   // call that says either of them decides alone: the Call, these options, the variables TUTTI_ALGORITHM and
   // TUTTI_ALGORITHM_FILTER.

@@ -17,14 +17,15 @@ namespace {
 
 constexpr std::uint64_t kCalibrationSalt = 1;
 constexpr std::size_t kSmall = 8, kLarge = 512u << 10;  // the sizes that give latency and bandwidth
-constexpr int kSmallRounds = 20, kLargeRounds = 2;
+// Short batches, and many: the fastest one is free of what else runs here.
+constexpr int kSmallRounds = 6, kSmallBatches = 12, kLargeRounds = 4, kLargeBatches = 8;
 // Sizes at which ways of moving bytes are compared, ascending.
 constexpr std::array<std::size_t, 6> kSizes{2u << 10, 8u << 10, 32u << 10, 128u << 10, 512u << 10, 2u << 20};
 // Below this neither the order of the cells matters nor can reading the other's memory pay.
 constexpr std::size_t kSmallestLarge = 32u << 10;
 constexpr std::size_t kBytesPerSize = 512u << 10;  // moved each way, twice, at the least
-constexpr int kBatches = 3;
-constexpr std::size_t kReduceBytes = 256u << 10;  // fits a core's own cache, as a chunk does
+constexpr int kBatches = 3;                        // to compare the ways
+constexpr std::size_t kReduceBytes = 256u << 10;   // fits a core's own cache, as a chunk does
 // Another way must be so much faster to be taken.
 constexpr double kClearly = 0.95;
 
@@ -63,13 +64,13 @@ class Pair {
  public:
   Pair(Job& job, Rank peer) : job_(job), peer_(peer), streams_(job, kCalibrationSalt), watch_(*job.session().overlay) {}
 
-  Result<double> one_way_us(std::size_t bytes, int rounds, const LinkTuning& tuning) {
+  Result<double> one_way_us(std::size_t bytes, const LinkTuning& tuning) {
     auto plan = make_plan(ping_pong(job_.rank(), job_.size(), peer_), bytes, tuning);
     if (!plan) return std::move(plan.error());
     Execution execution(*plan);
-    auto there_and_back = best_us(rounds, [&]() -> Result<double> {
+    auto there_and_back = best_us(kSmallBatches, kSmallRounds, [&]() -> Result<double> {
       const TimePoint start = Clock::now();
-      for (int i = 0; i < rounds; ++i)
+      for (int i = 0; i < kSmallRounds; ++i)
         if (auto s = run(execution); !s) return std::move(s.error());
       return seconds_since(start);
     });
@@ -77,27 +78,27 @@ class Pair {
     return *there_and_back / 2;
   }
 
-  Result<double> exchange_us(std::size_t bytes, int rounds, const LinkTuning& tuning) {
-    return timed_rounds_us(exchange(job_.rank(), job_.size(), peer_), bytes, rounds, tuning, false);
+  Result<double> exchange_us(std::size_t bytes, const LinkTuning& tuning) {
+    return timed_rounds_us(exchange(job_.rank(), job_.size(), peer_), bytes, kLargeBatches, kLargeRounds, tuning, false);
   }
   // What moving bytes one way or another costs a program: two exchanges and the writing of what is sent. Who reads a sender's
   // memory leaves its lines in a state in which they cost more to write.
   Result<double> round_us(std::size_t bytes, int rounds, const LinkTuning& tuning) {
-    return timed_rounds_us(exchange_twice(job_.rank(), job_.size(), peer_), bytes, rounds, tuning, true);
+    return timed_rounds_us(exchange_twice(job_.rank(), job_.size(), peer_), bytes, kBatches, rounds, tuning, true);
   }
   // Whether the transport can move bytes in several ways; known when something was timed.
   [[nodiscard]] bool tunable() const noexcept { return tunable_; }
 
  private:
   // Before each round both write what they send anew, as programs do: what nobody has written since, the reader may still have.
-  Result<double> timed_rounds_us(const Schedule& schedule, std::size_t bytes, int rounds, const LinkTuning& tuning,
+  Result<double> timed_rounds_us(const Schedule& schedule, std::size_t bytes, int batches, int rounds, const LinkTuning& tuning,
                                  bool with_writing) {
     auto meeting = make_plan(exchange(job_.rank(), job_.size(), peer_), kSmall, tuning);
     if (!meeting) return std::move(meeting.error());
     auto moving = make_plan(schedule, bytes, tuning);
     if (!moving) return std::move(moving.error());
     Execution meet(*meeting), move(*moving);
-    return best_us(rounds, [&]() -> Result<double> {
+    return best_us(batches, rounds, [&]() -> Result<double> {
       double seconds = 0;
       for (int i = 0; i < rounds; ++i) {
         const auto write = [&] { std::ranges::fill(std::span(in_).first(bytes), static_cast<std::byte>(i)); };
@@ -127,9 +128,9 @@ class Pair {
   }
   // Microseconds of a round, the best batch's mean. `batch` returns the seconds of all its rounds.
   template <class Batch>
-  Result<double> best_us(int rounds, const Batch& batch) {
+  Result<double> best_us(int batches, int rounds, const Batch& batch) {
     double best = 1e9;
-    for (int i = -1; i < kBatches; ++i) {  // batch -1 connects and warms up
+    for (int i = -1; i < batches; ++i) {  // batch -1 connects and warms up
       auto seconds = batch();
       if (!seconds) return seconds;
       if (i >= 0) best = std::min(best, *seconds);
@@ -207,10 +208,14 @@ Result<LinkTuning> find_tuning(Pair& pair) {
   return tuning;
 }
 
+double bandwidth_gbps(double large_us, double small_us) {
+  return static_cast<double>(kLarge) / std::max(large_us - small_us, 1e-3) / 1e3;
+}
+
 // `choices`: whether to find out which way of moving bytes is the fastest, where there are several.
 Result<LevelTimes> measure_pair(Job& job, Rank peer, bool choices) {
   Pair pair(job, peer);
-  auto small = pair.one_way_us(kSmall, kSmallRounds, kPlain);
+  auto small = pair.one_way_us(kSmall, kPlain);
   if (!small) return std::move(small.error());
   LevelTimes level{.latency_us = *small};
   if (choices && pair.tunable()) {
@@ -220,9 +225,9 @@ Result<LevelTimes> measure_pair(Job& job, Rank peer, bool choices) {
   } else if (!pair.tunable()) {
     level.tuning.mapped_from = LinkTuning::kNever;
   }
-  auto large = pair.exchange_us(kLarge, kLargeRounds, level.tuning);
+  auto large = pair.exchange_us(kLarge, level.tuning);
   if (!large) return std::move(large.error());
-  level.bandwidth_gbps = static_cast<double>(kLarge) / std::max(*large - *small, 1e-3) / 1e3;
+  level.bandwidth_gbps = bandwidth_gbps(*large, *small);
   return level;
 }
 
@@ -237,31 +242,43 @@ double gbps(std::size_t bytes, Run&& run) {
   return static_cast<double>(bytes) / std::max(best, 1e-9) / 1e9;
 }
 
-// Whom this rank measures each level with: the first pair of its host that shares that level and no nearer one; of the first
-// ranks of each two neighbouring hosts, the other.
-std::array<Rank, kLevels> partners_of(Rank me, const Placement& placement) {
-  std::array<Rank, kLevels> partners;
-  partners.fill(kNoRank);
-  std::map<int, std::vector<Rank>> hosts;
-  for (std::size_t r = 0; r < placement.ranks.size(); ++r) hosts[placement.ranks[r].host].push_back(static_cast<Rank>(r));
+// Pairs of one host's ranks that share this level and no nearer one: the first such pair, or as many as there are.
+Rank partner_on_host(Rank me, const Placement& placement, Level level, bool all) {
   const auto place = [&](Rank r) -> const RankLocation& { return placement.ranks[static_cast<std::size_t>(r)]; };
-  std::array<bool, kLevels> found{};
-  const std::vector<Rank>& mates = hosts[place(me).host];
-  for (std::size_t i = 0; i < mates.size(); ++i)
-    for (std::size_t j = i + 1; j < mates.size(); ++j) {
-      const auto level = static_cast<std::size_t>(nearest_level(place(mates[i]), place(mates[j])));
-      if (std::exchange(found[level], true)) continue;
-      if (me == mates[i]) partners[level] = mates[j];
-      if (me == mates[j]) partners[level] = mates[i];
-    }
-  std::vector<Rank> leaders;
-  leaders.reserve(hosts.size());
-  for (const auto& [host, ranks] : hosts) leaders.push_back(ranks.front());
-  const auto at = std::ranges::find(leaders, me) - leaders.begin();
-  const auto other = at % 2 == 0 ? at + 1 : at - 1;
-  const auto n = static_cast<std::ptrdiff_t>(leaders.size());
-  if (at < n && other < n) partners[static_cast<std::size_t>(Level::network)] = leaders[static_cast<std::size_t>(other)];
-  return partners;
+  std::vector<Rank> free;
+  for (Rank r = 0; r < static_cast<Rank>(placement.ranks.size()); ++r)
+    if (place(r).host == place(me).host) free.push_back(r);
+  while (!free.empty()) {
+    const Rank first = free.front();
+    const auto second =
+        std::ranges::find_if(free, [&](Rank r) { return r != first && nearest_level(place(first), place(r)) == level; });
+    const Rank other = second == free.end() ? kNoRank : *second;
+    if (me == first) return other;
+    if (me == other) return first;
+    if (other != kNoRank && !all) return kNoRank;
+    std::erase_if(free, [&](Rank r) { return r == first || r == other; });
+  }
+  return kNoRank;
+}
+
+// The first rank of a host and that of its neighbour, and likewise the others, if they are asked for.
+Rank partner_over_network(Rank me, const Placement& placement, bool all) {
+  std::map<int, std::vector<Rank>> by_host;
+  for (std::size_t r = 0; r < placement.ranks.size(); ++r) by_host[placement.ranks[r].host].push_back(static_cast<Rank>(r));
+  std::vector<std::vector<Rank>> hosts;
+  for (auto& [host, ranks] : by_host) hosts.push_back(std::move(ranks));
+  for (std::size_t h = 0; h < hosts.size(); ++h) {
+    const auto at = static_cast<std::size_t>(std::ranges::find(hosts[h], me) - hosts[h].begin());
+    if (at == hosts[h].size()) continue;
+    const std::size_t other = h ^ 1;
+    return (at == 0 || all) && other < hosts.size() && at < hosts[other].size() ? hosts[other][at] : kNoRank;
+  }
+  return kNoRank;
+}
+
+// Whom this rank measures a level with.
+Rank partner_of(Rank me, const Placement& placement, Level level, bool all) {
+  return level == Level::network ? partner_over_network(me, placement, all) : partner_on_host(me, placement, level, all);
 }
 
 struct Numbers {
@@ -305,15 +322,23 @@ std::string size_text(std::uint64_t bytes) { return bytes == LinkTuning::kNever 
 }  // namespace
 
 Result<Measured> measure(Job& job, const Placement& placement) {
-  const std::array<Rank, kLevels> partners = partners_of(job.rank(), placement);
-  // Where ranks share cores, the turns they take hide how bytes are best moved.
-  const bool crowded = job.machine().oversubscribed();
+  const JobMachine machine = job.machine();
+  const bool crowded = machine.oversubscribed();
+  const double crowd = static_cast<double>(machine.core_sharers) / machine.cores_per_host;
   Numbers mine;
   for (std::size_t l = 0; l < kLevels; ++l) {
-    if (partners[l] == kNoRank) continue;
-    auto times = measure_pair(job, partners[l], !crowded);
+    // Where ranks share cores, a pair alone measures how it waits for turns: while the others rest, a core that waits has nothing
+    // to do. So all talk at once, as they do in a collective, and have their share of a core each.
+    const bool all = crowded && (static_cast<Level>(l) != Level::network || machine.hosts_share_cores());
+    const Rank partner = partner_of(job.rank(), placement, static_cast<Level>(l), all);
+    if (partner == kNoRank) continue;
+    // The turns they take hide how bytes are best moved.
+    auto times = measure_pair(job, partner, !crowded);
     if (!times) return std::move(times.error());
     mine.levels[l] = *times;
+    if (!all) continue;
+    mine.levels[l].latency_us /= crowd;
+    mine.levels[l].bandwidth_gbps *= crowd;
   }
   std::vector<float> a(kReduceBytes / sizeof(float)), b(a.size()), c(a.size());
   mine.reduce_gbps = gbps(kReduceBytes, [&] { kernels::reduce2({}, DataType::f32, a.data(), b.data(), c.data(), a.size()); });

@@ -97,9 +97,7 @@ class Trial {
  private:
   [[nodiscard]] const Entry& best_entry() const { return *std::ranges::min_element(entries_, {}, &Entry::time_us); }
   [[nodiscard]] bool known(const Candidate& c) const {
-    return std::ranges::any_of(entries_, [&](const Entry& e) {
-      return e.candidate.algorithm == c.algorithm && e.candidate.chunking == c.chunking && e.candidate.published == c.published;
-    });
+    return std::ranges::any_of(entries_, [&](const Entry& e) { return e.candidate.same_way(c); });
   }
   static bool next_to(const Chunking& a, const Chunking& b) {
     const auto at = [](std::uint32_t radix) { return std::ranges::find(kRadices, radix) - std::begin(kRadices); };
@@ -113,10 +111,16 @@ class Trial {
     if (auto s = communicator_.run(call_); !s) return std::move(s.error());
     if (auto s = communicator_.barrier(); !s) return std::move(s.error());
     const int iterations = std::max(1, e.iterations);
-    const TimePoint start = Clock::now();
-    for (int i = 0; i < iterations; ++i)
+    // Calls with a root do not wait for each other: without a barrier it is the busiest rank's throughput that is measured.
+    const bool meet = has_root(call_.collective);
+    double seconds = 0;
+    for (int i = 0; i < iterations; ++i) {
+      if (auto s = meet ? communicator_.barrier() : Status{}; !s) return std::move(s.error());
+      const TimePoint start = Clock::now();
       if (auto s = communicator_.run(call_); !s) return std::move(s.error());
-    return seconds_since(start) * 1e6 / iterations;
+      seconds += seconds_since(start);
+    }
+    return seconds * 1e6 / iterations;
   }
 
   // The first round only shows how many iterations the next ones need.
@@ -143,9 +147,7 @@ std::size_t Tuner::chosen(const TunedSize& size, const JobMachine& machine) cons
   auto selection = select(request_of(size.collective, size.block_bytes), machine);
   if (!selection) return 0;
   const Candidate& winner = selection->winner();
-  const auto found = std::ranges::find_if(size.variants, [&](const TunedVariant& v) {
-    return v.candidate.algorithm == winner.algorithm && v.candidate.chunking == winner.chunking;
-  });
+  const auto found = std::ranges::find_if(size.variants, [&](const TunedVariant& v) { return v.candidate.same_way(winner); });
   return found == size.variants.end() ? 0 : static_cast<std::size_t>(found - size.variants.begin());
 }
 

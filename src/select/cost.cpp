@@ -14,9 +14,6 @@ constexpr double kNetworkGapOnSharedCores = 1;
 // The same between ranks of a host that share cores, for a message that lies beside its flag and for one that is too large for
 // that: after each turn of the others, all that it passes through has left the core's nearest caches.
 constexpr double kBesideFlagBytes = 256, kSmallGapOnSharedCores = 0.15, kGapOnSharedCores = 0.5;
-// Bytes suffer alike: a connection holds but a part of a large message, and the rest waits for another turn. (Where there are
-// other hosts, too, their network has been measured on cores that are as crowded.)
-constexpr double kSentOnSharedCores = 0.5;
 
 // What other ranks on the same cores and networks take away; or nothing, to learn what that is.
 struct Sharing {
@@ -26,6 +23,7 @@ struct Sharing {
 
 struct Rates {
   double latency_us, gap_us, bandwidth_gbps;  // of a round, of each further message in it, of one rank
+  double busy = 1;                            // where cores are shared and all ranks work: so much less has each of them
 };
 
 bool crosses_hosts(const LevelCost& cost, const JobMachine& machine) {
@@ -38,29 +36,38 @@ std::size_t link_of(const LevelCost& cost, const JobMachine& machine) {
   return cost.level < 0 ? widest : std::min(static_cast<std::size_t>(cost.level), widest);
 }
 
+// One copy after the other. Ranks that take turns on the same cores find what others have written in the caches of these cores.
+double in_memory_gbps(const LinkParameters& link, const JobMachine& machine) {
+  return machine.oversubscribed() ? std::max(link.bandwidth_gbps, machine.copy_gbps / 2) : link.bandwidth_gbps;
+}
+
 Rates rates_at(const LevelCost& cost, const JobMachine& machine, Sharing with, double chunk_bytes) {
   const std::size_t at = link_of(cost, machine);
   const LinkParameters& link = machine.links[at];
   const double crowd = with.crowd;
-  Rates rates{link.latency_us, machine.step_us * crowd, link.bandwidth_gbps};
   const bool over_network = crosses_hosts(cost, machine);
+  Rates rates{link.latency_us, machine.step_us * crowd, over_network ? link.bandwidth_gbps : in_memory_gbps(link, machine)};
   if (over_network) {
     const bool on_these_cores = with.shared && machine.hosts_share_cores();
     rates.gap_us += link.latency_us * (on_these_cores ? kNetworkGapOnSharedCores : kNetworkGap) * crowd;
   }
   if (!with.shared) return rates;
-  if (over_network) {
-    const double all = machine.ranks_per_host, named = cost.at_once;
-    const double at_once = named > 0 ? std::min(named, all) : cost.level < 0 ? all : 1;
-    rates.bandwidth_gbps /= std::max(1.0, at_once / machine.rails_per_host);
+  const double all = machine.ranks_per_host, named = cost.at_once;
+  const double at_once = !over_network ? all : named > 0 ? std::min(named, all) : cost.level < 0 ? all : 1;
+  if (!machine.oversubscribed()) {
+    if (over_network) rates.bandwidth_gbps /= std::max(1.0, at_once / machine.rails_per_host);
+    return rates;
   }
-  if (machine.oversubscribed()) {
-    const double share = chunk_bytes > kBesideFlagBytes ? kGapOnSharedCores : kSmallGapOnSharedCores;
-    if (!over_network) rates.gap_us += link.latency_us * share * crowd;
-    if (machine.ranks == machine.ranks_per_host) rates.bandwidth_gbps *= kSentOnSharedCores;
-    rates.latency_us = std::max(rates.latency_us, machine.turn_us * crowd);
-    if (!over_network || !machine.hosts_share_cores()) rates.bandwidth_gbps /= crowd;  // else the ranks share the link already
+  const bool on_cores = !over_network || machine.hosts_share_cores();
+  const double share = on_cores ? std::max(1.0, crowd * at_once / all) : crowd * std::max(1.0, at_once / machine.rails_per_host);
+  rates.bandwidth_gbps /= share;
+  if (on_cores) {
+    rates.busy = share;
+    rates.latency_us *= share;  // it is work of these cores, too
   }
+  rates.latency_us = std::max(rates.latency_us, machine.turn_us * crowd);
+  if (!over_network)
+    rates.gap_us += link.latency_us * (chunk_bytes > kBesideFlagBytes ? kGapOnSharedCores : kSmallGapOnSharedCores) * crowd;
   return rates;
 }
 
@@ -83,6 +90,12 @@ double over_torus(const LevelCost& level, const JobMachine& machine, Collective 
 
 // Chunks through the busiest rank, in the direction where it has more to do.
 double busiest(const LevelCost& level, const Cost& cost) { return static_cast<double>(std::max(level.sent, cost.taken)); }
+
+// With a root ranks work one after another rather than all at once, and so has each a core to itself; but all the vector has to
+// go to (or from) each of them, and that work is shared.
+double of_one_after_another(double chunks, const Cost& cost, const Rates& rates) {
+  return std::max(chunks / rates.busy, std::min<double>(chunks, cost.chunks_per_block));
+}
 
 // While one piece is between hosts, cores work on others: for all pieces but one the less of the two costs nothing.
 double hidden_us(double network_us, double on_cores_us, std::uint32_t pieces, const JobMachine& machine) {
@@ -113,12 +126,10 @@ Price price_published(Candidate& candidate, const Cost& cost, const JobMachine& 
   const double written = in_turns(cost.published, cost.taken), read = in_turns(cost.taken, level.sent);
   const double turn_us = with.shared && machine.oversubscribed() ? machine.turn_us * with.crowd : 0;
   const double pieces = std::floor(static_cast<double>(cost.published) * chunk_bytes / Board::kUsualBytes);
-  // Ranks that take turns on the same cores find what the others have published in the caches of these cores.
-  const double gbps = machine.oversubscribed() ? std::max(link.bandwidth_gbps, machine.copy_gbps) : link.bandwidth_gbps;
   candidate.rounds = level.rounds;
   candidate.bounding_link = machine.links.size() - 1;
   return {.latency_us = level.rounds * std::max(link.latency_us, turn_us) + read * machine.step_us + pieces * turn_us,
-          .bandwidth_us = (written + read) / 2 * chunk_bytes / (gbps * 1e3),
+          .bandwidth_us = (written + read) / 2 * chunk_bytes / (in_memory_gbps(link, machine) * 1e3),
           .reduction_us = in_turns(level.reduced, level.sent) * chunk_bytes * reduction_us_per_byte(candidate, machine)};
 }
 
@@ -129,7 +140,9 @@ Price price_level(const Candidate& candidate, const Cost& cost, const LevelCost&
   // A message of the chain is path / rounds chunks; so large are the busiest rank's, too.
   const double at_a_time = std::max({1.0, static_cast<double>(level.at_a_time), path > 0 ? busy / path : 0});
   const bool over_links = !machine.torus.empty() && level.level < 0;
-  const double chunks = over_links ? over_torus(level, machine, candidate.algorithm->collective, busy) : at_a_time * path;
+  const double chunks = over_links ? over_torus(level, machine, candidate.algorithm->collective, busy)
+                        : has_root(candidate.algorithm->collective) ? of_one_after_another(at_a_time * path, cost, rates)
+                                                                    : at_a_time * path;
   return {
       .latency_us = level.rounds * (rates.latency_us + machine.step_us * with.crowd + (at_a_time - 1) * rates.gap_us),
       .bandwidth_us = chunks * chunk_bytes / (rates.bandwidth_gbps * 1e3),

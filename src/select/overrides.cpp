@@ -36,6 +36,28 @@ Result<std::vector<const Algorithm*>> rows_named(const AlgorithmTable& table, co
   return rows;
 }
 
+// "radix=4", "pieces=8", "published", "sent"
+Status add_parameter(ForcedAlgorithm& forced, std::string_view parameter) {
+  const auto bad = [](std::string message) { return Error(Code::invalid_argument, std::move(message)); };
+  if (parameter == "published" || parameter == "sent") {
+    (parameter == "sent" ? forced.sent : forced.published) = true;
+    return {};
+  }
+  const bool radix = parameter.starts_with("radix=");
+  if (!radix && !parameter.starts_with("pieces="))
+    return bad(fmt::format("\"{}\" is no parameter; expected NAME, NAME/radix=4, NAME/pieces=8, NAME/published or NAME/sent",
+                           parameter));
+  const std::string_view what = radix ? "the radix" : "the number of pieces";
+  const std::string_view digits = parameter.substr(parameter.find('=') + 1);
+  const std::uint32_t least = radix ? 2 : 1, most = radix ? kMostRadix : kMostPieces;
+  std::uint32_t& value = radix ? forced.radix : forced.pieces;
+  if (value > 0) return bad(fmt::format("it says twice what {} is", what));
+  const auto [stop, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
+  if (error != std::errc{} || stop != digits.data() + digits.size() || value < least || value > most)
+    return bad(fmt::format("{} is a number from {} to {}, not \"{}\"", what, least, most, digits));
+  return {};
+}
+
 }  // namespace
 
 Result<ForcedAlgorithm> ForcedAlgorithm::parse(std::string_view text) {
@@ -45,26 +67,17 @@ Result<ForcedAlgorithm> ForcedAlgorithm::parse(std::string_view text) {
     const auto end = rest.find('/', 1);
     const std::string_view parameter = rest.substr(1, end == std::string_view::npos ? end : end - 1);
     rest = end == std::string_view::npos ? "" : rest.substr(end);
-    const bool radix = parameter.starts_with("radix=");
-    if (!radix && !parameter.starts_with("pieces="))
-      return Error(Code::invalid_argument,
-                   fmt::format("\"{}\": \"{}\" is no parameter; expected NAME, NAME/radix=4 or NAME/pieces=8", text, parameter));
-    const std::string_view digits = parameter.substr(parameter.find('=') + 1);
-    const std::uint32_t least = radix ? 2 : 1, most = radix ? kMostRadix : kMostPieces;
-    std::uint32_t& value = radix ? forced.radix : forced.pieces;
-    if (value > 0)
-      return Error(Code::invalid_argument,
-                   fmt::format("\"{}\" says twice what {} is", text, radix ? "the radix" : "the number of pieces"));
-    const auto [stop, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
-    if (error != std::errc{} || stop != digits.data() + digits.size() || value < least || value > most)
-      return Error(Code::invalid_argument, fmt::format("\"{}\": {} is a number from {} to {}, not \"{}\"", text,
-                                                       radix ? "the radix" : "the number of pieces", least, most, digits));
+    if (auto s = add_parameter(forced, parameter); !s)
+      return Error(Code::invalid_argument, fmt::format("\"{}\": {}", text, s.error().message()));
   }
+  if (forced.published && (forced.sent || forced.pieces > 0))
+    return Error(Code::invalid_argument, fmt::format("\"{}\": what is published is not sent, and not cut into pieces", text));
   return forced;
 }
 
 std::string ForcedAlgorithm::misfit(const Algorithm& a) const {
   if (radix > 2 && !a.has_radix) return "has no radix";
+  if (published && !a.publishes) return "does not publish";
   if (pieces > 1 && !a.pipelines) return "does not cut what it sends into pieces";
   return "";
 }

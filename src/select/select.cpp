@@ -16,7 +16,7 @@ constexpr std::array<std::uint32_t, 6> kPieces{1, 2, 4, 8, 16, 32};
 constexpr std::uint64_t kSmallestPiece = 16u << 10;  // bytes; below this a message costs its latency, not its size
 
 // All ranks must know how large it is what the others publish, and pieces of what is combined must hold whole elements.
-bool is_published(const Algorithm& a, const SelectRequest& request, const JobMachine& machine) {
+bool may_publish(const Algorithm& a, const SelectRequest& request, const JobMachine& machine) {
   constexpr std::uint32_t kMostElementBytes = Consumer::kGrain;  // a board holds one for each rank
   const bool all_know =
       request.equal_blocks || request.collective == Collective::all_gather || request.collective == Collective::reduce_scatter;
@@ -32,8 +32,9 @@ std::span<const std::uint32_t> values_of(const std::uint32_t& forced, std::span<
 // The ways of doing the call by this row, one for each choice of its parameters.
 std::vector<Candidate> variants(const Algorithm& a, const SelectRequest& request, const JobMachine& machine,
                                 const ForcedAlgorithm& forced) {
-  if (forced.pieces <= 1 && is_published(a, request, machine)) return {{.algorithm = &a, .published = true}};
   std::vector<Candidate> all;
+  if (!forced.only_sent() && may_publish(a, request, machine)) all.push_back({.algorithm = &a, .published = true});
+  if (forced.only_published()) return all;
   for (const std::uint32_t pieces : values_of(forced.pieces, kPieces)) {
     if (forced.pieces == 0 && pieces > 1 && (!a.pipelines || request.block_bytes / pieces < kSmallestPiece)) break;
     for (const std::uint32_t radix : values_of(forced.radix, kRadices)) {
@@ -76,6 +77,9 @@ std::string unwanted(const Algorithm& a, const Wish& wish, const SelectRequest& 
   if (!wish.filter.leaves(a)) return fmt::format("filtered out by {}", request.filtered_by);
   std::string why_not = wish.forced.misfit(a);
   if (why_not.empty()) why_not = refusal(a, request, machine);
+  if (why_not.empty() && wish.forced.only_published() && !may_publish(a, request, machine))
+    why_not = machine.boards ? "cannot publish what not all ranks know the size of, or elements of this size"
+                             : "cannot publish here: that takes more than two ranks, all of one host, and shared memory";
   if (why_not.empty() && a.shortens_ways && machine.torus.empty() && wish.forced.name.empty())
     why_not = "is for tori, where long ways cost more; it can be asked for by name";
   return why_not;
@@ -172,7 +176,11 @@ std::string refusal(const Algorithm& a, const SelectRequest& request, const JobM
 std::string forced_name(const Candidate& candidate) {
   std::string name(candidate.algorithm->name);
   if (candidate.algorithm->has_radix) name += fmt::format("/radix={}", candidate.chunking.radix);
-  if (candidate.algorithm->pipelines && !candidate.published) name += fmt::format("/pieces={}", candidate.chunking.pieces);
+  if (candidate.published) return name + "/published";
+  if (candidate.algorithm->pipelines)
+    name += fmt::format("/pieces={}", candidate.chunking.pieces);
+  else if (candidate.algorithm->publishes)
+    name += "/sent";
   return name;
 }
 

@@ -83,6 +83,9 @@ struct Candidate {
   std::optional<double> measured_us = {};
   std::string refused = {};  // empty: may be used
   [[nodiscard]] double us() const { return measured_us.value_or(total_us); }
+  [[nodiscard]] bool same_way(const Candidate& other) const {
+    return algorithm == other.algorithm && chunking == other.chunking && published == other.published;
+  }
 };
 
 struct Selection {
@@ -131,13 +134,16 @@ void lay_on_torus(JobMachine& machine, std::span<const int> dimensions);
 
 inline constexpr std::uint32_t kMostPieces = 1024, kMostRadix = 1024;
 
-// An algorithm by name, perhaps with its parameters: "ring", "ring/pieces=8", "knomial/radix=4".
+// An algorithm by name, perhaps with its parameters: "ring", "ring/pieces=8", "knomial/radix=4", "direct/published".
 struct ForcedAlgorithm {
-  std::string_view name = {};           // empty ("/radix=4"): any that has the parameters
-  std::uint32_t radix = 0, pieces = 0;  // 0: the selector's choice
+  std::string_view name = {};            // empty ("/radix=4"): any that has the parameters
+  std::uint32_t radix = 0, pieces = 0;   // 0: the selector's choice
+  bool published = false, sent = false;  // neither: the selector's choice
 
   static Result<ForcedAlgorithm> parse(std::string_view text);
-  [[nodiscard]] std::string misfit(const Algorithm& algorithm) const;  // "has no radix"; empty: it has the parameters
+  [[nodiscard]] bool only_published() const noexcept { return published; }
+  [[nodiscard]] bool only_sent() const noexcept { return sent || pieces > 0; }  // what is published is not cut
+  [[nodiscard]] std::string misfit(const Algorithm& algorithm) const;           // "has no radix"; empty: it has the parameters
 };
 
 // Algorithm overrides: "ring" or "all_reduce:ring/pieces=8,broadcast:knomial". Empty result for a collective: not forced.

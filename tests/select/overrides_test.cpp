@@ -64,7 +64,8 @@ TEST(Overrides, ParametersStayWithTheAlgorithm) {
   EXPECT_EQ(forced->radix, 4U);
   EXPECT_EQ(forced->pieces, 2U);
   for (const auto* text : {"ring/", "ring/pieces", "ring/pieces=", "ring/pieces=0", "ring/pieces=1025", "ring/pieces=2x",
-                           "ring/radix=1", "ring/radix=-4", "ring/chunks=2", "ring/pieces=2/pieces=2", "ring//pieces=2"}) {
+                           "ring/radix=1", "ring/radix=-4", "ring/chunks=2", "ring/pieces=2/pieces=2", "ring//pieces=2",
+                           "direct/publish", "direct/published/sent", "direct/published/pieces=2"}) {
     auto bad = ForcedAlgorithm::parse(text);
     ASSERT_FALSE(bad) << text;
     EXPECT_EQ(bad.error().code(), Code::invalid_argument);
