@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "select/select.h"
+#include "select/choice_table.h"
 
 namespace {
 
@@ -24,6 +24,29 @@ void choose(benchmark::State& state, Collective collective) {
   }
 }
 
+// Of a communicator: the first call of its kind, and later ones of sizes that it has not seen.
+void first(benchmark::State& state, Collective collective) {
+  const auto job = machine(state.range(0));
+  std::uint64_t bytes = 8;
+  for (auto _ : state) {
+    tutti::ChoiceTable table;
+    auto winner = table.choose({.collective = collective, .block_bytes = bytes}, job);
+    benchmark::DoNotOptimize(winner);
+    bytes = bytes > (1u << 28) ? 8 : bytes * 3;
+  }
+}
+
+void later(benchmark::State& state, Collective collective) {
+  const auto job = machine(state.range(0));
+  tutti::ChoiceTable table;
+  std::uint64_t bytes = 8;
+  for (auto _ : state) {
+    auto winner = table.choose({.collective = collective, .block_bytes = bytes}, job);
+    benchmark::DoNotOptimize(winner);
+    bytes = bytes > (1u << 28) ? bytes % 61 + 8 : bytes * 3;
+  }
+}
+
 void crossovers(benchmark::State& state, Collective collective) {
   const auto job = machine(state.range(0));
   for (auto _ : state) {
@@ -40,6 +63,9 @@ BENCHMARK_CAPTURE(choose, all_reduce, Collective::all_reduce)->Apply(sizes);
 BENCHMARK_CAPTURE(choose, all_gather, Collective::all_gather)->Apply(sizes);
 BENCHMARK_CAPTURE(choose, broadcast, Collective::broadcast)->Apply(sizes);
 BENCHMARK_CAPTURE(choose, all_to_all, Collective::all_to_all)->Apply(sizes);
+BENCHMARK_CAPTURE(first, all_reduce, Collective::all_reduce)->Apply(sizes);
+BENCHMARK_CAPTURE(first, all_gather, Collective::all_gather)->Apply(sizes);
+BENCHMARK_CAPTURE(later, all_reduce, Collective::all_reduce)->Apply(sizes);
 BENCHMARK_CAPTURE(crossovers, all_reduce, Collective::all_reduce)->Apply(sizes);
 
 }  // namespace

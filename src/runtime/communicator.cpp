@@ -130,10 +130,10 @@ Result<std::string> Communicator::explain(const Call& call, bool as_json) const 
   if (!request) return std::move(request.error());
   if (call.collective == Collective::send_recv)
     return Error(Code::invalid_argument, "send_recv has no algorithms to choose from");
-  SelectRequest asked;
-  auto selection = impl_->runner->choose(*request, &asked);
-  if (!selection) return std::move(selection.error());
   const JobMachine& machine = impl_->runner->machine();
+  const SelectRequest asked = impl_->runner->question(*request);
+  auto selection = select(asked, machine);
+  if (!selection) return std::move(selection.error());
   return as_json ? to_json(*selection, asked, machine) : render(*selection, asked, machine);
 }
 

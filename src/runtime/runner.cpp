@@ -109,24 +109,30 @@ Error Runner::fail(Error error) {
   return error;
 }
 
-Result<Selection> Runner::choose(const Request& r, SelectRequest* asked) const {
+SelectRequest Runner::question(const Request& r) const {
   std::uint64_t elements = r.count;
   if (!r.equal_blocks()) elements = agreed_count(r) / static_cast<std::uint64_t>(machine_.ranks);
   constexpr std::string_view kByCall = "the call";
   const Config& config = job_->config();
   const bool by_call = !r.algorithm.empty() || !r.algorithm_filter.empty();  // it decides alone (Options says more)
-  const SelectRequest request{.collective = r.collective,
-                              .root = r.root,
-                              .block_bytes = elements * r.element_size(),
-                              .commutative = r.op.commutative,
-                              .equal_blocks = r.equal_blocks(),
-                              .element_bytes = static_cast<std::uint32_t>(std::min<std::size_t>(r.element_size(), UINT32_MAX)),
-                              .forced = by_call ? r.algorithm : overrides_.forced(r.collective),
-                              .forced_by = by_call ? kByCall : config.source(Var::algorithm),
-                              .filter = by_call ? r.algorithm_filter : config.text(Var::algorithm_filter),
-                              .filtered_by = by_call ? kByCall : config.source(Var::algorithm_filter)};
-  if (asked != nullptr) *asked = request;
-  return select(request, machine_);
+  return {.collective = r.collective,
+          .root = r.root,
+          .block_bytes = elements * r.element_size(),
+          .commutative = r.op.commutative,
+          .equal_blocks = r.equal_blocks(),
+          .element_bytes = static_cast<std::uint32_t>(std::min<std::size_t>(r.element_size(), UINT32_MAX)),
+          .forced = by_call ? r.algorithm : overrides_.forced(r.collective),
+          .forced_by = by_call ? kByCall : config.source(Var::algorithm),
+          .filter = by_call ? r.algorithm_filter : config.text(Var::algorithm_filter),
+          .filtered_by = by_call ? kByCall : config.source(Var::algorithm_filter)};
+}
+
+Result<Candidate> Runner::choose(const Request& r) {
+  const SelectRequest asked = question(r);
+  if (r.algorithm.empty() && r.algorithm_filter.empty()) return choices_.choose(asked, machine_);
+  auto selection = select(asked, machine_);
+  if (!selection) return std::move(selection.error());
+  return std::move(selection->candidates.front());
 }
 
 Schedule Runner::schedule_for(const Request& r, const Candidate& winner) const {
@@ -141,12 +147,12 @@ Result<CachedPlan*> Runner::make_plan(const Call& call, const Request& r) {
   std::uint32_t radix = 0;
   auto schedule = [&]() -> Result<Schedule> {
     if (r.collective == Collective::send_recv) return send_recv_schedule(job_->rank(), job_->size(), r.destination, r.source);
-    auto selection = choose(r);
-    if (!selection) return std::move(selection.error());
-    options.meets_at_once = selection->winner().algorithm->meets_at_once;
-    options.publishes = selection->winner().published;
-    radix = selection->winner().chunking.radix;
-    return schedule_for(r, selection->winner());
+    auto winner = choose(r);
+    if (!winner) return std::move(winner.error());
+    options.meets_at_once = winner->algorithm->meets_at_once;
+    options.publishes = winner->published;
+    radix = winner->chunking.radix;
+    return schedule_for(r, *winner);
   }();
   if (!schedule) return std::move(schedule.error());
   auto plan = lower(*schedule, chunk_map_for(r, *schedule), signature_of(r, *schedule, radix), r.type, r.op, streams_, options);

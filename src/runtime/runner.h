@@ -9,6 +9,7 @@
 #include "runtime/job.h"
 #include "runtime/plan_cache.h"
 #include "runtime/streams.h"
+#include "select/choice_table.h"
 
 namespace tutti {
 
@@ -57,7 +58,8 @@ class Runner {
   // Ends this communicator for everybody; returns what this rank should report.
   Error fail(Error error);
 
-  [[nodiscard]] Result<Selection> choose(const Request& request, SelectRequest* asked = nullptr) const;
+  // What the selector is asked for this call.
+  [[nodiscard]] SelectRequest question(const Request& request) const;
   // Both from any thread, also while an asynchronous call runs.
   [[nodiscard]] MemoryUse memory() const;
   [[nodiscard]] std::string last_algorithm() const;
@@ -67,6 +69,7 @@ class Runner {
  private:
   Runner(std::unique_ptr<Job> job, const Options& options);
   Result<CachedPlan*> plan_for(const Call& call);
+  Result<Candidate> choose(const Request& request);
   Result<CachedPlan*> make_plan(const Call& call, const Request& request);
   [[nodiscard]] Schedule schedule_for(const Request& request, const Candidate& winner) const;
   Status make_room(const CachedPlan& plan);
@@ -76,6 +79,7 @@ class Runner {
   Options options_;
   JobMachine machine_;
   AlgorithmOverrides overrides_;
+  ChoiceTable choices_;  // of calls that do not say themselves how they are to be done
   std::uint64_t memory_limit_;
   std::uint64_t cache_share_;
   Streams streams_;

@@ -1,0 +1,63 @@
+#include "select/choice_table.h"
+
+#include <bit>
+
+namespace tutti {
+namespace {
+
+constexpr int kHalvings = 3;
+constexpr std::size_t kMostRanges = 4096;  // then it starts anew
+
+Result<Candidate> winner_at(std::uint64_t bytes, SelectRequest request, const JobMachine& machine) {
+  request.block_bytes = bytes;
+  auto selection = select(request, machine);
+  if (!selection) return std::move(selection.error());
+  return std::move(selection->candidates.front());
+}
+
+// nullptr where nothing can serve a call of this size.
+const Candidate* at_end(std::map<std::uint64_t, Candidate>& known, std::uint64_t bytes, const SelectRequest& request,
+                        const JobMachine& machine) {
+  if (const auto it = known.find(bytes); it != known.end()) return &it->second;
+  auto winner = winner_at(bytes, request, machine);
+  return winner ? &known.emplace(bytes, std::move(*winner)).first->second : nullptr;
+}
+
+}  // namespace
+
+Result<Candidate> ChoiceTable::choose(const SelectRequest& request, const JobMachine& machine) {
+  const Key key{request.collective, request.root, request.commutative, request.equal_blocks, request.element_bytes};
+  if (const auto column = columns_.find(key); column != columns_.end()) {
+    auto range = column->second.ranges.upper_bound(request.block_bytes);
+    if (range != column->second.ranges.begin() && (--range)->second.to > request.block_bytes)
+      return Candidate(range->second.winner);
+  }
+  if (size_ >= kMostRanges) {
+    columns_.clear();
+    size_ = 0;
+  }
+  return find_range(columns_[key], request, machine);
+}
+
+Result<Candidate> ChoiceTable::find_range(Column& column, const SelectRequest& request, const JobMachine& machine) {
+  const std::uint64_t bytes = request.block_bytes;
+  const auto keep = [&](std::uint64_t from, std::uint64_t to, const Candidate& winner) {
+    column.ranges.emplace(from, Range{to, winner});
+    ++size_;
+    return Candidate(winner);
+  };
+  std::uint64_t low = std::bit_floor(bytes), high = 2 * low;
+  for (int halved = 0; low < high && halved <= kHalvings; ++halved) {
+    const Candidate* first = at_end(column.ends, low, request, machine);
+    const Candidate* last = at_end(column.ends, high, request, machine);
+    if (first == nullptr || last == nullptr) break;
+    if (high - low == 1 || first->same_way(*last)) return keep(low, high, *first);
+    const std::uint64_t middle = low + (high - low) / 2;
+    (bytes < middle ? high : low) = middle;
+  }
+  auto winner = winner_at(bytes, request, machine);
+  if (!winner) return winner;
+  return keep(bytes, bytes + 1, *winner);
+}
+
+}  // namespace tutti
