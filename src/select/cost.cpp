@@ -103,10 +103,13 @@ double hidden_us(double network_us, double on_cores_us, std::uint32_t pieces, co
 }
 
 // What arrives is combined instead of being copied to its place, and that copy is a part of the link's bandwidth; but where more
-// than two contributions meet in one step, they are copied first, unless they are published.
+// than two contributions meet in one step, they are copied first, unless they are published. reduce_gbps is that of two operands:
+// two are read, one is written. Where all meet at once, p are read for p - 1 combined, and one is written.
 double reduction_us_per_byte(const Candidate& candidate, const JobMachine& machine) {
   const bool copied = !candidate.published && candidate.algorithm->meets_at_once && machine.ranks > 2;
-  return std::max(0.0, 1 / machine.reduce_gbps - (copied ? 0 : 1 / machine.copy_gbps)) / 1e3;
+  const double others = machine.ranks - 1;
+  const double streams = candidate.algorithm->meets_at_once && machine.ranks > 2 ? (others + 2) / (3 * others) : 1;
+  return std::max(0.0, streams / machine.reduce_gbps - (copied ? 0 : 1 / machine.copy_gbps)) / 1e3;
 }
 
 struct Price {

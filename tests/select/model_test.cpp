@@ -53,7 +53,8 @@ TEST(Model, AReductionOfWhatArrivesCostsWhatItTakesLongerThanACopy) {
   };
   EXPECT_NEAR(reduction(2, "direct", 10, 20), bytes / 20e3, 1e-6);
   EXPECT_NEAR(reduction(4, "recursive_doubling", 10, 20), 2 * bytes / 20e3, 1e-6);
-  EXPECT_NEAR(reduction(4, "direct", 10, 20), 3 * bytes / 10e3, 1e-6);  // all meet in one step, after they were copied
+  // All meet in one step, after they were copied: four are read and one is written, instead of two and one for each of three.
+  EXPECT_NEAR(reduction(4, "direct", 10, 20), 3 * bytes / 10e3 * (4 + 1) / (3 * 3), 1e-6);
   EXPECT_EQ(reduction(2, "direct", 20, 10), 0);
 }
 
