@@ -73,14 +73,12 @@ class Delegates {
 // Between the ranks of an outermost group go all blocks of a delegate, run by run.
 struct DelegatedBlocks {
   std::uint64_t most = 0, runs = 0;  // of any delegate
-  std::uint32_t at_once = 1;         // delegates of a group that have as many as the one that has most
   explicit DelegatedBlocks(const Shape& shape) {
     const Delegates delegates(shape);
     if (delegates.rails())
       count_on_rails(delegates);
     else
       bound(delegates.groups());
-    at_once = static_cast<std::uint32_t>((static_cast<std::uint64_t>(shape.ranks) + most - 1) / most);
   }
 
  private:
@@ -118,7 +116,9 @@ struct DelegatedBlocks {
   if (!rails) across.rounds = 1, across.path = 1;
   if (!rails && reduces) across.sent = blocks.most;
   across.level = static_cast<int>(peers.size());
-  across.at_once = blocks.at_once;
+  const Grouping& groups = Delegates(shape).groups();
+  const Rank leaving = reduces ? shape.ranks - groups.smallest() : groups.largest() * (groups.groups() - 1);
+  across.leaving = static_cast<std::uint64_t>(leaving);
   cost.levels.push_back(across);
   return cost;
 }

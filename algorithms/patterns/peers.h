@@ -40,12 +40,16 @@ template <class Weight>
   return most;
 }
 
-// Where every rank has as much for each other one: LevelCost::at_once, for a flat row. Not all of what a host's ranks send leaves
-// it.
-[[nodiscard]] inline std::uint32_t leaving_at_once(const Shape& shape) {
-  if (shape.levels == nullptr || shape.levels->empty() || shape.ranks == 1) return 0;
-  const auto group = static_cast<std::uint64_t>(shape.levels->back().largest()), ranks = static_cast<std::uint64_t>(shape.ranks);
-  return static_cast<std::uint32_t>(std::max<std::uint64_t>(1, group * (ranks - group) / (ranks - 1)));
+// Where every rank has a chunk for each other one: LevelCost::leaving, none where the outermost groups are not known.
+[[nodiscard]] inline std::uint64_t leaving(const Shape& shape) {
+  std::uint64_t most = 0;
+  if (shape.levels == nullptr || shape.levels->empty()) return most;
+  const Grouping& groups = shape.levels->back();
+  for (int g = 0; g < groups.groups(); ++g) {
+    const auto size = static_cast<std::uint64_t>(groups.members(g).size());
+    most = std::max(most, size * (static_cast<std::uint64_t>(shape.ranks) - size));
+  }
+  return most;
 }
 
 }  // namespace tutti::peers

@@ -50,8 +50,10 @@ Rates rates_at(const LevelCost& cost, const JobMachine& machine, Sharing with, d
   }
   if (!with.shared) return rates;
   if (over_network) {
-    const double all = machine.ranks_per_host, named = cost.at_once;
-    const double at_once = named > 0 ? std::min(named, all) : cost.level < 0 ? all : 1;
+    // Ranks of a host that send at once, if each had as much as the busiest one.
+    const double all = machine.ranks_per_host;
+    const double known = cost.sent > 0 ? static_cast<double>(cost.leaving) / static_cast<double>(cost.sent) : 0;
+    const double at_once = known > 0 ? std::min(known, all) : cost.level < 0 ? all : 1;
     rates.bandwidth_gbps /= std::max(1.0, at_once / machine.rails_per_host);
   }
   if (machine.oversubscribed()) {
