@@ -151,6 +151,10 @@ TEST(Catalog, takes_the_places_and_roots_that_are_asked_for) {
   EXPECT_EQ(sets({.pieces = {1}, .radices = {2}, .places = Places::every_second, .roots = {7}}), 1U);
   EXPECT_EQ(sets({.pieces = {1}, .radices = {2}, .places = Places::in_place, .roots = {0, 5}}), 2U);
   EXPECT_EQ(sets({.pieces = {1}, .radices = {2}}), 6U * 3U);
+  EXPECT_EQ(sets({.pieces = {4}, .radices = {2, 64}, .places = Places::in_place, .roots = {0}}), 2U) << "2 and 6";
+  const auto scans = verify_algorithm(row(scan, scan_cost), 5, {.pieces = {4}, .radices = {8}, .fused = false});
+  ASSERT_TRUE(scans);
+  EXPECT_EQ(scans->sets, 3U) << "a row without parameters is proved whatever they are";
 }
 
 Schedule throwing(Rank me, const Shape& shape, const Chunking& chunking) {

@@ -218,12 +218,13 @@ class Check {
     return {};
   }
 
-  [[nodiscard]] std::vector<Chunking> chunkings(std::uint32_t ranks) const {
-    std::vector<Chunking> all;
+  // Each once: parameters that a row does not have stay as they are, and groups cannot split into more parts than ranks.
+  [[nodiscard]] std::set<Chunking> chunkings(std::uint32_t ranks) const {
+    std::set<Chunking> all;
     for (const auto pieces : options_.pieces)
       for (const auto radix : options_.radices)
-        if ((pieces == 1 || algorithm_.pipelines) && (radix == 2 || (algorithm_.has_radix && radix <= ranks)))
-          all.push_back({pieces, radix});
+        all.insert({.pieces = algorithm_.pipelines ? pieces : 1,
+                    .radix = algorithm_.has_radix ? std::min(radix, std::max(2U, ranks)) : 2});
     return all;
   }
 
