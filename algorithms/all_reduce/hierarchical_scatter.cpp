@@ -85,7 +85,7 @@ Cost hierarchical_scatter_cost(const Shape& shape, const Chunking& chunking) {
   across.level = static_cast<int>(shape.levels->size());
   across.sent = 2 * (block - 1) * most * pieces;
   across.reduced = (block - 1) * most * pieces;
-  across.at_once = rails.at_once();
+  across.leaving = 2 * (block - 1) * rails.count() * pieces;
   cost.levels.push_back(across);
   return cost;
 }

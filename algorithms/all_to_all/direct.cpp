@@ -28,7 +28,7 @@ Cost direct_cost(const Shape& shape, const Chunking&) {
   const auto others = static_cast<std::uint64_t>(shape.ranks - 1);
   const std::uint64_t once = others > 0 ? 1 : 0;
   Cost cost = flat_cost(1, {.rounds = once, .path = once, .sent = others, .published = others, .taken = others});
-  cost.levels.front().at_once = peers::leaving_at_once(shape);
+  cost.levels.front().leaving = peers::leaving(shape);
   return cost;
 }
 

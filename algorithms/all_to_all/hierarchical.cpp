@@ -297,12 +297,10 @@ Cost hierarchical_cost(const Shape& shape, const Chunking&) {
   Cost cost{.chunks_per_block = 1, .levels = {}, .exact = levels == 1 && groups.equal_sizes()};
   LevelCost inside = chain_inside(shape, carriers);
   LevelCost across{.level = static_cast<int>(levels)};
-  Rank most_carried = 0;
   for (Rank r = 0; r < shape.ranks; ++r) {
     const Range own = carriers.group(groups.group_of(r)), part = carriers.part(carriers.part_of(r));
     const Rank carried = carriers.carried_by(r).count(), handed_out = (part.count() - 1) * carriers.received_by(r).count();
     const Rank sent = own.count() - 1 + shape.ranks - own.count() - carried + handed_out;
-    most_carried = std::max(most_carried, carried);
     inside.sent = std::max(inside.sent, static_cast<std::uint64_t>(own.count() > 1 ? sent : 0));
     across.path = std::max(across.path, static_cast<std::uint64_t>(groups.groups() > 1 ? own.count() * part.count() : 0));
     across.sent = std::max(across.sent, static_cast<std::uint64_t>(own.count()) * static_cast<std::uint64_t>(carried));
@@ -316,7 +314,7 @@ Cost hierarchical_cost(const Shape& shape, const Chunking&) {
     if (levels > 1) cost.levels.back().sent = std::min(inside.sent, peers[level] * (inside.path + 1));
   }
   across.rounds = groups.groups() > 1 ? 1 : 0;
-  across.at_once = static_cast<std::uint32_t>(ceil_div(shape.ranks - groups.smallest(), std::max(1, most_carried)));
+  across.leaving = peers::leaving(shape);
   cost.levels.push_back(across);
   return cost;
 }

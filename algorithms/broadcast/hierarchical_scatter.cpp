@@ -70,7 +70,8 @@ Cost hierarchical_scatter_cost(const Shape& shape, const Chunking& chunking) {
   LevelCost across = double_binary_tree_cost({.ranks = groups}, in_turn).levels.front();
   across.sent = groups > 1 ? kPartChunks * pieces * most : 0;
   across.level = static_cast<int>(shape.levels->size());
-  across.at_once = rails.at_once();
+  across.at_a_time *= rails.most();
+  across.leaving = groups > 1 ? kPartChunks * pieces * rails.count() : 0;
   cost.levels.push_back(across);
   return cost;
 }

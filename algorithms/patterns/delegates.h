@@ -7,6 +7,7 @@
 #pragma once
 
 #include <algorithm>
+#include <map>
 #include <vector>
 
 #include "algorithms/patterns/peers.h"
@@ -70,55 +71,71 @@ class Delegates {
   const Grouping& groups_;
 };
 
-// Between the ranks of an outermost group go all blocks of a delegate, run by run.
+// Between the ranks of an outermost group go all blocks of a delegate, run by run. Of a delegate of each group: how many, at
+// most.
 struct DelegatedBlocks {
-  std::uint64_t most = 0, runs = 0;  // of any delegate
-  std::uint32_t at_once = 1;         // delegates of a group that have as many as the one that has most
+  std::vector<std::uint64_t> blocks, runs;  // by group
+
   explicit DelegatedBlocks(const Shape& shape) {
     const Delegates delegates(shape);
     if (delegates.rails())
       count_on_rails(delegates);
     else
       bound(delegates.groups());
-    at_once = static_cast<std::uint32_t>((static_cast<std::uint64_t>(shape.ranks) + most - 1) / most);
   }
+  [[nodiscard]] std::uint64_t most() const { return *std::max_element(blocks.begin(), blocks.end()); }
 
  private:
   // Ranks of one rail have the same blocks, and each rail goes through the first group.
   void count_on_rails(const Delegates& delegates) {
+    std::uint64_t most = 0, most_runs = 0;
     for (const Rank r : delegates.groups().members(0)) {
-      std::uint64_t blocks = 0, of_rank = 0;
-      delegates.for_each_run(r, [&](Rank, Rank count) { blocks += static_cast<std::uint64_t>(count), ++of_rank; });
-      most = std::max(most, blocks);
-      runs = std::max(runs, of_rank);
+      std::uint64_t of_rank = 0, runs_of_rank = 0;
+      delegates.for_each_run(r, [&](Rank, Rank count) { of_rank += static_cast<std::uint64_t>(count), ++runs_of_rank; });
+      most = std::max(most, of_rank);
+      most_runs = std::max(most_runs, runs_of_rank);
     }
+    blocks.assign(static_cast<std::size_t>(delegates.groups().groups()), most);
+    runs.assign(blocks.size(), most_runs);
   }
-  // Of each group, a rank of the smallest one stands for its share, rounded up; all of them may lie apart.
+  // Of each group, a rank of this one stands for its share, rounded up; all of them may lie apart.
   void bound(const Grouping& groups) {
-    const auto least = static_cast<std::size_t>(groups.smallest());
-    for (int g = 0; g < groups.groups(); ++g) most += (groups.members(g).size() + least - 1) / least;
-    runs = most;
+    std::map<std::size_t, std::uint64_t> of_size;
+    for (int g = 0; g < groups.groups(); ++g) ++of_size[groups.members(g).size()];
+    for (int g = 0; g < groups.groups(); ++g) {
+      const std::size_t own = groups.members(g).size();
+      std::uint64_t shares = 0;
+      for (const auto& [size, count] : of_size) shares += count * ((size + own - 1) / own);
+      blocks.push_back(shares);
+    }
+    runs = blocks;
   }
 };
 
 // Of what delegates pass on inside their groups, and of what goes `across`, as one rail has it: between groups of different sizes
 // it goes straight to the delegates, in one round.
 [[nodiscard]] inline Cost delegated_cost(const Shape& shape, LevelCost across, bool reduces) {
-  const DelegatedBlocks blocks(shape);
-  const bool rails = Delegates(shape).rails();
+  const DelegatedBlocks delegated(shape);
+  const Delegates delegates(shape);
+  const Grouping& groups = delegates.groups();
   Cost cost{.chunks_per_block = 1, .levels = {}, .exact = stages::sizes(shape).equal};
-  const auto peers = peers::weigh(shape, [](Rank) { return 1; });
-  for (std::size_t level = 0; level < peers.size(); ++level)
-    if (peers[level] > 0)
-      cost.levels.push_back({.level = static_cast<int>(level),
-                             .rounds = static_cast<std::uint32_t>(blocks.runs),
-                             .path = blocks.most,
-                             .sent = peers[level] * blocks.most,
-                             .reduced = reduces ? peers[level] * blocks.most : 0});
-  if (!rails) across.rounds = 1, across.path = 1;
-  if (!rails && reduces) across.sent = blocks.most;
-  across.level = static_cast<int>(peers.size());
-  across.at_once = blocks.at_once;
+  const auto of = [&](Rank r) { return static_cast<std::size_t>(groups.group_of(r)); };
+  const auto passed_on = peers::weigh(shape, [&](Rank r) { return delegated.blocks[of(r)]; });
+  for (std::size_t level = 0; level < passed_on.size(); ++level) {
+    if (passed_on[level] == 0) continue;
+    LevelCost inside{.level = static_cast<int>(level), .sent = passed_on[level], .reduced = reduces ? passed_on[level] : 0};
+    for (Rank r = 0; r < shape.ranks; ++r)
+      if (peers::meets_at(shape, level, r) > 0) {
+        inside.rounds = std::max(inside.rounds, static_cast<std::uint32_t>(delegated.runs[of(r)]));
+        inside.path = std::max(inside.path, delegated.blocks[of(r)]);
+      }
+    cost.levels.push_back(inside);
+  }
+  if (!delegates.rails()) across.rounds = 1, across.path = 1;
+  if (!delegates.rails() && reduces) across.sent = delegated.most();
+  across.level = static_cast<int>(passed_on.size());
+  across.leaving =
+      static_cast<std::uint64_t>(reduces ? shape.ranks - groups.smallest() : groups.largest() * (groups.groups() - 1));
   cost.levels.push_back(across);
   return cost;
 }

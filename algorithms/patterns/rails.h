@@ -52,8 +52,6 @@ class Rails {
     const auto least = static_cast<std::uint32_t>(groups_.smallest());
     return (count() + least - 1) / least;
   }
-  // Ranks of a group that have as much to send as the one on most rails has: the group's share is that of all rails.
-  [[nodiscard]] std::uint32_t at_once() const noexcept { return (count() + most() - 1) / most(); }
   // How many rails may have to wait for one another: where the same two ranks stand on several, their messages go in turn.
   [[nodiscard]] std::uint32_t in_turn() const {
     std::map<std::size_t, int> of_size;

@@ -63,7 +63,7 @@ Cost hierarchical_scatter_cost(const Shape& shape, const Chunking& chunking) {
   across.sent = groups > 1 ? most * pieces : 0;
   across.reduced = knomial_cost(tree, {}).levels.front().reduced * most * pieces;
   across.level = static_cast<int>(shape.levels->size());
-  across.at_once = rails.at_once();
+  across.leaving = groups > 1 ? rails.count() * pieces : 0;
   cost.taken = across.reduced;  // the root of a rail has several children
   cost.levels.push_back(across);
   return cost;

@@ -38,8 +38,12 @@ Cost kary_tree_cost(const Shape& shape, const Chunking& chunking) {
   const auto radix = static_cast<Rank>(chunking.radix);
   const std::uint64_t pieces = chunking.pieces, rounds = kary_tree::depth(shape.ranks, radix) + pieces - 1;
   const std::uint64_t children = kary_tree::most_children(shape.ranks, radix), taken = children * pieces;
-  return flat_cost(chunking.pieces,
-                   {.rounds = rounds, .path = rounds, .sent = pieces, .reduced = taken, .taken = taken, .at_a_time = children});
+  // One piece comes from leaves a round before it comes from others: of two levels, a last one that the first node alone has
+  // children in leaves the root, and nobody else, with `radix` children, the first of them late.
+  const bool late = pieces == 1 && shape.ranks > radix + 1 && shape.ranks < 2 * radix + 1;
+  return flat_cost(
+      chunking.pieces,
+      {.rounds = rounds, .path = rounds, .sent = pieces, .reduced = taken, .taken = taken, .at_a_time = children - late});
 }
 
 }  // namespace tutti::reduce_algorithms

@@ -34,10 +34,12 @@ struct LevelCost {
   std::uint64_t reduced = 0;  // chunks combined by the rank that combines most (one per operand beyond the first)
   // On a torus (Shape::torus), of a flat row: chunks times the links that each crosses, of all ranks together; 0: not known.
   std::uint64_t carried = 0;
-  // Ranks of one host that send at this level at once and so share its network; 0: all for a flat row, the leader for a level.
-  std::uint32_t at_once = 0;
-  // Where every rank of the chain sends (or receives) several messages per round: so many. 0: what the busiest rank has, spread
-  // over the rounds.
+  // Between the outermost groups (hosts): chunks that leave the group which more leave than any other. Its ranks share its
+  // network. 0: not known of a flat row, as if each rank of a host sent `sent`; of a level `sent`, because the leaders alone
+  // send.
+  std::uint64_t leaving = 0;
+  // Messages that a rank sends, or receives, in one round, at most (rounds as in a proof's Timeline): where every rank of the
+  // longest chain has so many. 0: what the busiest rank has is spread over the rounds.
   std::uint32_t at_a_time = 0;
 };
 

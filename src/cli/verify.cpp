@@ -5,6 +5,7 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <charconv>
+#include <iterator>
 #include <map>
 #include <memory>
 #include <set>
@@ -103,6 +104,23 @@ std::string counted(const std::vector<int>& ranks) {
   return fmt::format("{}..{} ({})", ranks.front(), ranks.back(), ranks.size());
 }
 
+// Says now and then, on the standard error stream, how far a row is that takes long.
+class Progress {
+ public:
+  explicit Progress(std::size_t numbers) : numbers_(numbers) {}
+  void proved(int ranks, std::size_t numbers) {
+    constexpr double kEverySeconds = 5;
+    if (seconds_since(last_) < kEverySeconds) return;
+    last_ = Clock::now();
+    fmt::print(stderr, "  {} ranks proved, {} of {} numbers of ranks, {:.0f} s\n", ranks, numbers, numbers_,
+               seconds_since(start_));
+  }
+
+ private:
+  std::size_t numbers_;
+  TimePoint start_ = Clock::now(), last_ = start_;
+};
+
 enum class Verdict : std::uint8_t { proved, refused, serves_none };
 
 // One line of the table, for all of these numbers of ranks that the row serves.
@@ -111,14 +129,17 @@ Verdict verify_row(const Algorithm& row, const std::vector<int>& ranks, const Ca
   std::vector<int> done;
   const auto start = Clock::now();
   Status status;
-  for (const int p : ranks) {
-    if (!applies(row, p)) continue;
+  std::vector<int> served;
+  std::ranges::copy_if(ranks, std::back_inserter(served), [&](int p) { return applies(row, p); });
+  Progress progress(served.size());
+  for (const int p : served) {
     auto summary = verify_algorithm(row, p, options);
     if (!summary) {
       status = std::move(summary.error());
       break;
     }
     done.push_back(p);
+    progress.proved(p, done.size());
     sum.roots = std::max(sum.roots, summary->roots);
     sum.sets += summary->sets;
     sum.schedules += summary->schedules;

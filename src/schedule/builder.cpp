@@ -1,6 +1,5 @@
 #include <algorithm>
 #include <cassert>
-#include <map>
 
 #include "schedule/access.h"
 #include "tutti/schedule.h"
@@ -123,83 +122,92 @@ Schedule Builder::finish() && {
 
 namespace {
 
-// Who last wrote and who has read since, per run of chunks of one buffer.
+constexpr std::uint32_t kNone = UINT32_MAX;
+
+// Chunks of one buffer as far as slices tell them apart: every chunk is a cell; or, where there are many more chunks than slices,
+// what lies between two ends of slices. Who has written each cell last, and who has read it since.
 class Tracker {
  public:
+  // First all slices, then finish(), then reads and writes.
+  void add(const Slice& s) {
+    ends_.push_back(s.chunk);
+    ends_.push_back(end_of(s));
+    all_ = std::max(all_, ends_.back());
+  }
+  void finish() {
+    if (all_ <= ends_.size()) {
+      ends_.clear();
+    } else {
+      std::sort(ends_.begin(), ends_.end());
+      ends_.erase(std::unique(ends_.begin(), ends_.end()), ends_.end());
+      all_ = ends_.size();
+    }
+    writer_.assign(all_, kNone);
+    readers_.assign(all_, kNone);
+  }
+
   template <class Visit>
   void read(const Slice& s, std::uint32_t step, Visit&& depend) {
-    for_each(s, [&](Run& run) {
-      if (run.writer != kNone) depend(run.writer);
-      if (run.readers.empty() || run.readers.back() != step) run.readers.push_back(step);
-    });
+    for (std::size_t cell = cell_at(s.chunk), end = cell_at(end_of(s)); cell < end; ++cell) {
+      if (writer_[cell] != kNone) depend(writer_[cell]);
+      if (readers_[cell] != kNone && pool_[readers_[cell]].step == step) continue;
+      pool_.push_back({step, readers_[cell]});
+      readers_[cell] = static_cast<std::uint32_t>(pool_.size() - 1);
+    }
   }
   template <class Visit>
   void write(const Slice& s, std::uint32_t step, Visit&& depend) {
-    for_each(s, [&](Run& run) {
-      if (run.writer != kNone) depend(run.writer);
-      for (const auto reader : run.readers) depend(reader);
-    });
-    // One run replaces all it covers, so the map stays as small as what is distinguishable.
-    runs_.erase(runs_.lower_bound(s.chunk), runs_.lower_bound(s.chunk + s.count));
-    runs_[s.chunk] = {s.chunk + s.count, step, {}};
-  }
-
- private:
-  static constexpr std::uint32_t kNone = UINT32_MAX;
-  struct Run {
-    std::uint32_t end = 0;
-    std::uint32_t writer = kNone;
-    std::vector<std::uint32_t> readers;
-  };
-
-  void split(std::uint32_t at) {
-    auto it = runs_.upper_bound(at);
-    if (it == runs_.begin()) return;
-    --it;
-    if (it->first == at || it->second.end <= at) return;
-    Run tail = it->second;
-    it->second.end = at;
-    runs_.emplace(at, std::move(tail));
-  }
-
-  template <class Visit>
-  void for_each(const Slice& s, Visit&& visit) {
-    const std::uint32_t end = s.chunk + s.count;
-    split(s.chunk);
-    split(end);
-    std::uint32_t at = s.chunk;
-    for (auto it = runs_.lower_bound(s.chunk); at < end;) {
-      if (it == runs_.end() || it->first > at) {  // a gap: nobody touched these chunks yet
-        const std::uint32_t gap_end = it == runs_.end() ? end : std::min(end, it->first);
-        it = runs_.emplace_hint(it, at, Run{gap_end, kNone, {}});
-      }
-      visit(it->second);
-      at = it->second.end;
-      ++it;
+    for (std::size_t cell = cell_at(s.chunk), end = cell_at(end_of(s)); cell < end; ++cell) {
+      if (writer_[cell] != kNone) depend(writer_[cell]);
+      for (auto r = readers_[cell]; r != kNone; r = pool_[r].next) depend(pool_[r].step);
+      writer_[cell] = step;
+      readers_[cell] = kNone;
     }
   }
 
-  std::map<std::uint32_t, Run> runs_;
+ private:
+  struct Reader {
+    std::uint32_t step, next;
+  };
+
+  static std::uint64_t end_of(const Slice& s) noexcept { return std::uint64_t{s.chunk} + s.count; }
+  [[nodiscard]] std::size_t cell_at(std::uint64_t chunk) const {
+    if (ends_.empty()) return chunk;
+    return static_cast<std::size_t>(std::lower_bound(ends_.begin(), ends_.end(), chunk) - ends_.begin());
+  }
+
+  std::uint64_t all_ = 0;            // where the last slice ends; then the number of cells
+  std::vector<std::uint64_t> ends_;  // of slices, ascending; none where every chunk is a cell
+  std::vector<std::uint32_t> writer_, readers_;
+  std::vector<Reader> pool_;
 };
 
 }  // namespace
 
 void derive_dependencies(Schedule& schedule) {
   Tracker trackers[3];
+  const auto tracker = [&](const Slice& s) -> Tracker& { return trackers[static_cast<std::size_t>(s.buffer)]; };
+  for (const Step& step : schedule.steps) {
+    for_each_read(schedule, step, [&](const Slice& s) { tracker(s).add(s); });
+    for_each_write(step, [&](const Slice& s) { tracker(s).add(s); });
+  }
+  for (Tracker& t : trackers) t.finish();
+
   schedule.dependency_begin.assign(1, 0);
+  schedule.dependency_begin.reserve(schedule.steps.size() + 1);
   schedule.dependency_list.clear();
-  std::vector<std::uint32_t> found;
+  std::vector<std::uint32_t> found, found_by(schedule.steps.size(), kNone);
   for (std::uint32_t i = 0; i < schedule.steps.size(); ++i) {
     found.clear();
     const auto depend = [&](std::uint32_t on) {
-      if (on != i) found.push_back(on);
+      if (on == i || found_by[on] == i) return;
+      found_by[on] = i;
+      found.push_back(on);
     };
-    const auto tracker = [&](const Slice& s) -> Tracker& { return trackers[static_cast<std::size_t>(s.buffer)]; };
     const Step& step = schedule.steps[i];
     for_each_read(schedule, step, [&](const Slice& s) { tracker(s).read(s, i, depend); });
     for_each_write(step, [&](const Slice& s) { tracker(s).write(s, i, depend); });
     std::sort(found.begin(), found.end());
-    found.erase(std::unique(found.begin(), found.end()), found.end());
     schedule.dependency_list.insert(schedule.dependency_list.end(), found.begin(), found.end());
     schedule.dependency_begin.push_back(static_cast<std::uint32_t>(schedule.dependency_list.size()));
   }

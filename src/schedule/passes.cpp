@@ -1,7 +1,9 @@
 #include "schedule/passes.h"
 
 #include <algorithm>
+#include <numeric>
 #include <optional>
+#include <utility>
 
 #include "schedule/access.h"
 
@@ -11,18 +13,25 @@ namespace {
 // Steps in program order with their dependencies turned round as well; steps can be dropped or replaced in place.
 class Graph {
  public:
-  explicit Graph(const Schedule& schedule)
-      : schedule_(schedule), successors_(schedule.steps.size()), dropped_(schedule.steps.size()) {
+  explicit Graph(Schedule schedule)
+      : schedule_(std::move(schedule)), successor_begin_(schedule_.steps.size() + 1), dropped_(schedule_.steps.size()) {
+    for (const auto d : schedule_.dependency_list) ++successor_begin_[d + 1];
+    std::partial_sum(successor_begin_.begin(), successor_begin_.end(), successor_begin_.begin());
+    successors_.resize(schedule_.dependency_list.size());
+    auto at = successor_begin_;
     for (std::uint32_t i = 0; i < size(); ++i)
-      for (const auto d : schedule_.dependencies(i)) successors_[d].push_back(i);
+      for (const auto d : schedule_.dependencies(i)) successors_[at[d]++] = i;
   }
   [[nodiscard]] std::uint32_t size() const { return static_cast<std::uint32_t>(schedule_.steps.size()); }
   [[nodiscard]] Step& step(std::uint32_t i) { return schedule_.steps[i]; }
   [[nodiscard]] Schedule& schedule() { return schedule_; }
   [[nodiscard]] std::span<const std::uint32_t> before(std::uint32_t i) const { return schedule_.dependencies(i); }
-  [[nodiscard]] const std::vector<std::uint32_t>& after(std::uint32_t i) const { return successors_[i]; }
+  [[nodiscard]] std::span<const std::uint32_t> after(std::uint32_t i) const {
+    return {successors_.data() + successor_begin_[i], successors_.data() + successor_begin_[i + 1]};
+  }
   [[nodiscard]] bool dropped(std::uint32_t i) const { return dropped_[i]; }
-  void drop(std::uint32_t i) { dropped_[i] = true; }
+  [[nodiscard]] bool drops() const { return drops_; }
+  void drop(std::uint32_t i) { dropped_[i] = drops_ = true; }
 
   // Nothing but `then` waits for `first`.
   [[nodiscard]] bool only_for(std::uint32_t first, std::uint32_t then) const {
@@ -50,8 +59,9 @@ class Graph {
 
  private:
   Schedule schedule_;
-  std::vector<std::vector<std::uint32_t>> successors_;
+  std::vector<std::uint32_t> successor_begin_, successors_;
   std::vector<bool> dropped_;
+  bool drops_ = false;
 };
 
 // Scratch chunks that no step names any more are given back; the others keep their order, so slices stay contiguous.
@@ -67,6 +77,7 @@ void compact_scratch(Schedule& schedule) {
   for_each_slice([&](const Slice& s) {
     if (s.buffer == Buffer::scratch) std::fill_n(used.begin() + s.chunk, s.count, true);
   });
+  if (std::ranges::find(used, false) == used.end()) return;
   ChunkList kept;
   std::vector<std::uint32_t> renamed(used.size());
   for (std::size_t i = 0; i < used.size(); ++i) {
@@ -92,8 +103,10 @@ void fold_chain_at(Graph& g, std::uint32_t start) {
   if (g.dropped(start)) return;
   const Step first = g.step(start);
   if (first.kind != StepKind::copy && first.kind != StepKind::reduce) return;
+  auto next = next_in_chain(g, start, first.to);
+  if (!next) return;
   std::vector<std::uint32_t> chain{start};
-  for (auto next = next_in_chain(g, start, first.to); next; next = next_in_chain(g, *next, first.to)) chain.push_back(*next);
+  for (; next; next = next_in_chain(g, *next, first.to)) chain.push_back(*next);
   const std::size_t reductions = chain.size() - (first.kind == StepKind::copy ? 1 : 0);
   if (reductions < 2) return;
   const std::uint32_t last = chain.back();
@@ -115,8 +128,8 @@ void fold_chain_at(Graph& g, std::uint32_t start) {
                   .operand_end = begin + static_cast<std::uint32_t>(operands.size())};
 }
 
-Schedule fold_chains(const Schedule& schedule) {
-  Graph g(schedule);
+Schedule fold_chains(Schedule schedule) {
+  Graph g(std::move(schedule));
   for (std::uint32_t i = 0; i < g.size(); ++i) fold_chain_at(g, i);
   return std::move(g).finish();
 }
@@ -137,7 +150,7 @@ bool waits_for_messages(Graph& g, std::uint32_t reduction, std::uint32_t recv) {
 
 class ArrivalFuser {
  public:
-  explicit ArrivalFuser(const Schedule& schedule) : g_(schedule), touches_(schedule.scratch.size()) {
+  explicit ArrivalFuser(Schedule schedule) : g_(std::move(schedule)), touches_(g_.schedule().scratch.size()) {
     for (std::uint32_t i = 0; i < g_.size(); ++i) {
       const auto count = [&](const Slice& s) {
         if (s.buffer == Buffer::scratch)
@@ -151,7 +164,7 @@ class ArrivalFuser {
   [[nodiscard]] Schedule run() && {
     for (std::uint32_t i = 0; i < g_.size(); ++i)
       if (g_.step(i).kind == StepKind::recv) fuse_recv(i);
-    return std::move(g_).finish();
+    return g_.drops() ? std::move(g_).finish() : std::move(g_.schedule());
   }
 
  private:
@@ -200,7 +213,7 @@ class ArrivalFuser {
 
 Schedule fuse(const Schedule& schedule, const FuseOptions& options) {
   Schedule fused = fold_chains(schedule);
-  if (options.arrivals) fused = ArrivalFuser(fused).run();
+  if (options.arrivals) fused = ArrivalFuser(std::move(fused)).run();
   compact_scratch(fused);
   return fused;
 }

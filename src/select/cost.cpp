@@ -41,6 +41,12 @@ double in_memory_gbps(const LinkParameters& link, const JobMachine& machine) {
   return machine.oversubscribed() ? std::max(link.bandwidth_gbps, machine.copy_gbps / 2) : link.bandwidth_gbps;
 }
 
+// Ranks of a host that send to others at once, if each had as much as the busiest one.
+double sending_at_once(const LevelCost& cost, double all) {
+  const double known = cost.sent > 0 ? static_cast<double>(cost.leaving) / static_cast<double>(cost.sent) : 0;
+  return known > 0 ? std::min(known, all) : cost.level < 0 ? all : 1;
+}
+
 Rates rates_at(const LevelCost& cost, const JobMachine& machine, Sharing with, double chunk_bytes) {
   const std::size_t at = link_of(cost, machine);
   const LinkParameters& link = machine.links[at];
@@ -52,8 +58,7 @@ Rates rates_at(const LevelCost& cost, const JobMachine& machine, Sharing with, d
     rates.gap_us += link.latency_us * (on_these_cores ? kNetworkGapOnSharedCores : kNetworkGap) * crowd;
   }
   if (!with.shared) return rates;
-  const double all = machine.ranks_per_host, named = cost.at_once;
-  const double at_once = !over_network ? all : named > 0 ? std::min(named, all) : cost.level < 0 ? all : 1;
+  const double all = machine.ranks_per_host, at_once = over_network ? sending_at_once(cost, all) : all;
   if (!machine.oversubscribed()) {
     if (over_network) rates.bandwidth_gbps /= std::max(1.0, at_once / machine.rails_per_host);
     return rates;

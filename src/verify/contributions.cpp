@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <bit>
 
 #include "core/hash.h"
 
@@ -11,7 +12,11 @@ namespace {
 constexpr std::uint32_t kFree = UINT32_MAX;
 }
 
-Contributions::Contributions(Rank ranks) : begin_{0}, table_(64, kFree) {
+// A ring of p ranks makes p * p joins, each of them for many chunks one after the other.
+Contributions::Contributions(Rank ranks)
+    : begin_{0},
+      table_(64, kFree),
+      cache_(std::bit_ceil(std::clamp<std::size_t>(64 * static_cast<std::size_t>(ranks), 64, 1U << 16))) {
   for (Rank r = 0; r < ranks; ++r) (void)range(r, r);
 }
 
@@ -22,7 +27,8 @@ Contributions::Set Contributions::range(Rank first, Rank last) {
 
 Contributions::Joined Contributions::join(Set a, Set b) {
   if (a > b) std::swap(a, b);
-  Cached& cached = cache_[(a * 0x9e3779b1U ^ b * 0x85ebca77U) >> 22];
+  const std::uint32_t hash = a * 0x9e3779b1U ^ b * 0x85ebca77U;
+  Cached& cached = cache_[(hash ^ hash >> 16) & (cache_.size() - 1)];
   if (cached.a == a && cached.b == b) return cached.joined;
 
   const auto x = runs(a), y = runs(b);

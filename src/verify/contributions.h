@@ -1,7 +1,6 @@
 // Sets of ranks whose contributions a value holds, each set stored once and named by a number.
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -46,7 +45,7 @@ class Contributions {
   std::vector<std::uint64_t> begin_;
   std::vector<Set> table_;  // open addressing, a power of two
   std::vector<Run> scratch_;
-  std::array<Cached, 1024> cache_;
+  std::vector<Cached> cache_;  // of joins, a power of two
 };
 
 }  // namespace tutti::verifier

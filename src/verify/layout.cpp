@@ -35,11 +35,15 @@ Result<Layout> Layout::of(const Schedule& s) {
   const std::uint64_t inputs = input_has_blocks(s.collective) ? all : block;
   const std::uint64_t outputs = output_has_blocks(s.collective) ? all : block;
   const std::uint64_t data = s.collective == Collective::all_to_all ? 2 * all : std::max(inputs, outputs);
-  for (std::uint32_t i = 0; i < s.scratch.size(); ++i)
-    if (s.scratch[i] >= data)
-      return refuse(s, fmt::format("scratch[{}] has the size of data chunk {}, but there are only {}", i, s.scratch[i], data));
 
   Layout layout(s);
+  layout.scratch_like_.reserve(s.scratch.size());
+  s.scratch.for_each_range([&](std::uint32_t first, std::uint32_t count) {
+    for (std::uint32_t i = 0; i < count; ++i) layout.scratch_like_.push_back(first + i);
+  });
+  for (std::size_t i = 0; i < layout.scratch_like_.size(); ++i)
+    if (const auto like = layout.scratch_like_[i]; like >= data)
+      return refuse(s, fmt::format("scratch[{}] has the size of data chunk {}, but there are only {}", i, like, data));
   layout.chunks_ = {static_cast<std::uint32_t>(has_input(s) ? inputs : 0),
                     static_cast<std::uint32_t>(has_output(s) ? outputs : 0), s.scratch.size()};
   const auto [in, out, scratch] = layout.chunks_;
@@ -82,13 +86,13 @@ std::uint64_t Layout::datum(Buffer buffer, std::uint32_t chunk) const noexcept {
   const auto me = static_cast<std::uint64_t>(s.rank);
   if (s.collective == Collective::all_to_all) {
     if (buffer == Buffer::scratch) {
-      const std::uint32_t like = s.scratch[chunk];
+      const std::uint32_t like = scratch_like_[chunk];
       return like < all ? datum(Buffer::input, like) : datum(Buffer::output, static_cast<std::uint32_t>(like - all));
     }
     if (buffer == Buffer::input) return me * all + chunk;
     return (chunk / block) * all + me * block + chunk % block;
   }
-  if (buffer == Buffer::scratch) return s.scratch[chunk];
+  if (buffer == Buffer::scratch) return scratch_like_[chunk];
   const bool blocks_elsewhere = buffer == Buffer::input ? output_has_blocks(s.collective) : input_has_blocks(s.collective);
   return blocks_elsewhere ? me * block + chunk : chunk;
 }

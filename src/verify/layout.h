@@ -4,6 +4,7 @@
 #include <array>
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "tutti/result.h"
 #include "tutti/schedule.h"
@@ -43,6 +44,7 @@ class Layout {
 
   const Schedule* schedule_;
   std::array<std::uint32_t, 3> base_{}, chunks_{};
+  std::vector<std::uint32_t> scratch_like_;  // Schedule::scratch, chunk by chunk
   std::uint32_t cells_ = 0;
 };
 

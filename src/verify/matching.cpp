@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <numeric>
+#include <tuple>
 
 #include "schedule/text.h"
 
@@ -12,10 +14,8 @@ Numbering::Numbering(std::span<const Schedule> ranks) {
   first_.reserve(ranks.size() + 1);
   first_.push_back(0);
   for (const Schedule& s : ranks) first_.push_back(first_.back() + static_cast<std::uint32_t>(s.steps.size()));
-}
-
-Rank Numbering::rank(std::uint32_t number) const noexcept {
-  return static_cast<Rank>(std::upper_bound(first_.begin(), first_.end(), number) - first_.begin() - 1);
+  rank_.reserve(first_.back());
+  for (const Schedule& s : ranks) rank_.insert(rank_.end(), s.steps.size(), s.rank);
 }
 
 Sizes::Sizes(std::span<const Schedule> ranks, bool equal_blocks)
@@ -26,8 +26,7 @@ Sizes::Sizes(std::span<const Schedule> ranks, bool equal_blocks)
       symmetric_(ranks.front().collective == Collective::all_to_all &&
                  std::any_of(ranks.begin(), ranks.end(), [](const Schedule& s) { return s.in_place; })) {}
 
-std::uint64_t Sizes::of(const Layout& layout, Buffer buffer, std::uint32_t chunk) const noexcept {
-  const std::uint64_t datum = layout.datum(buffer, chunk);
+std::uint64_t Sizes::size(std::uint64_t datum) const noexcept {
   if (equal_blocks_) return datum % block_;
   if (!symmetric_) return datum;
   const std::uint64_t pair = datum / block_, from = pair / ranks_, to = pair % ranks_;
@@ -36,30 +35,49 @@ std::uint64_t Sizes::of(const Layout& layout, Buffer buffer, std::uint32_t chunk
 
 namespace {
 
+// One end of a message, and the stream that it is in.
 struct End {
-  std::uint64_t stream;  // source, destination, channel
-  std::uint32_t step;    // in the common numbering
-  friend auto operator<=>(const End&, const End&) = default;
+  Rank source, destination;
+  std::uint32_t channel;
+  std::uint32_t step;  // in the common numbering
+  [[nodiscard]] auto stream() const noexcept { return std::tuple(source, destination, channel); }
 };
-
-std::uint64_t stream_of(Rank source, Rank destination, std::uint16_t channel) {
-  return (static_cast<std::uint64_t>(source) << 40) | (static_cast<std::uint64_t>(destination) << 16) | channel;
-}
 
 struct Ends {
   std::vector<End> senders, receivers;
 };
+
+// Ends with equal keys stay in their order.
+template <class Key>
+void sort_by(std::vector<End>& ends, Key key) {
+  std::uint32_t most = 0;
+  for (const End& end : ends) most = std::max(most, static_cast<std::uint32_t>(key(end)));
+  if (most == 0) return;
+  std::vector<std::uint32_t> begin(std::size_t{most} + 2);
+  for (const End& end : ends) ++begin[static_cast<std::size_t>(key(end)) + 1];
+  std::partial_sum(begin.begin(), begin.end(), begin.begin());
+  std::vector<End> sorted(ends.size());
+  for (const End& end : ends) sorted[begin[static_cast<std::size_t>(key(end))]++] = end;
+  ends = std::move(sorted);
+}
+
+// By stream, then in program order, in which they come.
+void sort_by_stream(std::vector<End>& ends) {
+  sort_by(ends, [](const End& end) { return end.channel; });
+  sort_by(ends, [](const End& end) { return end.destination; });
+  sort_by(ends, [](const End& end) { return end.source; });
+}
 
 Ends collect(std::span<const Schedule> ranks, const Numbering& numbering) {
   Ends ends;
   for (const Schedule& s : ranks)
     for (std::uint32_t i = 0; i < s.steps.size(); ++i) {
       const Step& step = s.steps[i];
-      if (sends(step)) ends.senders.push_back({stream_of(s.rank, step.peer, step.channel), numbering.of(s.rank, i)});
-      if (receives(step)) ends.receivers.push_back({stream_of(step.peer, s.rank, step.channel), numbering.of(s.rank, i)});
+      if (sends(step)) ends.senders.push_back({s.rank, step.peer, step.channel, numbering.of(s.rank, i)});
+      if (receives(step)) ends.receivers.push_back({step.peer, s.rank, step.channel, numbering.of(s.rank, i)});
     }
-  std::sort(ends.senders.begin(), ends.senders.end());
-  std::sort(ends.receivers.begin(), ends.receivers.end());
+  sort_by_stream(ends.senders);
+  sort_by_stream(ends.receivers);
   return ends;
 }
 
@@ -91,7 +109,7 @@ Status check_message(const Place& sender, const Place& receiver, const std::vect
   const Layout& here = layouts[static_cast<std::size_t>(sender.schedule.rank)];
   const Layout& there = layouts[static_cast<std::size_t>(receiver.schedule.rank)];
   for (std::uint32_t i = 0; i < from.count; ++i)
-    if (sizes.of(here, from.buffer, from.chunk + i) != sizes.of(there, to.buffer, to.chunk + i))
+    if (!sizes.fit(here, from, there, to, i))
       return Error(Code::invalid_argument,
                    fmt::format("{} and {} meet, but {} and {} are not of one size", sender.text(), receiver.text(),
                                slice_text({from.buffer, from.chunk + i, 1}), slice_text({to.buffer, to.chunk + i, 1})),
@@ -111,15 +129,15 @@ Result<Matching> match(std::span<const Schedule> ranks, const std::vector<Layout
   m.messages = senders.size();
   std::size_t in_stream = 0;
   for (std::size_t i = 0; i < std::max(senders.size(), receivers.size()); ++i) {
-    const bool same = i < senders.size() && i < receivers.size() && senders[i].stream == receivers[i].stream;
-    in_stream = i > 0 && i < senders.size() && senders[i].stream == senders[i - 1].stream ? in_stream + 1 : 0;
+    const bool same = i < senders.size() && i < receivers.size() && senders[i].stream() == receivers[i].stream();
+    in_stream = i > 0 && i < senders.size() && senders[i].stream() == senders[i - 1].stream() ? in_stream + 1 : 0;
     if (!same) {
       // The lower stream is the one whose other side is missing.
-      const bool send_is_alone = i >= receivers.size() || (i < senders.size() && senders[i].stream < receivers[i].stream);
+      const bool send_is_alone = i >= receivers.size() || (i < senders.size() && senders[i].stream() < receivers[i].stream());
       const End& alone = send_is_alone ? senders[i] : receivers[i];
       std::size_t index = 0;
       const auto& side = send_is_alone ? senders : receivers;
-      while (index < i && side[i - index - 1].stream == alone.stream) ++index;
+      while (index < i && side[i - index - 1].stream() == alone.stream()) ++index;
       return unmatched(place(ranks, numbering, alone.step), index);
     }
     const std::uint32_t s = senders[i].step, r = receivers[i].step;
@@ -142,7 +160,7 @@ Status check_local_sizes(const Schedule& schedule, const Layout& layout, const S
     Status status;
     const auto check = [&](const Slice& from) {
       for (std::uint32_t c = 0; c < from.count && status; ++c)
-        if (sizes.of(layout, from.buffer, from.chunk + c) != sizes.of(layout, step.to.buffer, step.to.chunk + c))
+        if (!sizes.fit(layout, from, layout, step.to, c))
           status =
               Error(Code::invalid_argument,
                     fmt::format("{}: {} and {} are not of one size", describe(schedule, i),

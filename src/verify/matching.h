@@ -16,11 +16,12 @@ class Numbering {
   [[nodiscard]] std::uint32_t of(Rank rank, std::uint32_t step) const noexcept {
     return first_[static_cast<std::size_t>(rank)] + step;
   }
-  [[nodiscard]] Rank rank(std::uint32_t number) const noexcept;
+  [[nodiscard]] Rank rank(std::uint32_t number) const noexcept { return rank_[number]; }
   [[nodiscard]] std::uint32_t first(Rank rank) const noexcept { return first_[static_cast<std::size_t>(rank)]; }
 
  private:
   std::vector<std::uint32_t> first_;
+  std::vector<Rank> rank_;  // by number
 };
 
 inline constexpr std::uint32_t kNoStep = UINT32_MAX;
@@ -36,9 +37,16 @@ struct Matching {
 class Sizes {
  public:
   Sizes(std::span<const Schedule> ranks, bool equal_blocks);
-  [[nodiscard]] std::uint64_t of(const Layout& layout, Buffer buffer, std::uint32_t chunk) const noexcept;
+  // Whether chunk i of one slice, of a rank, has the size of chunk i of another one, of the same rank or another.
+  [[nodiscard]] bool fit(const Layout& here, const Slice& from, const Layout& there, const Slice& to,
+                         std::uint32_t i) const noexcept {
+    const std::uint64_t a = here.datum(from.buffer, from.chunk + i), b = there.datum(to.buffer, to.chunk + i);
+    return a == b || size(a) == size(b);
+  }
 
  private:
+  [[nodiscard]] std::uint64_t size(std::uint64_t datum) const noexcept;
+
   std::uint64_t ranks_, block_;
   bool equal_blocks_, symmetric_;
 };

@@ -18,7 +18,7 @@ class Run {
         numbering_(numbering),
         matching_(matching),
         values_(ranks, layouts, options),
-        meters_(options.levels, options.torus, ranks.size(), numbering.steps()),
+        meters_(options, ranks.size(), numbering.steps()),
         waits_for_(numbering.steps()),
         state_(numbering.steps(), State::waiting) {
     turn_dependencies_round();
@@ -218,6 +218,7 @@ Result<Proof> run(std::span<const Schedule> ranks, const std::vector<Layout>& la
   return Proof{.rounds = all.rounds,
                .path = all.path,
                .sent = all.sent,
+               .at_a_time = all.at_a_time,
                .reduced = most_reduced(ranks),
                .carried = run.traffic().carried(),
                .steps = numbering.steps(),

@@ -9,39 +9,6 @@
 
 namespace tutti::verifier {
 
-class TrafficMeter {
- public:
-  TrafficMeter(std::size_t ranks, std::size_t steps) : sent_(ranks), rounds_(steps), path_(steps) {}
-
-  // Step `to` waits for step `from`.
-  void chain(std::uint32_t from, std::uint32_t to) {
-    rounds_[to] = std::max(rounds_[to], rounds_[from]);
-    path_[to] = std::max(path_[to], path_[from]);
-  }
-  // The message between two steps is complete; `counts` where it is one of those measured.
-  void message(std::uint32_t send, std::uint32_t recv, Rank sender, std::uint64_t chunks, bool counts) {
-    chain(send, recv);
-    if (counts) {
-      rounds_[recv] += 1;
-      path_[recv] += chunks;
-      sent_[static_cast<std::size_t>(sender)] += chunks;
-      most_.rounds = std::max(most_.rounds, rounds_[recv]);
-      most_.path = std::max(most_.path, path_[recv]);
-      most_.sent = std::max(most_.sent, sent_[static_cast<std::size_t>(sender)]);
-    }
-    rounds_[send] = rounds_[recv];
-    path_[send] = path_[recv];
-  }
-  [[nodiscard]] const Traffic& most() const noexcept { return most_; }
-  [[nodiscard]] std::uint32_t rounds(std::uint32_t step) const noexcept { return rounds_[step]; }
-
- private:
-  Traffic most_;
-  std::vector<std::uint64_t> sent_;    // by rank
-  std::vector<std::uint32_t> rounds_;  // by step: of the longest chain up to it
-  std::vector<std::uint64_t> path_;    // by step: of the heaviest one
-};
-
 // How many links lie between two nodes of a torus.
 [[nodiscard]] inline std::uint64_t links_between(std::span<const Rank> torus, Rank a, Rank b) noexcept {
   std::uint64_t links = 0;
@@ -55,29 +22,70 @@ class TrafficMeter {
 // All messages, and each level on its own.
 class TrafficMeters {
  public:
-  TrafficMeters(const std::vector<Grouping>* levels, std::span<const Rank> torus, std::size_t ranks, std::size_t steps)
-      : levels_(levels), torus_(torus), meters_(levels == nullptr ? 1 : levels->size() + 2, TrafficMeter(ranks, steps)) {}
+  TrafficMeters(const VerifyOptions& options, std::size_t ranks, std::size_t steps)
+      : levels_(options.levels),
+        torus_(options.torus),
+        most_(levels_ == nullptr ? 1 : levels_->size() + 2),
+        sent_(ranks * most_.size()),
+        chains_(steps * most_.size()),
+        in_round_(options.at_a_time ? ranks * most_.size() : 0) {}
 
+  // Step `to` waits for step `from`.
   void chain(std::uint32_t from, std::uint32_t to) {
-    for (auto& meter : meters_) meter.chain(from, to);
+    const Chain* earlier = chains(from);
+    Chain* later = chains(to);
+    for (std::size_t m = 0; m < most_.size(); ++m) {
+      later[m].rounds = std::max(later[m].rounds, earlier[m].rounds);
+      later[m].path = std::max(later[m].path, earlier[m].path);
+    }
   }
+  // The message between two steps is complete.
   void message(std::uint32_t send, std::uint32_t recv, Rank sender, Rank receiver, std::uint64_t chunks) {
-    meters_[0].message(send, recv, sender, chunks, true);
-    carried_ += chunks * links_between(torus_, sender, receiver);
-    if (meters_.size() == 1) return;
-    const std::size_t crossed = level(sender, receiver);
-    for (std::size_t m = 1; m < meters_.size(); ++m) meters_[m].message(send, recv, sender, chunks, m == crossed + 1);
+    chain(send, recv);
+    count(0, recv, sender, receiver, chunks);
+    if (!torus_.empty()) carried_ += chunks * links_between(torus_, sender, receiver);
+    if (most_.size() > 1) count(1 + level(sender, receiver), recv, sender, receiver, chunks);
+    std::copy_n(chains(recv), most_.size(), chains(send));
   }
-  [[nodiscard]] const Traffic& all() const noexcept { return meters_[0].most(); }
+  [[nodiscard]] const Traffic& all() const noexcept { return most_[0]; }
+  [[nodiscard]] std::vector<Traffic> by_level() const { return {most_.begin() + 1, most_.end()}; }
   [[nodiscard]] std::uint64_t carried() const noexcept { return carried_; }
-  [[nodiscard]] std::uint32_t rounds(std::uint32_t step) const noexcept { return meters_[0].rounds(step); }
-  [[nodiscard]] std::vector<Traffic> by_level() const {
-    std::vector<Traffic> result;
-    for (std::size_t m = 1; m < meters_.size(); ++m) result.push_back(meters_[m].most());
-    return result;
-  }
+  [[nodiscard]] std::uint32_t rounds(std::uint32_t step) const noexcept { return chains_[step * most_.size()].rounds; }
 
  private:
+  // Up to a step: the longest one, and the heaviest.
+  struct Chain {
+    std::uint64_t path = 0;
+    std::uint32_t rounds = 0;
+  };
+  // Messages of one rank in each round.
+  struct InRound {
+    std::vector<std::uint32_t> sent, received;
+  };
+
+  Chain* chains(std::uint32_t step) { return &chains_[step * most_.size()]; }
+
+  void count(std::size_t meter, std::uint32_t recv, Rank sender, Rank receiver, std::uint64_t chunks) {
+    Traffic& most = most_[meter];
+    Chain& chain = chains(recv)[meter];
+    std::uint64_t& sent = sent_[index(sender, meter)];
+    chain.rounds += 1;
+    chain.path += chunks;
+    sent += chunks;
+    most.rounds = std::max(most.rounds, chain.rounds);
+    most.path = std::max(most.path, chain.path);
+    most.sent = std::max(most.sent, sent);
+    if (in_round_.empty()) return;
+    const auto one_more = [&](std::vector<std::uint32_t>& by_round) {
+      if (by_round.size() <= chain.rounds) by_round.resize(chain.rounds + 1);
+      most.at_a_time = std::max(most.at_a_time, ++by_round[chain.rounds]);
+    };
+    one_more(in_round_[index(sender, meter)].sent);
+    one_more(in_round_[index(receiver, meter)].received);
+  }
+  [[nodiscard]] std::size_t index(Rank rank, std::size_t meter) const noexcept {
+    return static_cast<std::size_t>(rank) * most_.size() + meter;
+  }
   [[nodiscard]] std::size_t level(Rank a, Rank b) const {
     std::size_t l = 0;
     while (l < levels_->size() && (*levels_)[l].group_of(a) != (*levels_)[l].group_of(b)) ++l;
@@ -87,7 +95,10 @@ class TrafficMeters {
   const std::vector<Grouping>* levels_;
   std::span<const Rank> torus_;
   std::uint64_t carried_ = 0;
-  std::vector<TrafficMeter> meters_;
+  std::vector<Traffic> most_;        // of all messages, then by level: one meter each
+  std::vector<std::uint64_t> sent_;  // by rank, then by meter
+  std::vector<Chain> chains_;        // by step, then by meter
+  std::vector<InRound> in_round_;    // by rank, then by meter
 };
 
 }  // namespace tutti::verifier

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "verify/layout.h"
 #include "verify/matching.h"
 #include "verify/progress.h"
@@ -53,6 +55,15 @@ Result<Proof> verify(std::span<const Schedule> ranks, const VerifyOptions& optio
     if (auto status = check_races(ranks[r], layouts[r]); !status) return std::move(status.error());
   }
   return run(ranks, layouts, numbering, *matching, options);
+}
+
+std::uint64_t most_leaving(std::span<const Schedule> ranks, const Grouping& groups) {
+  std::vector<std::uint64_t> leaving(static_cast<std::size_t>(groups.groups()));
+  for (const Schedule& s : ranks)
+    for (const Step& step : s.steps)
+      if (sends(step) && groups.group_of(step.peer) != groups.group_of(s.rank))
+        leaving[static_cast<std::size_t>(groups.group_of(s.rank))] += step.from.count;
+  return leaving.empty() ? 0 : *std::max_element(leaving.begin(), leaving.end());
 }
 
 }  // namespace tutti

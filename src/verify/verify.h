@@ -24,6 +24,9 @@ struct Traffic {
   std::uint32_t rounds = 0;  // longest chain of messages, each waiting for the one before (by dependency or stream order)
   std::uint64_t path = 0;    // chunks along the heaviest such chain
   std::uint64_t sent = 0;    // chunks sent by the rank that sends most
+  // With VerifyOptions::at_a_time: most messages that a rank sends, or receives, in one round. A message's round is its number on
+  // the longest chain that ends with it (of those that cross the level).
+  std::uint32_t at_a_time = 0;
   friend bool operator==(const Traffic&, const Traffic&) = default;
 };
 
@@ -44,6 +47,7 @@ struct Proof {
   std::uint32_t rounds = 0;
   std::uint64_t path = 0;
   std::uint64_t sent = 0;
+  std::uint32_t at_a_time = 0;  // as in Traffic
   std::uint64_t reduced = 0;    // chunks combined by the rank that combines most, one per operand beyond the first
   std::uint64_t carried = 0;    // with VerifyOptions::torus: chunks times the links that each crosses, of all messages
   std::size_t steps = 0;        // of all ranks
@@ -63,11 +67,15 @@ struct VerifyOptions {
   const std::vector<Grouping>* levels = nullptr;
   // For Proof::carried: the dimensions of the torus whose nodes the ranks are, the last one fastest. Messages go the shorter way.
   std::span<const Rank> torus = {};
-  bool timeline = false;  // for Proof::timeline
+  bool at_a_time = false;  // for Proof::at_a_time
+  bool timeline = false;   // for Proof::timeline
 };
 
 // ranks[r] is the schedule of rank r. On refusal the error (Code::invalid_argument) names the steps and the slice; schedules
 // that are too big to be checked at all give Code::unsupported. Time is about linear in the chunks touched. Thread safe.
 [[nodiscard]] Result<Proof> verify(std::span<const Schedule> ranks, const VerifyOptions& options = {});
+
+// Chunks sent to other groups by all ranks of a group together: of the group that sends most. No proof needed.
+[[nodiscard]] std::uint64_t most_leaving(std::span<const Schedule> ranks, const Grouping& groups);
 
 }  // namespace tutti

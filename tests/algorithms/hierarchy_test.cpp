@@ -44,7 +44,6 @@ TEST(Rails, AreAsManyAsRanksInGroupsOfOneSize) {
   const Rails rails({.ranks = 6, .levels = &levels});
   EXPECT_EQ(rails.count(), 3U);
   EXPECT_EQ(rails.most(), 1U);
-  EXPECT_EQ(rails.at_once(), 3U);
   EXPECT_EQ(rails.in_turn(), 1U);
   EXPECT_EQ(rails.rank(1, 2), 5);
 }
@@ -54,7 +53,6 @@ TEST(Rails, WaitForOneAnotherWhereTwoSmallGroupsMeetOnSeveral) {
   EXPECT_EQ(Rails({.ranks = 9, .levels = &one_small}).in_turn(), 1U);
   EXPECT_EQ(Rails({.ranks = 6, .levels = &two_small}).in_turn(), 4U);
   EXPECT_EQ(Rails({.ranks = 6, .levels = &two_small}).most(), 4U);
-  EXPECT_EQ(Rails({.ranks = 6, .levels = &two_small}).at_once(), 1U) << "a group of one sends all by itself";
 }
 
 void check_delegates(const Shape& shape) {

@@ -1,5 +1,5 @@
-// Every row of the table, for every number of ranks up to 64: verified before and after the passes, in
-// and out of place, with its declared cost (see src/verify/catalog).
+// Every row of the table, for every number of ranks up to 64: verified before and after the passes, in and out of place, with its
+// declared cost (see src/verify/catalog). From 65 to 128 ranks: many_ranks_test.cpp.
 #include "rows.h"
 
 #include <gtest/gtest.h>

@@ -120,7 +120,7 @@ TEST(Texts, AHierarchicalOneIsPricedByLevel) {
   ASSERT_EQ(cost.levels.size(), 2U);
   EXPECT_EQ(cost.levels[0].level, 0);
   EXPECT_EQ(cost.levels[1].level, 1);
-  EXPECT_EQ(cost.levels[1].at_once, 1U);  // the leaders only
+  EXPECT_EQ(cost.levels[1].leaving, cost.levels[1].sent);  // the leaders only
   const auto flat = table_of({"f", text_of(Collective::all_reduce, "ring", "mine", shape)}, 6, &levels);
   EXPECT_EQ(flat.find(Collective::all_reduce, "mine")->cost(shape, {}).levels[0].level, -1);
 }

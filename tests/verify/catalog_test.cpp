@@ -100,6 +100,63 @@ TEST(Catalog, refuses_costs_of_levels_that_are_not_there) {
   EXPECT_THAT(why(too_far, &one_group), HasSubstr("level 2 is declared; there is -1, alone, or 0 to 1"));
 }
 
+Cost with(const Cost& cost, std::uint64_t leaving, std::uint32_t at_a_time) {
+  Cost changed = cost;
+  changed.levels.back().leaving = leaving;
+  changed.levels.back().at_a_time = at_a_time;
+  return changed;
+}
+
+TEST(Catalog, compares_what_leaves_a_group) {
+  const std::vector<Grouping> in_turns{Grouping({0, 1, 0, 1})};  // all messages of the scan leave a group, two of them group 0
+  const auto why = [&](Cost (*cost)(const Shape&, const Chunking&), const std::vector<Grouping>* levels) {
+    auto summary = verify_algorithm(row(scan, cost), 4, {.levels = levels});
+    return summary ? "" : summary.error().to_string();
+  };
+  const auto flat_1 = [](const Shape& shape, const Chunking& chunking) { return with(scan_cost(shape, chunking), 1, 0); };
+  const auto flat_2 = [](const Shape& shape, const Chunking& chunking) { return with(scan_cost(shape, chunking), 2, 0); };
+  EXPECT_THAT(why(flat_1, &in_turns), HasSubstr("wrong cost: leaving a group: declared 1, measured 2"));
+  EXPECT_EQ(why(flat_2, &in_turns), "");
+  EXPECT_THAT(why(flat_2, nullptr), HasSubstr("leaving a group: declared 2, measured"));  // no pair has more than one
+
+  static constexpr auto outside = [](const Shape& shape, const Chunking& chunking) {
+    Cost cost = scan_cost(shape, chunking);
+    cost.levels[0].level = 1;
+    return cost;
+  };
+  const auto leader = [](const Shape& shape, const Chunking& chunking) { return outside(shape, chunking); };
+  const auto both_ranks = [](const Shape& shape, const Chunking& chunking) { return with(outside(shape, chunking), 2, 0); };
+  const auto more = [](const Shape& shape, const Chunking& chunking) {
+    Cost cost = with(outside(shape, chunking), 3, 0);
+    cost.exact = false;
+    return cost;
+  };
+  EXPECT_THAT(why(leader, &in_turns), HasSubstr("leaving a group: declared 1, measured 2"));
+  EXPECT_EQ(why(both_ranks, &in_turns), "");
+  EXPECT_EQ(why(more, &in_turns), "");
+}
+
+TEST(Catalog, compares_messages_at_a_time_where_they_are_declared) {
+  const auto one = [](const Shape& shape, const Chunking& chunking) { return with(scan_cost(shape, chunking), 0, 1); };
+  const auto two = [](const Shape& shape, const Chunking& chunking) { return with(scan_cost(shape, chunking), 0, 2); };
+  EXPECT_TRUE(verify_algorithm(row(scan, one), 4));
+  const auto summary = verify_algorithm(row(scan, two), 4);
+  ASSERT_FALSE(summary);
+  EXPECT_THAT(summary.error().to_string(), HasSubstr("wrong cost: messages at a time: declared 2, measured 1"));
+}
+
+TEST(Catalog, takes_the_places_and_roots_that_are_asked_for) {
+  const Algorithm& knomial = *find_algorithm(Collective::broadcast, "knomial");
+  const auto sets = [&](const CatalogOptions& options) { return verify_algorithm(knomial, 6, options)->sets; };
+  EXPECT_EQ(sets({.pieces = {1}, .radices = {2}, .places = Places::every_second, .roots = {7}}), 1U);
+  EXPECT_EQ(sets({.pieces = {1}, .radices = {2}, .places = Places::in_place, .roots = {0, 5}}), 2U);
+  EXPECT_EQ(sets({.pieces = {1}, .radices = {2}}), 6U * 3U);
+  EXPECT_EQ(sets({.pieces = {4}, .radices = {2, 64}, .places = Places::in_place, .roots = {0}}), 2U) << "2 and 6";
+  const auto scans = verify_algorithm(row(scan, scan_cost), 5, {.pieces = {4}, .radices = {8}, .fused = false});
+  ASSERT_TRUE(scans);
+  EXPECT_EQ(scans->sets, 3U) << "a row without parameters is proved whatever they are";
+}
+
 Schedule throwing(Rank me, const Shape& shape, const Chunking& chunking) {
   if (me == 2) throw std::runtime_error("no rank 2");
   return scan(me, shape, chunking);

@@ -286,6 +286,31 @@ TEST(Verify, tells_when_steps_happen) {
   EXPECT_THAT(timeline.round[0], testing::ElementsAre(0, 1, 1, 1, 2, 2, 2, 3, 3, 4, 4));
 }
 
+TEST(Verify, measures_messages_at_a_time) {
+  const auto at_a_time = [](const std::vector<Schedule>& ranks) {
+    const auto proof = verify(ranks, {.at_a_time = true});
+    return proof ? proof->at_a_time : 0;
+  };
+  EXPECT_EQ(at_a_time(all_ranks(samples::direct_all_reduce, {.ranks = 5})), 4U);
+  EXPECT_EQ(at_a_time(all_ranks(samples::ring_all_reduce, {.ranks = 5})), 1U);
+  EXPECT_EQ(at_a_time(all_ranks(samples::chain_broadcast, {.ranks = 5})), 1U);
+  EXPECT_EQ(verify(all_ranks(samples::direct_all_reduce, {.ranks = 5}))->at_a_time, 0U) << "only where it is asked for";
+
+  const std::vector<Grouping> pairs{Grouping({0, 0, 1, 1, 2, 2})};
+  const auto proof = verify(all_ranks(samples::direct_all_reduce, {.ranks = 6}), {.levels = &pairs, .at_a_time = true});
+  ASSERT_TRUE(proof);
+  EXPECT_EQ(proof->levels[0].at_a_time, 1U);
+  EXPECT_EQ(proof->levels[1].at_a_time, 4U);
+}
+
+TEST(Verify, measures_what_leaves_a_group) {
+  const auto everywhere = all_ranks(samples::pairwise_all_to_all, {.ranks = 6});
+  EXPECT_EQ(most_leaving(everywhere, Grouping({0, 0, 0, 0, 1, 1})), 8U);
+  EXPECT_EQ(most_leaving(everywhere, Grouping({0, 0, 0, 0, 0, 1})), 5U);
+  EXPECT_EQ(most_leaving(everywhere, Grouping({0, 0, 0, 0, 0, 0})), 0U);
+  EXPECT_EQ(most_leaving(all_ranks(samples::linear_scan, {.ranks = 6}), Grouping({0, 1, 0, 1, 0, 1})), 3U);
+}
+
 TEST(Verify, measures_levels_apart) {
   const std::vector<Grouping> levels{Grouping({0, 0, 1, 1}), Grouping({0, 0, 0, 0})};
   const auto proof = verify(all_ranks(samples::ring_all_reduce, {.ranks = 4}), {.levels = &levels});

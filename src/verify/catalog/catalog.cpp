@@ -62,19 +62,42 @@ void compare(std::vector<std::string>& wrong, std::string_view what, T declared,
     wrong.push_back(fmt::format("{}: declared {}, measured {}", what, declared, measured));
 }
 
-void compare_levels(std::vector<std::string>& wrong, const Cost& cost, const Proof& proof) {
+// What is declared of one level, or of all messages; `where` names it.
+template <class Measured>
+void compare_traffic(std::vector<std::string>& wrong, std::string_view where, const LevelCost& declared, const Measured& measured,
+                     bool exact) {
+  const auto named = [&](std::string_view what) { return fmt::format("{}{}", what, where); };
+  compare(wrong, named("rounds"), declared.rounds, measured.rounds, exact);
+  compare(wrong, named("path"), declared.path, measured.path, exact);
+  compare(wrong, named("sent"), declared.sent, measured.sent, exact);
+  if (declared.at_a_time > 0) compare(wrong, named("messages at a time"), declared.at_a_time, measured.at_a_time, exact);
+}
+
+void compare_levels(std::vector<std::string>& wrong, const Cost& cost, const std::vector<Schedule>& ranks, const Proof& proof,
+                    const std::vector<Grouping>& levels) {
   std::uint64_t reduced = 0;
+  LevelCost declared;
   for (std::size_t l = 0; l < proof.levels.size(); ++l) {
-    LevelCost declared;
+    declared = {};
     for (const LevelCost& level : cost.levels)
       if (level.level == static_cast<int>(l)) declared = level;
     reduced += declared.reduced;
-    const Traffic& measured = proof.levels[l];
-    compare(wrong, fmt::format("rounds at level {}", l), declared.rounds, measured.rounds, cost.exact);
-    compare(wrong, fmt::format("path at level {}", l), declared.path, measured.path, cost.exact);
-    compare(wrong, fmt::format("sent at level {}", l), declared.sent, measured.sent, cost.exact);
+    compare_traffic(wrong, fmt::format(" at level {}", l), declared, proof.levels[l], cost.exact);
   }
   compare(wrong, "reduced", reduced, proof.reduced, cost.exact);
+  if (!levels.empty())
+    compare(wrong, "leaving a group", declared.leaving > 0 ? declared.leaving : declared.sent, most_leaving(ranks, levels.back()),
+            cost.exact);
+}
+
+// Of a flat row.
+std::string wrong_leaving(const Cost& cost, const std::vector<Schedule>& ranks, const std::vector<Grouping>* levels) {
+  const std::uint64_t declared = cost.levels.front().leaving;
+  if (declared == 0) return "";
+  std::vector<std::string> wrong;
+  compare(wrong, "leaving a group", declared, levels == nullptr || levels->empty() ? 0 : most_leaving(ranks, levels->back()),
+          cost.exact);
+  return wrong.empty() ? "" : wrong.front();
 }
 
 // One price for all of the machine, or at most one for each of its levels.
@@ -92,20 +115,19 @@ std::string wrong_levels(const Cost& cost, const Proof& proof) {
   return "";
 }
 
-Status check_cost(const Cost& cost, const std::vector<Schedule>& ranks, const Proof& proof) {
-  if (auto levels = wrong_levels(cost, proof); !levels.empty())
-    return Error(Code::invalid_argument, fmt::format("wrong cost: {}", levels));
+Status check_cost(const Cost& cost, const std::vector<Schedule>& ranks, const Proof& proof, const std::vector<Grouping>* levels) {
+  if (auto why = wrong_levels(cost, proof); !why.empty())
+    return Error(Code::invalid_argument, fmt::format("wrong cost: {}", why));
   std::vector<std::string> wrong;
   compare(wrong, "chunks per block", cost.chunks_per_block, ranks.front().chunks_per_block, true);
   if (cost.levels.front().level == -1) {
     const LevelCost& flat = cost.levels.front();
-    compare(wrong, "rounds", flat.rounds, proof.rounds, cost.exact);
-    compare(wrong, "path", flat.path, proof.path, cost.exact);
-    compare(wrong, "sent", flat.sent, proof.sent, cost.exact);
+    compare_traffic(wrong, "", flat, proof, cost.exact);
     compare(wrong, "reduced", flat.reduced, proof.reduced, cost.exact);
     if (flat.carried > 0) compare(wrong, "carried over a torus", flat.carried, proof.carried, cost.exact);
+    if (auto leaving = wrong_leaving(cost, ranks, levels); !leaving.empty()) wrong.push_back(std::move(leaving));
   } else {
-    compare_levels(wrong, cost, proof);
+    compare_levels(wrong, cost, ranks, proof, *levels);
   }
   if (wrong.empty()) return {};
   return Error(Code::invalid_argument, fmt::format("wrong cost: {}", fmt::join(wrong, "; ")));
@@ -117,6 +139,11 @@ class Check {
     if (algorithm.needs.levels && options.levels == nullptr) machines_ = made_up_machines(ranks);
     if (algorithm.needs.routes != RouteKind::none) routes_ = made_up_routes(ranks);
     if (algorithm.uses_torus) tori_ = made_up_tori(ranks);
+    if (!algorithm.needs.levels && options.levels == nullptr && algorithm.cost) hosts_ = made_up_machines(ranks);
+    std::erase_if(hosts_, [&](const Machine& machine) {
+      const Cost cost = algorithm.cost({.ranks = ranks, .levels = &machine.levels}, {});
+      return cost.levels.empty() || cost.levels.front().leaving == 0;
+    });
     add_cases(ranks);
   }
   Check(const Algorithm& algorithm, const Shape& shape, const Chunking& chunking, const CatalogOptions& options)
@@ -135,17 +162,9 @@ class Check {
 
  private:
   void add_cases(Rank p) {
-    std::set<Rank> roots{0};
-    if (has_root(algorithm_.collective)) {
-      roots = {0, 1 % p, p / 2, p - 1};
-      if (p <= options_.all_roots_up_to)
-        for (Rank r = 0; r < p; ++r) roots.insert(r);
-    }
+    const std::set<Rank> roots = roots_of(p);
     summary_.roots = roots.size();
-    std::vector<Place> places;
-    if (options_.places != Places::in_place) places.push_back(Place::out_of_place);
-    if (options_.places != Places::out_of_place) places.push_back(Place::in_place);
-    if (options_.places == Places::both && p <= options_.all_roots_up_to) places.push_back(Place::every_second);
+    const std::vector<Place> places = places_of(p);
     std::vector<const Machine*> machines{nullptr};
     if (!machines_.empty()) {
       machines.clear();
@@ -174,30 +193,67 @@ class Check {
     }
   }
 
-  [[nodiscard]] std::vector<Chunking> chunkings(std::uint32_t ranks) const {
-    std::vector<Chunking> all;
+  [[nodiscard]] std::set<Rank> roots_of(Rank p) const {
+    if (!has_root(algorithm_.collective)) return {0};
+    std::set<Rank> roots{0, 1 % p, p / 2, p - 1};
+    if (!options_.roots.empty()) roots.clear();
+    for (const Rank r : options_.roots) roots.insert(r % p);
+    if (options_.roots.empty() && p <= options_.all_roots_up_to)
+      for (Rank r = 0; r < p; ++r) roots.insert(r);
+    return roots;
+  }
+
+  [[nodiscard]] std::vector<Place> places_of(Rank p) const {
+    switch (options_.places) {
+      case Places::out_of_place:
+        return {Place::out_of_place};
+      case Places::in_place:
+        return {Place::in_place};
+      case Places::every_second:
+        return {Place::every_second};
+      case Places::both:
+        if (p > options_.all_roots_up_to) return {Place::out_of_place, Place::in_place};
+        return {Place::out_of_place, Place::in_place, Place::every_second};
+    }
+    return {};
+  }
+
+  // Each once: parameters that a row does not have stay as they are, and groups cannot split into more parts than ranks.
+  [[nodiscard]] std::set<Chunking> chunkings(std::uint32_t ranks) const {
+    std::set<Chunking> all;
     for (const auto pieces : options_.pieces)
       for (const auto radix : options_.radices)
-        if ((pieces == 1 || algorithm_.pipelines) && (radix == 2 || (algorithm_.has_radix && radix <= ranks)))
-          all.push_back({pieces, radix});
+        all.insert({.pieces = algorithm_.pipelines ? pieces : 1,
+                    .radix = algorithm_.has_radix ? std::min(radix, std::max(2U, ranks)) : 2});
     return all;
   }
 
   Status check(const Case& c) {
     auto ranks = build(algorithm_, c);
-    const VerifyOptions options{.ordered = reduces(algorithm_.collective) && !algorithm_.needs.commutative,
-                                .equal_blocks = algorithm_.needs.equal_blocks,
-                                .levels = c.shape.levels,
-                                .torus = c.shape.torus};
+    const Cost cost = algorithm_.cost ? algorithm_.cost(c.shape, c.chunking) : Cost{};
+    const VerifyOptions options{
+        .ordered = reduces(algorithm_.collective) && !algorithm_.needs.commutative,
+        .equal_blocks = algorithm_.needs.equal_blocks,
+        .levels = c.shape.levels,
+        .torus = c.shape.torus,
+        .at_a_time = std::ranges::any_of(cost.levels, [](const LevelCost& level) { return level.at_a_time > 0; })};
     const auto proof = verify(ranks, options);
     if (!proof) return proof.error().clone();
     ++summary_.sets;
     summary_.schedules += ranks.size();
     summary_.steps += proof->steps;
-    if (algorithm_.cost)
-      if (auto status = check_cost(algorithm_.cost(c.shape, c.chunking), ranks, *proof); !status) return status;
+    if (algorithm_.cost) {
+      if (auto status = check_cost(cost, ranks, *proof, c.shape.levels); !status) return status;
+      if (auto status = check_hosts(c, ranks); !status) return status;
+    }
     if (!options_.fused) return {};
-    for (Schedule& s : ranks) s = fuse(s);
+    bool differs = false;
+    for (Schedule& s : ranks) {
+      Schedule fused = fuse(s);
+      differs |= fused != s;
+      s = std::move(fused);
+    }
+    if (!differs) return {};  // proved already
     auto fused = verify(ranks, {.ordered = options.ordered, .equal_blocks = options.equal_blocks});
     if (!fused) return fused.because("after fusing");
     ++summary_.sets;
@@ -205,9 +261,20 @@ class Check {
     return {};
   }
 
+  // What a flat row says of made-up hosts, which its schedules know nothing of.
+  [[nodiscard]] Status check_hosts(const Case& c, const std::vector<Schedule>& ranks) const {
+    Shape shape = c.shape;
+    for (const Machine& machine : hosts_) {
+      shape.levels = &machine.levels;
+      if (auto wrong = wrong_leaving(algorithm_.cost(shape, c.chunking), ranks, shape.levels); !wrong.empty())
+        return Error(Code::invalid_argument, fmt::format("wrong cost: {} on {}", wrong, machine.name));
+    }
+    return {};
+  }
+
   const Algorithm& algorithm_;
   const CatalogOptions& options_;
-  std::vector<Machine> machines_;
+  std::vector<Machine> machines_, hosts_;
   std::vector<MadeUpRoutes> routes_;
   std::vector<std::vector<Rank>> tori_;
   std::vector<Case> cases_;

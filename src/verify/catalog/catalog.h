@@ -9,14 +9,17 @@
 
 namespace tutti {
 
-enum class Places : std::uint8_t { out_of_place, in_place, both };
+// Which ranks are in place: none, all, every second one; `both`: none and all, and of few ranks (all_roots_up_to) every second
+// one.
+enum class Places : std::uint8_t { out_of_place, in_place, every_second, both };
 
 struct CatalogOptions {
   std::vector<std::uint32_t> pieces = {1, 2};                                       // only 1 where the row does not pipeline
   std::vector<std::uint32_t> radices = {std::begin(kRadices), std::end(kRadices)};  // only 2 where there is none
-  Places places = Places::both;                                                     // both: and every second rank in place, too
-  Rank all_roots_up_to = 16;                                                        // ranks; beyond, a few roots
-  bool fused = true;                                                                // the fusing pass's results as well
+  Places places = Places::both;
+  Rank all_roots_up_to = 16;                      // ranks; beyond, a few roots
+  std::vector<Rank> roots = {};                   // these alone, counted round the ranks; none: as above
+  bool fused = true;                              // the fusing pass's results as well
   const std::vector<Grouping>* levels = nullptr;  // the machine of all cases; none: made-up ones, where the row needs levels
 };
 
