@@ -39,7 +39,13 @@ Cost kary_tree_cost(const Shape& shape, const Chunking& chunking) {
   const std::uint64_t pieces = chunking.pieces, rounds = kary_tree::depth(shape.ranks, radix) + pieces - 1;
   const std::uint64_t children = kary_tree::most_children(shape.ranks, radix), taken = children * pieces;
   return flat_cost(chunking.pieces,
-                   {.rounds = rounds, .path = rounds, .sent = pieces, .reduced = taken, .taken = taken, .at_a_time = children});
+                   {.rounds = rounds,
+                    .path = rounds,
+                    .sent = pieces,
+                    .reduced = taken,
+                    .carried = carried(shape, [&](Carried& n) { kary_tree::tell(n, shape.root, shape.ranks, radix, pieces); }),
+                    .taken = taken,
+                    .at_a_time = children});
 }
 
 }  // namespace tutti::reduce_algorithms

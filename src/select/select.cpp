@@ -76,8 +76,8 @@ std::string unwanted(const Algorithm& a, const Wish& wish, const SelectRequest& 
   if (!wish.filter.leaves(a)) return fmt::format("filtered out by {}", request.filtered_by);
   std::string why_not = wish.forced.misfit(a);
   if (why_not.empty()) why_not = refusal(a, request, machine);
-  if (why_not.empty() && a.shortens_ways && machine.torus.empty() && wish.forced.name.empty())
-    why_not = "is for tori, where long ways cost more; it can be asked for by name";
+  if (why_not.empty() && a.shortens_ways && machine.torus.empty() && machine.pods.empty() && wish.forced.name.empty())
+    why_not = "is for tori and tapered networks, where long ways cost more; it can be asked for by name";
   return why_not;
 }
 

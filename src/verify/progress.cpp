@@ -18,7 +18,7 @@ class Run {
         numbering_(numbering),
         matching_(matching),
         values_(ranks, layouts, options),
-        meters_(options.levels, options.torus, ranks.size(), numbering.steps()),
+        meters_(options, ranks.size(), numbering.steps()),
         waits_for_(numbering.steps()),
         state_(numbering.steps(), State::waiting) {
     turn_dependencies_round();

@@ -2,9 +2,9 @@
 #pragma once
 
 #include <algorithm>
-#include <span>
 #include <vector>
 
+#include "schedule/carried.h"
 #include "verify/verify.h"
 
 namespace tutti::verifier {
@@ -42,34 +42,26 @@ class TrafficMeter {
   std::vector<std::uint64_t> path_;    // by step: of the heaviest one
 };
 
-// How many links lie between two nodes of a torus.
-[[nodiscard]] inline std::uint64_t links_between(std::span<const Rank> torus, Rank a, Rank b) noexcept {
-  std::uint64_t links = 0;
-  for (std::size_t d = torus.size(); d-- > 0; a /= torus[d], b /= torus[d]) {
-    const Rank apart = a % torus[d] > b % torus[d] ? a % torus[d] - b % torus[d] : b % torus[d] - a % torus[d];
-    links += static_cast<std::uint64_t>(std::min(apart, torus[d] - apart));
-  }
-  return links;
-}
-
 // All messages, and each level on its own.
 class TrafficMeters {
  public:
-  TrafficMeters(const std::vector<Grouping>* levels, std::span<const Rank> torus, std::size_t ranks, std::size_t steps)
-      : levels_(levels), torus_(torus), meters_(levels == nullptr ? 1 : levels->size() + 2, TrafficMeter(ranks, steps)) {}
+  TrafficMeters(const VerifyOptions& options, std::size_t ranks, std::size_t steps)
+      : levels_(options.levels),
+        carried_(static_cast<Rank>(ranks), options.torus, options.pod),
+        meters_(levels_ == nullptr ? 1 : levels_->size() + 2, TrafficMeter(ranks, steps)) {}
 
   void chain(std::uint32_t from, std::uint32_t to) {
     for (auto& meter : meters_) meter.chain(from, to);
   }
   void message(std::uint32_t send, std::uint32_t recv, Rank sender, Rank receiver, std::uint64_t chunks) {
     meters_[0].message(send, recv, sender, chunks, true);
-    carried_ += chunks * links_between(torus_, sender, receiver);
+    carried_.message(sender, receiver, chunks);
     if (meters_.size() == 1) return;
     const std::size_t crossed = level(sender, receiver);
     for (std::size_t m = 1; m < meters_.size(); ++m) meters_[m].message(send, recv, sender, chunks, m == crossed + 1);
   }
   [[nodiscard]] const Traffic& all() const noexcept { return meters_[0].most(); }
-  [[nodiscard]] std::uint64_t carried() const noexcept { return carried_; }
+  [[nodiscard]] std::uint64_t carried() const noexcept { return carried_.most(); }
   [[nodiscard]] std::uint32_t rounds(std::uint32_t step) const noexcept { return meters_[0].rounds(step); }
   [[nodiscard]] std::vector<Traffic> by_level() const {
     std::vector<Traffic> result;
@@ -85,8 +77,7 @@ class TrafficMeters {
   }
 
   const std::vector<Grouping>* levels_;
-  std::span<const Rank> torus_;
-  std::uint64_t carried_ = 0;
+  Carried carried_;
   std::vector<TrafficMeter> meters_;
 };
 

@@ -35,11 +35,12 @@ struct Case {
   Place place = Place::out_of_place;
   const Machine* machine = nullptr;
   const MadeUpRoutes* routes = nullptr;
+  bool on_torus = false;  // else only what is carried depends on it
 
   [[nodiscard]] std::string text() const {
     auto text = fmt::format("{} ranks, root {}, {} piece(s), {}", shape.ranks, shape.root, chunking.pieces, name(place));
     if (chunking.radix != 2) text += fmt::format(", radix {}", chunking.radix);
-    if (!shape.torus.empty()) text += fmt::format(", torus {}", fmt::join(shape.torus, "x"));
+    if (on_torus) text += fmt::format(", torus {}", fmt::join(shape.torus, "x"));
     if (machine != nullptr) text += fmt::format(", {}", machine->name);
     if (routes != nullptr) text += fmt::format(", {}", routes->name);
     return text;
@@ -92,7 +93,12 @@ std::string wrong_levels(const Cost& cost, const Proof& proof) {
   return "";
 }
 
-Status check_cost(const Cost& cost, const std::vector<Schedule>& ranks, const Proof& proof) {
+std::string network(const Shape& shape) {
+  return shape.torus.empty() ? fmt::format("from a pod of {}", shape.pod)
+                             : fmt::format("over a torus of {}", fmt::join(shape.torus, "x"));
+}
+
+Status check_cost(const Cost& cost, const Shape& shape, const std::vector<Schedule>& ranks, const Proof& proof) {
   if (auto levels = wrong_levels(cost, proof); !levels.empty())
     return Error(Code::invalid_argument, fmt::format("wrong cost: {}", levels));
   std::vector<std::string> wrong;
@@ -103,7 +109,7 @@ Status check_cost(const Cost& cost, const std::vector<Schedule>& ranks, const Pr
     compare(wrong, "path", flat.path, proof.path, cost.exact);
     compare(wrong, "sent", flat.sent, proof.sent, cost.exact);
     compare(wrong, "reduced", flat.reduced, proof.reduced, cost.exact);
-    if (flat.carried > 0) compare(wrong, "carried over a torus", flat.carried, proof.carried, cost.exact);
+    if (flat.carried > 0) compare(wrong, "carried " + network(shape), flat.carried, proof.carried, cost.exact);
   } else {
     compare_levels(wrong, cost, proof);
   }
@@ -116,7 +122,6 @@ class Check {
   Check(const Algorithm& algorithm, Rank ranks, const CatalogOptions& options) : algorithm_(algorithm), options_(options) {
     if (algorithm.needs.levels && options.levels == nullptr) machines_ = made_up_machines(ranks);
     if (algorithm.needs.routes != RouteKind::none) routes_ = made_up_routes(ranks);
-    if (algorithm.uses_torus) tori_ = made_up_tori(ranks);
     add_cases(ranks);
   }
   Check(const Algorithm& algorithm, const Shape& shape, const Chunking& chunking, const CatalogOptions& options)
@@ -167,11 +172,22 @@ class Check {
               if (!algorithm_.refuses || algorithm_.refuses(shape).empty())
                 cases_.push_back({shape, chunking, place, machine, some});
             }
+    lay_networks(p);
+    if (!algorithm_.uses_torus) return;
     for (std::size_t t = 0; t < tori_.size(); ++t) {
       const Place place = places[t % places.size()];
       const Shape shape{.ranks = p, .in_place = place == Place::in_place, .torus = tori_[t]};
-      cases_.push_back({shape, {}, place, nullptr, nullptr});
+      cases_.push_back({.shape = shape, .place = place, .on_torus = true});
     }
+  }
+
+  // Pods and tori in turn, for what rows declare that they carry.
+  void lay_networks(Rank p) {
+    for (std::size_t i = 0; i < cases_.size(); ++i)
+      if (i % 2 == 0 || algorithm_.uses_torus)
+        cases_[i].shape.pod = made_up_pod(p);
+      else
+        cases_[i].shape.torus = tori_[i / 2 % tori_.size()];
   }
 
   [[nodiscard]] std::vector<Chunking> chunkings(std::uint32_t ranks) const {
@@ -188,14 +204,15 @@ class Check {
     const VerifyOptions options{.ordered = reduces(algorithm_.collective) && !algorithm_.needs.commutative,
                                 .equal_blocks = algorithm_.needs.equal_blocks,
                                 .levels = c.shape.levels,
-                                .torus = c.shape.torus};
+                                .torus = c.shape.torus,
+                                .pod = c.shape.pod};
     const auto proof = verify(ranks, options);
     if (!proof) return proof.error().clone();
     ++summary_.sets;
     summary_.schedules += ranks.size();
     summary_.steps += proof->steps;
     if (algorithm_.cost)
-      if (auto status = check_cost(algorithm_.cost(c.shape, c.chunking), ranks, *proof); !status) return status;
+      if (auto status = check_cost(algorithm_.cost(c.shape, c.chunking), c.shape, ranks, *proof); !status) return status;
     if (!options_.fused) return {};
     for (Schedule& s : ranks) s = fuse(s);
     auto fused = verify(ranks, {.ordered = options.ordered, .equal_blocks = options.equal_blocks});
