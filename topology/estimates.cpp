@@ -16,22 +16,27 @@
 #include <array>
 #include <unordered_map>
 
+#include "topology/wires.h"
 #include "tutti/topology.h"
 
 namespace tutti {
 namespace {
 
 constexpr double kTurnUs = 3;
-constexpr std::array<LinkParameters, kLevels> kDefaults = {{
-    {0.03, 12, Origin::estimate},
-    {0.05, 12, Origin::estimate},
-    {0.11, 10, Origin::estimate},
-    {0.13, 9, Origin::estimate},
-    {kNvlinkHopUs, usual_gbps(LinkKind::nvlink), Origin::estimate},
-    {0.20, 6, Origin::estimate},
-    {kEthernetLatencyUs, kNetworkGbps, Origin::estimate},
-    {kEthernetLatencyUs, kNetworkGbps, Origin::estimate},
-}};
+
+const LinkParameters& usual(Level level) {
+  static const std::array<LinkParameters, kLevels> kUsual = {{
+      {0.03, 12, Origin::estimate},
+      {0.05, 12, Origin::estimate},
+      {0.11, 10, Origin::estimate},
+      {0.13, 9, Origin::estimate},
+      {kNvlinkHopUs, usual_gbps(LinkKind::nvlink), Origin::estimate},
+      {0.20, 6, Origin::estimate},
+      {kEthernetLatencyUs, kNetworkGbps, Origin::estimate},
+      {kEthernetLatencyUs, kNetworkGbps, Origin::estimate},
+  }};
+  return kUsual[static_cast<std::size_t>(level)];
+}
 
 // How many things of `inner` kind that hold cores lie in one of `outer` kind, at most.
 int most_inside(const Topology& topology, NodeKind inner, NodeKind outer) {
@@ -83,7 +88,7 @@ LinkParameters network(const Topology& topology) {
     if (first || host.bandwidth_gbps < slowest.bandwidth_gbps) slowest = host;
     slowest.latency_us = latency_us;
   }
-  return slowest.bandwidth_gbps == 0 ? kDefaults[static_cast<std::size_t>(Level::network)] : slowest;
+  return slowest.bandwidth_gbps == 0 ? usual(Level::network) : slowest;
 }
 
 LinkParameters with_latency(LinkParameters parameters, double latency_us) {
@@ -94,7 +99,7 @@ LinkParameters with_latency(LinkParameters parameters, double latency_us) {
 }  // namespace
 
 LinkParameters between(const Topology& topology, Level level) {
-  const LinkParameters& guess = kDefaults[static_cast<std::size_t>(level)];
+  const LinkParameters& guess = usual(level);
   // Where a level holds one of the next inner kind only, being in it means being in that one.
   switch (level) {
     case Level::core: {

@@ -99,6 +99,17 @@ std::vector<int> nvlink_groups(const Topology& topology, std::span<const NodeId>
   return number(cliques(Neighbours(topology, ends, *widths.begin()), ends.size()), ends.size());
 }
 
+std::vector<int> host_of_nodes(const Topology& topology) {
+  std::vector<int> host(topology.nodes.size(), -1);
+  int machines = 0;
+  for (std::size_t id = 0; id < topology.nodes.size(); ++id) {
+    const Node& node = topology.nodes[id];
+    if (node.parent != kNoNode) host[id] = host[at(node.parent)];
+    if (node.kind == NodeKind::machine) host[id] = machines++;
+  }
+  return host;
+}
+
 std::vector<int> leaf_of_hosts(const Topology& topology) {
   std::map<NodeId, std::set<NodeId>> switches;
   for (const Link& link : topology.links)

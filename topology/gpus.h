@@ -15,6 +15,9 @@ namespace tutti {
 // halves of an MI250 among eight of them).
 [[nodiscard]] std::vector<int> nvlink_groups(const Topology& topology, std::span<const NodeId> ends);
 
+// The number of the host that each node is in; -1 outside of hosts.
+[[nodiscard]] std::vector<int> host_of_nodes(const Topology& topology);
+
 // For each host a number that hosts plugged into the same network switches have in common; -1 where it is plugged into none.
 [[nodiscard]] std::vector<int> leaf_of_hosts(const Topology& topology);
 

@@ -39,26 +39,22 @@ RankLocation location_of_core(const Topology& topology, const std::vector<int>& 
   return location;
 }
 
-// The number of the host that each node is in; -1 outside of hosts.
-std::vector<int> host_of_nodes(const Topology& topology) {
-  std::vector<int> host(topology.nodes.size(), -1);
-  int machines = 0;
-  for (std::size_t id = 0; id < topology.nodes.size(); ++id) {
-    const Node& node = topology.nodes[id];
-    if (node.parent != kNoNode) host[id] = host[static_cast<std::size_t>(node.parent)];
-    if (node.kind == NodeKind::machine) host[id] = machines++;
-  }
-  return host;
+// leaf_of_hosts(), but that one switch around all tells no hosts apart.
+std::vector<int> leaves(const Topology& topology) {
+  std::vector<int> leaf = leaf_of_hosts(topology);
+  if (std::ranges::all_of(leaf, [&](int l) { return l == leaf.front(); })) std::ranges::fill(leaf, -1);
+  return leaf;
 }
 
 // One location per usable core, host after host as their machines come.
 std::vector<RankLocation> places(const Topology& topology) {
-  const std::vector<int> ordinal = ordinals(topology), host = host_of_nodes(topology);
+  const std::vector<int> ordinal = ordinals(topology), host = host_of_nodes(topology), leaf = leaves(topology);
   std::vector<RankLocation> cores;
   for (std::size_t id = 0; id < topology.nodes.size(); ++id) {
     const Node& node = topology.nodes[id];
     if (node.kind != NodeKind::core || node.cpus.empty()) continue;
     cores.push_back(location_of_core(topology, ordinal, static_cast<NodeId>(id), host[id]));
+    if (host[id] >= 0) cores.back().leaf = leaf[static_cast<std::size_t>(host[id])];
   }
   std::stable_sort(cores.begin(), cores.end(), [](const auto& a, const auto& b) { return a.host < b.host; });
   return cores;
@@ -237,6 +233,24 @@ std::vector<LevelGroups> levels(std::span<const RankLocation> ranks) {
   }
   std::reverse(result.begin(), result.end());
   return result;
+}
+
+const Topology* described_network(const Placement& placement) {
+  if (placement.machines.size() != 1) return nullptr;
+  const int described = hosts(placement.machines.front());
+  int seen = 0;  // hosts, numbered as they come
+  for (const RankLocation& rank : placement.ranks) {
+    if (rank.host > seen) return nullptr;
+    seen = std::max(seen, rank.host + 1);
+  }
+  return described > 1 && described == seen ? &placement.machines.front() : nullptr;
+}
+
+void plug_in(Placement& placement) {
+  const Topology* network = described_network(placement);
+  if (network == nullptr) return;
+  const std::vector<int> leaf = leaves(*network);
+  for (RankLocation& rank : placement.ranks) rank.leaf = leaf[static_cast<std::size_t>(rank.host)];
 }
 
 std::vector<Rank> describing_ranks(std::span<const std::uint64_t> fingerprints) {

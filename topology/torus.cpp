@@ -1,6 +1,7 @@
 // A torus is found in the links themselves, so every source may describe one, and no two statements can disagree.
 #include <algorithm>
 
+#include "topology/gpus.h"
 #include "tutti/topology.h"
 
 namespace tutti {
@@ -10,13 +11,7 @@ using Pair = std::pair<int, int>;  // of hosts, the smaller one first
 
 // Which hosts links of the network join, ascending.
 std::vector<Pair> joined_hosts(const Topology& topology) {
-  std::vector<int> host(topology.nodes.size(), -1);
-  int machines = 0;
-  for (std::size_t id = 0; id < topology.nodes.size(); ++id) {
-    const Node& node = topology.nodes[id];
-    if (node.kind == NodeKind::machine) host[id] = machines++;
-    if (node.parent != kNoNode) host[id] = host[static_cast<std::size_t>(node.parent)];
-  }
+  const std::vector<int> host = host_of_nodes(topology);
   std::vector<Pair> pairs;
   for (const Link& link : topology.links) {
     const int a = host[static_cast<std::size_t>(link.a)], b = host[static_cast<std::size_t>(link.b)];

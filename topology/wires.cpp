@@ -44,4 +44,20 @@ double xgmi_gbps(std::string_view architecture) {
   return look_up<std::string_view>(kArchitectures, architecture.substr(0, architecture.find(':')));  // "gfx90a:sramecc+:xnack-"
 }
 
+double usual_gbps(LinkKind kind) {
+  switch (kind) {
+    case LinkKind::nvlink:
+      return nvlink_gbps(4);
+    case LinkKind::xgmi:
+      return xgmi_gbps("90a");
+    case LinkKind::memory:
+      return 20.8;
+    case LinkKind::pcie:
+      return 12;
+    case LinkKind::network:
+      return kNetworkGbps;
+  }
+  return kNetworkGbps;
+}
+
 }  // namespace tutti

@@ -7,7 +7,12 @@
 
 #include <string_view>
 
+#include "tutti/topology.h"
+
 namespace tutti {
+
+// Where no NIC says more: 25 Gbit/s.
+inline constexpr double kNetworkGbps = 25.0 / 8.0;
 
 // A PCIe link of so many lanes at a rate of 2.5, 5, 8, 16, 32 or 64 GT/s.
 [[nodiscard]] double pcie_gbps(double gigatransfers, int lanes);
@@ -20,5 +25,9 @@ namespace tutti {
 
 // One xGMI link of an AMD GPU: "gfx90a", or RCCL's older numbers such as "908".
 [[nodiscard]] double xgmi_gbps(std::string_view architecture);
+
+// A link of which nobody says more than its kind: one NVLink of the second to the fourth generation, one xGMI link of CDNA 2, one
+// UPI link between packages (Intel, 10.4 GT/s of 2 bytes), 16 lanes of PCIe 3 after its overheads.
+[[nodiscard]] double usual_gbps(LinkKind kind);
 
 }  // namespace tutti

@@ -41,7 +41,10 @@ Schedule bine(Rank me, const Shape& shape, const Chunking&) {
 
 Cost bine_cost(const Shape& shape, const Chunking&) {
   const auto chain = negabinary::longest_chain(shape.ranks);
-  return flat_cost(1, {.rounds = chain.rounds, .path = chain.path, .sent = static_cast<std::uint64_t>(shape.ranks - 1)});
+  return flat_cost(1, {.rounds = chain.rounds,
+                       .path = chain.path,
+                       .sent = static_cast<std::uint64_t>(shape.ranks - 1),
+                       .carried = carried(shape, [&](Carried& n) { negabinary::tell(n, shape.ranks, 1); })});
 }
 
 }  // namespace tutti::all_gather_algorithms

@@ -20,6 +20,18 @@
 #include "algorithms/patterns/ring.h"
 
 namespace tutti::all_gather_algorithms {
+namespace {
+
+// visit(known, size): everybody has `known` blocks, and gets `size` more from the one so far to its right.
+template <class Visit>
+void for_each_message(Rank p, Rank radix, Visit&& visit) {
+  for (Rank known = 1; known < p;) {
+    const Rank distance = known, after = std::min(p, static_cast<Rank>(std::int64_t{distance} * radix));
+    for (; known < after; known += distance) visit(known, std::min(distance, p - known));
+  }
+}
+
+}  // namespace
 
 Schedule bruck(Rank me, const Shape& shape, const Chunking& chunking) {
   const Rank p = shape.ranks;
@@ -35,14 +47,10 @@ Schedule bruck(Rank me, const Shape& shape, const Chunking& chunking) {
   };
   b.copy(b.input(0), arc(0, 1));
   const auto radix = static_cast<Rank>(chunking.radix);
-  for (Rank known = 1; known < p;) {
-    const Rank distance = known, after = std::min(p, static_cast<Rank>(std::int64_t{distance} * radix));
-    for (; known < after; known += distance) {
-      const Rank size = std::min(distance, p - known);
-      b.send(arc(0, size), ring::shift(me, -known, p));
-      b.recv(ring::shift(me, known, p), arc(known, size));
-    }
-  }
+  for_each_message(p, radix, [&](Rank known, Rank size) {
+    b.send(arc(0, size), ring::shift(me, -known, p));
+    b.recv(ring::shift(me, known, p), arc(known, size));
+  });
   if (me + 1 < p) b.copy(arc(1, p - me - 1), b.output(own + 1, blocks - own - 1));
   if (me > 0) b.copy(arc(p - me, me), b.output(0, own));
   return std::move(b).finish();
@@ -61,9 +69,13 @@ Cost bruck_cost(const Shape& shape, const Chunking& chunking) {
   const int full_rounds = ceil_log(shape.ranks, radix) - 1;
   const Rank known = blocks_in(full_rounds) * (radix - 1) + 1, last = std::min(known, shape.ranks - known);
   const int before_last = ceil_log(last, radix);
+  const auto tell = [&](Carried& network) {
+    for_each_message(shape.ranks, radix, [&](Rank way, Rank size) { network.shift(way, static_cast<std::uint64_t>(size)); });
+  };
   return flat_cost(1, {.rounds = static_cast<std::uint64_t>(std::max(full_rounds, before_last + 1)),
                        .path = static_cast<std::uint64_t>(std::max(blocks_in(full_rounds), blocks_in(before_last) + last)),
-                       .sent = static_cast<std::uint64_t>(shape.ranks - 1)});
+                       .sent = static_cast<std::uint64_t>(shape.ranks - 1),
+                       .carried = carried(shape, tell)});
 }
 
 }  // namespace tutti::all_gather_algorithms

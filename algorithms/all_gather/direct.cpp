@@ -25,7 +25,12 @@ Schedule direct(Rank me, const Shape& shape, const Chunking&) {
 Cost direct_cost(const Shape& shape, const Chunking&) {
   const auto peers = static_cast<std::uint64_t>(shape.ranks - 1);
   const std::uint64_t once = peers > 0 ? 1 : 0;
-  return flat_cost(1, {.rounds = once, .path = once, .sent = peers, .published = once, .taken = peers});
+  return flat_cost(1, {.rounds = once,
+                       .path = once,
+                       .sent = peers,
+                       .carried = carried(shape, [&](Carried& n) { n.all_pairs(1); }),
+                       .published = once,
+                       .taken = peers});
 }
 
 }  // namespace tutti::all_gather_algorithms

@@ -46,7 +46,16 @@ Schedule neighbour_exchange(Rank me, const Shape& shape, const Chunking&) {
 
 Cost neighbour_exchange_cost(const Shape& shape, const Chunking&) {
   const auto others = static_cast<std::uint64_t>(shape.ranks - 1);
-  return flat_cost(1, {.rounds = static_cast<std::uint64_t>(shape.ranks / 2), .path = others, .sent = others});
+  const auto tell = [&](Carried& network) {
+    const Rank outward = shape.ranks / 4, inward = (shape.ranks / 2 - 1) / 2;  // rounds of two blocks
+    for (Rank even = 0; even < shape.ranks; even += 2) {
+      network.exchange(even, even + 1, 1 + 2 * static_cast<std::uint64_t>(inward));
+      network.exchange(even, ring::left(even, shape.ranks), 2 * static_cast<std::uint64_t>(outward));
+    }
+  };
+  return flat_cost(
+      1,
+      {.rounds = static_cast<std::uint64_t>(shape.ranks / 2), .path = others, .sent = others, .carried = carried(shape, tell)});
 }
 
 }  // namespace tutti::all_gather_algorithms

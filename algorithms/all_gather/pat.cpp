@@ -40,7 +40,10 @@ Schedule pat(Rank me, const Shape& shape, const Chunking&) {
 
 Cost pat_cost(const Shape& shape, const Chunking&) {
   const auto chain = ShiftedTrees::longest_chain(shape.ranks);
-  return flat_cost(1, {.rounds = chain.rounds, .path = chain.path, .sent = static_cast<std::uint64_t>(shape.ranks - 1)});
+  return flat_cost(1, {.rounds = chain.rounds,
+                       .path = chain.path,
+                       .sent = static_cast<std::uint64_t>(shape.ranks - 1),
+                       .carried = carried(shape, [&](Carried& n) { tell_shifted_trees(n, shape.ranks); })});
 }
 
 }  // namespace tutti::all_gather_algorithms

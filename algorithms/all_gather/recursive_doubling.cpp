@@ -35,7 +35,8 @@ Cost recursive_doubling_cost(const Shape& shape, const Chunking& chunking) {
   const auto radix = static_cast<Rank>(chunking.radix);
   return flat_cost(1, {.rounds = doubling::rounds(shape.ranks, radix),
                        .path = doubling::heaviest_path(shape.ranks, radix),
-                       .sent = doubling::sent_by_busiest(shape.ranks, radix)});
+                       .sent = doubling::sent_by_busiest(shape.ranks, radix),
+                       .carried = carried(shape, [&](Carried& n) { doubling::tell(n, shape.ranks, radix); })});
 }
 
 }  // namespace tutti::all_gather_algorithms

@@ -61,7 +61,9 @@ Cost swing_cost(const Shape& shape, const Chunking&) {
   const Swing swing(shape);
   const auto chain = swing.longest_chain();
   const std::uint64_t sent = static_cast<std::uint64_t>(shape.ranks - 1) * swing.parts();
-  return flat_cost(swing.parts(), {.rounds = chain.rounds, .path = chain.path, .sent = sent, .carried = swing.carried()});
+  return flat_cost(
+      swing.parts(),
+      {.rounds = chain.rounds, .path = chain.path, .sent = sent, .carried = carried(shape, [&](Carried& n) { swing.tell(n); })});
 }
 
 }  // namespace tutti::all_gather_algorithms

@@ -35,7 +35,11 @@ Cost circulant_cost(const Shape& shape, const Chunking&) {
   const auto chain = circulant::longest_chain(shape.ranks);
   const auto p = static_cast<std::uint64_t>(shape.ranks);
   return flat_cost(static_cast<std::uint32_t>(p),
-                   {.rounds = 2 * chain.rounds, .path = 2 * chain.path, .sent = 2 * (p - 1), .reduced = p - 1});
+                   {.rounds = 2 * chain.rounds,
+                    .path = 2 * chain.path,
+                    .sent = 2 * (p - 1),
+                    .reduced = p - 1,
+                    .carried = carried(shape, [&](Carried& n) { circulant::tell(n, shape.ranks, 2); })});
 }
 
 }  // namespace tutti::all_reduce_algorithms

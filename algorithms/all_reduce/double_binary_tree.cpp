@@ -53,8 +53,16 @@ Cost double_binary_tree_cost(const Shape& shape, const Chunking& chunking) {
   // From four ranks on some rank is an inner one with a parent and two children, and a leaf in the other tree.
   const std::uint64_t sent_per_piece = p >= 4 ? 4 : p == 3 ? 3 : p == 2 ? 2 : 0;
   const std::uint64_t reduced_per_piece = p >= 3 ? 2 : p == 2 ? 1 : 0;
-  return flat_cost(2 * chunking.pieces,
-                   {.rounds = rounds, .path = rounds, .sent = sent_per_piece * pieces, .reduced = reduced_per_piece * pieces});
+  const auto tell = [&](Carried& network) {
+    for (const int tree : {0, 1})
+      for (Rank r = 0; r < p; ++r)
+        if (const Rank parent = double_tree::node(tree, r, p).parent; parent != kNoRank) network.exchange(parent, r, pieces);
+  };
+  return flat_cost(2 * chunking.pieces, {.rounds = rounds,
+                                         .path = rounds,
+                                         .sent = sent_per_piece * pieces,
+                                         .reduced = reduced_per_piece * pieces,
+                                         .carried = carried(shape, tell)});
 }
 
 }  // namespace tutti::all_reduce_algorithms

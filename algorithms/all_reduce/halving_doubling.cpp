@@ -55,10 +55,17 @@ Cost halving_doubling_cost(const Shape& shape, const Chunking& chunking) {
   const Folding folding(shape.ranks, radix);
   const auto chunks = static_cast<std::uint64_t>(folding.cores());
   const std::uint64_t fold = folding.extra() > 0 ? 1 : 0, folded = fold * chunks;
+  const auto tell = [&](Carried& network) {
+    for (Rank core = 0; core < folding.extra(); ++core) network.exchange(folding.rank(core), folding.rank(core) + 1, chunks);
+    for_each_pair(folding, [&](Rank a, Rank b, Rank stride) {
+      network.message(folding.rank(a), folding.rank(b), 2 * static_cast<std::uint64_t>(stride));
+    });
+  };
   return flat_cost(static_cast<std::uint32_t>(chunks), {.rounds = 2 * (folding.factors().size() + fold),
                                                         .path = 2 * (doubling::heaviest_path(folding.cores(), radix) + folded),
                                                         .sent = 2 * (chunks - 1) + folded,
-                                                        .reduced = chunks - 1 + folded});
+                                                        .reduced = chunks - 1 + folded,
+                                                        .carried = carried(shape, tell)});
 }
 
 LevelCost repeated_halving_doubling_cost(Rank ranks, std::uint32_t pieces) {

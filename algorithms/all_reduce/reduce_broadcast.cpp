@@ -29,8 +29,17 @@ Schedule reduce_broadcast(Rank me, const Shape& shape, const Chunking& chunking)
 Cost reduce_broadcast_cost(const Shape& shape, const Chunking& chunking) {
   const auto tree = knomial_tree::extremes(0, shape.ranks, static_cast<Rank>(chunking.radix));
   const std::uint64_t pieces = chunking.pieces, rounds = tree.depth > 0 ? 2 * tree.depth + pieces - 1 : 0;
-  return flat_cost(chunking.pieces,
-                   {.rounds = rounds, .path = rounds, .sent = tree.widest * pieces, .reduced = tree.widest * pieces});
+  const auto tell = [&](Carried& network) {
+    const auto radix = static_cast<Rank>(chunking.radix);
+    for (Rank r = 0; r < shape.ranks; ++r)
+      if (const Rank parent = knomial_tree::find(r, 0, shape.ranks, radix).parent; parent != kNoRank)
+        network.exchange(parent, r, pieces);
+  };
+  return flat_cost(chunking.pieces, {.rounds = rounds,
+                                     .path = rounds,
+                                     .sent = tree.widest * pieces,
+                                     .reduced = tree.widest * pieces,
+                                     .carried = carried(shape, tell)});
 }
 
 }  // namespace tutti::all_reduce_algorithms

@@ -80,9 +80,12 @@ Cost swing_cost(const Shape& shape, const Chunking&) {
   const Swing swing(shape);
   const auto chain = swing.longest_chain();
   const std::uint64_t sent = static_cast<std::uint64_t>(shape.ranks - 1) * swing.parts();
-  return flat_cost(
-      static_cast<std::uint32_t>(shape.ranks) * swing.parts(),
-      {.rounds = 2 * chain.rounds, .path = 2 * chain.path, .sent = 2 * sent, .reduced = sent, .carried = 2 * swing.carried()});
+  return flat_cost(static_cast<std::uint32_t>(shape.ranks) * swing.parts(),
+                   {.rounds = 2 * chain.rounds,
+                    .path = 2 * chain.path,
+                    .sent = 2 * sent,
+                    .reduced = sent,
+                    .carried = carried(shape, [&](Carried& n) { swing.tell(n), swing.tell(n); })});
 }
 
 }  // namespace tutti::all_reduce_algorithms

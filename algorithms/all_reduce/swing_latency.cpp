@@ -40,14 +40,11 @@ Cost swing_latency_cost(const Shape& shape, const Chunking&) {
   const Swing swing(shape);
   const std::vector<Swing::Step> steps = swing.steps(0);
   const std::uint64_t rounds = steps.size();
-  std::uint64_t links = 0;  // crossed by one rank's messages, if they are those of a torus
-  if (swing.parts() > 1)
-    for (const Swing::Step& step : steps) links += swing.links(step);
-  return flat_cost(1, {.rounds = rounds,
-                       .path = rounds,
-                       .sent = rounds,
-                       .reduced = rounds,
-                       .carried = links * static_cast<std::uint64_t>(shape.ranks)});
+  const auto tell = [&](Carried& network) {
+    for (const Swing::Step& step : steps)
+      for (Rank r = 0; r < shape.ranks; ++r) network.message(r, swing.peer(r, 0, step), 1);
+  };
+  return flat_cost(1, {.rounds = rounds, .path = rounds, .sent = rounds, .reduced = rounds, .carried = carried(shape, tell)});
 }
 
 }  // namespace tutti::all_reduce_algorithms

@@ -41,12 +41,14 @@ Cost two_shot_cost(const Shape& shape, const Chunking& chunking) {
   const auto p = static_cast<std::uint64_t>(shape.ranks), pieces = std::uint64_t{chunking.pieces};
   const std::uint64_t rounds = p > 1 ? pieces + 1 : 0;
   const std::uint64_t combined = (p - 1) * pieces, owned = p > 1 ? pieces : 0;
-  return flat_cost(static_cast<std::uint32_t>(p * pieces), {.rounds = rounds,
-                                                            .path = rounds,
-                                                            .sent = 2 * combined,
-                                                            .reduced = combined,
-                                                            .published = combined + owned,
-                                                            .taken = 2 * combined});
+  return flat_cost(static_cast<std::uint32_t>(p * pieces),
+                   {.rounds = rounds,
+                    .path = rounds,
+                    .sent = 2 * combined,
+                    .reduced = combined,
+                    .carried = carried(shape, [&](Carried& n) { n.all_pairs(2 * pieces); }),
+                    .published = combined + owned,
+                    .taken = 2 * combined});
 }
 
 }  // namespace tutti::all_reduce_algorithms

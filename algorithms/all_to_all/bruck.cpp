@@ -98,7 +98,12 @@ Cost bruck_cost(const Shape& shape, const Chunking& chunking) {
     path += ways_with(unit, unit, radix, shape.ranks);  // no digit is more frequent than 1
     for_each_digit(unit, radix, shape.ranks, [&](Rank, std::uint32_t count) { sent += count; });
   });
-  return flat_cost(1, {.rounds = rounds, .path = path, .sent = sent});
+  const auto tell = [&](Carried& network) {
+    for_each_place(radix, shape.ranks, [&](Rank unit) {
+      for_each_digit(unit, radix, shape.ranks, [&](Rank way, std::uint32_t count) { network.shift(way, count); });
+    });
+  };
+  return flat_cost(1, {.rounds = rounds, .path = path, .sent = sent, .carried = carried(shape, tell)});
 }
 
 }  // namespace tutti::all_to_all_algorithms

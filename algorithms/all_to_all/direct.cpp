@@ -27,7 +27,12 @@ Schedule direct(Rank me, const Shape& shape, const Chunking&) {
 Cost direct_cost(const Shape& shape, const Chunking&) {
   const auto others = static_cast<std::uint64_t>(shape.ranks - 1);
   const std::uint64_t once = others > 0 ? 1 : 0;
-  Cost cost = flat_cost(1, {.rounds = once, .path = once, .sent = others, .published = others, .taken = others});
+  Cost cost = flat_cost(1, {.rounds = once,
+                            .path = once,
+                            .sent = others,
+                            .carried = carried(shape, [&](Carried& n) { n.all_pairs(1); }),
+                            .published = others,
+                            .taken = others});
   cost.levels.front().leaving = peers::leaving(shape);
   return cost;
 }

@@ -53,7 +53,12 @@ Cost dissemination_cost(const Shape& shape, const Chunking& chunking) {
     ++rounds;
     messages += static_cast<std::uint64_t>(peers);
   });
-  return flat_cost(1, {.rounds = rounds, .path = rounds, .sent = messages, .reduced = messages});
+  const auto tell = [&](Carried& network) {
+    for_each_distance(shape.ranks, static_cast<Rank>(chunking.radix), [&](Rank distance, Rank peers) {
+      for (Rank i = 1; i <= peers; ++i) network.shift(i * distance, 1);
+    });
+  };
+  return flat_cost(1, {.rounds = rounds, .path = rounds, .sent = messages, .reduced = messages, .carried = carried(shape, tell)});
 }
 
 }  // namespace tutti::barrier_algorithms

@@ -28,7 +28,10 @@ Schedule bine(Rank me, const Shape& shape, const Chunking&) {
 
 Cost bine_cost(const Shape& shape, const Chunking&) {
   const knomial_tree::Extremes tree = knomial_tree::extremes(0, shape.ranks);
-  return flat_cost(1, {.rounds = tree.depth, .path = tree.depth, .sent = tree.widest});
+  const auto tell = [&](Carried& network) {
+    bine_tree::tell(network, shape.root, shape.ranks, [](std::uint64_t) { return std::uint64_t{1}; });
+  };
+  return flat_cost(1, {.rounds = tree.depth, .path = tree.depth, .sent = tree.widest, .carried = carried(shape, tell)});
 }
 
 }  // namespace tutti::broadcast_algorithms

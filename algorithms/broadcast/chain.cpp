@@ -28,7 +28,12 @@ Schedule chain(Rank me, const Shape& shape, const Chunking& chunking) {
 Cost chain_cost(const Shape& shape, const Chunking& chunking) {
   if (shape.ranks == 1) return flat_cost(chunking.pieces, {});
   const std::uint64_t messages = static_cast<std::uint64_t>(shape.ranks - 1) + chunking.pieces - 1;
-  return flat_cost(chunking.pieces, {.rounds = messages, .path = messages, .sent = chunking.pieces});
+  const auto tell = [&](Carried& network) {
+    for (Rank i = 1; i < shape.ranks; ++i)
+      network.message(ring::shift(shape.root, i - 1, shape.ranks), ring::shift(shape.root, i, shape.ranks), chunking.pieces);
+  };
+  return flat_cost(chunking.pieces,
+                   {.rounds = messages, .path = messages, .sent = chunking.pieces, .carried = carried(shape, tell)});
 }
 
 }  // namespace tutti::broadcast_algorithms

@@ -24,8 +24,12 @@ Schedule direct(Rank me, const Shape& shape, const Chunking&) {
 
 Cost direct_cost(const Shape& shape, const Chunking&) {
   const std::uint64_t once = shape.ranks > 1 ? 1 : 0;
-  return flat_cost(
-      1, {.rounds = once, .path = once, .sent = static_cast<std::uint64_t>(shape.ranks - 1), .published = once, .taken = once});
+  return flat_cost(1, {.rounds = once,
+                       .path = once,
+                       .sent = static_cast<std::uint64_t>(shape.ranks - 1),
+                       .carried = carried(shape, [&](Carried& n) { n.star(shape.root, 1); }),
+                       .published = once,
+                       .taken = once});
 }
 
 }  // namespace tutti::broadcast_algorithms

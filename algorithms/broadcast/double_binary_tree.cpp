@@ -59,9 +59,15 @@ Cost double_binary_tree_cost(const Shape& shape, const Chunking& chunking) {
   const std::uint32_t pieces = chunking.pieces;
   if (shape.ranks == 1) return flat_cost(2 * pieces, {});
   const std::uint64_t depth = 1 + static_cast<std::uint64_t>(double_tree::depth(shape.ranks - 1));
+  const auto tell = [&](Carried& network) {
+    for (const int tree : {0, 1})
+      for (Rank r = 0; r < shape.ranks; ++r)
+        if (const Rank parent = edges(tree, r, shape).parent; parent != kNoRank) network.message(parent, r, pieces);
+  };
   return flat_cost(2 * pieces, {.rounds = depth + pieces - 1,
                                 .path = depth + pieces - 1,
                                 .sent = 2 * std::uint64_t{pieces},
+                                .carried = carried(shape, tell),
                                 .at_a_time = 2});  // by the root, to either tree; by who is inside one, to two children
 }
 

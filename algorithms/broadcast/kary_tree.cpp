@@ -33,7 +33,12 @@ Cost kary_tree_cost(const Shape& shape, const Chunking& chunking) {
   const auto radix = static_cast<Rank>(chunking.radix);
   const std::uint64_t pieces = chunking.pieces, rounds = kary_tree::depth(shape.ranks, radix) + pieces - 1;
   const std::uint64_t children = kary_tree::most_children(shape.ranks, radix);
-  return flat_cost(chunking.pieces, {.rounds = rounds, .path = rounds, .sent = children * pieces, .at_a_time = children});
+  return flat_cost(chunking.pieces,
+                   {.rounds = rounds,
+                    .path = rounds,
+                    .sent = children * pieces,
+                    .carried = carried(shape, [&](Carried& n) { kary_tree::tell(n, shape.root, shape.ranks, radix, pieces); }),
+                    .at_a_time = children});
 }
 
 }  // namespace tutti::broadcast_algorithms

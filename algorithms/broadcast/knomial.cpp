@@ -27,7 +27,11 @@ Schedule knomial(Rank me, const Shape& shape, const Chunking& chunking) {
 
 Cost knomial_cost(const Shape& shape, const Chunking& chunking) {
   const knomial_tree::Extremes tree = knomial_tree::extremes(shape.root, shape.ranks, static_cast<Rank>(chunking.radix));
-  return flat_cost(1, {.rounds = tree.depth, .path = tree.depth, .sent = tree.widest});
+  const auto tell = [&](Carried& network) {
+    knomial_tree::tell(network, shape.root, shape.ranks, static_cast<Rank>(chunking.radix),
+                       [](std::uint64_t) { return std::uint64_t{1}; });
+  };
+  return flat_cost(1, {.rounds = tree.depth, .path = tree.depth, .sent = tree.widest, .carried = carried(shape, tell)});
 }
 
 }  // namespace tutti::broadcast_algorithms

@@ -38,10 +38,15 @@ Schedule scatter_all_gather(Rank me, const Shape& shape, const Chunking& chunkin
 
 Cost scatter_all_gather_cost(const Shape& shape, const Chunking& chunking) {
   const std::uint64_t pieces = chunking.pieces, others = static_cast<std::uint64_t>(shape.ranks - 1);
+  const auto tell = [&](Carried& network) {
+    knomial_tree::tell(network, shape.root, shape.ranks, 2, [&](std::uint64_t below) { return below * pieces; });
+    network.shift(1, others * pieces);
+  };
   return flat_cost(static_cast<std::uint32_t>(shape.ranks) * chunking.pieces,
                    {.rounds = knomial_tree::extremes(shape.root, shape.ranks).depth + others * pieces,
                     .path = (knomial_tree::extremes(shape.root, shape.ranks).heaviest + others) * pieces,
-                    .sent = 2 * others * pieces});
+                    .sent = 2 * others * pieces,
+                    .carried = carried(shape, tell)});
 }
 
 }  // namespace tutti::broadcast_algorithms

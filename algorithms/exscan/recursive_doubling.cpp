@@ -49,7 +49,15 @@ Cost recursive_doubling_cost(const Shape& shape, const Chunking&) {
     const Rank behind = shape.ranks - 1 - (Rank{1} << (arrivals - 1));
     reduced = std::max(reduced, arrivals - 1 + (behind > 0 ? std::min(arrivals, floor_log2(behind)) : 0));
   }
-  return flat_cost(1, {.rounds = rounds, .path = rounds, .sent = peers, .reduced = static_cast<std::uint64_t>(reduced)});
+  const auto tell = [&](Carried& network) {
+    for (Rank d = 1; d < shape.ranks; d *= 2)
+      for (Rank r = d; r < shape.ranks; ++r) network.message(r - d, r, 1);
+  };
+  return flat_cost(1, {.rounds = rounds,
+                       .path = rounds,
+                       .sent = peers,
+                       .reduced = static_cast<std::uint64_t>(reduced),
+                       .carried = carried(shape, tell)});
 }
 
 }  // namespace tutti::exscan_algorithms

@@ -55,8 +55,12 @@ Schedule bine(Rank me, const Shape& shape, const Chunking&) {
 Cost bine_cost(const Shape& shape, const Chunking&) {
   const knomial_tree::Extremes tree = knomial_tree::extremes(0, shape.ranks);
   return flat_cost(
-      1,
-      {.rounds = tree.depth, .path = tree.heaviest, .sent = tree.largest, .taken = static_cast<std::uint64_t>(shape.ranks - 1)});
+      1, {.rounds = tree.depth,
+          .path = tree.heaviest,
+          .sent = tree.largest,
+          .carried = carried(
+              shape, [&](Carried& n) { bine_tree::tell(n, shape.root, shape.ranks, [](std::uint64_t below) { return below; }); }),
+          .taken = static_cast<std::uint64_t>(shape.ranks - 1)});
 }
 
 }  // namespace tutti::gather_algorithms

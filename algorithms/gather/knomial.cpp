@@ -35,9 +35,15 @@ Schedule knomial(Rank me, const Shape& shape, const Chunking& chunking) {
 
 Cost knomial_cost(const Shape& shape, const Chunking& chunking) {
   const knomial_tree::Extremes tree = knomial_tree::extremes(shape.root, shape.ranks, static_cast<Rank>(chunking.radix));
-  return flat_cost(
-      1,
-      {.rounds = tree.depth, .path = tree.heaviest, .sent = tree.largest, .taken = static_cast<std::uint64_t>(shape.ranks - 1)});
+  const auto tell = [&](Carried& network) {
+    knomial_tree::tell(network, shape.root, shape.ranks, static_cast<Rank>(chunking.radix),
+                       [](std::uint64_t below) { return below; });
+  };
+  return flat_cost(1, {.rounds = tree.depth,
+                       .path = tree.heaviest,
+                       .sent = tree.largest,
+                       .carried = carried(shape, tell),
+                       .taken = static_cast<std::uint64_t>(shape.ranks - 1)});
 }
 
 }  // namespace tutti::gather_algorithms

@@ -22,6 +22,7 @@
 #include "algorithms/patterns/arc.h"
 #include "algorithms/patterns/logarithm.h"
 #include "algorithms/patterns/ring.h"
+#include "schedule/carried.h"
 
 namespace tutti::bine_tree {
 
@@ -90,6 +91,14 @@ class Node {
   Group below_;
   Rank parent_ = kNoRank;  // a position
 };
+
+// Down the edges from a root, or up: chunks(ranks below), for each of them.
+template <class Chunks>
+void tell(Carried& network, Rank root, Rank ranks, Chunks&& chunks) {
+  for (Rank r = 0; r < ranks; ++r)
+    if (const Node node(r, root, ranks); node.parent() != kNoRank)
+      network.message(node.parent(), r, chunks(static_cast<std::uint64_t>(node.below().size)));
+}
 
 static_assert(root_of(1) == 0 && root_of(2) == 0 && root_of(4) == 2 && root_of(8) == 2 && root_of(16) == 10 && root_of(32) == 10);
 static_assert(Group{0, 8}.root() == 2 && halves({0, 8}).far.root() == 5 && halves({0, 4}).far.root() == 1);

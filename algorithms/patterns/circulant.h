@@ -10,6 +10,7 @@
 #include <cstdint>
 
 #include "algorithms/patterns/logarithm.h"
+#include "schedule/carried.h"
 
 namespace tutti::circulant {
 
@@ -24,6 +25,12 @@ struct Round {
   const auto span = [ranks](int halvings) { return ((ranks - 1) >> halvings) + 1; };
   const Rank skip = span(number + 1);
   return {.skip = skip, .size = span(number) - skip};
+}
+
+// Such a scatter or gather of blocks of so many chunks.
+inline void tell(Carried& network, Rank ranks, std::uint64_t chunks) {
+  for (int number = 0; number < rounds(ranks); ++number)
+    network.shift(round(ranks, number).skip, static_cast<std::uint64_t>(round(ranks, number).size) * chunks);
 }
 
 // The longest chain of messages, which is also the heaviest. A span of 3 is the one case in which two rounds in a row, of one

@@ -14,6 +14,7 @@
 
 #include "algorithms/patterns/factors.h"
 #include "algorithms/patterns/knomial_tree.h"
+#include "schedule/carried.h"
 
 namespace tutti::doubling {
 
@@ -106,6 +107,15 @@ struct SentByNeighbours {
 }
 [[nodiscard]] constexpr std::uint64_t sent_by_busiest(Rank ranks, Rank radix = 2) noexcept {
   return sent(ranks, factors_covering(ranks, radix)).of_size.most;
+}
+
+inline void tell(Carried& network, Rank ranks, Rank radix) {
+  for (Rank r = 0; r < ranks; ++r)
+    for_each_exchange(r, {0, ranks}, radix, [&](const Exchange& e) {
+      const auto held = static_cast<std::uint64_t>(e.mine.size);
+      if (e.paired) network.message(r, e.partner, held);
+      if (e.unpaired != kNoRank) network.message(r, e.unpaired, held);
+    });
 }
 
 static_assert(exchange(1, {0, 2}, {2, 2}) == Exchange{.mine = {0, 2}, .other = {2, 2}, .partner = 3});

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "algorithms/registry.h"
+#include "schedule/carried.h"
 
 namespace tutti {
 

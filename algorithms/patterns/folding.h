@@ -55,6 +55,20 @@ class Folding {
   Rank extra_;
 };
 
+// visit(core, other, stride) for all pairs of cores whose numbers differ in the digit that counts for `stride`, both ways round.
+template <class Visit>
+void for_each_pair(const Folding& folding, Visit&& visit) {
+  Rank stride = 1;
+  for (const Rank factor : folding.factors()) {
+    for (Rank core = 0; core < folding.cores(); ++core) {
+      const Rank own = core / stride % factor;
+      for (Rank digit = 0; digit < factor; ++digit)
+        if (digit != own) visit(core, core + (digit - own) * stride, stride);
+    }
+    stride *= factor;
+  }
+}
+
 static_assert(Folding(6).cores() == 4 && Folding(6).extra() == 2 && Folding(6).rank(1) == 2 && Folding(6).rank(2) == 4);
 static_assert(Folding(6).core(1) == kNoRank && Folding(6).core(5) == 3 && Folding(6).partner(2) == 3);
 static_assert(Folding(8).extra() == 0 && Folding(8).core(5) == 5 && Folding(8).partner(0) == kNoRank);

@@ -11,6 +11,8 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "algorithms/patterns/ring.h"
+#include "schedule/carried.h"
 #include "tutti/types.h"
 
 namespace tutti::kary_tree {
@@ -33,6 +35,12 @@ constexpr void for_each_child(Rank v, Rank ranks, Rank radix, Visit&& visit) {
 
 [[nodiscard]] constexpr std::uint64_t most_children(Rank ranks, Rank radix) noexcept {
   return static_cast<std::uint64_t>(std::min(radix, ranks - 1));
+}
+
+// Down the edges from a root, or up.
+inline void tell(Carried& network, Rank root, Rank ranks, Rank radix, std::uint64_t chunks) {
+  for (Rank v = 1; v < ranks; ++v)
+    network.message(ring::shift(root, parent(v, radix), ranks), ring::shift(root, v, ranks), chunks);
 }
 
 static_assert(parent(5, 2) == 2 && parent(0, 2) == kNoRank && parent(6, 3) == 1);

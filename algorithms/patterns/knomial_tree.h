@@ -24,6 +24,7 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "schedule/carried.h"
 #include "tutti/types.h"
 
 namespace tutti::knomial_tree {
@@ -85,6 +86,14 @@ constexpr void for_each_child(const Node& node, Visit&& visit) {
       if (i != near) visit(part(group, split, i));
     group = part(group, split, near);
   }
+}
+
+// Down the edges from a root, or up: chunks(group below), for each of them.
+template <class Chunks>
+void tell(Carried& network, Rank root, Rank ranks, Rank radix, Chunks&& chunks) {
+  for (Rank r = 0; r < ranks; ++r)
+    if (const Node node = find(r, root, ranks, radix); node.parent != kNoRank)
+      network.message(node.parent, r, chunks(static_cast<std::uint64_t>(node.below.size)));
 }
 
 // What the longest and heaviest ways from a group's root are, and how many children any rank has.

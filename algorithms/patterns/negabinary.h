@@ -23,6 +23,7 @@
 #include "algorithms/patterns/arc.h"
 #include "algorithms/patterns/logarithm.h"
 #include "algorithms/patterns/ring.h"
+#include "schedule/carried.h"
 
 namespace tutti::negabinary {
 
@@ -62,6 +63,14 @@ namespace tutti::negabinary {
 // All blocks but those of an arc.
 [[nodiscard]] constexpr Arc rest(Arc arc, Rank ranks) noexcept {
   return {ring::shift(arc.first, arc.size, ranks), ranks - arc.size};
+}
+
+// Arcs of blocks of so many chunks grow from one to all, or shrink; the last step carries what is lacking.
+inline void tell(Carried& network, Rank ranks, std::uint64_t chunks) {
+  for (int step = 0; step < steps(ranks); ++step) {
+    const Rank known = Rank{1} << step, blocks = std::min(known, ranks - known);
+    for (Rank r = 0; r < ranks; ++r) network.message(r, peer(r, step, ranks), static_cast<std::uint64_t>(blocks) * chunks);
+  }
 }
 
 // The longest chain of messages where arcs grow from one block to all or shrink from all to one. Where the farthest step has less

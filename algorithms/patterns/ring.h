@@ -5,9 +5,6 @@
 //      +-----------------+
 #pragma once
 
-#include <cstdint>
-#include <span>
-
 #include "tutti/types.h"
 
 namespace tutti::ring {
@@ -19,17 +16,6 @@ namespace tutti::ring {
 }
 [[nodiscard]] constexpr Rank right(Rank me, Rank ranks) noexcept { return shift(me, 1, ranks); }
 [[nodiscard]] constexpr Rank left(Rank me, Rank ranks) noexcept { return shift(me, -1, ranks); }
-
-// Links that lie between neighbours of the ring, all pairs together, where ranks are the nodes of a torus, the last dimension
-// fastest: one, and one more for each dimension that comes round. 0 where they are no torus.
-[[nodiscard]] constexpr std::uint64_t links(std::span<const Rank> torus) noexcept {
-  std::uint64_t all = 0, pairs = torus.empty() ? 0 : 1;  // pairs that differ in the dimension
-  for (const Rank size : torus) {
-    pairs *= static_cast<std::uint64_t>(size);
-    if (size > 1) all += pairs;
-  }
-  return all;
-}
 
 static_assert(right(3, 4) == 0 && left(0, 4) == 3 && shift(1, -6, 4) == 3 && shift(1, 9, 4) == 2 && right(0, 1) == 0);
 

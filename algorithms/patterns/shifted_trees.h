@@ -21,6 +21,7 @@
 
 #include "algorithms/patterns/logarithm.h"
 #include "algorithms/patterns/ring.h"
+#include "schedule/carried.h"
 
 namespace tutti {
 
@@ -29,6 +30,12 @@ namespace tutti {
 // Whether the largest multiple of 2 * distance has no child.
 [[nodiscard]] constexpr bool leaves_one_out(Rank distance, Rank ranks) noexcept { return ((ranks - 1) & distance) == 0; }
 [[nodiscard]] constexpr Rank farthest_distance(Rank ranks) noexcept { return (Rank{1} << ceil_log2(ranks)) / 2; }
+
+// A block of each rank goes down its tree, or up.
+inline void tell_shifted_trees(Carried& network, Rank ranks) {
+  for (Rank d = farthest_distance(ranks); d > 0; d /= 2)
+    network.shift(d, static_cast<std::uint64_t>(children_at_distance(d, ranks)));
+}
 
 class ShiftedTrees {
  public:

@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "algorithms/patterns/negabinary.h"
+#include "schedule/carried.h"
 #include "tutti/schedule.h"
 
 namespace tutti {
@@ -129,22 +130,14 @@ class Swing {
     return longest;
   }
 
-  // Links that a message of a step crosses.
-  [[nodiscard]] std::uint64_t links(Step step) const noexcept {
-    const Rank size = sizes_[step.dimension], way = ring::shift(0, negabinary::rho(step.number), size);
-    return static_cast<std::uint64_t>(std::min(way, size - way));
-  }
-  // Such a scatter or gather of all parts over the torus: blocks times links, of all ranks. 0 where the links are not those of
-  // it.
-  [[nodiscard]] std::uint64_t carried() const {
-    if (parts_ == 1) return 0;
-    std::uint64_t by_rank = 0;
+  // Such a scatter or gather of all parts, in blocks of a part.
+  void tell(Carried& network) const {
     for (std::uint32_t part = 0; part < parts_; ++part) {
       const std::vector<Step> all = steps(part);
       const std::vector<std::uint64_t> sent = blocks(part);
-      for (std::size_t s = 0; s < all.size(); ++s) by_rank += sent[s] * links(all[s]);
+      for (std::size_t s = 0; s < all.size(); ++s)
+        for (Rank r = 0; r < ranks_; ++r) network.message(r, peer(r, part, all[s]), sent[s]);
     }
-    return by_rank * static_cast<std::uint64_t>(ranks_);
   }
 
  private:

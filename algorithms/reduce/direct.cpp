@@ -34,7 +34,13 @@ Schedule direct(Rank me, const Shape& shape, const Chunking&) {
 Cost direct_cost(const Shape& shape, const Chunking&) {
   const auto others = static_cast<std::uint64_t>(shape.ranks - 1);
   const std::uint64_t once = others > 0 ? 1 : 0;
-  return flat_cost(1, {.rounds = once, .path = once, .sent = once, .reduced = others, .published = once, .taken = others});
+  return flat_cost(1, {.rounds = once,
+                       .path = once,
+                       .sent = once,
+                       .reduced = others,
+                       .carried = carried(shape, [&](Carried& n) { n.star(shape.root, 1); }),
+                       .published = once,
+                       .taken = others});
 }
 
 }  // namespace tutti::reduce_algorithms

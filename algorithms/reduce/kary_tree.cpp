@@ -41,9 +41,14 @@ Cost kary_tree_cost(const Shape& shape, const Chunking& chunking) {
   // One piece comes from leaves a round before it comes from others: of two levels, a last one that the first node alone has
   // children in leaves the root, and nobody else, with `radix` children, the first of them late.
   const bool late = pieces == 1 && shape.ranks > radix + 1 && shape.ranks < 2 * radix + 1;
-  return flat_cost(
-      chunking.pieces,
-      {.rounds = rounds, .path = rounds, .sent = pieces, .reduced = taken, .taken = taken, .at_a_time = children - late});
+  return flat_cost(chunking.pieces,
+                   {.rounds = rounds,
+                    .path = rounds,
+                    .sent = pieces,
+                    .reduced = taken,
+                    .carried = carried(shape, [&](Carried& n) { kary_tree::tell(n, shape.root, shape.ranks, radix, pieces); }),
+                    .taken = taken,
+                    .at_a_time = children - late});
 }
 
 }  // namespace tutti::reduce_algorithms

@@ -55,7 +55,13 @@ Cost knomial_cost(const Shape& shape, const Chunking& chunking) {
   const knomial_tree::Extremes tree = knomial_tree::extremes(shape.root, shape.ranks, static_cast<Rank>(chunking.radix));
   if (shape.ranks == 1) return flat_cost(chunking.pieces, {});
   const std::uint64_t pieces = chunking.pieces, rounds = tree.depth + pieces - 1, taken = tree.widest * pieces;
-  return flat_cost(chunking.pieces, {.rounds = rounds, .path = rounds, .sent = pieces, .reduced = taken, .taken = taken});
+  const auto tell = [&](Carried& network) {
+    knomial_tree::tell(network, shape.root, shape.ranks, static_cast<Rank>(chunking.radix),
+                       [&](std::uint64_t) { return pieces; });
+  };
+  return flat_cost(
+      chunking.pieces,
+      {.rounds = rounds, .path = rounds, .sent = pieces, .reduced = taken, .carried = carried(shape, tell), .taken = taken});
 }
 
 }  // namespace tutti::reduce_algorithms

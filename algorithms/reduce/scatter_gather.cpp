@@ -28,7 +28,7 @@ Schedule scatter_gather(Rank me, const Shape& shape, const Chunking& chunking) {
 }
 
 Cost scatter_gather_cost(const Shape& shape, const Chunking& chunking) {
-  const Shape inner{.ranks = shape.ranks, .root = shape.root};
+  const Shape inner{.ranks = shape.ranks, .root = shape.root, .torus = shape.torus, .pod = shape.pod};
   const LevelCost scatter = reduce_scatter_algorithms::recursive_halving_cost(inner, chunking).levels.front();
   const Cost to_root = gather_algorithms::knomial_cost(inner, chunking);
   const LevelCost gather = to_root.levels.front();
@@ -36,6 +36,7 @@ Cost scatter_gather_cost(const Shape& shape, const Chunking& chunking) {
                                                                   .path = scatter.path + gather.path,
                                                                   .sent = scatter.sent + gather.sent,
                                                                   .reduced = scatter.reduced,
+.carried = scatter.carried + gather.carried,
                                                                   .taken = scatter.reduced + to_root.taken});
   cost.exact = false;  // the heaviest chains and the busiest ranks of the two halves need not be the same
   return cost;

@@ -30,12 +30,14 @@ Schedule two_shot(Rank me, const Shape& shape, const Chunking&) {
 Cost two_shot_cost(const Shape& shape, const Chunking&) {
   const auto others = static_cast<std::uint64_t>(shape.ranks - 1);
   const std::uint64_t rounds = others > 0 ? 2 : 0;
-  return flat_cost(static_cast<std::uint32_t>(shape.ranks), {.rounds = rounds,
-                                                             .path = rounds,
-                                                             .sent = others > 0 ? others + 1 : 0,
-                                                             .reduced = others,
-                                                             .published = others > 0 ? others + 1 : 0,
-                                                             .taken = 2 * others});
+  return flat_cost(static_cast<std::uint32_t>(shape.ranks),
+                   {.rounds = rounds,
+                    .path = rounds,
+                    .sent = others > 0 ? others + 1 : 0,
+                    .reduced = others,
+                    .carried = carried(shape, [&](Carried& n) { n.all_pairs(1), n.star(shape.root, 1); }),
+                    .published = others > 0 ? others + 1 : 0,
+                    .taken = 2 * others});
 }
 
 }  // namespace tutti::reduce_algorithms

@@ -38,8 +38,13 @@ Cost direct_cost(const Shape& shape, const Chunking& chunking) {
   const auto others = static_cast<std::uint64_t>(shape.ranks - 1), pieces = std::uint64_t{chunking.pieces};
   const std::uint64_t stream = others > 0 ? pieces : 0;
   const std::uint64_t sent = others * pieces;
-  return flat_cost(chunking.pieces,
-                   {.rounds = stream, .path = stream, .sent = sent, .reduced = sent, .published = sent, .taken = sent});
+  return flat_cost(chunking.pieces, {.rounds = stream,
+                                     .path = stream,
+                                     .sent = sent,
+                                     .reduced = sent,
+                                     .carried = carried(shape, [&](Carried& n) { n.all_pairs(pieces); }),
+                                     .published = sent,
+                                     .taken = sent});
 }
 
 }  // namespace tutti::reduce_scatter_algorithms

@@ -38,7 +38,11 @@ Cost pairwise_cost(const Shape& shape, const Chunking& chunking) {
   const auto others = static_cast<std::uint64_t>(shape.ranks - 1), pieces = std::uint64_t{chunking.pieces};
   // A piece waits for the same piece of the round before, and for the piece before it on its stream.
   const std::uint64_t rounds = others > 0 ? others + pieces - 1 : 0;
-  return flat_cost(chunking.pieces, {.rounds = rounds, .path = rounds, .sent = others * pieces, .reduced = others * pieces});
+  return flat_cost(chunking.pieces, {.rounds = rounds,
+                                     .path = rounds,
+                                     .sent = others * pieces,
+                                     .reduced = others * pieces,
+                                     .carried = carried(shape, [&](Carried& n) { n.all_pairs(pieces); })});
 }
 
 }  // namespace tutti::reduce_scatter_algorithms

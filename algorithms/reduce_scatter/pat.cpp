@@ -46,7 +46,9 @@ Schedule pat(Rank me, const Shape& shape, const Chunking&) {
 Cost pat_cost(const Shape& shape, const Chunking&) {
   const auto chain = ShiftedTrees::longest_chain(shape.ranks);
   const auto others = static_cast<std::uint64_t>(shape.ranks - 1);
-  return flat_cost(1, {.rounds = chain.rounds, .path = chain.path, .sent = others, .reduced = others});
+  const auto tell = [&](Carried& network) { tell_shifted_trees(network, shape.ranks); };
+  return flat_cost(
+      1, {.rounds = chain.rounds, .path = chain.path, .sent = others, .reduced = others, .carried = carried(shape, tell)});
 }
 
 }  // namespace tutti::reduce_scatter_algorithms

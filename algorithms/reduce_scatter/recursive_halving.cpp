@@ -103,11 +103,26 @@ Cost recursive_halving_cost(const Shape& shape, const Chunking& chunking) {
   const auto p = static_cast<std::uint64_t>(shape.ranks), rounds = std::uint64_t{folding.factors().size()};
   // The heaviest chain of messages ends nearest to the front, where cores stand for two ranks.
   const Kept by_last = kept_by(folding, folding.lowest_end_of_chain()), by_first = kept_by(folding, 0);
+  const std::uint64_t through = carried(shape, [&](Carried& network) {
+    for (Rank core = 0; core < folding.extra(); ++core) {
+      network.message(folding.rank(core) + 1, folding.rank(core), p);
+      network.message(folding.rank(core), folding.rank(core) + 1, 1);
+    }
+    for_each_pair(folding, [&](Rank a, Rank b, Rank stride) {
+      const Rank begin = b / stride * stride;
+      const Rank blocks = folding.rank(begin + stride) - folding.rank(begin);
+      network.message(folding.rank(a), folding.rank(b), static_cast<std::uint64_t>(blocks));
+    });
+  });
   if (folding.extra() == 0)
-    return flat_cost(1, {.rounds = rounds, .path = by_last.blocks, .sent = p - 1, .reduced = by_first.combined});
+    return flat_cost(1,
+                     {.rounds = rounds, .path = by_last.blocks, .sent = p - 1, .reduced = by_first.combined, .carried = through});
   const std::uint64_t unfold = folding.chain_ends_with_pair() ? 1 : 0;
-  return flat_cost(
-      1, {.rounds = 1 + rounds + unfold, .path = p + by_last.blocks + unfold, .sent = p, .reduced = p + by_first.combined});
+  return flat_cost(1, {.rounds = 1 + rounds + unfold,
+                       .path = p + by_last.blocks + unfold,
+                       .sent = p,
+                       .reduced = p + by_first.combined,
+                       .carried = through});
 }
 
 }  // namespace tutti::reduce_scatter_algorithms

@@ -24,8 +24,8 @@ namespace tutti::reduce_scatter_algorithms {
 [[nodiscard]] Schedule pat(Rank me, const Shape& shape, const Chunking& chunking);
 [[nodiscard]] Cost pat_cost(const Shape& shape, const Chunking& chunking);
 
-[[nodiscard]] Schedule hierarchical(Rank me, const Shape& shape, const Chunking& chunking);
-[[nodiscard]] Cost hierarchical_cost(const Shape& shape, const Chunking& chunking);
+[[nodiscard]] Schedule hierarchical_rails(Rank me, const Shape& shape, const Chunking& chunking);
+[[nodiscard]] Cost hierarchical_rails_cost(const Shape& shape, const Chunking& chunking);
 
 [[nodiscard]] Schedule multi_ring(Rank me, const Shape& shape, const Chunking& chunking);
 [[nodiscard]] Cost multi_ring_cost(const Shape& shape, const Chunking& chunking);

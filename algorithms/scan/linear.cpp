@@ -31,7 +31,11 @@ Cost linear_cost(const Shape& shape, const Chunking& chunking) {
   if (shape.ranks == 1) return flat_cost(chunking.pieces, {});
   const auto hops = static_cast<std::uint64_t>(shape.ranks - 1), pieces = std::uint64_t{chunking.pieces};
   const std::uint64_t rounds = hops + pieces - 1;
-  return flat_cost(chunking.pieces, {.rounds = rounds, .path = rounds, .sent = pieces, .reduced = pieces});
+  const auto tell = [&](Carried& network) {
+    for (Rank r = 1; r < shape.ranks; ++r) network.message(r - 1, r, pieces);
+  };
+  return flat_cost(chunking.pieces,
+                   {.rounds = rounds, .path = rounds, .sent = pieces, .reduced = pieces, .carried = carried(shape, tell)});
 }
 
 }  // namespace tutti::scan_algorithms

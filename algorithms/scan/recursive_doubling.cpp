@@ -36,7 +36,11 @@ Cost recursive_doubling_cost(const Shape& shape, const Chunking&) {
   // The longest chain goes 1, 2, 4, ... ranks further in turn; rank 0 sends as far as it gets, the last rank combines from all.
   const auto rounds = static_cast<std::uint64_t>(floor_log2(shape.ranks)),
              peers = static_cast<std::uint64_t>(ceil_log2(shape.ranks));
-  return flat_cost(1, {.rounds = rounds, .path = rounds, .sent = peers, .reduced = peers});
+  const auto tell = [&](Carried& network) {
+    for (Rank d = 1; d < shape.ranks; d *= 2)
+      for (Rank r = d; r < shape.ranks; ++r) network.message(r - d, r, 1);
+  };
+  return flat_cost(1, {.rounds = rounds, .path = rounds, .sent = peers, .reduced = peers, .carried = carried(shape, tell)});
 }
 
 }  // namespace tutti::scan_algorithms

@@ -54,7 +54,13 @@ Schedule bine(Rank me, const Shape& shape, const Chunking&) {
 
 Cost bine_cost(const Shape& shape, const Chunking&) {
   const knomial_tree::Extremes tree = knomial_tree::extremes(0, shape.ranks);
-  return flat_cost(1, {.rounds = tree.depth, .path = tree.heaviest, .sent = static_cast<std::uint64_t>(shape.ranks - 1)});
+  const auto tell = [&](Carried& network) {
+    bine_tree::tell(network, shape.root, shape.ranks, [](std::uint64_t below) { return below; });
+  };
+  return flat_cost(1, {.rounds = tree.depth,
+                       .path = tree.heaviest,
+                       .sent = static_cast<std::uint64_t>(shape.ranks - 1),
+                       .carried = carried(shape, tell)});
 }
 
 }  // namespace tutti::scatter_algorithms

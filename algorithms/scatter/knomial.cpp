@@ -35,7 +35,14 @@ Schedule knomial(Rank me, const Shape& shape, const Chunking& chunking) {
 
 Cost knomial_cost(const Shape& shape, const Chunking& chunking) {
   const knomial_tree::Extremes tree = knomial_tree::extremes(shape.root, shape.ranks, static_cast<Rank>(chunking.radix));
-  return flat_cost(1, {.rounds = tree.depth, .path = tree.heaviest, .sent = static_cast<std::uint64_t>(shape.ranks - 1)});
+  const auto tell = [&](Carried& network) {
+    knomial_tree::tell(network, shape.root, shape.ranks, static_cast<Rank>(chunking.radix),
+                       [](std::uint64_t below) { return below; });
+  };
+  return flat_cost(1, {.rounds = tree.depth,
+                       .path = tree.heaviest,
+                       .sent = static_cast<std::uint64_t>(shape.ranks - 1),
+                       .carried = carried(shape, tell)});
 }
 
 }  // namespace tutti::scatter_algorithms

@@ -32,7 +32,8 @@ struct LevelCost {
   std::uint64_t path = 0;     // chunks along the heaviest such chain
   std::uint64_t sent = 0;     // chunks sent by the rank that sends most
   std::uint64_t reduced = 0;  // chunks combined by the rank that combines most (one per operand beyond the first)
-  // On a torus (Shape::torus), of a flat row: chunks times the links that each crosses, of all ranks together; 0: not known.
+  // What the network between ranks carries, of a flat row; 0: not known. On a torus (Shape::torus) chunks times the links that
+  // each crosses, of all ranks together; in pods (Shape::pod) chunks that leave the busiest pod, or enter it if those are more.
   std::uint64_t carried = 0;
   // Between the outermost groups (hosts): chunks that leave the group which more leave than any other. Its ranks share its
   // network. 0: not known of a flat row, as if each rank of a host sent `sent`; of a level `sent`, because the leaders alone
@@ -86,7 +87,7 @@ struct Algorithm {
   // Its messages may be published (src/exec/cpu/exchange.h): they go to all other ranks at once and are used as they come. Not
   // cut into pieces then.
   bool publishes = false;
-  // Shape::torus has an effect, on the schedule or on LevelCost::carried.
+  // Shape::torus has an effect on the schedule.
   bool uses_torus = false;
   // Made for networks where a way costs the more the longer it is: elsewhere it is not chosen, only done where it is asked for.
   bool shortens_ways = false;

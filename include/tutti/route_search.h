@@ -15,18 +15,20 @@
 
 namespace tutti {
 
+// A ring through all ranks, and where its data passes.
 struct FoundRing {
-  std::vector<Rank> order;
+  std::vector<Rank> order;                // order[i] sends to order[i + 1], the last one to the first
   double gbps = 0;                        // with all rings at work
   NodeId port = kNoNode;                  // the first host's NIC, where it leaves the host
   std::vector<std::vector<NodeId>> hops;  // what the data passes from order[i] to the next rank, both included
 };
 
+// A spanning tree of all ranks, and where its data passes.
 struct FoundTree {
-  std::vector<Rank> parent;  // rooted at rank 0
-  double gbps = 0;
-  int depth = 0;  // edges from the root to the farthest rank
-  NodeId port = kNoNode;
+  std::vector<Rank> parent;               // rooted at rank 0
+  double gbps = 0;                        // with all trees at work, in one direction
+  int depth = 0;                          // edges from the root to the farthest rank
+  NodeId port = kNoNode;                  // the first host's NIC, where it leaves the host
   std::vector<std::vector<NodeId>> hops;  // from the parent of each rank to it; empty at the root
 };
 
@@ -42,6 +44,7 @@ struct Rail {
   int sharers = 1;  // ranks that the NIC serves
 };
 
+// What search_routes() finds.
 struct RouteSearch {
   std::vector<NodeId> ends;  // where each rank sits
   std::vector<FoundRing> rings;
@@ -51,18 +54,25 @@ struct RouteSearch {
   std::vector<Rail> rails;                          // of each rank
   std::uint64_t steps = 0;                          // the work it took, the same on every machine
 
+  // What all rings, or all trees, carry together.
   [[nodiscard]] double ring_gbps() const;
   [[nodiscard]] double tree_gbps() const;
 };
 
-// Where ranks sit when nobody says: on the GPUs or, where there are none, on the cores that may be used, host after host.
+// Where ranks sit when nobody says: on the GPUs or, where there are none, on the hosts of a torus or else on the cores that may
+// be used, host after host.
 [[nodiscard]] std::vector<NodeId> usual_ends(const Topology& topology);
 
 // Rings and trees through all ends that use the links as much as possible, each link no more than it carries. Hosts that are
 // alike are searched once. Where NVLink or xGMI joins all ends of a host nothing else is used between them. The same on every
-// machine. Code::invalid_argument when an end is no GPU or core, stands twice, or cannot be reached from the others.
+// machine. Code::invalid_argument when an end is no GPU or core, stands twice, or cannot be reached from the others; all hosts of
+// a torus (torus_dimensions()) may be ends, too, in their order.
 Result<RouteSearch> search_routes(const Topology& topology, std::vector<NodeId> ends);
 Result<RouteSearch> search_routes(const Topology& topology);
+
+// Rings through all nodes of a torus, numbered with the last dimension fastest, of which no two share a link in one direction:
+// two for each pair of links of a node, one round and one back, where that many are found.
+[[nodiscard]] std::vector<std::vector<Rank>> torus_rings(std::span<const Rank> dimensions);
 
 // What ranks there pay: links[i] between two that share a group of levels[i] but none of levels[i - 1], the slowest of them, and
 // last those that share none. Bandwidths are those of the way between them that no other pair uses at that time.

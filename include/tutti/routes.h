@@ -39,6 +39,7 @@ struct Tree {
   return deepest - 1;
 }
 
+// Those that an algorithm shares its data between, in proportion to their weights. Empty: none are known.
 struct Routes {
   std::vector<Ring> rings;
   std::vector<Tree> trees;

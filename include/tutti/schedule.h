@@ -171,6 +171,9 @@ struct Shape {
   const Routes* routes = nullptr;
   // The dimensions of the torus whose nodes the ranks are, numbered with the last dimension fastest; empty where they are none.
   std::span<const Rank> torus = {};
+  // Or where ranks sit in pods, so many that follow each other (the last one may have fewer): ranks below switches whose way to
+  // other pods all of them share. 0: they do not. No schedule depends on it, only LevelCost::carried.
+  Rank pod = 0;
 };
 
 struct Chunking {

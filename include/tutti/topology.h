@@ -154,6 +154,15 @@ Result<Topology> topology_from_json(std::string_view text);
 // through the last dimension first. Dimensions of one host are left out; of two hosts, one link joins each pair. Empty: no torus.
 [[nodiscard]] std::vector<int> torus_dimensions(const Topology& topology);
 
+// Hosts 0, 1, ... in pods of so many that follow each other (the last may have fewer), each below switches of its own.
+struct Pods {
+  int size = 0;
+  double uplinks = 0;  // what a pod's links upward carry together, in links of one host: less than all of its hosts' links
+  friend bool operator==(const Pods&, const Pods&) = default;
+};
+// Where a network of switches is tapered, innermost pods first: those that have less above them, per host, than what is below.
+[[nodiscard]] std::vector<Pods> tapered_pods(const Topology& topology);
+
 struct CacheSizes {
   std::uint64_t l2_bytes = 0;  // per core
   std::uint64_t l3_bytes = 0;  // of one L3
@@ -242,11 +251,18 @@ struct Placement {
   std::vector<RankLocation> ranks;
 };
 
+// Where all ranks describe their machine as one of several hosts, as many as the job has: that description, whose hosts are the
+// job's in the order of their first ranks. nullptr: nobody says how the job's hosts are joined.
+[[nodiscard]] const Topology* described_network(const Placement& placement);
+// Plugs the ranks' hosts into its switches (RankLocation::leaf).
+void plug_in(Placement& placement);
+
 // Ranks whose machine description the others need: the first of every distinct fingerprint. Only these send theirs.
 [[nodiscard]] std::vector<Rank> describing_ranks(std::span<const std::uint64_t> fingerprints);
 
 // Puts together what the ranks exchanged: everyone's fingerprint and location, and the JSON of describing_ranks(), in that
-// order. Code::protocol, naming the rank, where a description does not parse or is not the one announced.
+// order. Code::protocol, naming the rank, where
+// a description does not parse or is not the one announced.
 Result<Placement> assemble(std::vector<RankLocation> ranks, std::span<const std::uint64_t> fingerprints,
                            std::span<const std::string> machine_json);
 

@@ -129,6 +129,7 @@ std::uint64_t hash_of(const Shape& shape, const Chunking& chunking) {
   if (shape.levels != nullptr) add_groups(hasher, *shape.levels, shape.ranks);
   if (shape.routes != nullptr) add_routes(hasher, *shape.routes);
   for (const Rank size : shape.torus) hasher.value(size);
+  hasher.value(shape.pod);
   return hasher.result();
 }
 

@@ -7,7 +7,7 @@
 #include "doctor/checks.h"
 #include "doctor/network.h"
 #include "topology/cpus.h"
-#include "topology/estimates.h"
+#include "topology/wires.h"
 
 namespace tutti::doctor {
 namespace {

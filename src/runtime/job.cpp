@@ -49,11 +49,12 @@ Result<std::vector<const TransportRow*>> chosen_transports(const Config& config)
 // Ranks that reach each other through memory are on one host, whatever they are called.
 std::vector<int> hosts_from(const std::vector<std::vector<bool>>& reached) {
   std::vector<int> host(reached.size(), -1);
+  int hosts = 0;
   for (std::size_t r = 0; r < reached.size(); ++r) {
     if (host[r] >= 0) continue;
-    host[r] = static_cast<int>(r);
+    host[r] = hosts++;
     for (std::size_t q = r + 1; q < reached.size(); ++q)
-      if (host[q] < 0 && reached[r][q] && reached[q][r]) host[q] = static_cast<int>(r);
+      if (host[q] < 0 && reached[r][q] && reached[q][r]) host[q] = host[r];
   }
   return host;
 }
@@ -355,6 +356,7 @@ Status Job::place(std::vector<RankLocation> locations, std::span<const std::uint
   auto placement = assemble(std::move(locations), fingerprints, machines);
   if (!placement) return std::move(placement.error());
   placement_ = std::move(*placement);
+  if (!is_part_) plug_in(placement_);
   if (inherited_) return {};
   for (int l = 0; l < kLevels; ++l) links_[static_cast<std::size_t>(l)] = between(placement_, static_cast<Level>(l));
   return {};
@@ -421,6 +423,15 @@ JobMachine Job::machine() const {
   machine.cores_per_host = INT32_MAX;
   for (const auto& m : placement_.machines) machine.cores_per_host = std::min(machine.cores_per_host, available_cores(m));
   if (machine.oversubscribed()) machine.tuning.clear();  // it was not measured
+  const auto ranks_by_host = [&] {
+    Rank r = 0;
+    return std::ranges::all_of(placement_.ranks, [&](const auto& place) { return place.host == r++ / machine.ranks_per_host; });
+  };
+  // Which of the described hosts those of a part are nobody knows.
+  if (const Topology* network = is_part_ ? nullptr : described_network(placement_); network != nullptr && ranks_by_host()) {
+    lay_on_torus(machine, torus_dimensions(*network));
+    lay_in_pods(machine, tapered_pods(*network));
+  }
   return machine;
 }
 
@@ -439,6 +450,10 @@ Status Job::calibrate() {
   if (!measured) return measured.because("measuring latency and bandwidth");
   links_ = measured->links;
   tuning_ = measured->tuning;
+  // Between hosts only the widest links are measured.
+  const auto leaf = static_cast<std::size_t>(Level::leaf), network = static_cast<std::size_t>(Level::network);
+  links_[leaf] = links_[network];
+  tuning_[leaf] = tuning_[network];
   reduce_gbps_ = measured->reduce_gbps;
   copy_gbps_ = measured->copy_gbps;
   measured_ = true;

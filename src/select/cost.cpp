@@ -15,10 +15,17 @@ constexpr double kNetworkGapOnSharedCores = 1;
 // that: after each turn of the others, all that it passes through has left the core's nearest caches.
 constexpr double kBesideFlagBytes = 256, kSmallGapOnSharedCores = 0.15, kGapOnSharedCores = 0.5;
 
+// What all ranks of a pod share, and how much a flat row sends over it (LevelCost::carried).
+struct Uplinks {
+  Pods pod;
+  std::uint64_t carried = 0;
+};
+
 // What other ranks on the same cores and networks take away; or nothing, to learn what that is.
 struct Sharing {
   bool shared = true;
   double crowd = 1;  // ranks per core
+  const Uplinks* uplinks = nullptr;
 };
 
 struct Rates {
@@ -27,6 +34,9 @@ struct Rates {
 };
 
 bool crosses_hosts(const LevelCost& cost, const JobMachine& machine) {
+  if (cost.level >= 0 && static_cast<std::size_t>(cost.level) < machine.level_names.size() &&
+      machine.level_names[static_cast<std::size_t>(cost.level)] == Level::leaf)
+    return true;
   const bool widest = cost.level < 0 || static_cast<std::size_t>(cost.level) + 1 >= machine.links.size();
   return widest && machine.ranks > machine.ranks_per_host;
 }
@@ -102,6 +112,23 @@ double of_one_after_another(double chunks, const Cost& cost, const Rates& rates)
   return std::max(chunks / rates.busy, std::min<double>(chunks, cost.chunks_per_block));
 }
 
+// Chunks that take as long over one link between hosts as what leaves the busiest pod takes over its uplinks. What is not known
+// of a row is as if data came from anywhere: to all ranks of a pod or, between groups, to those that send and receive for theirs.
+double over_uplinks(const LevelCost& level, const Cost& cost, const JobMachine& machine, const Uplinks& uplinks,
+                    Collective collective) {
+  if (level.level < 0 && uplinks.carried > 0) return static_cast<double>(uplinks.carried) / uplinks.pod.uplinks;
+  const auto at = static_cast<std::size_t>(std::max(level.level, 0));
+  const bool widest = level.level < 0 || at >= machine.levels.size();
+  const double near = level.level <= 0 ? 1 : machine.levels[at - 1].largest();
+  const double far = widest ? machine.ranks : machine.levels[at].largest();
+  const double pod = std::max<double>(uplinks.pod.size, near);
+  if (far <= pod) return 0;
+  // A flat tree brings everybody the vector; what its root sends is not what a pod does.
+  const double busy = level.level < 0 && has_root(collective) ? cost.chunks_per_block : busiest(level, cost);
+  const double of_group = level.level < 0 ? busy : std::max<double>(busy, level.leaving);
+  return pod / near * of_group * (far - pod) / (far - near) / uplinks.pod.uplinks;
+}
+
 // While one piece is between hosts, cores work on others: for all pieces but one the less of the two costs nothing.
 double hidden_us(double network_us, double on_cores_us, std::uint32_t pieces, const JobMachine& machine) {
   return machine.hosts_share_cores() ? 0 : std::min(network_us, on_cores_us) * (1 - 1.0 / pieces);
@@ -151,9 +178,11 @@ Price price_level(const Candidate& candidate, const Cost& cost, const LevelCost&
   const double chunks = over_links ? over_torus(level, machine, candidate.algorithm->collective, busy)
                         : has_root(candidate.algorithm->collective) ? of_one_after_another(at_a_time * path, cost, rates)
                                                                     : at_a_time * path;
+  const double uplinks =
+      with.uplinks == nullptr ? 0 : over_uplinks(level, cost, machine, *with.uplinks, candidate.algorithm->collective);
   return {
       .latency_us = level.rounds * (rates.latency_us + machine.step_us * with.crowd + (at_a_time - 1) * rates.gap_us),
-      .bandwidth_us = chunks * chunk_bytes / (rates.bandwidth_gbps * 1e3),
+      .bandwidth_us = std::max(chunks / rates.bandwidth_gbps, uplinks / machine.links.back().bandwidth_gbps) * chunk_bytes / 1e3,
       .reduction_us = static_cast<double>(level.reduced) * chunk_bytes * reduction_us_per_byte(candidate, machine) * with.crowd};
 }
 
@@ -205,6 +234,16 @@ Price price_routed(Candidate& candidate, const Cost& cost, const JobMachine& mac
       .reduction_us = static_cast<double>(level.reduced) * chunk_bytes * reduction_us_per_byte(candidate, machine) * with.crowd};
 }
 
+std::vector<Uplinks> uplinks_used(const Candidate& candidate, Rank root, const JobMachine& machine) {
+  std::vector<Uplinks> used;
+  for (const Pods& pod : machine.pods) {
+    Shape shape = shape_on(machine, root);
+    shape.pod = pod.size;
+    used.push_back({pod, candidate.algorithm->cost(shape, candidate.chunking).levels.front().carried});
+  }
+  return used;
+}
+
 }  // namespace
 
 void price(Candidate& candidate, const SelectRequest& request, const JobMachine& machine) {
@@ -215,6 +254,13 @@ void price(Candidate& candidate, const SelectRequest& request, const JobMachine&
   const auto price_it = routed ? price_routed : candidate.published ? price_published : price_sent;
   const Price alone = price_it(candidate, cost, machine, chunk_bytes, {.shared = false});
   candidate.total_us = price_it(candidate, cost, machine, chunk_bytes, {.crowd = crowd}).total_us();
+  candidate.bounding_pod = 0;
+  for (const Uplinks& uplinks : uplinks_used(candidate, request.root, machine)) {
+    const Sharing with{.crowd = crowd, .uplinks = &uplinks};
+    const double us = price_it(candidate, cost, machine, chunk_bytes, with).total_us();
+    if (us > candidate.total_us) candidate.bounding_pod = uplinks.pod.size;
+    candidate.total_us = std::max(candidate.total_us, us);
+  }
   candidate.latency_us = alone.latency_us;
   candidate.bandwidth_us = alone.bandwidth_us;
   candidate.reduction_us = alone.reduction_us;

@@ -18,6 +18,7 @@ Hasher& add_layout(Hasher& h, const JobMachine& m) {
   for (const auto level : m.level_names) h.value(level);
   add_groups(h, m.levels, m.ranks);
   for (const Rank size : m.torus) h.value(size);
+  for (const Pods& pods : m.pods) h.value(pods.size).value(pods.uplinks);
   return h;
 }
 
@@ -101,6 +102,7 @@ Result<JobMachine> describe_on_gpus(const Topology& topology, Rank ranks) {
   m.reduce_gbps = kGpuReduceGbps;
   m.copy_gbps = kGpuCopyGbps;
   lay_on_torus(m, torus_dimensions(topology));
+  lay_in_pods(m, tapered_pods(topology));
   return m;
 }
 
@@ -109,8 +111,20 @@ Result<JobMachine> describe_on_gpus(const Topology& topology, Rank ranks) {
 void lay_on_torus(JobMachine& machine, std::span<const int> dimensions) {
   const auto hosts = std::accumulate(dimensions.begin(), dimensions.end(), std::int64_t{1}, std::multiplies<>());
   machine.torus.clear();
-  if (hosts == machine.ranks && machine.ranks > 1 && machine.ranks_per_host == 1)
-    machine.torus.assign(dimensions.begin(), dimensions.end());
+  if (hosts != machine.ranks || machine.ranks < 2 || machine.ranks_per_host != 1) return;
+  machine.torus.assign(dimensions.begin(), dimensions.end());
+  auto rings = torus_rings(machine.torus);
+  if (rings.size() < 2) return;
+  machine.routes = {};
+  machine.ring_gbps = static_cast<double>(rings.size()) * machine.links.back().bandwidth_gbps;
+  for (auto& order : rings) machine.routes.rings.push_back({std::move(order), 1});
+}
+
+void lay_in_pods(JobMachine& machine, std::span<const Pods> pods) {
+  machine.pods.clear();
+  for (const Pods& of_hosts : pods)
+    if (const Rank ranks = of_hosts.size * machine.ranks_per_host; ranks < machine.ranks)
+      machine.pods.push_back({ranks, of_hosts.uplinks});
 }
 
 Result<JobMachine> describe_job(const Topology& topology, Rank ranks, Seats seats) {
@@ -133,6 +147,7 @@ Result<JobMachine> describe_job(const Topology& topology, Rank ranks, Seats seat
   m.core_sharers = m.ranks_per_host;
   m.boards = on_host.size() == 1 && worth_boards(ranks);
   lay_on_torus(m, torus_dimensions(topology));
+  lay_in_pods(m, tapered_pods(topology));
   return m;
 }
 

@@ -34,6 +34,8 @@ std::string ways_of(const LinkTuning& tuning) {
 std::string most_of(const Candidate& c, const JobMachine& m) {
   const double most = std::max({c.latency_us, c.bandwidth_us, c.reduction_us, c.contention_us});
   if (most == c.reduction_us && most > 0) return "reductions";
+  if (most == c.contention_us && c.bounding_pod > 0)
+    return fmt::format("sharing the uplinks of a pod of {} ranks", c.bounding_pod);
   const std::string_view what = most == c.contention_us && most > 0 ? "sharing" : most == c.bandwidth_us ? "bytes" : "latency";
   return fmt::format("{} {}", what, scope_of(m, c.bounding_link));
 }
@@ -69,6 +71,7 @@ std::string describe_ranks(const JobMachine& m) {
   for (std::size_t l = m.levels.size(); l-- > 0;)
     text += fmt::format(", {} {} groups", m.levels[l].groups(), name(m.level_names[l]));
   if (!m.torus.empty()) text += fmt::format(", a torus of {}", fmt::join(m.torus, "x"));
+  for (const Pods& pods : m.pods) text += fmt::format(", in pods of {} with uplinks for {:.4g} links", pods.size, pods.uplinks);
   if (m.on_gpus)
     return text + fmt::format("; one per GPU, at most {} that share their host's {} link{} to the network", m.ranks_per_host,
                               m.rails_per_host, m.rails_per_host == 1 ? "" : "s");
@@ -147,11 +150,14 @@ std::string to_json(const Selection& s, const SelectRequest& request, const JobM
                   {"contention_us", c.contention_us},
                   {"total_us", c.total_us},
                   {"measured_us", c.measured_us ? json(*c.measured_us) : json()},
-                  {"bounding_link", scope_of(m, c.bounding_link)}});
+                  {"bounding_link", scope_of(m, c.bounding_link)},
+                  {"bounding_pod", c.bounding_pod}});
     else
       row["refused"] = c.refused;
     candidates.push_back(std::move(row));
   }
+  json pods = json::array();
+  for (const Pods& of : m.pods) pods.push_back({{"ranks", of.size}, {"uplinks", of.uplinks}});
   json by_size = json::array();
   if (request.forced.empty())
     for (const Crossover& change : crossovers(request, m))
@@ -167,6 +173,7 @@ std::string to_json(const Selection& s, const SelectRequest& request, const JobM
               {"copy_gbps", m.copy_gbps},
               {"links", links},
               {"torus", m.torus},
+              {"pods", pods},
               {"chosen", s.winner().algorithm->name},
               {"forced", !request.forced.empty()},
               {"forced_by", request.forced_by},

@@ -80,8 +80,8 @@ std::string unwanted(const Algorithm& a, const Wish& wish, const SelectRequest& 
   if (why_not.empty() && wish.forced.only_published() && !may_publish(a, request, machine))
     why_not = machine.boards ? "cannot publish what not all ranks know the size of, or elements of this size"
                              : "cannot publish here: that takes more than two ranks, all of one host, and shared memory";
-  if (why_not.empty() && a.shortens_ways && machine.torus.empty() && wish.forced.name.empty())
-    why_not = "is for tori, where long ways cost more; it can be asked for by name";
+  if (why_not.empty() && a.shortens_ways && machine.torus.empty() && machine.pods.empty() && wish.forced.name.empty())
+    why_not = "is for tori and tapered networks, where long ways cost more; it can be asked for by name";
   return why_not;
 }
 

@@ -32,6 +32,7 @@ struct JobMachine {
   // outermost level (the whole communicator when there are no levels).
   std::vector<LinkParameters> links;
   std::vector<Rank> torus;  // dimensions (Shape::torus) where ranks are the nodes of one, each with its links to neighbours
+  std::vector<Pods> pods;   // of ranks, below switches whose way up carries less than what is below them; innermost first
   std::vector<LinkTuning> tuning;  // how bytes move over each of `links`, or nothing where that was not measured: only shown
   double reduce_gbps = 10;         // bytes of one operand combined per second, one core
   double copy_gbps = 20;           // bytes copied per second, one core
@@ -79,6 +80,7 @@ struct Candidate {
   double total_us = 0, latency_us = 0, bandwidth_us = 0, reduction_us = 0, contention_us = 0;
   std::uint32_t rounds = 0;
   std::size_t bounding_link = 0;  // index into JobMachine::links: where most of the time goes
+  Rank bounding_pod = 0;          // ranks of a pod whose uplinks need longer for their bytes than ranks do; 0: none do
   // By measurements of this size, or of those next to it; of commutative operators and equal blocks only, as was measured.
   std::optional<double> measured_us = {};
   std::string refused = {};  // empty: may be used
@@ -129,8 +131,10 @@ inline constexpr std::uint64_t kMostCrossoverBytes = 1u << 30;
 // The machine of a job that is only described: estimates instead of measurements. One rank per core, per GPU, or per host.
 enum class Seats : std::uint8_t { cores, gpus, hosts };
 Result<JobMachine> describe_job(const Topology& topology, Rank ranks, Seats seats = Seats::cores);
-// The ranks are the nodes of a torus of hosts with these dimensions, the last one fastest, where there is one rank on each host.
+// How the hosts of a job are joined, where rank r is on host r / ranks_per_host: with one rank on each host of a torus of these
+// dimensions, the last one fastest, the ranks are its nodes; pods of hosts are pods of ranks.
 void lay_on_torus(JobMachine& machine, std::span<const int> dimensions);
+void lay_in_pods(JobMachine& machine, std::span<const Pods> pods);
 
 inline constexpr std::uint32_t kMostPieces = 1024, kMostRadix = 1024;
 

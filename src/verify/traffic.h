@@ -2,29 +2,20 @@
 #pragma once
 
 #include <algorithm>
-#include <span>
 #include <vector>
 
+#include "schedule/carried.h"
 #include "verify/verify.h"
 
 namespace tutti::verifier {
 
-// How many links lie between two nodes of a torus.
-[[nodiscard]] inline std::uint64_t links_between(std::span<const Rank> torus, Rank a, Rank b) noexcept {
-  std::uint64_t links = 0;
-  for (std::size_t d = torus.size(); d-- > 0; a /= torus[d], b /= torus[d]) {
-    const Rank apart = a % torus[d] > b % torus[d] ? a % torus[d] - b % torus[d] : b % torus[d] - a % torus[d];
-    links += static_cast<std::uint64_t>(std::min(apart, torus[d] - apart));
-  }
-  return links;
-}
 
 // All messages, and each level on its own.
 class TrafficMeters {
  public:
   TrafficMeters(const VerifyOptions& options, std::size_t ranks, std::size_t steps)
       : levels_(options.levels),
-        torus_(options.torus),
+        carried_(static_cast<Rank>(ranks), options.torus, options.pod),
         most_(levels_ == nullptr ? 1 : levels_->size() + 2),
         sent_(ranks * most_.size()),
         chains_(steps * most_.size()),
@@ -43,13 +34,13 @@ class TrafficMeters {
   void message(std::uint32_t send, std::uint32_t recv, Rank sender, Rank receiver, std::uint64_t chunks) {
     chain(send, recv);
     count(0, recv, sender, receiver, chunks);
-    if (!torus_.empty()) carried_ += chunks * links_between(torus_, sender, receiver);
+    carried_.message(sender, receiver, chunks);
     if (most_.size() > 1) count(1 + level(sender, receiver), recv, sender, receiver, chunks);
     std::copy_n(chains(recv), most_.size(), chains(send));
   }
   [[nodiscard]] const Traffic& all() const noexcept { return most_[0]; }
   [[nodiscard]] std::vector<Traffic> by_level() const { return {most_.begin() + 1, most_.end()}; }
-  [[nodiscard]] std::uint64_t carried() const noexcept { return carried_; }
+  [[nodiscard]] std::uint64_t carried() const noexcept { return carried_.most(); }
   [[nodiscard]] std::uint32_t rounds(std::uint32_t step) const noexcept { return chains_[step * most_.size()].rounds; }
 
  private:
@@ -93,8 +84,7 @@ class TrafficMeters {
   }
 
   const std::vector<Grouping>* levels_;
-  std::span<const Rank> torus_;
-  std::uint64_t carried_ = 0;
+  Carried carried_;
   std::vector<Traffic> most_;        // of all messages, then by level: one meter each
   std::vector<std::uint64_t> sent_;  // by rank, then by meter
   std::vector<Chain> chains_;        // by step, then by meter

@@ -49,7 +49,7 @@ struct Proof {
   std::uint64_t sent = 0;
   std::uint32_t at_a_time = 0;  // as in Traffic
   std::uint64_t reduced = 0;    // chunks combined by the rank that combines most, one per operand beyond the first
-  std::uint64_t carried = 0;    // with VerifyOptions::torus: chunks times the links that each crosses, of all messages
+  std::uint64_t carried = 0;    // with VerifyOptions::torus or ::pod: as in LevelCost
   std::size_t steps = 0;        // of all ranks
   std::size_t messages = 0;     // of all ranks
   std::vector<Traffic> levels;  // with VerifyOptions::levels: only messages that cross level i (back(): the outermost groups)
@@ -65,8 +65,9 @@ struct VerifyOptions {
   // Levels of the machine, innermost first, for Proof::levels. A message counts at level i when i is the innermost level
   // that has both ends in one group.
   const std::vector<Grouping>* levels = nullptr;
-  // For Proof::carried: the dimensions of the torus whose nodes the ranks are, the last one fastest. Messages go the shorter way.
+  // For Proof::carried, as in Shape; over a torus messages go the shorter way.
   std::span<const Rank> torus = {};
+  Rank pod = 0;
   bool at_a_time = false;  // for Proof::at_a_time
   bool timeline = false;   // for Proof::timeline
 };

@@ -89,6 +89,29 @@ for transport in shm tcp; do
   TUTTI_CALIBRATE=1 TUTTI_TRANSPORT=$transport run_ranks "0 0" 2 "$tutti" explain all_reduce
   grep -q "GB/s *(measured)" "$work/out.0" || { fail "$what: what was measured over $transport is not used"; cat "$work/out.0"; }
 done
+echo "== the network of a job, where its ranks describe as many hosts as it has"
+described() { # described TOPOLOGY RANKS COMMAND...: each rank on a host of its own
+  TUTTI_TRANSPORT=tcp TUTTI_TOPOLOGY=$1 run_ranks "$(printf '0 %.0s' $(seq "$2") | sed 's/ $//')" "$2" "${@:3}"
+}
+explained() { local t; for t; do grep -q -- "$t" "$work/out.0" || { fail "$what: no '$t' in"; cat "$work/out.0"; }; done; }
+for command in "$tutti explain all_reduce --ranks 4 --on hosts --topology" job; do
+  for topology in "torus:2x2 core:4" "fat-tree:2x2 core:4 oversubscription=2"; do
+    if [[ $command == job ]]; then
+      described "$topology" 4 "$tutti" explain all_reduce
+    else
+      what="$command $topology" && $command "$topology" >"$work/out.0" || fail "$what"
+    fi
+    case $topology in
+      torus*) explained "4 ranks, a torus of 2x2;" "multi_ring .*bytes" "swing .*latency" ;;
+      *) explained "4 ranks, 2 leaf groups, in pods of 2 with uplinks for 1 links;" "bine .*the uplinks of a pod of 2 ranks" ;;
+    esac
+  done
+done
+described "torus:2x2 core:4" 3 "$tutti" explain all_reduce
+explained "^all_reduce of .* 3 ranks; " "swing .*refused: "
+TUTTI_ALGORITHM=all_reduce:multi_ring described "torus:2x2 core:4" 4 "$tutti" perf all_reduce "${short[@]}" --check
+described "fat-tree:2x2 core:4 oversubscription=2" 4 "$tutti" perf all "${short[@]}" --check
+
 run_ranks "2 0" 2 "$tutti" explain broadcast --root 7
 rank_said 0 "root 7"
 

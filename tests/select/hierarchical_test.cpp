@@ -14,7 +14,7 @@ TEST(Hierarchical, RailsCarryLargeMessagesBetweenHosts) {
   for (const JobMachine& machine : {cluster(), job("node:4 core:8", 32), job("node:4 core:8", 30), job("node:3 core:8", 17)}) {
     const std::pair<Collective, const char*> rows[]{{Collective::all_reduce, "hierarchical_scatter"},
                                                     {Collective::broadcast, "hierarchical_scatter"},
-                                                    {Collective::reduce_scatter, "hierarchical"},
+                                                    {Collective::reduce_scatter, "hierarchical_rails"},
                                                     {Collective::all_gather, "hierarchical_rails"}};
     for (const auto& [collective, row] : rows)
       EXPECT_EQ(choose(collective, 16 << 20, machine).winner().algorithm->name, row) << name(collective) << machine.ranks;

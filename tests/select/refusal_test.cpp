@@ -28,7 +28,7 @@ TEST(Refusals, FollowFromTheRequirementsOfEachRow) {
             const bool able = machine.ranks >= needs.min_ranks && (!needs.power_of_two || std::has_single_bit(p)) &&
                               (!needs.even || p % 2 == 0) && (!needs.commutative || commutative) &&
                               (!needs.equal_blocks || equal) && (!needs.levels || !machine.levels.empty()) &&
-                              needs.routes == RouteKind::none && !a.shortens_ways;  // neither machine is a torus
+                              needs.routes == RouteKind::none && !a.shortens_ways;  // neither machine is a torus or tapered
             EXPECT_EQ(c->refused.empty(), able) << name(a.collective) << " " << a.name << ", " << p << " ranks: " << c->refused;
           }
         }

@@ -72,7 +72,7 @@ TEST(Torus, ElsewhereNothingChangesButForWhoAsksByName) {
     if (!a.shortens_ways) continue;
     SelectRequest request{.collective = a.collective, .block_bytes = 1 << 20, .element_bytes = 4};
     const Selection all = choose(request, machine);
-    EXPECT_THAT(find(all, a.name)->refused, HasSubstr("tori")) << a.name;
+    EXPECT_THAT(find(all, a.name)->refused, HasSubstr("is for tori")) << a.name;
     request.forced = a.name;
     EXPECT_EQ(choose(request, machine).winner().algorithm, &a);
   }

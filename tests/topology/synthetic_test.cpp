@@ -195,6 +195,9 @@ TEST(Synthetic, FatTree) {
   EXPECT_TRUE(torus_dimensions(t).empty());
   EXPECT_EQ(uplinks(make("fat-tree:2x2 core:1 nic:3 net=10GB/s")), std::vector<double>(2, 60));
   EXPECT_EQ(count(make("fat-tree:5 core:1"), NodeKind::net_switch), 1);
+  const Topology unknown = make("fat-tree:2x8 core:1 oversubscription=2");
+  EXPECT_EQ(uplinks(unknown), std::vector<double>(2, 4 * between(unknown, Level::network).bandwidth_gbps))
+      << "in proportion to what a host is taken to have";
 }
 
 TEST(Synthetic, Rails) {

@@ -8,6 +8,7 @@
 
 #include "catalog/machines.h"
 #include "samples.h"
+#include "schedule/carried.h"
 
 namespace tutti {
 namespace {
@@ -54,6 +55,31 @@ TEST(Catalog, proves_a_row_that_is_right) {
   EXPECT_EQ(summary->sets, 6U);  // out of place, in place, every second; each fused as well
   EXPECT_EQ(summary->schedules, 30U);
   EXPECT_TRUE(verify_algorithm(row(scan, bound), 5));
+}
+
+TEST(Catalog, refuses_what_a_network_does_not_carry) {
+  const auto right = [](const Shape& shape, const Chunking& chunking) {
+    Cost cost = scan_cost(shape, chunking);
+    cost.levels[0].carried = carried(shape, [&](Carried& network) {
+      for (Rank r = 1; r < shape.ranks; ++r) network.message(r - 1, r, 1);
+    });
+    return cost;
+  };
+  const auto only_pods = [](const Shape& shape, const Chunking& chunking) {
+    Cost cost = scan_cost(shape, chunking);
+    if (!shape.torus.empty()) cost.levels[0].carried = 1;
+    return cost;
+  };
+  const auto only_tori = [](const Shape& shape, const Chunking& chunking) {
+    Cost cost = scan_cost(shape, chunking);
+    if (shape.pod > 0) cost.levels[0].carried = 7;
+    return cost;
+  };
+  for (Rank p = 1; p <= 16; ++p) EXPECT_TRUE(verify_algorithm(row(scan, right), p)) << p;
+  EXPECT_THAT(verify_algorithm(row(scan, only_pods), 6).error().to_string(),
+              HasSubstr("over a torus of 6: declared 1, measured 5"));
+  EXPECT_THAT(verify_algorithm(row(scan, only_tori), 6).error().to_string(),
+              HasSubstr("from a pod of 3: declared 7, measured 1"));
 }
 
 TEST(Catalog, refuses_a_wrong_cost) {

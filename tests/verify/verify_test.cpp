@@ -336,5 +336,21 @@ TEST(Verify, measures_what_is_carried_over_a_torus) {
   EXPECT_EQ(carried({}), 0U);
 }
 
+TEST(Verify, measures_what_leaves_the_busiest_pod) {
+  const auto ring = all_ranks(samples::ring_all_reduce, {.ranks = 6});
+  const auto carried = [&](Rank pod) {
+    const auto proof = verify(ring, {.pod = pod});
+    return proof ? proof->carried : 0;
+  };
+  const std::uint64_t by_rank = 2 * 5;
+  EXPECT_EQ(carried(3), by_rank) << "from the last rank of each";
+  EXPECT_EQ(carried(4), by_rank) << "of 4 and 2 ranks";
+  EXPECT_EQ(carried(1), by_rank) << "each rank is one";
+  EXPECT_EQ(carried(6), 0U);
+  EXPECT_EQ(carried(0), 0U);
+  const auto star = all_ranks(samples::ring_all_reduce, {.ranks = 2});
+  EXPECT_EQ(verify(star, {.pod = 1})->carried, 2U);
+}
+
 }  // namespace
 }  // namespace tutti

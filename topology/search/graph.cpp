@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "topology/estimates.h"
+#include "topology/wires.h"
 
 namespace tutti::search {
 namespace {

@@ -120,8 +120,9 @@ std::string_view name(Nearness nearness) noexcept {
 }
 
 std::string render(const RouteSearch& search, const Topology& topology) {
-  const bool on_gpus = topology.nodes[at(search.ends.front())].kind == NodeKind::gpu;
-  std::string out = fmt::format("{}, one per {}\n", plural(search.ends.size(), "rank"), on_gpus ? "GPU" : "core");
+  const NodeKind kind = topology.nodes[at(search.ends.front())].kind;
+  const std::string_view seat = kind == NodeKind::gpu ? "GPU" : kind == NodeKind::machine ? "host" : "core";
+  std::string out = fmt::format("{}, one per {}\n", plural(search.ends.size(), "rank"), seat);
   if (search.ends.size() > 1) {
     out += sum("ring", search.rings.size(), search.ring_gbps(), search.ring_bound_gbps);
     out += rows(search.rings, [&](const FoundRing& ring) {

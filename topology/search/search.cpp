@@ -8,6 +8,7 @@
 
 #include "topology/search/flow.h"
 #include "topology/search/rails.h"
+#include "topology/search/torus.h"
 #include "topology/search/trees.h"
 #include "topology/search/whole.h"
 #include "tutti/route_search.h"
@@ -242,12 +243,14 @@ std::vector<NodeId> usual_ends(const Topology& topology) {
     if (topology.nodes[id].kind == NodeKind::gpu) gpus.push_back(static_cast<NodeId>(id));
     if (topology.nodes[id].kind == NodeKind::core && !topology.nodes[id].cpus.empty()) cores.push_back(static_cast<NodeId>(id));
   }
-  return gpus.empty() ? cores : gpus;
+  if (!gpus.empty()) return gpus;
+  return torus_dimensions(topology).empty() ? cores : machines(topology);
 }
 
 Result<RouteSearch> search_routes(const Topology& topology) { return search_routes(topology, usual_ends(topology)); }
 
 Result<RouteSearch> search_routes(const Topology& topology, std::vector<NodeId> ends) {
+  if (!ends.empty() && ends == machines(topology) && ends.size() > 1) return search_torus(topology);
   if (auto status = check_ends(topology, ends); !status) return std::move(status.error());
   const Graph graph = make_graph(topology, ends);
   RouteSearch result;

@@ -7,6 +7,7 @@
 
 #include "topology/sources/description.h"
 #include "topology/sources/presets.h"
+#include "topology/wires.h"
 
 namespace tutti {
 namespace {
@@ -167,7 +168,7 @@ class Maker {
   void fat_tree() {
     const std::vector<int>& shape = description_.shape;
     std::vector<Ends> below = ends_;
-    double gbps = description_.net_gbps;
+    double gbps = description_.net_gbps, known = known_net_gbps();
     for (std::size_t level = shape.size(); level-- > 0;) {
       std::vector<Ends> switches;
       const auto arity = static_cast<std::size_t>(shape[level]);
@@ -178,10 +179,16 @@ class Maker {
         }
         switches.push_back({above});
       }
-      gbps *= static_cast<double>(arity * below.front().size());
-      if (level > 0) gbps /= oversubscription(level - 1);
+      known *= static_cast<double>(arity * below.front().size());
+      if (level > 0) known /= oversubscription(level - 1);
+      gbps = known;
       below = std::move(switches);
     }
+  }
+
+  // Of an uplink that is as wide as what comes from below, whoever says how wide that is.
+  [[nodiscard]] double known_net_gbps() const {
+    return description_.net_gbps > 0 ? description_.net_gbps : usual_gbps(LinkKind::network);
   }
 
   [[nodiscard]] std::string level_name(std::size_t level, std::size_t index) const {
@@ -208,8 +215,7 @@ class Maker {
     }
     if (rails.size() < 2) return;
     const NodeId spine = net_switch("spine");
-    for (std::size_t i = 0; i < rails.size(); ++i)
-      plug(rails[i], spine, description_.net_gbps * plugged[i] / oversubscription(0));
+    for (std::size_t i = 0; i < rails.size(); ++i) plug(rails[i], spine, known_net_gbps() * plugged[i] / oversubscription(0));
   }
 
   void link(NodeId a, NodeId b, LinkKind kind, double gbps, double latency_us) {

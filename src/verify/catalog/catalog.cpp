@@ -35,11 +35,12 @@ struct Case {
   Place place = Place::out_of_place;
   const Machine* machine = nullptr;
   const MadeUpRoutes* routes = nullptr;
+  bool on_torus = false;  // else only what is carried depends on it
 
   [[nodiscard]] std::string text() const {
     auto text = fmt::format("{} ranks, root {}, {} piece(s), {}", shape.ranks, shape.root, chunking.pieces, name(place));
     if (chunking.radix != 2) text += fmt::format(", radix {}", chunking.radix);
-    if (!shape.torus.empty()) text += fmt::format(", torus {}", fmt::join(shape.torus, "x"));
+    if (on_torus) text += fmt::format(", torus {}", fmt::join(shape.torus, "x"));
     if (machine != nullptr) text += fmt::format(", {}", machine->name);
     if (routes != nullptr) text += fmt::format(", {}", routes->name);
     return text;
@@ -115,7 +116,12 @@ std::string wrong_levels(const Cost& cost, const Proof& proof) {
   return "";
 }
 
-Status check_cost(const Cost& cost, const std::vector<Schedule>& ranks, const Proof& proof, const std::vector<Grouping>* levels) {
+std::string network(const Shape& shape) {
+  return shape.torus.empty() ? fmt::format("from a pod of {}", shape.pod)
+                             : fmt::format("over a torus of {}", fmt::join(shape.torus, "x"));
+}
+
+Status check_cost(const Cost& cost, const Shape& shape, const std::vector<Schedule>& ranks, const Proof& proof) {
   if (auto why = wrong_levels(cost, proof); !why.empty())
     return Error(Code::invalid_argument, fmt::format("wrong cost: {}", why));
   std::vector<std::string> wrong;
@@ -124,10 +130,10 @@ Status check_cost(const Cost& cost, const std::vector<Schedule>& ranks, const Pr
     const LevelCost& flat = cost.levels.front();
     compare_traffic(wrong, "", flat, proof, cost.exact);
     compare(wrong, "reduced", flat.reduced, proof.reduced, cost.exact);
-    if (flat.carried > 0) compare(wrong, "carried over a torus", flat.carried, proof.carried, cost.exact);
-    if (auto leaving = wrong_leaving(cost, ranks, levels); !leaving.empty()) wrong.push_back(std::move(leaving));
+    if (flat.carried > 0) compare(wrong, "carried " + network(shape), flat.carried, proof.carried, cost.exact);
+    if (auto leaving = wrong_leaving(cost, ranks, shape.levels); !leaving.empty()) wrong.push_back(std::move(leaving));
   } else {
-    compare_levels(wrong, cost, ranks, proof, *levels);
+    compare_levels(wrong, cost, ranks, proof, *shape.levels);
   }
   if (wrong.empty()) return {};
   return Error(Code::invalid_argument, fmt::format("wrong cost: {}", fmt::join(wrong, "; ")));
@@ -138,7 +144,6 @@ class Check {
   Check(const Algorithm& algorithm, Rank ranks, const CatalogOptions& options) : algorithm_(algorithm), options_(options) {
     if (algorithm.needs.levels && options.levels == nullptr) machines_ = made_up_machines(ranks);
     if (algorithm.needs.routes != RouteKind::none) routes_ = made_up_routes(ranks);
-    if (algorithm.uses_torus) tori_ = made_up_tori(ranks);
     if (!algorithm.needs.levels && options.levels == nullptr && algorithm.cost) hosts_ = made_up_machines(ranks);
     std::erase_if(hosts_, [&](const Machine& machine) {
       const Cost cost = algorithm.cost({.ranks = ranks, .levels = &machine.levels}, {});
@@ -186,10 +191,12 @@ class Check {
               if (!algorithm_.refuses || algorithm_.refuses(shape).empty())
                 cases_.push_back({shape, chunking, place, machine, some});
             }
+    lay_networks(p);
+    if (!algorithm_.uses_torus) return;
     for (std::size_t t = 0; t < tori_.size(); ++t) {
       const Place place = places[t % places.size()];
       const Shape shape{.ranks = p, .in_place = place == Place::in_place, .torus = tori_[t]};
-      cases_.push_back({shape, {}, place, nullptr, nullptr});
+      cases_.push_back({.shape = shape, .place = place, .on_torus = true});
     }
   }
 
@@ -218,6 +225,15 @@ class Check {
     return {};
   }
 
+  // Pods and tori in turn, for what rows declare that they carry.
+  void lay_networks(Rank p) {
+    for (std::size_t i = 0; i < cases_.size(); ++i)
+      if (i % 2 == 0 || algorithm_.uses_torus)
+        cases_[i].shape.pod = made_up_pod(p);
+      else
+        cases_[i].shape.torus = tori_[i / 2 % tori_.size()];
+  }
+
   // Each once: parameters that a row does not have stay as they are, and groups cannot split into more parts than ranks.
   [[nodiscard]] std::set<Chunking> chunkings(std::uint32_t ranks) const {
     std::set<Chunking> all;
@@ -236,6 +252,7 @@ class Check {
         .equal_blocks = algorithm_.needs.equal_blocks,
         .levels = c.shape.levels,
         .torus = c.shape.torus,
+        .pod = c.shape.pod,
         .at_a_time = std::ranges::any_of(cost.levels, [](const LevelCost& level) { return level.at_a_time > 0; })};
     const auto proof = verify(ranks, options);
     if (!proof) return proof.error().clone();
@@ -243,7 +260,7 @@ class Check {
     summary_.schedules += ranks.size();
     summary_.steps += proof->steps;
     if (algorithm_.cost) {
-      if (auto status = check_cost(cost, ranks, *proof, c.shape.levels); !status) return status;
+      if (auto status = check_cost(cost, c.shape, ranks, *proof); !status) return status;
       if (auto status = check_hosts(c, ranks); !status) return status;
     }
     if (!options_.fused) return {};

@@ -74,10 +74,10 @@ void exchange_between_unequal_groups(Builder& b, const Delegates& delegates, con
 
 }  // namespace
 
-Schedule hierarchical(Rank me, const Shape& shape, const Chunking&) {
+Schedule hierarchical_rails(Rank me, const Shape& shape, const Chunking&) {
   const Delegates delegates(shape);
   const auto groups = static_cast<Rank>(delegates.groups().groups());
-  Builder b(Collective::reduce_scatter, "hierarchical", me, shape, 1);
+  Builder b(Collective::reduce_scatter, "hierarchical_rails", me, shape, 1);
   const std::vector<Slice> sums = combine_in_group(b, delegates);
   if (groups == 1) {
     b.copy(sums.front(), b.output(0));  // of a single rank; else it is there
@@ -91,7 +91,7 @@ Schedule hierarchical(Rank me, const Shape& shape, const Chunking&) {
   return std::move(b).finish();
 }
 
-Cost hierarchical_cost(const Shape& shape, const Chunking&) {
+Cost hierarchical_rails_cost(const Shape& shape, const Chunking&) {
   const auto groups = static_cast<Rank>(Delegates(shape).groups().groups());
   return delegated_cost(shape, circulant_cost({.ranks = groups}, {}).levels.front(), true);
 }
