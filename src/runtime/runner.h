@@ -34,7 +34,7 @@ class Runner {
   ~Runner();
 
   [[nodiscard]] Job& job() noexcept { return *job_; }
-  [[nodiscard]] const JobMachine& machine() const noexcept { return machine_; }
+  [[nodiscard]] const JobMachine& machine() const noexcept { return job_->machine(); }
   // That it was made with.
   [[nodiscard]] const Options& options() const noexcept { return options_; }
 
@@ -74,7 +74,6 @@ class Runner {
 
   std::unique_ptr<Job> job_;
   Options options_;
-  JobMachine machine_;
   AlgorithmOverrides overrides_;
   std::uint64_t memory_limit_;
   std::uint64_t cache_share_;
