@@ -10,6 +10,7 @@
 #include "cli/question.h"
 #include "cli/report.h"
 #include "cli/usage.h"
+#include "core/file.h"
 #include "schedule/passes.h"
 #include "verify/verify.h"
 
@@ -75,7 +76,7 @@ void show_drawing(const std::vector<Schedule>& schedules, const ScheduleView& vi
   if (!proof) leave("refused: " + proof.error().to_string(), kExitFailed);
   const std::string picture = draw(schedules, *proof);
   if (view.svg_file.empty()) return fmt::print("{}", picture);
-  if (auto s = write_file(view.svg_file, picture); !s) leave(s.error());
+  if (auto s = replace_file(view.svg_file, picture); !s) leave(s.error());
 }
 
 }  // namespace
