@@ -207,7 +207,8 @@ const Algorithm& algorithm_from(const AlgorithmTable& table, const ShowOptions& 
   std::vector<const Algorithm*> found;
   std::ranges::copy_if(table.rows(), std::back_inserter(found), [&](const Algorithm* a) { return a->name == o.algorithm; });
   if (found.size() == 1) return *found.front();
-  if (found.empty()) leave(fmt::format("there is no algorithm \"{}\"; `tutti algorithms` lists them", o.algorithm), kExitUsage);
+  if (found.empty())
+    leave(fmt::format("there is no algorithm \"{}\"; there are {}", o.algorithm, names_of(table.rows())), kExitUsage);
   std::string collectives;
   for (const Algorithm* a : found) collectives += (collectives.empty() ? "" : ", ") + std::string(name(a->collective));
   leave(fmt::format("which collective? There is a {} for {}: say --collective", o.algorithm, collectives), kExitUsage);
