@@ -135,21 +135,26 @@ void add_perf_command(CLI::App& app) {
   command->add_option("collective", o->collective, known_collectives() + "; or all");
   command->add_option("--min-bytes", o->min_bytes, "Smallest size of the larger side: 8, 64K, 1M")->capture_default_str();
   command->add_option("--max-bytes", o->max_bytes, "Largest size")->capture_default_str();
-  command->add_option("--factor", o->factor, "From one size to the next")->capture_default_str();
+  command->add_option("--factor", o->factor, "From one size to the next")
+      ->capture_default_str()
+      ->check(number(0.0, std::numeric_limits<double>::infinity()));
   command->add_option("--type", o->type, "Element type: " + known_types())->capture_default_str();
   command->add_option("--op", o->op, "Reduction: " + known_operators())->capture_default_str();
-  command->add_option("--root", o->root, "Root, for collectives that have one")->capture_default_str();
-  command->add_option("--iterations", o->iterations, "Calls to time per size")->capture_default_str();
-  command->add_option("--warmup", o->warmup, "Calls before the clock starts")->capture_default_str();
+  command->add_option("--root", o->root, "Root, for collectives that have one")->capture_default_str()->check(number<Rank>());
+  command->add_option("--iterations", o->iterations, "Calls to time per size")->capture_default_str()->check(number<int>());
+  command->add_option("--warmup", o->warmup, "Calls before the clock starts")->capture_default_str()->check(number<int>());
   command->add_flag("--check,!--no-check", o->check, "Compare every result bit by bit (default)");
   auto* in_place = command->add_flag("--in-place", o->in_place_only, "In place only (default: both)");
   command->add_flag("--out-of-place", o->out_of_place_only, "Out of place only")->excludes(in_place);
-  command->add_option(
-      "--algorithm", o->algorithm,
-      "Force an algorithm by name, perhaps with parameters (ring, ring/pieces=8); tutti explain COLLECTIVE lists them");
-  command->add_option("--filter", o->filter, "Choose from these algorithms only: names separated by commas; ^name excludes one");
+  command
+      ->add_option(
+          "--algorithm", o->algorithm,
+          "Force an algorithm by name, perhaps with parameters (ring, ring/pieces=8); tutti explain COLLECTIVE lists them")
+      ->check(not_empty());
+  command->add_option("--filter", o->filter, "Choose from these algorithms only: names separated by commas; ^name excludes one")
+      ->check(not_empty());
   add_own_options(*command, o->own);
-  command->add_option("--transport", o->transport, "Transports that may be used, as in TUTTI_TRANSPORT");
+  command->add_option("--transport", o->transport, "Transports that may be used, as in TUTTI_TRANSPORT")->check(not_empty());
   command->add_option("--json", o->json, "Write the table to this file, too")->check(file_name());
   command->footer(with_exit_statuses(fmt::format("{}\nExample: mpirun -np 4 tutti perf all_reduce --max-bytes 64M\n", kColumns)));
   command->callback([o] { run(*o); });

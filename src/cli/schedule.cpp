@@ -226,11 +226,11 @@ void add_schedule_command(CLI::App& app) {
       ->capture_default_str()
       ->excludes(command->get_option("--algorithm"));
   command->add_option("--pieces", o->pieces, "Into how many pieces an algorithm that pipelines cuts what it sends")
-      ->check(CLI::Range(1U, kMostPieces));
+      ->check(number<std::uint32_t>(1U, kMostPieces));
   command->add_option("--radix", o->radix, "Into how many parts groups of ranks split, where the algorithm lets one choose")
-      ->check(CLI::Range(2U, kMostRadix));
+      ->check(number<std::uint32_t>(2U, kMostRadix));
   command->add_option("--name", o->view.name, "Call it so, to be used beside the library's own: TUTTI_SCHEDULES=FILE");
-  auto* rank = command->add_option("--rank", o->view.rank, "Only this rank's (default: all)");
+  auto* rank = command->add_option("--rank", o->view.rank, "Only this rank's (default: all)")->check(number<Rank>());
   command->add_flag("--in-place", o->in_place, "Input and output are the same memory");
   command->add_flag("--fused", o->view.fused, "With the steps fused that the library runs as one");
   add_drawing_options(*command, o->view,

@@ -163,11 +163,13 @@ void add_tune_command(CLI::App& app) {
   command->add_option("collectives", o->collectives, "Those to measure (default: all)");
   command->add_option("--seconds", o->seconds, "How long to measure, about; every size takes a few rounds at the least")
       ->capture_default_str()
-      ->check(CLI::Range(0.0, 1e6));
+      ->check(number(0.0, 1e6));
   command->add_option("--min-bytes", o->min_bytes, "Smallest size of the larger side: 8, 64K, 1M")->capture_default_str();
   command->add_option("--max-bytes", o->max_bytes, "Largest size")->capture_default_str();
-  command->add_option("--factor", o->factor, "From one size to the next")->capture_default_str();
-  command->add_option("--transport", o->transport, "Transports that may be used, as in TUTTI_TRANSPORT");
+  command->add_option("--factor", o->factor, "From one size to the next")
+      ->capture_default_str()
+      ->check(number(0.0, std::numeric_limits<double>::infinity()));
+  command->add_option("--transport", o->transport, "Transports that may be used, as in TUTTI_TRANSPORT")->check(not_empty());
   command->add_flag("--every-variant", o->every_variant, "Also what the model holds to be far off: shows how good the model is");
   command
       ->add_option(

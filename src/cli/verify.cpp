@@ -159,15 +159,17 @@ void verify_catalog(const Options& options) {
 void add_verify_command(CLI::App& app) {
   auto options = std::make_shared<Options>();
   CLI::App* command = app.add_subcommand("verify", "Proves the algorithms of the library, or the schedules in a file, right");
-  command->add_option("--collective", options->collective, "Only the algorithms of this collective");
-  command->add_option("--algorithm", options->algorithm, "Only algorithms of this name");
+  command->add_option("--collective", options->collective, "Only the algorithms of this collective")->check(not_empty());
+  command->add_option("--algorithm", options->algorithm, "Only algorithms of this name")->check(not_empty());
   command->add_option("--ranks", options->ranks, "Numbers of ranks: 4, 1..64 or 1,2,4..6")->capture_default_str();
   command->add_option("--pieces", options->pieces, "Into how many pieces algorithms that pipeline cut")->capture_default_str();
   command->add_flag("--in-place", options->in_place, "In place only, instead of in and out of place");
   command->add_option("--plugins", options->own.plugins, "Also the algorithms of these libraries, as in TUTTI_PLUGINS")
       ->check(file_name());
-  auto* file = command->add_option(
-      "FILE", options->file, "Schedules of all ranks as text, instead of the library's algorithms; - is the standard input");
+  auto* file = command
+                   ->add_option("FILE", options->file,
+                                "Schedules of all ranks as text, instead of the library's algorithms; - is the standard input")
+                   ->check(not_empty());
   command->add_flag("--ordered", options->ordered, "FILE: contributions must be combined in the order of ranks")->needs(file);
   command->add_flag("--equal-blocks", options->equal_blocks, "FILE: all blocks have one size")->needs(file);
   for (const char* name : {"--collective", "--algorithm", "--ranks", "--pieces", "--in-place", "--plugins"})
