@@ -17,7 +17,7 @@ Error bad_node(std::size_t id, const Node& node, std::string_view what) {
   return {Code::invalid_argument, fmt::format("topology node {} ({}): {}", id, name(node.kind), what)};
 }
 
-bool printable(std::string_view text) {
+bool is_name(std::string_view text) {
   return text.size() <= kMaxText &&
          std::all_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) >= 0x20 && c != 0x7f; });
 }
@@ -71,9 +71,9 @@ Status check_parent(const Topology& topology, std::size_t id) {
 }
 
 Status check_attributes(std::size_t id, const Node& node) {
-  if (!printable(node.name)) return bad_node(id, node, "name is too long or holds control characters");
-  if (!printable(node.pci_bus_id)) return bad_node(id, node, "PCI bus id is too long or holds control characters");
-  if (!printable(node.virtual_machine)) return bad_node(id, node, "virtual machine is too long or holds control characters");
+  if (!is_name(node.name)) return bad_node(id, node, "name is too long or holds control characters");
+  if (!is_name(node.pci_bus_id)) return bad_node(id, node, "PCI bus id is too long or holds control characters");
+  if (!is_name(node.virtual_machine)) return bad_node(id, node, "virtual machine is too long or holds control characters");
   if (!node.virtual_machine.empty() && node.kind != NodeKind::machine)
     return bad_node(id, node, "is no virtual machine; only machines are");
   if (!is_amount(node.cpu_quota)) return bad_node(id, node, fmt::format("CPU quota {}", node.cpu_quota));

@@ -5,8 +5,10 @@
 #include <string>
 
 #include "core/file.h"
+#include "topology/sources/description.h"
 #include "topology/sources/hwloc_xml.h"
 #include "topology/sources/nccl_xml.h"
+#include "topology/sources/presets.h"
 #include "topology/sources/synthetic.h"
 #include "tutti/topology.h"
 
@@ -70,11 +72,14 @@ Result<Topology> load_topology(std::string_view file_or_spec) {
   if (path.find('\0') == std::string::npos && ::stat(path.c_str(), &status) == 0) return from_file(path, status);
   const int why = errno;
   // No blank and no count: it was meant as a file.
-  const bool known = is_known_host(text.substr(0, text.find_first_of(" \t\r\n")));
+  const std::string_view word = text.substr(0, text.find_first_of(" \t\r\n"));
+  const bool known = is_known_word(word);
   const bool like_file = !known && (text.find(':') == std::string_view::npos || text.find('/') < text.find(':'));
   if (like_file && text.find('=') == std::string_view::npos) {
     auto error = system_error(why, fmt::format("topology file '{}'", path.substr(0, 200)));
-    return std::move(error).because("neither a file nor a description like \"node:4 numa:2 core:8\"");
+    return std::move(error).because(
+        fmt::format("neither a file nor a description like \"node:4 numa:2 core:8\", nor a host known by name{}: {}", meant(word),
+                    known_hosts()));
   }
   return topology_from_synthetic(text);
 }

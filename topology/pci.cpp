@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "core/printable.h"
+
 namespace tutti {
 namespace {
 
@@ -35,11 +37,7 @@ void narrow_links(Topology& topology, const std::vector<bool>& dropped) {
 
 std::string printable_text(std::string_view text) {
   text = text.substr(0, std::min<std::size_t>(128, text.find_last_not_of(' ') + 1));
-  std::string result(text);
-  for (char& c : result) {
-    if (static_cast<unsigned char>(c) < 0x20 || static_cast<unsigned char>(c) >= 0x7f) c = '?';
-  }
-  return result;
+  return printable(std::string(text));
 }
 
 void drop_plain_bridges(Topology& topology) {

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <charconv>
 
+#include "core/printable.h"
+
 namespace tutti {
 namespace {
 
@@ -196,8 +198,8 @@ class Parser {
     const auto [end, failed] = std::from_chars(entity.data(), entity.data() + entity.size(), value, hexadecimal ? 16 : 10);
     if (failed != std::errc{} || end != entity.data() + entity.size()) return false;
     // Nothing beyond ASCII matters in these files.
-    text +=
-        value >= 0x20 && value < 0x7f ? static_cast<char>(value) : (value == '\n' || value == '\t' || value == '\r' ? ' ' : '?');
+    const bool space = value == '\n' || value == '\t' || value == '\r';
+    text += space ? ' ' : value < 0x7f && is_printable(static_cast<char>(value)) ? static_cast<char>(value) : '?';
     return true;
   }
 

@@ -39,7 +39,9 @@ struct Remote {
   }
 };
 
-[[nodiscard]] Rank ceil_div(Rank a, Rank b) { return (a + b - 1) / b; }
+// a * b / c, the product of which may be more than a Rank holds.
+[[nodiscard]] Rank share(std::int64_t a, std::int64_t b, std::int64_t c) { return static_cast<Rank>(a * b / c); }
+[[nodiscard]] Rank share_up(std::int64_t a, std::int64_t b, std::int64_t c) { return static_cast<Rank>((a * b + c - 1) / c); }
 
 // Who carries what to whom. What goes to a group is cut into as many parts as it takes to give each rank of a group something to
 // carry; parts are numbered through all groups, and each rank of a group carries a range of them.
@@ -62,20 +64,20 @@ class Carriers {
   [[nodiscard]] Range part(Rank number) const noexcept {
     const Range all = group(number / parts_);
     const Rank in_group = number % parts_;
-    return {all.first + in_group * all.count() / parts_, all.first + (in_group + 1) * all.count() / parts_};
+    return {all.first + share(in_group, all.count(), parts_), all.first + share(in_group + 1, all.count(), parts_)};
   }
   [[nodiscard]] Rank part_of(Rank rank) const noexcept {
     const Rank g = groups_.group_of(rank);
-    return g * parts_ + ((groups_.index_in_group(rank) + 1) * parts_ - 1) / group(g).count();
+    return g * parts_ + share_up(groups_.index_in_group(rank) + 1, parts_, group(g).count()) - 1;
   }
 
   [[nodiscard]] Rank carrier(Rank from_group, Rank part) const noexcept {
     const Range all = group(from_group);
-    return rank_at(all.first + part * all.count() / (count_ * parts_));
+    return rank_at(all.first + share(part, all.count(), count_ * parts_));
   }
   [[nodiscard]] Range parts_carried_by(Rank rank) const noexcept {
     const Rank size = group(groups_.group_of(rank)).count(), index = groups_.index_in_group(rank);
-    return {ceil_div(index * count_ * parts_, size), ceil_div((index + 1) * count_ * parts_, size)};
+    return {share_up(index, count_ * parts_, size), share_up(index + 1, count_ * parts_, size)};
   }
   [[nodiscard]] Remote carried_by(Rank rank) const noexcept {
     const Range parts = parts_carried_by(rank);
@@ -85,12 +87,12 @@ class Carriers {
 
   [[nodiscard]] Rank receiver(Rank from_group, Rank part_number) const noexcept {
     const Range all = part(part_number);
-    return rank_at(all.first + from_group * all.count() / count_);
+    return rank_at(all.first + share(from_group, all.count(), count_));
   }
   [[nodiscard]] Range groups_received_by(Rank rank) const noexcept {
     const Range all = part(part_of(rank));
     const Rank index = position(rank) - all.first;
-    return {ceil_div(index * count_, all.count()), ceil_div((index + 1) * count_, all.count())};
+    return {share_up(index, count_, all.count()), share_up(index + 1, count_, all.count())};
   }
   // The sources of what a rank hands out.
   [[nodiscard]] Remote received_by(Rank rank) const noexcept {
@@ -302,7 +304,9 @@ Cost hierarchical_cost(const Shape& shape, const Chunking&) {
     const Rank carried = carriers.carried_by(r).count(), handed_out = (part.count() - 1) * carriers.received_by(r).count();
     const Rank sent = own.count() - 1 + shape.ranks - own.count() - carried + handed_out;
     inside.sent = std::max(inside.sent, static_cast<std::uint64_t>(own.count() > 1 ? sent : 0));
-    across.path = std::max(across.path, static_cast<std::uint64_t>(groups.groups() > 1 ? own.count() * part.count() : 0));
+    across.path =
+        std::max(across.path,
+                 groups.groups() > 1 ? static_cast<std::uint64_t>(own.count()) * static_cast<std::uint64_t>(part.count()) : 0);
     across.sent = std::max(across.sent, static_cast<std::uint64_t>(own.count()) * static_cast<std::uint64_t>(carried));
   }
   const std::vector<std::uint64_t> peers = peers::weigh(shape, [](Rank) { return 1; });

@@ -207,7 +207,8 @@ const Algorithm& algorithm_from(const AlgorithmTable& table, const ShowOptions& 
   std::vector<const Algorithm*> found;
   std::ranges::copy_if(table.rows(), std::back_inserter(found), [&](const Algorithm* a) { return a->name == o.algorithm; });
   if (found.size() == 1) return *found.front();
-  if (found.empty()) leave(fmt::format("there is no algorithm \"{}\"; `tutti algorithms` lists them", o.algorithm), kExitUsage);
+  if (found.empty())
+    leave(fmt::format("there is no algorithm \"{}\"; there are {}", o.algorithm, names_of(table.rows())), kExitUsage);
   std::string collectives;
   for (const Algorithm* a : found) collectives += (collectives.empty() ? "" : ", ") + std::string(name(a->collective));
   leave(fmt::format("which collective? There is a {} for {}: say --collective", o.algorithm, collectives), kExitUsage);
@@ -235,14 +236,14 @@ void add_show_command(CLI::App& algorithms_command) {
       "are in two groups where the algorithm needs groups");
   command->add_option("name", o->algorithm, "Its name: ring, knomial, ...");
   command->add_option("--collective", o->collective, "Its collective, where several have one of this name: all_reduce, ...");
-  command->add_option("--ranks", o->ranks, "Number of ranks")->capture_default_str()->check(CLI::Range(1, kMostRanks));
+  command->add_option("--ranks", o->ranks, "Number of ranks")->capture_default_str()->check(number<Rank>(1, kMostRanks));
   command->add_option("--pieces", o->pieces, "Into how many pieces an algorithm that pipelines cuts what it sends")
       ->capture_default_str()
-      ->check(CLI::Range(1U, kMostPieces));
+      ->check(number<std::uint32_t>(1U, kMostPieces));
   command->add_option("--radix", o->radix, "Into how many parts groups of ranks split, where the algorithm lets one choose")
       ->capture_default_str()
-      ->check(CLI::Range(2U, kMostRadix));
-  command->add_option("--root", o->root, "Root, for collectives that have one")->capture_default_str();
+      ->check(number<std::uint32_t>(2U, kMostRadix));
+  command->add_option("--root", o->root, "Root, for collectives that have one")->capture_default_str()->check(number<Rank>());
   add_own_options(*command, o->own);
   add_drawing_options(*command, o->view,
                       {"name", "--collective", "--ranks", "--pieces", "--radix", "--root", "--schedules", "--plugins"});
@@ -263,7 +264,7 @@ void add_algorithms_command(CLI::App& app) {
   command->add_option("collective", o->collective, "Only those of all_reduce, all_gather, broadcast, ...");
   command->add_option("--ranks", o->ranks, "Rounds and blocks for so many ranks")
       ->capture_default_str()
-      ->check(CLI::Range(1, kMostRanks));
+      ->check(number<Rank>(1, kMostRanks));
   command->add_flag("--json", o->json, "For programs: a list with one object for each algorithm");
   add_own_options(*command, o->own);
   command->footer(

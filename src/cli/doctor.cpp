@@ -4,6 +4,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 #include <thread>
 
@@ -11,6 +12,7 @@
 #include "cli/report.h"
 #include "cli/started_by.h"
 #include "cli/usage.h"
+#include "core/file.h"
 #include "core/host.h"
 #include "doctor/checks.h"
 #include "doctor/correct.h"
@@ -24,6 +26,7 @@ namespace {
 struct DoctorOptions {
   bool json = false;
   std::string write_topology;
+  bool force = false;
 };
 
 using doctor::Shared;
@@ -153,11 +156,21 @@ std::optional<LinkParameters> measured_network(const Session& session) {
   return LinkParameters{link.at("latency_us"), link.at("bandwidth_gbps"), Origin::system};
 }
 
+// Known before it looks for a minute.
+Status check_target(const DoctorOptions& o) {
+  if (o.write_topology.empty()) return {};
+  std::error_code none;
+  if (!o.force && std::filesystem::is_regular_file(o.write_topology, none))
+    return Error(Code::invalid_argument,
+                 fmt::format("--write-topology {}: there is such a file; --force replaces it", o.write_topology));
+  return check_writable(o.write_topology);
+}
+
 // Says what was corrected, and proves that the file can be read again.
 Status write_topology(const System& system, const std::optional<LinkParameters>& network, const DoctorOptions& o) {
   auto corrected = doctor::correct(system, network);
   if (!corrected) return std::move(corrected.error());
-  if (auto s = write_file(o.write_topology, to_json(corrected->topology) + "\n"); !s) return s;
+  if (auto s = replace_file(o.write_topology, to_json(corrected->topology) + "\n"); !s) return s;
   auto again = load_topology(o.write_topology);
   if (!again) return again.because("reading again what was written");
   if (*again != corrected->topology) return Error(Code::internal, o.write_topology + " does not hold what was written");
@@ -187,6 +200,7 @@ System look(const Config& config, int ranks, int here) {
 }
 
 void run_alone(const Config& config, const DoctorOptions& o) {
+  if (auto s = check_target(o); !s) leave(s.error());
   const System system = look(config, 1, 1);
   const Examined examined = examine_alone(system);
   print(examined, o, 1);
@@ -208,6 +222,18 @@ void run_alone(const Config& config, const DoctorOptions& o) {
   leave(why);
 }
 
+// Where rank 0 has an error it says so, and all end; launchers end a job when its first rank ends, which is not before all was
+// told.
+void end_if_bad(Session& session, const Status& mine) {
+  const std::byte well{mine ? std::byte{0} : std::byte{1}};
+  auto all = session.overlay->all_gather({&well, 1});
+  if (mine && all && all->front() == std::vector{std::byte{0}}) return;
+  session.overlay->goodbye();
+  if (!mine) leave(mine.error());
+  if (!all) leave(all.error());
+  throw CLI::RuntimeError(kExitFailed);
+}
+
 void run(const DoctorOptions& o) {
   auto config = Config::from_environment();
   if (!config) leave(config.error());
@@ -217,6 +243,7 @@ void run(const DoctorOptions& o) {
   auto session = bootstrap(*config);
   if (!session) run_apart(*config, o, session.error());
   if (session->size == 1) return run_alone(*config, o);
+  end_if_bad(*session, session->rank == 0 ? check_target(o) : Status{});
   auto here = ranks_here(*session->overlay);
   if (!here) leave(here.error());
   const System system = look(*config, session->size, *here);
@@ -229,12 +256,8 @@ void run(const DoctorOptions& o) {
     if (session->rank == 0) written = write_topology(system, network, o);
   }
   std::fflush(stdout);
-  const std::byte well{written ? std::byte{0} : std::byte{1}};
-  auto ends = session->overlay->all_gather({&well, 1});  // launchers end a job when its first rank ends: not before all was told
+  end_if_bad(*session, written);
   session->overlay->goodbye();
-  if (!written) leave(written.error());
-  if (!ends) leave(ends.error());
-  if (ends->front() != std::vector{std::byte{0}}) throw CLI::RuntimeError(kExitFailed);
   end_with(*examined);
 }
 
@@ -251,6 +274,8 @@ void add_doctor_command(CLI::App& app) {
       ->add_option("--write-topology", o->write_topology,
                    "Write a corrected description of this machine, for TUTTI_TOPOLOGY and topo --from")
       ->check(file_name());
+  command->add_flag("--force", o->force, "--write-topology: replace a file that is there already")
+      ->needs(command->get_option("--write-topology"));
   command->footer(
       with_exit_statuses("problem: it fails or is many times slower, and is the only thing that makes the exit status 1; "
                          "warning: it is slower than the "

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/printable.h"
 #include "schedule/text.h"
 
 namespace tutti {
@@ -41,7 +42,7 @@ std::string escaped(std::string_view text) {
   std::string safe;
   for (const char c : text) {
     const auto byte = static_cast<unsigned char>(c);
-    if (byte < 0x20 || byte >= 0x7f)
+    if (!is_printable(c))
       safe += fmt::format("\\x{:02x}", byte);
     else if (c == '<' || c == '>' || c == '&' || c == '"' || c == '\'')
       safe += fmt::format("&#{};", byte);

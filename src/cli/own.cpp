@@ -1,6 +1,9 @@
 #include "cli/own.h"
 
+#include <fmt/format.h>
+
 #include <CLI/CLI.hpp>
+#include <algorithm>
 
 #include "cli/report.h"
 #include "cli/usage.h"
@@ -25,6 +28,13 @@ void add_own_options(CLI::App& command, OwnAlgorithms& own) {
       ->check(file_name());
   command.add_option("--plugins", own.plugins, "Libraries of algorithms to choose from as well, as in TUTTI_PLUGINS")
       ->check(file_name());
+}
+
+std::string names_of(std::span<const Algorithm* const> rows) {
+  std::vector<std::string_view> names;
+  for (const Algorithm* row : rows)
+    if (std::ranges::find(names, row->name) == names.end()) names.push_back(row->name);
+  return fmt::format("{}", fmt::join(names, ", "));
 }
 
 Result<std::string> read_schedule_text(const std::string& file) {

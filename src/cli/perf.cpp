@@ -13,6 +13,7 @@
 #include "cli/usage.h"
 #include "core/clock.h"
 #include "core/config.h"
+#include "core/file.h"
 
 namespace tutti {
 namespace {
@@ -66,12 +67,15 @@ Status measure_all(Communicator& comm, const PerfPlan& plan, PerfTable& table) {
   Progress progress(comm.rank() == 0, plan.collectives.size() * plan.sizes.size());
   for (const Collective collective : plan.collectives) {
     if (collective == Collective::send_recv && comm.size() == 1 && plan.collectives.size() > 1) continue;
+    std::optional<std::uint64_t> count;
     for (const std::uint64_t size : plan.sizes) {
       progress.step(collective, size);
-      auto row = measure_both(comm, plan, plan.at(collective, size, comm.rank(), comm.size()));
+      const PerfCase next = plan.at(collective, size, comm.rank(), comm.size());
+      if (count == next.count) continue;  // a barrier, or too little for larger blocks than before
+      count = next.count;
+      auto row = measure_both(comm, plan, next);
       if (!row) return std::move(row.error());
       table.add(std::move(*row));
-      if (collective == Collective::barrier) break;
     }
   }
   return {};
@@ -87,9 +91,15 @@ Status all_right(const PerfTable& table) {
   return Error(Code::internal, fmt::format("{} wrong values", table.wrong()));
 }
 
-// Rank 0 writes, and all hear whether that went well.
-void write_for_all(Communicator& comm, const std::string& path, const std::string& text) {
-  leave_if_any(comm, path.empty() || comm.rank() != 0 ? Status{} : write_file(path, text));
+// What ranks must have been told alike, but for what each call compares.
+OptionValues values_of(const PerfOptions& o) {
+  return {{"--max-bytes", o.max_bytes},
+          {"--factor", fmt::format("{}", o.factor)},
+          {"--iterations", std::to_string(o.iterations)},
+          {"--warmup", std::to_string(o.warmup)},
+          {"--check", o.check ? "on" : "off"},
+          {"--in-place", o.in_place_only ? "on" : "off"},
+          {"--out-of-place", o.out_of_place_only ? "on" : "off"}};
 }
 
 // A shell that starts ranks by variables may end before them.
@@ -105,12 +115,14 @@ void run(const PerfOptions& o) {
   if (ends_with_launcher()) watch.emplace();
   auto comm = Communicator::from_environment({.transports = o.transport, .schedules = o.own.schedules, .plugins = o.own.plugins});
   if (!comm) leave(comm.error());
+  leave_if_unlike(*comm, values_of(o));
   leave_if_any(*comm, check_root(*comm, plan->root));
   leave_if_any(*comm, check_memory(*comm, *plan));
-  write_for_all(*comm, o.json, "\n");  // better known now than after an hour
+  const bool writes = comm->rank() == 0 && !o.json.empty();
+  leave_if_any(*comm, writes ? check_writable(o.json) : Status{});  // better known now than after an hour
   PerfTable table(*comm, *plan);
   if (auto s = measure_all(*comm, *plan, table); !s) leave(s.error());
-  write_for_all(*comm, o.json, table.json());
+  leave_if_any(*comm, writes ? replace_file(o.json, table.json()) : Status{});
   leave_if_any(*comm, all_right(table));
 }
 
@@ -123,21 +135,26 @@ void add_perf_command(CLI::App& app) {
   command->add_option("collective", o->collective, known_collectives() + "; or all");
   command->add_option("--min-bytes", o->min_bytes, "Smallest size of the larger side: 8, 64K, 1M")->capture_default_str();
   command->add_option("--max-bytes", o->max_bytes, "Largest size")->capture_default_str();
-  command->add_option("--factor", o->factor, "From one size to the next")->capture_default_str();
+  command->add_option("--factor", o->factor, "From one size to the next")
+      ->capture_default_str()
+      ->check(number(0.0, std::numeric_limits<double>::infinity()));
   command->add_option("--type", o->type, "Element type: " + known_types())->capture_default_str();
   command->add_option("--op", o->op, "Reduction: " + known_operators())->capture_default_str();
-  command->add_option("--root", o->root, "Root, for collectives that have one")->capture_default_str();
-  command->add_option("--iterations", o->iterations, "Calls to time per size")->capture_default_str();
-  command->add_option("--warmup", o->warmup, "Calls before the clock starts")->capture_default_str();
+  command->add_option("--root", o->root, "Root, for collectives that have one")->capture_default_str()->check(number<Rank>());
+  command->add_option("--iterations", o->iterations, "Calls to time per size")->capture_default_str()->check(number<int>());
+  command->add_option("--warmup", o->warmup, "Calls before the clock starts")->capture_default_str()->check(number<int>());
   command->add_flag("--check,!--no-check", o->check, "Compare every result bit by bit (default)");
   auto* in_place = command->add_flag("--in-place", o->in_place_only, "In place only (default: both)");
   command->add_flag("--out-of-place", o->out_of_place_only, "Out of place only")->excludes(in_place);
-  command->add_option(
-      "--algorithm", o->algorithm,
-      "Force an algorithm by name, perhaps with parameters (ring, ring/pieces=8); tutti explain COLLECTIVE lists them");
-  command->add_option("--filter", o->filter, "Choose from these algorithms only: names separated by commas; ^name excludes one");
+  command
+      ->add_option(
+          "--algorithm", o->algorithm,
+          "Force an algorithm by name, perhaps with parameters (ring, ring/pieces=8); tutti explain COLLECTIVE lists them")
+      ->check(not_empty());
+  command->add_option("--filter", o->filter, "Choose from these algorithms only: names separated by commas; ^name excludes one")
+      ->check(not_empty());
   add_own_options(*command, o->own);
-  command->add_option("--transport", o->transport, "Transports that may be used, as in TUTTI_TRANSPORT");
+  command->add_option("--transport", o->transport, "Transports that may be used, as in TUTTI_TRANSPORT")->check(not_empty());
   command->add_option("--json", o->json, "Write the table to this file, too")->check(file_name());
   command->footer(with_exit_statuses(fmt::format("{}\nExample: mpirun -np 4 tutti perf all_reduce --max-bytes 64M\n", kColumns)));
   command->callback([o] { run(*o); });

@@ -81,7 +81,8 @@ Collective collective_of(std::string_view text) {
 
 void add_question(CLI::App& command, Question& q) {
   command.add_option("collective", q.collective, "all_reduce, all_gather, broadcast, ...");
-  command.add_option("--ranks", q.ranks, "Number of ranks (default: one per core, or per GPU)")->check(CLI::Range(1, kMostRanks));
+  command.add_option("--ranks", q.ranks, "Number of ranks (default: one per core, or per GPU)")
+      ->check(number<Rank>(1, kMostRanks));
   command
       .add_option("--topology", q.topology,
                   "XML file of hwloc or NCCL, tutti JSON file, or a description such as \"node:4 numa:2 core:8\", dgx-h100:4 or "
@@ -92,11 +93,13 @@ void add_question(CLI::App& command, Question& q) {
                   "What ranks sit on, one each: cores, gpus or hosts (default: the GPUs of a described machine that has any, "
                   "else the cores)")
       ->check(CLI::IsMember({"cores", "gpus", "hosts"}));
-  command.add_option("--root", q.root, "Root, for collectives that have one")->capture_default_str();
-  command.add_option(
-      "--algorithm", q.algorithm,
-      "Only this algorithm, perhaps with parameters: ring, ring/pieces=8, knomial/radix=4, direct/published, direct/sent");
-  command.add_option("--filter", q.filter, "Only some algorithms: names separated by commas; ^name excludes one");
+  command.add_option("--root", q.root, "Root, for collectives that have one")->capture_default_str()->check(number<Rank>());
+  command
+      .add_option("--algorithm", q.algorithm,
+                  "Only this algorithm, perhaps with parameters: ring, ring/pieces=8, knomial/radix=4, direct/published, direct/sent")
+      ->check(not_empty());
+  command.add_option("--filter", q.filter, "Only some algorithms: names separated by commas; ^name excludes one")
+      ->check(not_empty());
   add_own_options(command, q.own);
 }
 

@@ -4,9 +4,9 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <cerrno>
 #include <cstdio>
 
+#include "core/printable.h"
 #include "tutti/communicator.h"
 
 namespace tutti {
@@ -36,14 +36,31 @@ void leave_if_any(Communicator& comm, const Status& mine) {
   throw CLI::RuntimeError(*first);
 }
 
-Status write_file(const std::string& path, const std::string& text) {
-  std::FILE* file = std::fopen(path.c_str(), "we");
-  if (file == nullptr) return system_error(errno, "cannot open " + path);
-  const bool written = std::fwrite(text.data(), 1, text.size(), file) == text.size() && std::fflush(file) == 0;
-  const int error = errno;
-  const bool closed = std::fclose(file) == 0;
-  if (!written || !closed) return system_error(written ? errno : error, "cannot write " + path);
-  return {};
+void leave_if_unlike(Communicator& comm, const OptionValues& mine) {
+  const auto ranks = static_cast<std::size_t>(comm.size());
+  std::string text;
+  for (const auto& [name, value] : mine) (text += value) += '\0';
+  std::uint64_t length = text.size();
+  if (auto s = comm.all_reduce(std::span(&length, 1), {.kind = ReduceKind::max, .user = {}}); !s) leave(s.error());
+  text.resize(length);
+  std::vector<std::int8_t> in(text.begin(), text.end()), all(ranks * length);
+  if (auto s = comm.all_gather(std::span<const std::int8_t>(in), std::span(all)); !s) leave(s.error());
+  for (std::size_t r = 0; r < ranks; ++r) {
+    const std::string theirs(all.begin() + static_cast<std::ptrdiff_t>(r * length),
+                             all.begin() + static_cast<std::ptrdiff_t>((r + 1) * length));
+    if (theirs == text) continue;
+    const char* value = theirs.c_str();
+    for (const auto& [name, own] : mine) {
+      if (own != value) {
+        fmt::print(stderr, "tutti: rank {} has {} {}, rank {} has {} {}: start all ranks with the same options\n", r, name,
+                   printable(value), comm.rank(), name, own);
+        break;
+      }
+      value += own.size() + 1;
+    }
+    (void)comm.barrier();  // as above
+    throw CLI::RuntimeError(kExitUsage);
+  }
 }
 
 }  // namespace tutti

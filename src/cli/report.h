@@ -2,6 +2,9 @@
 #pragma once
 
 #include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
 
 #include "tutti/result.h"
 
@@ -20,7 +23,9 @@ inline constexpr int kExitFailed = 1, kExitUsage = 2;
 // the exit status it stands for.
 void leave_if_any(Communicator& comm, const Status& mine);
 
-// Writes a whole file: a full disk must not pass for success.
-[[nodiscard]] Status write_file(const std::string& path, const std::string& text);
+// Called by all ranks. Where they were not started with the same options, each says which differs first from its own, and all
+// leave.
+using OptionValues = std::vector<std::pair<std::string_view, std::string>>;  // by name
+void leave_if_unlike(Communicator& comm, const OptionValues& mine);
 
 }  // namespace tutti

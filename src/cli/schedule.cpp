@@ -5,11 +5,16 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <filesystem>
+#include <map>
+#include <tuple>
 
 #include "cli/draw.h"
 #include "cli/question.h"
 #include "cli/report.h"
 #include "cli/usage.h"
+#include "core/file.h"
+#include "core/printable.h"
+#include "custom/names.h"
 #include "schedule/passes.h"
 #include "verify/verify.h"
 
@@ -23,7 +28,8 @@ struct Options {
   Question question;
   std::uint32_t pieces = 0, radix = 0;  // 0: not given
   bool in_place = false;
-  bool named = false;  // an algorithm, by --algorithm
+  bool named = false;    // an algorithm, by --algorithm
+  bool renamed = false;  // by --name
   ScheduleView view;
 };
 
@@ -51,8 +57,20 @@ void ask_for_parameters(Options& o) {
   if (!o.question.algorithm.empty()) o.question.forced_by = "--pieces and --radix";
 }
 
+// What TUTTI_SCHEDULES would refuse later.
+void check_name(const Options& o) {
+  const std::string& chosen = o.view.name;
+  if (!is_algorithm_name(chosen)) leave(fmt::format("--name \"{}\": {}", printable(chosen), kNamesAreMadeOf), kExitUsage);
+  const Collective collective = collective_of(o.question.collective);
+  if (find_algorithm(collective, chosen) == nullptr) return;
+  leave(fmt::format("--name {} is taken by the library; for {} these names are: {}", chosen, name(collective),
+                    AlgorithmTable().names(collective)),
+        kExitUsage);
+}
+
 void run(Options& o) {
   if (!o.view.file.empty()) return show_file(o.view);
+  if (o.renamed) check_name(o);
   ask_for_parameters(o);
   const Answer a = ask(o.question);
   const Algorithm& algorithm = *a.selection.winner().algorithm;
@@ -66,6 +84,34 @@ void run(Options& o) {
   show_schedules(algorithm, shape, chunking, o.view);
 }
 
+std::string title_of(const Schedule& s) {
+  return fmt::format("{} {} of {} ranks{}{}", name(s.collective), printable(s.algorithm), s.ranks,
+                     has_root(s.collective) ? fmt::format(" with root {}", s.root) : "", s.in_place ? " in place" : "");
+}
+
+// One set, which may be the worse for an edit, unless there are more schedules than its ranks: then by what they are for.
+std::vector<std::vector<Schedule>> sets_of(std::vector<Schedule> schedules) {
+  if (schedules.size() <= static_cast<std::size_t>(schedules.front().ranks)) return {std::move(schedules)};
+  std::map<std::tuple<Collective, std::string, Rank, Rank, bool>, std::vector<Schedule>> sets;
+  for (Schedule& s : schedules) sets[{s.collective, s.algorithm, s.ranks, s.root, s.in_place}].push_back(std::move(s));
+  std::vector<std::vector<Schedule>> all;
+  for (auto& [key, set] : sets) all.push_back(std::move(set));
+  return all;
+}
+
+// Why this cannot be meant for one set, by its names alone; empty: it can.
+std::string confusion_in(const std::vector<Schedule>& set) {
+  for (std::size_t i = 1; i < set.size(); ++i) {
+    const Schedule &a = set[i - 1], &b = set[i];
+    if (a.collective != b.collective || a.algorithm != b.algorithm)
+      return fmt::format("rank {} has {} {}, rank {} has {} {}: give the schedules of all ranks one name", a.rank,
+                         name(a.collective), printable(a.algorithm), b.rank, name(b.collective), printable(b.algorithm));
+    if (a.rank == b.rank)
+      return fmt::format("{} stands twice for rank {}: take one out, or give one set another name", title_of(a), a.rank);
+  }
+  return "";
+}
+
 void show_drawing(const std::vector<Schedule>& schedules, const ScheduleView& view) {
   std::size_t steps = 0;
   for (const Schedule& s : schedules) steps += s.steps.size();
@@ -75,18 +121,22 @@ void show_drawing(const std::vector<Schedule>& schedules, const ScheduleView& vi
   if (!proof) leave("refused: " + proof.error().to_string(), kExitFailed);
   const std::string picture = draw(schedules, *proof);
   if (view.svg_file.empty()) return fmt::print("{}", picture);
-  if (auto s = write_file(view.svg_file, picture); !s) leave(s.error());
+  if (auto s = replace_file(view.svg_file, picture); !s) leave(s.error());
 }
 
 }  // namespace
 
-std::vector<Schedule> read_schedules(const std::string& path) {
+std::vector<std::vector<Schedule>> read_schedules(const std::string& path) {
   auto text = read_schedule_text(path);
   if (!text) leave(text.error());
   auto schedules = parse_schedules(*text);
   if (!schedules) leave(schedules.because(path == "-" ? "the standard input" : path).to_string(), kExitUsage);
   std::ranges::stable_sort(*schedules, {}, &Schedule::rank);
-  return *std::move(schedules);
+  auto sets = sets_of(*std::move(schedules));
+  for (const auto& set : sets)
+    if (const std::string why = confusion_in(set); !why.empty())
+      leave(fmt::format("{}: {}", path == "-" ? "the standard input" : path, why), kExitUsage);
+  return sets;
 }
 
 void check_view(const ScheduleView& view, Rank ranks) {
@@ -112,7 +162,13 @@ void show_file(const ScheduleView& view) {
   std::error_code none;
   if (std::filesystem::equivalent(view.svg_file, view.file, none))
     leave(fmt::format("--svg {}: the drawing would replace the schedules in it", view.svg_file), kExitUsage);
-  show_drawing(read_schedules(view.file), view);
+  const auto sets = read_schedules(view.file);
+  if (sets.size() == 1) return show_drawing(sets.front(), view);
+  std::string all;
+  for (const auto& set : sets) all += (all.empty() ? "" : ", ") + title_of(set.front());
+  leave(fmt::format("--file {} has {} sets of schedules ({}): a drawing shows one, so put that into a file of its own", view.file,
+                    sets.size(), all),
+        kExitUsage);
 }
 
 void show_schedules(const Algorithm& algorithm, const Shape& shape, const Chunking& chunking, const ScheduleView& view) {
@@ -170,11 +226,11 @@ void add_schedule_command(CLI::App& app) {
       ->capture_default_str()
       ->excludes(command->get_option("--algorithm"));
   command->add_option("--pieces", o->pieces, "Into how many pieces an algorithm that pipelines cuts what it sends")
-      ->check(CLI::Range(1U, kMostPieces));
+      ->check(number<std::uint32_t>(1U, kMostPieces));
   command->add_option("--radix", o->radix, "Into how many parts groups of ranks split, where the algorithm lets one choose")
-      ->check(CLI::Range(2U, kMostRadix));
+      ->check(number<std::uint32_t>(2U, kMostRadix));
   command->add_option("--name", o->view.name, "Call it so, to be used beside the library's own: TUTTI_SCHEDULES=FILE");
-  auto* rank = command->add_option("--rank", o->view.rank, "Only this rank's (default: all)");
+  auto* rank = command->add_option("--rank", o->view.rank, "Only this rank's (default: all)")->check(number<Rank>());
   command->add_flag("--in-place", o->in_place, "Input and output are the same memory");
   command->add_flag("--fused", o->view.fused, "With the steps fused that the library runs as one");
   add_drawing_options(*command, o->view,
@@ -185,7 +241,10 @@ void add_schedule_command(CLI::App& app) {
       "Examples: tutti schedule all_reduce --algorithm ring --ranks 4 >ring.txt; edit it; tutti verify ring.txt\n"
       "          tutti schedule all_reduce --algorithm ring --ranks 4 --svg ring.svg\n"
       "          tutti schedule --file ring.txt --svg ring.svg\n"));
-  command->callback([o] { run(*o); });
+  command->callback([o, command] {
+    o->renamed = command->count("--name") > 0;
+    run(*o);
+  });
 }
 
 }  // namespace tutti

@@ -34,7 +34,7 @@ void check_radix(const Algorithm& algorithm, std::uint32_t radix);
 void show_file(const ScheduleView& view);
 void show_schedules(const Algorithm& algorithm, const Shape& shape, const Chunking& chunking, const ScheduleView& view);
 
-// All ranks' from a file, in order of ranks; leaves where they cannot be read.
-[[nodiscard]] std::vector<Schedule> read_schedules(const std::string& path);
+// The sets of schedules in a file, each of all ranks and in their order; leaves where they cannot be read or told apart.
+[[nodiscard]] std::vector<std::vector<Schedule>> read_schedules(const std::string& path);
 
 }  // namespace tutti

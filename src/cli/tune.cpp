@@ -1,13 +1,10 @@
 #include "cli/tune.h"
 
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <cmath>
-#include <cstdio>
 #include <cstdlib>
-#include <filesystem>
 #include <nlohmann/json.hpp>
 #include <optional>
 
@@ -19,6 +16,7 @@
 #include "cli/usage.h"
 #include "core/clock.h"
 #include "core/config.h"
+#include "core/file.h"
 #include "runtime/tuner.h"
 
 namespace tutti {
@@ -69,32 +67,6 @@ std::string path_of_jobs() {
   return setting == "auto" || setting == "off" ? usual_tuning_path() : setting;
 }
 
-// What there is already, which stays; a file that cannot be read must not be overwritten.
-Result<TuningFile> existing(const std::string& path) {
-  if (path.empty()) return Error(Code::environment, "there is no home folder to keep measurements in: name a file (--output)");
-  std::error_code error;
-  if (!std::filesystem::exists(path, error)) return TuningFile{};
-  auto file = TuningFile::read(path);
-  if (!file) return file.because("what is there would be lost: remove it, or name another file with --output");
-  return file;
-}
-
-// All of it or nothing, whatever happens meanwhile.
-Status replace_file(const std::string& path, const std::string& text) {
-  std::error_code error;
-  const auto folder = std::filesystem::path(path).parent_path();
-  if (!folder.empty()) std::filesystem::create_directories(folder, error);
-  const std::string beside = fmt::format("{}.{}", path, getpid());
-  if (auto s = write_file(beside, text); !s) {
-    std::remove(beside.c_str());
-    return s;
-  }
-  std::filesystem::rename(beside, path, error);
-  if (!error) return {};
-  std::remove(beside.c_str());
-  return Error(Code::environment, fmt::format("cannot write {}: {}", path, error.message()));
-}
-
 void print_table(const std::vector<TunedSize>& sizes) {
   fmt::print("{:<15} {:>10}  {:<32} {:>10}  {:<32} {:>10} {:>6}\n", "collective", "bytes", "by the model", "us", "by measurement",
              "us", "gain");
@@ -130,6 +102,22 @@ std::string json_of(const std::vector<TunedSize>& sizes, const Communicator& com
   return json{{"tutti_tune", 1}, {"ranks", comm.size()}, {"transports", comm.transports()}, {"sizes", rows}}.dump(1) + "\n";
 }
 
+// What ranks must have been told alike.
+OptionValues values_of(const TuneCommand& o) {
+  return {{"the collectives", fmt::format("\"{}\"", fmt::join(o.collectives, " "))},
+          {"--seconds", fmt::format("{}", o.seconds)},
+          {"--min-bytes", o.min_bytes},
+          {"--max-bytes", o.max_bytes},
+          {"--factor", fmt::format("{}", o.factor)},
+          {"--every-variant", o.every_variant ? "on" : "off"}};
+}
+
+Status prepare(const std::string& path, const std::string& json) {
+  if (path.empty()) return Error(Code::environment, "there is no home folder to keep measurements in: name a file (--output)");
+  if (auto s = update_tuning_file(path, [](TuningFile&) {}); !s) return s;  // better known now than later
+  return json.empty() ? Status{} : check_writable(json);
+}
+
 void run(const TuneCommand& o) {
   TuneOptions options = options_from(o);
   const LauncherKind kind = started_by();
@@ -142,33 +130,25 @@ void run(const TuneCommand& o) {
   if (comm->size() < 2)
     leave(
         Error(Code::invalid_argument, "one rank alone has nothing to choose: start it under mpirun -np 4, srun, torchrun, ..."));
+  leave_if_unlike(*comm, values_of(o));
   const bool writes = comm->rank() == 0;
-  TuningFile file;
-  const auto prepare = [&]() -> Status {
-    auto before = existing(path);
-    if (!before) return std::move(before.error());
-    file = std::move(*before);
-    if (auto s = replace_file(path, file.to_json()); !s) return s;
-    return o.json.empty() ? Status{} : write_file(o.json, "\n");  // better known now than later
-  };
-  leave_if_any(*comm, writes ? prepare() : Status{});
-  if (writes) show_progress(options);
+  leave_if_any(*comm, writes ? prepare(path, o.json) : Status{});
 
   Tuner tuner(*comm);
+  Status kept;
+  if (writes) {
+    show_progress(options);
+    options.measured = [&](const std::vector<TunedSize>& so_far) {
+      kept = update_tuning_file(path, [&](TuningFile& file) { file.put(tuner.layout(so_far)); });
+    };
+  }
   auto sizes = tuner.run(options);
   if (!sizes) leave(sizes.error());
   if (writes) print_table(*sizes);
-  file.put(tuner.layout(*sizes));
-  const auto write = [&]() -> Status {
-    const std::string text = file.to_json();
-    if (TuningFile::parse(text)->layouts.empty())
-      return Error(Code::resource, "this is more than a tuning file can hold: measure fewer sizes or collectives");
-    if (auto s = replace_file(path, text); !s) return s;
-    return o.json.empty() ? Status{} : write_file(o.json, json_of(*sizes, *comm));
-  };
-  leave_if_any(*comm, writes ? write() : Status{});
+  if (kept && writes && !o.json.empty()) kept = replace_file(o.json, json_of(*sizes, *comm));
+  leave_if_any(*comm, kept);
   if (!writes) return;
-  fmt::print("Kept in {} for jobs of this layout: {}\n", path, file.layouts.back().about);
+  fmt::print("Kept in {} for jobs of this layout: {}\n", path, tuner.layout({}).about);
   if (path != jobs_path) fmt::print("They use it with TUTTI_TUNING={}\n", path);
 }
 
@@ -183,11 +163,13 @@ void add_tune_command(CLI::App& app) {
   command->add_option("collectives", o->collectives, "Those to measure (default: all)");
   command->add_option("--seconds", o->seconds, "How long to measure, about; every size takes a few rounds at the least")
       ->capture_default_str()
-      ->check(CLI::Range(0.0, 1e6));
+      ->check(number(0.0, 1e6));
   command->add_option("--min-bytes", o->min_bytes, "Smallest size of the larger side: 8, 64K, 1M")->capture_default_str();
   command->add_option("--max-bytes", o->max_bytes, "Largest size")->capture_default_str();
-  command->add_option("--factor", o->factor, "From one size to the next")->capture_default_str();
-  command->add_option("--transport", o->transport, "Transports that may be used, as in TUTTI_TRANSPORT");
+  command->add_option("--factor", o->factor, "From one size to the next")
+      ->capture_default_str()
+      ->check(number(0.0, std::numeric_limits<double>::infinity()));
+  command->add_option("--transport", o->transport, "Transports that may be used, as in TUTTI_TRANSPORT")->check(not_empty());
   command->add_flag("--every-variant", o->every_variant, "Also what the model holds to be far off: shows how good the model is");
   command
       ->add_option(
@@ -195,11 +177,12 @@ void add_tune_command(CLI::App& app) {
           "Where to keep it (default: what TUTTI_TUNING names, else tuning.json in $XDG_CACHE_HOME/tutti or ~/.cache/tutti)")
       ->check(file_name());
   command->add_option("--json", o->json, "Write all times to this file, too")->check(file_name());
-  command->footer(
-      with_exit_statuses("Later jobs of as many ranks that sit alike on machines that are alike use what was measured, and only "
-                         "these; rank 0 reads it\n"
-                         "for all (TUTTI_TUNING). `mpirun ... tutti explain` shows it beside the predictions.\n\n"
-                         "Example: mpirun -np 4 tutti tune all_reduce all_gather --seconds 20\n"));
+  command->footer(with_exit_statuses(
+      "Later jobs of as many ranks that sit alike on machines that are alike use what was measured, and only "
+      "these; rank 0 reads it\n"
+      "for all (TUTTI_TUNING). `mpirun ... tutti explain` shows it beside the predictions. Each size is kept as soon as it is\n"
+      "measured: what was measured before an interruption stays, also in a file that other jobs tune at the same time.\n\n"
+      "Example: mpirun -np 4 tutti tune all_reduce all_gather --seconds 20\n"));
   command->callback([o] { run(*o); });
 }
 

@@ -6,13 +6,12 @@
 #include <algorithm>
 #include <charconv>
 #include <iterator>
-#include <map>
 #include <memory>
 #include <set>
-#include <tuple>
 
 #include "catalog/catalog.h"
 #include "cli/own.h"
+#include "cli/question.h"
 #include "cli/report.h"
 #include "cli/schedule.h"
 #include "cli/usage.h"
@@ -60,16 +59,6 @@ Result<std::vector<int>> parse_numbers(std::string_view option, std::string_view
   return std::vector<int>(numbers.begin(), numbers.end());
 }
 
-// One set, which may be the worse for an edit, unless there are more schedules than its ranks: then by what they are for.
-std::vector<std::vector<Schedule>> sets_of(std::vector<Schedule> schedules) {
-  if (schedules.size() <= static_cast<std::size_t>(schedules.front().ranks)) return {std::move(schedules)};
-  std::map<std::tuple<Collective, std::string, Rank, Rank, bool>, std::vector<Schedule>> sets;
-  for (Schedule& s : schedules) sets[{s.collective, s.algorithm, s.ranks, s.root, s.in_place}].push_back(std::move(s));
-  std::vector<std::vector<Schedule>> all;
-  for (auto& [key, set] : sets) all.push_back(std::move(set));
-  return all;
-}
-
 void verify_set(const std::vector<Schedule>& schedules, const Options& options) {
   const auto proof = verify(schedules, {.ordered = options.ordered, .equal_blocks = options.equal_blocks});
   if (!proof) leave("refused: " + proof.error().to_string(), kExitFailed);
@@ -80,17 +69,16 @@ void verify_set(const std::vector<Schedule>& schedules, const Options& options) 
 }
 
 void verify_file(const Options& options) {
-  for (const auto& set : sets_of(read_schedules(options.file))) verify_set(set, options);
+  for (const auto& set : read_schedules(options.file)) verify_set(set, options);
 }
 
 // The library's and plugins'; texts of schedules are proved when they are read.
-std::vector<const Algorithm*> rows(const CustomAlgorithms& own, const Options& options) {
+std::vector<const Algorithm*> rows(const CustomAlgorithms& own, std::string_view collective, std::string_view algorithm) {
   const AlgorithmTable library;
   std::vector<const Algorithm*> all(library.rows().begin(), library.rows().end()), found;
   std::ranges::copy(own.plugin_rows(), std::back_inserter(all));
   for (const Algorithm* a : all)
-    if ((options.collective.empty() || name(a->collective) == options.collective) &&
-        (options.algorithm.empty() || a->name == options.algorithm))
+    if ((collective.empty() || name(a->collective) == collective) && (algorithm.empty() || a->name == algorithm))
       found.push_back(a);
   return found;
 }
@@ -159,18 +147,18 @@ void verify_catalog(const Options& options) {
   if (options.collective == name(Collective::send_recv))
     leave("send_recv is between two ranks: there are no algorithms to prove; `tutti algorithms` lists those of other collectives",
           kExitUsage);
-  if (!options.collective.empty() && !parse_collective(options.collective))
-    leave(fmt::format("there is no collective '{}'; `tutti algorithms` lists them", options.collective), kExitUsage);
+  if (!options.collective.empty()) (void)collective_of(options.collective);  // leaves where there is none
   const auto ranks = parse_numbers("--ranks", options.ranks, kMaxRanks);
   if (!ranks) leave(ranks.error());
   const auto pieces = parse_numbers("--pieces", options.pieces, kMaxPieces);
   if (!pieces) leave(pieces.error());
   const CustomAlgorithms own = load_own(options.own);
-  const auto found = rows(own, options);
+  const auto found = rows(own, options.collective, options.algorithm);
   if (found.empty())
-    leave(fmt::format("there is no algorithm '{}'{}; `tutti algorithms` lists them", options.algorithm,
-                      options.collective.empty() ? "" : " for " + options.collective),
-          kExitUsage);
+    leave(
+        fmt::format("there is no algorithm '{}'{}; there are {}", options.algorithm,
+                    options.collective.empty() ? "" : " for " + options.collective, names_of(rows(own, options.collective, ""))),
+        kExitUsage);
 
   CatalogOptions checks{.pieces = {pieces->begin(), pieces->end()}, .places = options.in_place ? Places::in_place : Places::both};
   fmt::print("{:<15} {:<26} {:>14} {:>6} {:>9} {:>10} {:>8}\n", "collective", "algorithm", "ranks", "roots", "sets", "schedules",
@@ -192,15 +180,17 @@ void verify_catalog(const Options& options) {
 void add_verify_command(CLI::App& app) {
   auto options = std::make_shared<Options>();
   CLI::App* command = app.add_subcommand("verify", "Proves the algorithms of the library, or the schedules in a file, right");
-  command->add_option("--collective", options->collective, "Only the algorithms of this collective");
-  command->add_option("--algorithm", options->algorithm, "Only algorithms of this name");
+  command->add_option("--collective", options->collective, "Only the algorithms of this collective")->check(not_empty());
+  command->add_option("--algorithm", options->algorithm, "Only algorithms of this name")->check(not_empty());
   command->add_option("--ranks", options->ranks, "Numbers of ranks: 4, 1..64 or 1,2,4..6")->capture_default_str();
   command->add_option("--pieces", options->pieces, "Into how many pieces algorithms that pipeline cut")->capture_default_str();
   command->add_flag("--in-place", options->in_place, "In place only, instead of in and out of place");
   command->add_option("--plugins", options->own.plugins, "Also the algorithms of these libraries, as in TUTTI_PLUGINS")
       ->check(file_name());
-  auto* file = command->add_option(
-      "FILE", options->file, "Schedules of all ranks as text, instead of the library's algorithms; - is the standard input");
+  auto* file = command
+                   ->add_option("FILE", options->file,
+                                "Schedules of all ranks as text, instead of the library's algorithms; - is the standard input")
+                   ->check(not_empty());
   command->add_flag("--ordered", options->ordered, "FILE: contributions must be combined in the order of ranks")->needs(file);
   command->add_flag("--equal-blocks", options->equal_blocks, "FILE: all blocks have one size")->needs(file);
   for (const char* name : {"--collective", "--algorithm", "--ranks", "--pieces", "--in-place", "--plugins"})

@@ -8,6 +8,8 @@
 #include <cmath>
 #include <cstdlib>
 
+#include "core/spelling.h"
+
 extern char** environ;
 
 namespace tutti {
@@ -147,36 +149,18 @@ Status check_value(const ConfigRow& row, std::string_view value, std::string_vie
   return {};
 }
 
-std::size_t edit_distance(std::string_view a, std::string_view b) {
-  std::vector<std::size_t> line(b.size() + 1);
-  for (std::size_t j = 0; j <= b.size(); ++j) line[j] = j;
-  for (std::size_t i = 1; i <= a.size(); ++i) {
-    std::size_t diagonal = line[0];
-    line[0] = i;
-    for (std::size_t j = 1; j <= b.size(); ++j) {
-      const std::size_t above = line[j];
-      line[j] = std::min({above + 1, line[j - 1] + 1, diagonal + (a[i - 1] == b[j - 1] ? 0 : 1)});
-      diagonal = above;
-    }
-  }
-  return line[b.size()];
-}
-
-// Two letters of a long name, one of a short one: other names of three letters are no misspellings of LOG.
-bool is_near(std::string_view name, std::string_view known) {
-  const std::size_t letters = known.size() - std::string_view("TUTTI_").size();
-  return edit_distance(name, known) <= std::clamp<std::size_t>(letters / 3, 1, 2);
-}
-
 // A misspelt variable would be silently without effect.
 Status check_spelling() {
+  constexpr std::string_view kPrefix = "TUTTI_";
+  std::vector<std::string_view> known;
+  for (const auto& r : kTable) known.push_back(r.name.substr(kPrefix.size()));
   for (char** entry = environ; *entry != nullptr; ++entry) {
     std::string_view name(*entry);
     name = name.substr(0, name.find('='));
-    if (!name.starts_with("TUTTI_")) continue;
-    if (std::any_of(kTable.begin(), kTable.end(), [&](const ConfigRow& r) { return r.name == name; })) continue;
-    for (const auto& r : kTable)
-      if (is_near(name, r.name)) return Error(Code::environment, fmt::format("unknown variable {}: is {} meant?", name, r.name));
+    if (!name.starts_with(kPrefix)) continue;
+    const auto meant = nearest(name.substr(kPrefix.size()), known);
+    if (meant.empty() || name.substr(kPrefix.size()) == meant) continue;
+    return Error(Code::environment, fmt::format("unknown variable {}: is {}{} meant?", name, kPrefix, meant));
   }
   return {};
 }

@@ -6,6 +6,7 @@
 #include <array>
 #include <nlohmann/json.hpp>
 
+#include "core/printable.h"
 #include "topology/cpus.h"
 
 namespace tutti::doctor {
@@ -20,14 +21,9 @@ std::string where(const Shared& shared) {
   return fmt::format("rank{} {} on {}", shared.ranks.size() == 1 ? "" : "s", format_cpus(shared.ranks), shared.host);
 }
 
-// What comes from other ranks is printed: no control characters.
 std::string text_of(const Json& object, const char* key) {
   const auto member = object.find(key);
-  if (member == object.end() || !member->is_string()) return "";
-  auto text = member->get<std::string>();
-  std::ranges::replace_if(
-      text, [](unsigned char c) { return c < 0x20 || c == 0x7f; }, ' ');
-  return text;
+  return member == object.end() || !member->is_string() ? "" : printable(member->get<std::string>());
 }
 
 Json to_object(const Finding& f) {

@@ -322,7 +322,7 @@ std::string size_text(std::uint64_t bytes) { return bytes == LinkTuning::kNever 
 }  // namespace
 
 Result<Measured> measure(Job& job, const Placement& placement) {
-  const JobMachine machine = job.machine();
+  const JobMachine& machine = job.machine();
   const bool crowded = machine.oversubscribed();
   const double crowd = static_cast<double>(machine.core_sharers) / machine.cores_per_host;
   Numbers mine;

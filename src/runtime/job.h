@@ -2,10 +2,7 @@
 // machines.
 #pragma once
 
-#include <array>
-#include <map>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <vector>
 
@@ -13,9 +10,8 @@
 #include "core/config.h"
 #include "custom/custom.h"
 #include "exec/cpu/wait.h"
-#include "select/select.h"
-#include "select/tuning_file.h"
-#include "tutti/transport.h"
+#include "runtime/connections.h"
+#include "runtime/ground.h"
 
 namespace tutti {
 
@@ -31,72 +27,43 @@ class Job {
   [[nodiscard]] Rank rank() const noexcept { return session_.rank; }
   [[nodiscard]] Rank size() const noexcept { return session_.size; }
   [[nodiscard]] const Config& config() const noexcept { return config_; }
+  [[nodiscard]] Session& session() noexcept { return session_; }
 
-  // An endpoint to a rank over the best transport that both sides can use; fills in the request's peer_address.
-  Result<std::unique_ptr<Endpoint>> connect(Rank peer, ConnectRequest request);
+  Result<std::unique_ptr<Endpoint>> connect(Rank peer, ConnectRequest request) {
+    return connections_.connect(peer, std::move(request));
+  }
+  [[nodiscard]] const std::string& transports_in_use() const noexcept { return connections_.in_use(); }
   [[nodiscard]] LinkTuning tuning(Rank peer) const;
-  // Those that any two ranks of this job use: "shm+tcp"; "self" for one rank.
-  [[nodiscard]] const std::string& transports_in_use() const noexcept { return transports_in_use_; }
 
   // As the selector sees it; equal on all ranks.
-  [[nodiscard]] JobMachine machine() const;
-  [[nodiscard]] const AlgorithmTable& algorithms() const noexcept { return algorithms_; }
+  [[nodiscard]] const JobMachine& machine() const noexcept { return machine_; }
   // Where measurements of whole calls belong: equal in jobs whose ranks sit alike on machines that are alike.
   [[nodiscard]] TunedLayout layout() const;
-  // Whether all ranks of this job publish to each other.
-  [[nodiscard]] bool has_boards() const { return worth_boards(size()) && transport_has_boards_; }
   [[nodiscard]] WaitPolicy wait_policy() const;
   // This rank's part of the last cache, in bytes; 0: not known.
-  [[nodiscard]] std::uint64_t cache_share() const { return tutti::cache_share(topology_, machine().ranks_per_host); }
-  [[nodiscard]] Session& session() noexcept { return session_; }
+  [[nodiscard]] std::uint64_t cache_share() const { return tutti::cache_share(ground_.topology, machine_.ranks_per_host); }
 
  private:
   Job(Session session, Config config) : session_(std::move(session)), config_(std::move(config)) {}
+  Status begin(const Job* parent);
   Status load_algorithms(const Job* parent);
-  Status make_table();
-  Status open_transports();
-  Status exchange_addresses();
   Status look_at_machine(const Job* parent);
   Status exchange_machines();
+  Status place(std::vector<RankLocation> locations, std::span<const std::uint64_t> fingerprints);
+  Status make_table();
   // Whether this start measures, which all ranks do or none.
   [[nodiscard]] bool measures() const { return !inherited_ && config_.flag(Var::calibrate); }
   Status calibrate();
-  Status agree();
-  Result<std::string> read_tuning() const;
-  void take_measurements();
-  [[nodiscard]] std::vector<std::byte> probe_memory();
-  void choose_transports(const std::vector<std::vector<bool>>& reached);
-  Status place(std::vector<RankLocation> locations, std::span<const std::uint64_t> fingerprints);
-  [[nodiscard]] std::size_t transport_index(Rank peer) const {
-    return static_cast<std::size_t>(reach_[static_cast<std::size_t>(peer)]);
-  }
+  Status agree(const Job* parent);
 
   Session session_;
   Config config_;
-  Topology topology_;
-  std::vector<int> binding_;
-  bool is_part_ = false;                                // of another job
-  bool inherited_ = false;                              // what that job knows of the machine was taken from there
-  bool measured_ = false;                               // links_ and the like
-  std::vector<std::unique_ptr<Transport>> transports_;  // best first
-  struct Offer {
-    std::string domain;  // empty: this rank does not have the transport
-    std::vector<std::byte> address;
-  };
-  std::vector<std::vector<Offer>> offers_;  // [rank][transport]
-  std::vector<int> reach_;                  // per rank: which transport, -1: none
-  std::map<Rank, std::string> unreached_;   // why memory does not reach a rank
-  std::string transports_in_use_ = "self";
-  bool transport_has_boards_ = false;  // the only one in use
-  Placement placement_;
-  std::array<LinkParameters, kLevels> links_{};
-  std::array<LinkTuning, kLevels> tuning_{};
-  double reduce_gbps_ = 10, copy_gbps_ = 20;
-  TuningFile tunings_;  // of this machine; parts of this job take theirs from it
-  Measurements measured_calls_;
   CustomAlgorithms custom_;
-  AlgorithmTable algorithms_;
-  int core_sharers_ = 1;  // of the whole job, where this is a part of one
+  Ground ground_;
+  bool inherited_ = false;  // the ground, from the job that this is a part of
+  Connections connections_;
+  Placement placement_;
+  JobMachine machine_;
 };
 
 }  // namespace tutti

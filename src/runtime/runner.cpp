@@ -60,7 +60,6 @@ std::byte* Scratch::grow(std::uint64_t bytes) {
 Runner::Runner(std::unique_ptr<Job> job, const Options& options)
     : job_(std::move(job)),
       options_(options),
-      machine_(job_->machine()),
       memory_limit_(static_cast<std::uint64_t>(job_->config().integer(Var::memory_limit))),
       cache_share_(job_->cache_share()),
       streams_(*job_),
@@ -73,9 +72,9 @@ Runner::Runner(std::unique_ptr<Job> job, const Options& options)
 
 Result<std::unique_ptr<Runner>> Runner::make(std::unique_ptr<Job> job, const Options& options) {
   const Config& config = job->config();
-  auto overrides = AlgorithmOverrides::parse(config.text(Var::algorithm), job->algorithms());
+  auto overrides = AlgorithmOverrides::parse(config.text(Var::algorithm), job->machine().algorithms);
   if (!overrides) return overrides.because(config.source(Var::algorithm));
-  auto filter = AlgorithmFilter::parse(config.text(Var::algorithm_filter), job->algorithms());
+  auto filter = AlgorithmFilter::parse(config.text(Var::algorithm_filter), job->machine().algorithms);
   if (!filter) return filter.because(config.source(Var::algorithm_filter));
   std::unique_ptr<Runner> runner(new Runner(std::move(job), options));
   runner->overrides_ = std::move(*overrides);
@@ -111,7 +110,7 @@ Error Runner::fail(Error error) {
 
 SelectRequest Runner::question(const Request& r) const {
   std::uint64_t elements = r.count;
-  if (!r.equal_blocks()) elements = agreed_count(r) / static_cast<std::uint64_t>(machine_.ranks);
+  if (!r.equal_blocks()) elements = agreed_count(r) / static_cast<std::uint64_t>(machine().ranks);
   constexpr std::string_view kByCall = "the call";
   const Config& config = job_->config();
   const bool by_call = !r.algorithm.empty() || !r.algorithm_filter.empty();  // it decides alone (Options says more)
@@ -129,14 +128,14 @@ SelectRequest Runner::question(const Request& r) const {
 
 Result<Candidate> Runner::choose(const Request& r) {
   const SelectRequest asked = question(r);
-  if (r.algorithm.empty() && r.algorithm_filter.empty()) return choices_.choose(asked, machine_);
-  auto selection = select(asked, machine_);
+  if (r.algorithm.empty() && r.algorithm_filter.empty()) return choices_.choose(asked, machine());
+  auto selection = select(asked, machine());
   if (!selection) return std::move(selection.error());
   return std::move(selection->candidates.front());
 }
 
 Schedule Runner::schedule_for(const Request& r, const Candidate& winner) const {
-  const Shape shape = shape_on(machine_, r.root, r.in_place);
+  const Shape shape = shape_on(machine(), r.root, r.in_place);
   // Pieces of a message must not split an element.
   const bool arrivals = !winner.published && Consumer::kGrain % r.element_size() == 0;
   return fuse(winner.algorithm->build(job_->rank(), shape, winner.chunking), {.arrivals = arrivals});

@@ -35,7 +35,7 @@ class Runner {
   ~Runner();
 
   [[nodiscard]] Job& job() noexcept { return *job_; }
-  [[nodiscard]] const JobMachine& machine() const noexcept { return machine_; }
+  [[nodiscard]] const JobMachine& machine() const noexcept { return job_->machine(); }
   // That it was made with.
   [[nodiscard]] const Options& options() const noexcept { return options_; }
 
@@ -77,7 +77,6 @@ class Runner {
 
   std::unique_ptr<Job> job_;
   Options options_;
-  JobMachine machine_;
   AlgorithmOverrides overrides_;
   ChoiceTable choices_;  // of calls that do not say themselves how they are to be done
   std::uint64_t memory_limit_;

@@ -10,7 +10,7 @@ Result<Stream*> Streams::stream(Rank peer, std::uint16_t channel) {
   const std::lock_guard lock(mutex_);
   if (const auto known = streams_.find({peer, channel}); known != streams_.end()) return known->second.get();
   const std::uint64_t id = Hasher().value(job_.session().job).value(salt_).value(channel).result();
-  const bool publishes = channel == 0 && salt_ == 0 && job_.has_boards();
+  const bool publishes = channel == 0 && salt_ == 0 && job_.machine().boards;
   const Rank members = publishes ? job_.size() : 0;
   auto endpoint = job_.connect(peer, {.me = job_.rank(), .peer = peer, .stream = id, .peer_address = {}, .members = members});
   if (!endpoint) return endpoint.because(fmt::format("connecting rank {} to rank {}", job_.rank(), peer));

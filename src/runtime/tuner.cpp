@@ -156,10 +156,21 @@ Tuner::Tuner(Communicator& communicator)
   machine_.measured = {};
 }
 
-Result<TunedSize> Tuner::tune(Collective collective, std::uint64_t bytes, double seconds, bool every_variant) {
+std::vector<Tuner::Task> Tuner::tasks(const TuneOptions& options) const {
   const Rank ranks = communicator_.size();
-  const std::uint64_t blocks = std::max(input_chunks(collective, ranks, 1), output_chunks(collective, ranks, 1));
-  const std::uint64_t count = bytes == 0 ? 0 : std::max<std::uint64_t>(1, bytes / blocks / sizeof(float));
+  std::vector<Task> tasks;
+  for (const Collective collective : options.collectives)
+    for (const std::uint64_t size : options.sizes) {
+      const std::uint64_t blocks = std::max(input_chunks(collective, ranks, 1), output_chunks(collective, ranks, 1));
+      const bool empty = size == 0 || collective == Collective::barrier;
+      const Task task{collective, blocks, empty ? 0 : std::max<std::uint64_t>(1, size / blocks / sizeof(float))};
+      if (std::ranges::find(tasks, task) == tasks.end()) tasks.push_back(task);
+    }
+  return tasks;
+}
+
+Result<TunedSize> Tuner::tune(const Task& task, double seconds, bool every_variant) {
+  const auto [collective, blocks, count] = task;
   std::vector<float> input(count * blocks), output(count * blocks);
   Call call{.collective = collective, .input = input.data(), .output = output.data(), .count = count};
   if (collective == Collective::broadcast && communicator_.rank() != call.root) call.input = nullptr;
@@ -181,32 +192,26 @@ Result<TunedSize> Tuner::tune(Collective collective, std::uint64_t bytes, double
     if (!seconds_of_round) return std::move(seconds_of_round.error());
     took += *seconds_of_round;
   }
-  TunedSize size{collective, count * blocks * sizeof(float), request.block_bytes, trial.result()};
+  TunedSize size{collective, task.bytes(), request.block_bytes, trial.result()};
   size.by_model = chosen(size, machine_);
   return size;
 }
 
 Result<std::vector<TunedSize>> Tuner::run(const TuneOptions& options) {
-  std::vector<std::pair<Collective, std::uint64_t>> todo;
-  for (const Collective collective : options.collectives)
-    for (const std::uint64_t size : options.sizes) {
-      if (collective == Collective::barrier && size != options.sizes.front()) continue;
-      todo.emplace_back(collective, collective == Collective::barrier ? 0 : size);
-    }
+  const std::vector<Task> todo = tasks(options);
   std::vector<TunedSize> results;
   double left = options.seconds;
   for (std::size_t i = 0; i < todo.size(); ++i) {
-    if (options.progress) options.progress(i, todo.size(), todo[i].first, todo[i].second);
+    if (options.progress) options.progress(i, todo.size(), todo[i].collective, todo[i].bytes());
     const TimePoint start = Clock::now();
-    auto size = tune(todo[i].first, todo[i].second, left / static_cast<double>(todo.size() - i), options.every_variant);
+    auto size = tune(todo[i], left / static_cast<double>(todo.size() - i), options.every_variant);
     if (!size) return std::move(size.error());
+    results.push_back(std::move(*size));
+    if (options.measured) options.measured(results);
     double took = seconds_since(start);
     if (auto s = communicator_.all_reduce(std::span(&took, 1), {.kind = ReduceKind::max, .user = {}}); !s)
       return std::move(s.error());
     left = std::max(0.0, left - took);
-    const bool again = !results.empty() && results.back().collective == size->collective && results.back().bytes == size->bytes;
-    if (again) continue;  // too small to be cut into more blocks than the size before
-    results.push_back(std::move(*size));
   }
   JobMachine tuned = machine_;
   tuned.measured = Measurements(layout(results).measured);

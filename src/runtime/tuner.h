@@ -11,6 +11,8 @@
 
 namespace tutti {
 
+struct TunedSize;
+
 struct TuneOptions {
   std::vector<Collective> collectives;
   std::vector<std::uint64_t> sizes;  // bytes of the larger side, ascending
@@ -18,6 +20,8 @@ struct TuneOptions {
   bool every_variant = false;        // also what the model holds to be far off
   // Rank 0: before each size.
   std::function<void(std::size_t done, std::size_t of, Collective collective, std::uint64_t bytes)> progress = {};
+  // Any rank: after each size, all so far. What is not kept now is lost when the job is killed.
+  std::function<void(const std::vector<TunedSize>&)> measured = {};
 };
 
 struct TunedVariant {
@@ -45,7 +49,15 @@ class Tuner {
   [[nodiscard]] TunedLayout layout(const std::vector<TunedSize>& sizes) const;
 
  private:
-  Result<TunedSize> tune(Collective collective, std::uint64_t bytes, double seconds, bool every_variant);
+  // Of what a rank can give: sizes that come to the same blocks are one.
+  struct Task {
+    Collective collective;
+    std::uint64_t blocks, count;  // of the larger side; elements of a block
+    friend bool operator==(const Task&, const Task&) = default;
+    [[nodiscard]] std::uint64_t bytes() const { return blocks * count * sizeof(float); }
+  };
+  [[nodiscard]] std::vector<Task> tasks(const TuneOptions& options) const;
+  Result<TunedSize> tune(const Task& task, double seconds, bool every_variant);
   [[nodiscard]] std::size_t chosen(const TunedSize& size, const JobMachine& machine) const;
 
   Communicator& communicator_;

@@ -22,6 +22,7 @@
 #include <functional>
 #include <optional>
 
+#include "core/printable.h"
 #include "schedule/access.h"
 
 namespace tutti {
@@ -163,7 +164,7 @@ class Line {
     constexpr std::size_t kShown = 40;
     const bool end = at_end();
     const auto found = end ? std::string_view{} : next();
-    return error(fmt::format("expected {}, found {}", what, end ? "the end of the line" : printable(found.substr(0, kShown))));
+    return error(fmt::format("expected {}, found {}", what, end ? "the end of the line" : shown(found.substr(0, kShown))));
   }
 
  private:
@@ -171,11 +172,7 @@ class Line {
     const auto end = std::min(text_.size(), text_.find_first_of(" \t\r#", at_));
     return text_.substr(at_, end - at_);
   }
-  static std::string printable(std::string_view text) {
-    std::string shown = "'";
-    for (const char c : text) shown += c >= 0x20 && c < 0x7f ? c : '?';
-    return shown + '\'';
-  }
+  static std::string shown(std::string_view text) { return fmt::format("'{}'", printable(std::string(text))); }
   static std::optional<std::uint64_t> digits(std::string_view text) {
     std::uint64_t value = 0;
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <filesystem>
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "core/config.h"
@@ -80,6 +82,19 @@ std::string to_text(const TunedLayout& l) {
                      hex(l.machine), hex(l.layout), quoted(l.version), quoted(l.about), rows);
 }
 
+// The newest ones, as many as can be read again, in the order they have.
+std::vector<std::string> texts_of(const std::vector<TunedLayout>& layouts) {
+  std::vector<std::string> texts;
+  std::size_t room = kMostTuningBytes - 256, first = layouts.size();
+  for (; first > 0; --first) {
+    std::string text = to_text(layouts[first - 1]);
+    if (text.size() + 2 > room) break;
+    room -= text.size() + 2;
+    texts.insert(texts.begin(), std::move(text));
+  }
+  return texts;
+}
+
 }  // namespace
 
 Result<TuningFile> TuningFile::parse(std::string_view text) {
@@ -105,7 +120,7 @@ Result<TuningFile> TuningFile::parse(std::string_view text) {
 }
 
 Result<TuningFile> TuningFile::read(const std::string& path) {
-  auto text = read_file(path, kMostTuningBytes);
+  auto text = read_regular_file(path, kMostTuningBytes);
   if (!text) return Error(Code::environment, fmt::format("cannot read the tuning file '{}': {}", path, text.error().message()));
   auto file = parse(*text);
   if (!file) return Error(Code::environment, fmt::format("tuning file '{}': {}", path, file.error().to_string()));
@@ -113,15 +128,7 @@ Result<TuningFile> TuningFile::read(const std::string& path) {
 }
 
 std::string TuningFile::to_json() const {
-  std::vector<std::string> texts;
-  std::size_t room = kMostTuningBytes - 256, first = layouts.size();
-  for (; first > 0; --first) {
-    std::string text = to_text(layouts[first - 1]);
-    if (text.size() + 2 > room) break;
-    room -= text.size() + 2;
-    texts.insert(texts.begin(), std::move(text));
-  }
-  return fmt::format("{{\"tutti_tuning\": 1, \"layouts\": [\n{}]}}\n", fmt::join(texts, ",\n"));
+  return fmt::format("{{\"tutti_tuning\": 1, \"layouts\": [\n{}]}}\n", fmt::join(texts_of(layouts), ",\n"));
 }
 
 std::string usual_tuning_path() {
@@ -130,10 +137,34 @@ std::string usual_tuning_path() {
   return home && !home->empty() ? *home + "/.cache/tutti/tuning.json" : "";
 }
 
+Status update_tuning_file(const std::string& path, const std::function<void(TuningFile&)>& change) {
+  std::error_code error;
+  const auto folder = std::filesystem::path(path).parent_path();
+  if (!folder.empty()) std::filesystem::create_directories(folder, error);  // what prevents it prevents the next step, too
+  auto lock = lock_file(path + ".lock");
+  if (!lock) return std::move(lock.error());
+  TuningFile file;
+  if (std::filesystem::exists(path, error)) {
+    auto before = TuningFile::read(path);
+    if (!before) return before.because("what is there would be lost: remove it, or name another file with --output");
+    file = std::move(*before);
+  }
+  change(file);
+  if (!file.layouts.empty() && texts_of(file.layouts).empty())
+    return Error(Code::resource, "this is more than a tuning file can hold: measure fewer sizes or collectives");
+  return replace_file(path, file.to_json());
+}
+
 void TuningFile::put(TunedLayout layout) {
+  std::map<Collective, std::pair<std::uint64_t, std::uint64_t>> sizes;  // the smallest and the largest
+  for (const Measurement& m : layout.measured) {
+    auto& [least, most] = sizes.try_emplace(m.variant.collective, m.block_bytes, m.block_bytes).first->second;
+    least = std::min(least, m.block_bytes);
+    most = std::max(most, m.block_bytes);
+  }
   const auto again = [&](const Measurement& old) {
-    return std::ranges::any_of(layout.measured,
-                               [&](const Measurement& m) { return m.variant.collective == old.variant.collective; });
+    const auto found = sizes.find(old.variant.collective);
+    return found != sizes.end() && old.block_bytes >= found->second.first && old.block_bytes <= found->second.second;
   };
   for (TunedLayout& old : layouts) {
     if (!old.same_place(layout)) continue;

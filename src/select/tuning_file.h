@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -39,9 +40,14 @@ struct TuningFile {
   static Result<TuningFile> read(const std::string& path);
   // Without the oldest layouts, where all would be more than can be read.
   [[nodiscard]] std::string to_json() const;
-  // Replaces what there is of the same place and the same collectives; the newest is the last.
+  // Of the same place and collective, replaces what there is from the smallest to the largest of the new sizes; the newest is the
+  // last.
   void put(TunedLayout layout);
 };
+
+// Reads the file, which need not be there yet, and replaces it by what `change` has made of it. Jobs that do so at once wait for
+// each other (PATH.lock), and whenever one is killed the file is whole. One that cannot be read stays as it is.
+[[nodiscard]] Status update_tuning_file(const std::string& path, const std::function<void(TuningFile&)>& change);
 
 // Where tunings lie that nobody has given a place: tuning.json in $XDG_CACHE_HOME/tutti or ~/.cache/tutti. Empty: there is no
 // home.

@@ -105,6 +105,48 @@ std::string describe(const Topology& topology, const Served& nic) {
                      nic.ranks.size() > 1 ? fmt::format(", shared by {}", nic.ranks.size()) : "");
 }
 
+// ---- as JSON
+
+using Json = nlohmann::ordered_json;
+
+Json node_json(const Topology& topology, NodeId id) { return id == kNoNode ? Json() : Json(label(topology, id)); }
+
+// What was found of a kind, and how near that is to what the links allow.
+Json found_json(double gbps, double bound_gbps, Json found) {
+  return {{"gbps", gbps}, {"bound_gbps", bound_gbps}, {"ratio", ratio(gbps, bound_gbps)}, {"found", std::move(found)}};
+}
+
+Json rings_json(const RouteSearch& search, const Topology& topology) {
+  Json found = Json::array();
+  for (const FoundRing& ring : search.rings)
+    found.push_back({{"gbps", ring.gbps}, {"port", node_json(topology, ring.port)}, {"order", ring.order}});
+  return found_json(search.ring_gbps(), search.ring_bound_gbps, std::move(found));
+}
+
+Json trees_json(const RouteSearch& search, const Topology& topology) {
+  Json found = Json::array();
+  for (const FoundTree& tree : search.trees)
+    found.push_back(
+        {{"gbps", tree.gbps}, {"depth", tree.depth}, {"port", node_json(topology, tree.port)}, {"parent", tree.parent}});
+  return found_json(search.tree_gbps(), search.tree_bound_gbps, std::move(found));
+}
+
+Json levels_json(const RouteSearch& search) {
+  Json levels = Json::array();
+  for (const LevelGroups& level : search.levels) levels.push_back({{"level", name(level.level)}, {"group_of", level.group_of}});
+  return levels;
+}
+
+Json rails_json(const RouteSearch& search, const Topology& topology) {
+  Json rails = Json::array();
+  for (const Rail& rail : search.rails)
+    rails.push_back({{"nic", node_json(topology, rail.nic)},
+                     {"nearness", rail.nic == kNoNode ? Json() : Json(name(rail.nearness))},
+                     {"gbps", rail.gbps},
+                     {"sharers", rail.sharers}});
+  return rails;
+}
+
 }  // namespace
 
 std::string_view name(Nearness nearness) noexcept {
@@ -143,32 +185,13 @@ std::string render(const RouteSearch& search, const Topology& topology) {
 }
 
 std::string to_json(const RouteSearch& search, const Topology& topology) {
-  using Json = nlohmann::ordered_json;
-  const auto node = [&](NodeId id) { return id == kNoNode ? Json() : Json(label(topology, id)); };
-  Json root = {{"ranks", search.ends.size()}, {"ends", search.ends}};
-  root["rings"] = {{"gbps", search.ring_gbps()},
-                   {"bound_gbps", search.ring_bound_gbps},
-                   {"ratio", ratio(search.ring_gbps(), search.ring_bound_gbps)},
-                   {"found", Json::array()}};
-  for (const FoundRing& ring : search.rings)
-    root["rings"]["found"].push_back({{"gbps", ring.gbps}, {"port", node(ring.port)}, {"order", ring.order}});
-  root["trees"] = {{"gbps", search.tree_gbps()},
-                   {"bound_gbps", search.tree_bound_gbps},
-                   {"ratio", ratio(search.tree_gbps(), search.tree_bound_gbps)},
-                   {"found", Json::array()}};
-  for (const FoundTree& tree : search.trees)
-    root["trees"]["found"].push_back(
-        {{"gbps", tree.gbps}, {"depth", tree.depth}, {"port", node(tree.port)}, {"parent", tree.parent}});
-  root["levels"] = Json::array();
-  for (const LevelGroups& level : search.levels)
-    root["levels"].push_back({{"level", name(level.level)}, {"group_of", level.group_of}});
-  root["rails"] = Json::array();
-  for (const Rail& rail : search.rails)
-    root["rails"].push_back({{"nic", node(rail.nic)},
-                             {"nearness", rail.nic == kNoNode ? Json() : Json(name(rail.nearness))},
-                             {"gbps", rail.gbps},
-                             {"sharers", rail.sharers}});
-  root["steps"] = search.steps;
+  const Json root = {{"ranks", search.ends.size()},
+                     {"ends", search.ends},
+                     {"rings", rings_json(search, topology)},
+                     {"trees", trees_json(search, topology)},
+                     {"levels", levels_json(search)},
+                     {"rails", rails_json(search, topology)},
+                     {"steps", search.steps}};
   return root.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 

@@ -12,6 +12,7 @@
 #include <span>
 
 #include "core/config.h"
+#include "core/spelling.h"
 #include "topology/cpus.h"
 #include "topology/sources/presets.h"
 #include "tutti/topology.h"
@@ -125,6 +126,15 @@ constexpr struct {
 } kWirings[] = {
     {"torus", Wiring::torus}, {"fat-tree", Wiring::fat_tree}, {"fat_tree", Wiring::fat_tree}, {"fattree", Wiring::fat_tree}};
 
+// All that may stand before a count or a shape.
+std::vector<std::string_view> known_words() {
+  std::vector<std::string_view> words;
+  for (const auto& known : kWords) words.push_back(known.word);
+  for (const auto& known : kWirings) words.push_back(known.word);
+  for (const Preset& preset : presets()) words.push_back(preset.name);
+  return words;
+}
+
 class Parser {
  public:
   explicit Parser(std::string_view text) : text_(text), rest_(text) {}
@@ -188,10 +198,8 @@ class Parser {
   static Error unknown(std::string_view word, std::string_view name) {
     if (std::ranges::find(kOptions, name) != kOptions.end())
       return bad(fmt::format("\"{}\": {} is an option; write {}=VALUE", brief(word), name, name));
-    std::vector<std::string_view> names;
-    for (const Preset& preset : presets()) names.push_back(preset.name);
-    return bad(fmt::format("\"{}\" is unknown; known are {}, the hosts {}, and the options {}", brief(word), kKnown,
-                           fmt::join(names, ", "), fmt::join(kOptions, ", ")));
+    return bad(fmt::format("\"{}\" is unknown{}; known are {}, the hosts {}, and the options {}", brief(word), meant(name),
+                           kKnown, known_hosts(), fmt::join(kOptions, ", ")));
   }
 
   static std::optional<Unit> find_unit(std::string_view name) {
@@ -313,8 +321,11 @@ class Parser {
   }
 
   Status read_option(std::string_view word, std::string_view key, std::string_view value) {
-    if (std::ranges::find(kOptions, key) == kOptions.end())
-      return bad(fmt::format("unknown option {}=; known are {}", brief(key), fmt::join(kOptions, ", ")));
+    if (std::ranges::find(kOptions, key) == kOptions.end()) {
+      const auto near = nearest(key, kOptions);
+      return bad(fmt::format("unknown option {}={}; known are {}", brief(key),
+                             near.empty() ? "" : fmt::format(" (is {}= meant?)", near), fmt::join(kOptions, ", ")));
+    }
     if (key == "link") key = "net";
     if (key == "latency") key = "net_latency";
     if (Status status = once(std::string(key), "this option", word); !status) return status;
@@ -385,13 +396,27 @@ class Parser {
                       fmt::format("what stands before says already how a host is built, which {} does, too", preset_->name));
       fill_from_preset();
     }
-    if (d.levels.empty() && !d.shape.empty()) d.levels.push_back({Unit::core, 1});  // the network is what is asked for
+    if (Status status = fill_from_network(); !status) return status;
     if (!has(Unit::core) && !has(Unit::pu)) return of_all("there is no core:N");
     if (!has(Unit::core)) d.levels.back().unit = Unit::core;  // hwloc's "numa:2 pu:4": every PU is a core
     if (!has(Unit::pu)) d.levels.push_back({Unit::pu, 1});
     d.hosts = std::max(d.hosts, 1);
     if (Status status = check_wiring(); !status) return status;
     return check_size();
+  }
+
+  // Where the network is what is asked for, its hosts are as small as can be.
+  Status fill_from_network() {
+    Description& d = description_;
+    if (!d.levels.empty() || d.wiring == Wiring::one_switch) return {};
+    if (d.wiring == Wiring::rails && d.hosts == 0)
+      return placed(said_.at("wiring"),
+                    fmt::format("rails:{} does not say which hosts it joins; write node:4 rails:{}, or node:4 core:8 "
+                                "nic:{} rails:{} for larger ones",
+                                d.rails, d.rails, d.rails, d.rails));
+    d.levels.push_back({Unit::core, 1});
+    if (d.nics == 0) d.nics = d.rails;
+    return {};
   }
 
   // What is not said otherwise is as the preset says.
@@ -470,5 +495,16 @@ class Parser {
 }  // namespace
 
 Result<Description> parse_description(std::string_view text) { return Parser(text).parse(); }
+
+bool is_known_word(std::string_view word) {
+  const auto words = known_words();
+  return std::ranges::find(words, lower(word)) != words.end();
+}
+
+std::string meant(std::string_view word) {
+  const std::string name = lower(word);
+  const auto near = nearest(name, known_words());
+  return near.empty() || near == name ? "" : fmt::format(" (is {} meant?)", near);
+}
 
 }  // namespace tutti

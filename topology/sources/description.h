@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -35,6 +36,11 @@ struct Description {
   double net_gbps = 0, net_latency_us = 0, pcie_gbps = 0, nvlink_gbps = 0, xgmi_gbps = 0;
   std::uint64_t numa_memory = 0, gpu_memory = 0, l3_bytes = 0, l2_bytes = 0;
 };
+
+// A level of a host, a device, a network, or a host known by its name.
+[[nodiscard]] bool is_known_word(std::string_view word);
+// " (is dgx-h100 meant?)" for a word that is like a known one; else empty.
+[[nodiscard]] std::string meant(std::string_view word);
 
 // Code::invalid_argument: what is wrong with which word, and where that stands. What is returned can be made: all counts are
 // in range, and so is the number of nodes and links.

@@ -34,6 +34,12 @@ constexpr std::array<Preset, 6> kPresets = {{
 
 std::span<const Preset> presets() { return kPresets; }
 
+std::string known_hosts() {
+  std::string names;
+  for (const Preset& preset : kPresets) names += (names.empty() ? "" : ", ") + std::string(preset.name);
+  return names;
+}
+
 const Preset* find_preset(std::string_view name) {
   const auto found = std::ranges::find(kPresets, name, &Preset::name);
   return found == kPresets.end() ? nullptr : &*found;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <span>
+#include <string>
 #include <string_view>
 
 namespace tutti {
@@ -12,6 +13,7 @@ struct Preset {
 };
 
 [[nodiscard]] std::span<const Preset> presets();
+[[nodiscard]] std::string known_hosts();  // "dgx-2, ..."
 // Null: there is none of this name (in small letters).
 [[nodiscard]] const Preset* find_preset(std::string_view name);
 

@@ -6,7 +6,6 @@
 #include <optional>
 
 #include "topology/sources/description.h"
-#include "topology/sources/presets.h"
 #include "topology/wires.h"
 
 namespace tutti {
@@ -230,8 +229,6 @@ class Maker {
 };
 
 }  // namespace
-
-bool is_known_host(std::string_view word) { return find_preset(word) != nullptr; }
 
 Result<Topology> topology_from_synthetic(std::string_view text) {
   auto description = parse_description(text);

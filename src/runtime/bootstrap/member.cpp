@@ -3,10 +3,10 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <array>
 
 #include "bootstrap/launcher.h"
+#include "core/printable.h"
 
 namespace tutti {
 namespace {
@@ -26,9 +26,7 @@ void Member::encode(Writer& out) const { out.text(host).value(pid); }
 
 Member Member::decode(Reader& in) {
   Member member;
-  member.host = in.text().substr(0, kMaxHost);
-  std::ranges::replace_if(
-      member.host, [](char c) { return c < ' ' || c > '~'; }, '?');
+  member.host = printable(in.text().substr(0, kMaxHost));
   member.pid = in.value<std::int64_t>();
   return member;
 }

@@ -7,6 +7,7 @@
 
 #include "bootstrap/neighbours.h"
 #include "bootstrap/wiring.h"
+#include "core/printable.h"
 
 namespace tutti {
 namespace {
@@ -310,7 +311,7 @@ Status Overlay::handle_abort(ConstBytes body) {
     return malformed();
   if (failure_) return {};
   std::ranges::replace_if(
-      text, [](char c) { return c < ' ' && c != '\n'; }, '?');
+      text, [](char c) { return !is_printable(c) && c != '\n'; }, '?');
   fail(Error(code, std::move(text), culprit), origin);
   return {};
 }

@@ -9,6 +9,7 @@
 #include <charconv>
 
 #include "bootstrap/sockets.h"
+#include "core/printable.h"
 
 namespace tutti {
 namespace {
@@ -23,12 +24,7 @@ std::optional<long long> to_number(std::string_view text) {
 }
 
 // The whole line for people, without what could spoil a terminal.
-std::string shown(std::string_view line) {
-  std::string text(line.substr(0, 200));
-  for (char& c : text)
-    if (c < ' ' || c > '~') c = '?';
-  return text;
-}
+std::string shown(std::string_view line) { return printable(std::string(line.substr(0, 200))); }
 
 }  // namespace
 

@@ -196,7 +196,7 @@ class Check {
     for (std::size_t t = 0; t < tori_.size(); ++t) {
       const Place place = places[t % places.size()];
       const Shape shape{.ranks = p, .in_place = place == Place::in_place, .torus = tori_[t]};
-      cases_.push_back({.shape = shape, .place = place, .on_torus = true});
+      cases_.push_back({.shape = shape, .chunking = {}, .place = place, .on_torus = true});
     }
   }
 

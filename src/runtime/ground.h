@@ -1,0 +1,40 @@
+// What a rank has found out about its machine and what that costs; parts of a job take it from there.
+#pragma once
+
+#include <array>
+#include <vector>
+
+#include "core/config.h"
+#include "select/select.h"
+#include "select/tuning_file.h"
+
+namespace tutti {
+
+struct Ground {
+  Topology topology;
+  std::vector<int> binding;
+  std::array<LinkParameters, kLevels> links{};
+  std::array<LinkTuning, kLevels> tuning{};
+  double reduce_gbps = 10, copy_gbps = 20;
+  bool measured = false;  // these four
+  int core_sharers = 1;   // ranks on the same cores: of the whole job
+  TuningFile tunings;     // of this machine: calls measured earlier
+
+  static Result<Ground> look(const Config& config);
+};
+
+// Ranks with equal ones compete for the same cores, in whatever containers they are.
+[[nodiscard]] std::uint64_t hash_of_cores(const Topology& topology);
+
+// The machine as the selector sees it, in steps: who sits where, how a description says that their hosts are joined, if one does
+// and ranks follow each other host by host, and what it costs to reach each other there.
+[[nodiscard]] JobMachine seats_of(const Placement& placement, int core_sharers);
+void lay_on_network(JobMachine& machine, const Placement& placement);
+void price(JobMachine& machine, const Placement& placement, const Ground& ground);
+
+// What rank 0 has for this machine, as text for all; empty: nothing. A file that somebody has named must be one of this machine.
+Result<std::string> read_tuning(const Config& config, const TunedLayout& here);
+// Those of this layout.
+[[nodiscard]] Measurements measurements_of(const TuningFile& tunings, const TunedLayout& here);
+
+}  // namespace tutti
