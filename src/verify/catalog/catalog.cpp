@@ -76,7 +76,7 @@ void compare_traffic(std::vector<std::string>& wrong, std::string_view where, co
 void compare_levels(std::vector<std::string>& wrong, const Cost& cost, const std::vector<Schedule>& ranks, const Proof& proof,
                     const std::vector<Grouping>& levels) {
   std::uint64_t reduced = 0;
-  LevelCost declared;
+  LevelCost declared;  // in the end, of the level between the outermost groups
   for (std::size_t l = 0; l < proof.levels.size(); ++l) {
     declared = {};
     for (const LevelCost& level : cost.levels)
