@@ -40,7 +40,11 @@ Schedule bine(Rank me, const Shape& shape, const Chunking&) {
 
 Cost bine_cost(const Shape& shape, const Chunking&) {
   const knomial_tree::Extremes tree = knomial_tree::extremes(0, shape.ranks);
-  return flat_cost(1, {.rounds = tree.depth, .path = tree.depth, .sent = shape.ranks > 1 ? 1U : 0U, .reduced = tree.widest});
+  return flat_cost(1, {.rounds = tree.depth,
+                       .path = tree.depth,
+                       .sent = shape.ranks > 1 ? 1U : 0U,
+                       .reduced = tree.widest,
+                       .taken = tree.widest});
 }
 
 }  // namespace tutti::reduce_algorithms

@@ -106,8 +106,9 @@ Cost recursive_halving_cost(const Shape& shape, const Chunking& chunking) {
   if (folding.extra() == 0)
     return flat_cost(1, {.rounds = rounds, .path = by_last.blocks, .sent = p - 1, .reduced = by_first.combined});
   const std::uint64_t unfold = folding.chain_ends_with_pair() ? 1 : 0;
+  const std::uint64_t taken = p + by_first.combined;
   return flat_cost(
-      1, {.rounds = 1 + rounds + unfold, .path = p + by_last.blocks + unfold, .sent = p, .reduced = p + by_first.combined});
+      1, {.rounds = 1 + rounds + unfold, .path = p + by_last.blocks + unfold, .sent = p, .reduced = taken, .taken = taken});
 }
 
 }  // namespace tutti::reduce_scatter_algorithms
