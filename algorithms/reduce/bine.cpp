@@ -47,7 +47,8 @@ Cost bine_cost(const Shape& shape, const Chunking&) {
                        .path = tree.depth,
                        .sent = shape.ranks > 1 ? 1U : 0U,
                        .reduced = tree.widest,
-                       .carried = carried(shape, tell)});
+                       .carried = carried(shape, tell),
+                       .taken = tree.widest});
 }
 
 }  // namespace tutti::reduce_algorithms

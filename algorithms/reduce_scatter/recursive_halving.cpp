@@ -118,11 +118,13 @@ Cost recursive_halving_cost(const Shape& shape, const Chunking& chunking) {
     return flat_cost(1,
                      {.rounds = rounds, .path = by_last.blocks, .sent = p - 1, .reduced = by_first.combined, .carried = through});
   const std::uint64_t unfold = folding.chain_ends_with_pair() ? 1 : 0;
+  const std::uint64_t taken = p + by_first.combined;
   return flat_cost(1, {.rounds = 1 + rounds + unfold,
                        .path = p + by_last.blocks + unfold,
                        .sent = p,
-                       .reduced = p + by_first.combined,
-                       .carried = through});
+                       .reduced = taken,
+                       .carried = through,
+                       .taken = taken});
 }
 
 }  // namespace tutti::reduce_scatter_algorithms

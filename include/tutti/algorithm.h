@@ -35,9 +35,9 @@ struct LevelCost {
   // What the network between ranks carries, of a flat row; 0: not known. On a torus (Shape::torus) chunks times the links that
   // each crosses, of all ranks together; in pods (Shape::pod) chunks that leave the busiest pod, or enter it if those are more.
   std::uint64_t carried = 0;
-  // Between the outermost groups (hosts): chunks that leave the group which more leave than any other. Its ranks share its
-  // network. 0: not known of a flat row, as if each rank of a host sent `sent`; of a level `sent`, because the leaders alone
-  // send.
+  // Between the outermost groups (hosts): chunks that the ranks of a group together send to others, of the group that sends
+  // most; they share its network. 0: of a flat row not known, as if each rank of a host sent `sent` there; of the level
+  // between these groups `sent`, because leaders alone send.
   std::uint64_t leaving = 0;
   // Messages that a rank sends, or receives, in one round, at most (rounds as in a proof's Timeline): where every rank of the
   // longest chain has so many. 0: what the busiest rank has is spread over the rounds.

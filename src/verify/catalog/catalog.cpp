@@ -6,6 +6,7 @@
 #include <bit>
 #include <optional>
 #include <set>
+#include <tuple>
 
 #include "catalog/guarded.h"
 #include "catalog/machines.h"
@@ -77,7 +78,7 @@ void compare_traffic(std::vector<std::string>& wrong, std::string_view where, co
 void compare_levels(std::vector<std::string>& wrong, const Cost& cost, const std::vector<Schedule>& ranks, const Proof& proof,
                     const std::vector<Grouping>& levels) {
   std::uint64_t reduced = 0;
-  LevelCost declared;
+  LevelCost declared;  // in the end, of the level between the outermost groups
   for (std::size_t l = 0; l < proof.levels.size(); ++l) {
     declared = {};
     for (const LevelCost& level : cost.levels)
@@ -89,6 +90,35 @@ void compare_levels(std::vector<std::string>& wrong, const Cost& cost, const std
   if (!levels.empty())
     compare(wrong, "leaving a group", declared.leaving > 0 ? declared.leaving : declared.sent, most_leaving(ranks, levels.back()),
             cost.exact);
+}
+
+// What one rank sends and takes in all, in chunks.
+struct Exchanged {
+  std::uint64_t published = 0;  // what goes to several ranks counted once
+  std::uint64_t taken = 0;
+};
+
+Exchanged exchanged(const Schedule& schedule) {
+  Exchanged all;
+  std::set<std::tuple<Buffer, std::uint32_t, std::uint32_t>> published;
+  for (const Step& step : schedule.steps) {
+    if (step.kind == StepKind::recv) all.taken += step.to.count;
+    if (step.kind == StepKind::send && published.insert({step.from.buffer, step.from.chunk, step.from.count}).second)
+      all.published += step.from.count;
+  }
+  return all;
+}
+
+// Of a flat row: what it publishes, where it does, and what is taken, there and where that is more than is sent.
+void compare_exchanged(std::vector<std::string>& wrong, const Cost& cost, const std::vector<Schedule>& ranks) {
+  Exchanged most;
+  for (const Schedule& s : ranks) {
+    const Exchanged of_rank = exchanged(s);
+    most = {std::max(most.published, of_rank.published), std::max(most.taken, of_rank.taken)};
+  }
+  if (cost.published > 0) compare(wrong, "published", cost.published, most.published, cost.exact);
+  const std::uint64_t taken = cost.taken > 0 ? cost.taken : cost.levels.front().sent;
+  compare(wrong, "taken", taken, most.taken, cost.exact && cost.taken > 0);
 }
 
 // Of a flat row.
@@ -131,6 +161,7 @@ Status check_cost(const Cost& cost, const Shape& shape, const std::vector<Schedu
     compare_traffic(wrong, "", flat, proof, cost.exact);
     compare(wrong, "reduced", flat.reduced, proof.reduced, cost.exact);
     if (flat.carried > 0) compare(wrong, "carried " + network(shape), flat.carried, proof.carried, cost.exact);
+    compare_exchanged(wrong, cost, ranks);
     if (auto leaving = wrong_leaving(cost, ranks, shape.levels); !leaving.empty()) wrong.push_back(std::move(leaving));
   } else {
     compare_levels(wrong, cost, ranks, proof, *shape.levels);

@@ -19,7 +19,7 @@ struct CatalogOptions {
   Places places = Places::both;
   Rank all_roots_up_to = 16;                      // ranks; beyond, a few roots
   std::vector<Rank> roots = {};                   // these alone, counted round the ranks; none: as above
-  bool fused = true;                              // the fusing pass's results as well
+  bool fused = true;                              // the fusing pass's results as well, where it changes any
   const std::vector<Grouping>* levels = nullptr;  // the machine of all cases; none: made-up ones, where the row needs levels
 };
 
