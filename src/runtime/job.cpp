@@ -356,7 +356,9 @@ Status Job::place(std::vector<RankLocation> locations, std::span<const std::uint
   auto placement = assemble(std::move(locations), fingerprints, machines);
   if (!placement) return std::move(placement.error());
   placement_ = std::move(*placement);
-  if (!is_part_) plug_in(placement_);
+  // Where hosts have several ranks, these are the groups: between hosts below one switch all of them share one link.
+  const auto host_of_its_own = [rank = 0](const RankLocation& place) mutable { return place.host == rank++; };
+  if (!is_part_ && std::ranges::all_of(placement_.ranks, host_of_its_own)) plug_in(placement_);
   if (inherited_) return {};
   for (int l = 0; l < kLevels; ++l) links_[static_cast<std::size_t>(l)] = between(placement_, static_cast<Level>(l));
   return {};

@@ -31,7 +31,8 @@ TEST(PodsOfRanks, AreThoseOfTheHostsBelowASwitch) {
   EXPECT_THAT(on_hosts("fat-tree:4x16 net=12.5GB/s").pods, IsEmpty());
   const JobMachine cores = job("fat-tree:4x4 core:8 oversubscription=4 net=12.5GB/s", 128);
   EXPECT_THAT(cores.pods, ElementsAre(Pods{32, 1}));
-  EXPECT_THAT(cores.level_names, ElementsAre(Level::host, Level::leaf));
+  EXPECT_THAT(cores.level_names, ElementsAre(Level::host)) << "who shares a switch only is no group";
+  EXPECT_THAT(on_hosts("fat-tree:4x4 core:8").level_names, ElementsAre(Level::leaf)) << "but who else is none";
   EXPECT_THAT(job("fat-tree:4x4 core:8 oversubscription=4", 32).pods, IsEmpty()) << "all in one";
   EXPECT_THAT(describe_job(*load_topology("fat-tree:2x2 dgx-h100 oversubscription=2"), 32, Seats::gpus)->pods,
               ElementsAre(Pods{16, 8}));
