@@ -46,15 +46,19 @@ std::vector<int> leaves(const Topology& topology) {
   return leaf;
 }
 
+void plug_in(std::vector<RankLocation>& ranks, const Topology& network) {
+  const std::vector<int> leaf = leaves(network);
+  for (RankLocation& rank : ranks) rank.leaf = leaf[static_cast<std::size_t>(rank.host)];
+}
+
 // One location per usable core, host after host as their machines come.
 std::vector<RankLocation> places(const Topology& topology) {
-  const std::vector<int> ordinal = ordinals(topology), host = host_of_nodes(topology), leaf = leaves(topology);
+  const std::vector<int> ordinal = ordinals(topology), host = host_of_nodes(topology);
   std::vector<RankLocation> cores;
   for (std::size_t id = 0; id < topology.nodes.size(); ++id) {
     const Node& node = topology.nodes[id];
     if (node.kind != NodeKind::core || node.cpus.empty()) continue;
     cores.push_back(location_of_core(topology, ordinal, static_cast<NodeId>(id), host[id]));
-    if (host[id] >= 0) cores.back().leaf = leaf[static_cast<std::size_t>(host[id])];
   }
   std::stable_sort(cores.begin(), cores.end(), [](const auto& a, const auto& b) { return a.host < b.host; });
   return cores;
@@ -118,6 +122,7 @@ Result<std::vector<RankLocation>> place_on_hosts(const Topology& topology, int r
     return Error(Code::invalid_argument, fmt::format("{} ranks, one per host, on {} host{} with cores that may be used", ranks,
                                                      placed.size(), placed.size() == 1 ? "" : "s"));
   placed.resize(static_cast<std::size_t>(ranks));
+  plug_in(placed, topology);
   return placed;
 }
 
@@ -247,10 +252,7 @@ const Topology* described_network(const Placement& placement) {
 }
 
 void plug_in(Placement& placement) {
-  const Topology* network = described_network(placement);
-  if (network == nullptr) return;
-  const std::vector<int> leaf = leaves(*network);
-  for (RankLocation& rank : placement.ranks) rank.leaf = leaf[static_cast<std::size_t>(rank.host)];
+  if (const Topology* network = described_network(placement)) plug_in(placement.ranks, *network);
 }
 
 std::vector<Rank> describing_ranks(std::span<const std::uint64_t> fingerprints) {

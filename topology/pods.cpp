@@ -19,7 +19,7 @@ class Network {
     const std::vector<int> host = host_of_nodes(topology);
     for (std::size_t id = 0; id < host.size(); ++id)
       if (host[id] >= 0) height_[id] = 0;
-    for (bool grows = true; grows; ++top_) {
+    for (bool grows = true; grows && top_ < kMostLevels; ++top_) {
       grows = false;
       for (const Link& link : topology.links)
         if (link.kind == LinkKind::network) grows |= lift(link.a, link.b) || lift(link.b, link.a);
@@ -35,7 +35,7 @@ class Network {
   }
 
  private:
-  static constexpr int kNowhere = INT32_MAX;
+  static constexpr int kNowhere = INT32_MAX, kMostLevels = 8;  // of switches; those farther away are above them all
 
   // A switch stands one above the hosts, or the lowest switch, that it is joined to.
   bool lift(NodeId from, NodeId to) {

@@ -36,7 +36,7 @@ Cost scatter_gather_cost(const Shape& shape, const Chunking& chunking) {
                                                                   .path = scatter.path + gather.path,
                                                                   .sent = scatter.sent + gather.sent,
                                                                   .reduced = scatter.reduced,
-.carried = scatter.carried + gather.carried,
+                                                                  .carried = scatter.carried + gather.carried,
                                                                   .taken = scatter.reduced + to_root.taken});
   cost.exact = false;  // the heaviest chains and the busiest ranks of the two halves need not be the same
   return cost;

@@ -53,8 +53,9 @@ constexpr std::array kTable{
     ConfigRow{Var::log_file, "TUTTI_LOG_FILE", Kind::text, "", "",
               "File to log to instead of stderr; %r is the rank, %h the host, %p the process id."},
     ConfigRow{Var::topology, "TUTTI_TOPOLOGY", Kind::text, "", "",
-              "Machine description to use instead of this machine: an XML file of hwloc or NCCL, a tutti JSON file, or a short description "
-              "(node:2 numa:2 core:8); of as many hosts as the job has, it also says how they are joined (torus:4x4 core:8)."},
+              "Machine description to use instead of this machine: an XML file of hwloc or NCCL, a tutti JSON file, or a short "
+              "description (node:2 numa:2 core:8); of as many hosts as the job has, it also says how they are joined (torus:4x4 "
+              "core:8)."},
     ConfigRow{
         Var::memory_limit, "TUTTI_MEMORY_LIMIT", Kind::bytes, "", "",
         "Most memory one communicator may hold for scratch and transport buffers, such as 64M (unset: no limit); a call that "

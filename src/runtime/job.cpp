@@ -139,7 +139,9 @@ Status Job::place(std::vector<RankLocation> locations, std::span<const std::uint
   auto placement = assemble(std::move(locations), fingerprints, machines);
   if (!placement) return std::move(placement.error());
   placement_ = std::move(*placement);
-  if (!inherited_) plug_in(placement_);
+  // Where hosts have several ranks, these are the groups: between hosts below one switch all of them share one link.
+  const auto host_of_its_own = [rank = 0](const RankLocation& place) mutable { return place.host == rank++; };
+  if (!inherited_ && std::ranges::all_of(placement_.ranks, host_of_its_own)) plug_in(placement_);
   machine_ = seats_of(placement_, ground_.core_sharers);
   machine_.boards = worth_boards(size()) && connections_.has_boards();  // whether all ranks of this job publish to each other
   if (!inherited_) lay_on_network(machine_, placement_);  // which of the described hosts those of a part are nobody knows

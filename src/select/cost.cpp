@@ -86,6 +86,9 @@ Rates rates_at(const LevelCost& cost, const JobMachine& machine, Sharing with, d
   return rates;
 }
 
+// Chunks through the busiest rank, in the direction where it has more to do.
+double busiest(const LevelCost& level, const Cost& cost) { return static_cast<double>(std::max(level.sent, cost.taken)); }
+
 // Links between the nodes of a torus that are on the way of a message to anywhere.
 double mean_links(std::span<const Rank> torus) {
   double links = 0;
@@ -94,17 +97,17 @@ double mean_links(std::span<const Rank> torus) {
 }
 
 // Chunks that take as long, one after the other, over one link of a torus. A rank that sends one message at a time sends it along
-// either direction of one dimension, so of its links two have work; more where it sends more.
-double over_torus(const LevelCost& level, const JobMachine& machine, Collective collective, double busy) {
+// either direction of one dimension, so of its links two have work; more where it sends more, but for rows with a radix: the
+// ranks that meet in a round differ in one digit, so they lie along one dimension.
+double over_torus(const LevelCost& level, const Cost& cost, const JobMachine& machine, const Algorithm& algorithm) {
+  const double busy = busiest(level, cost);
   const double path = static_cast<double>(level.path), links = 2 * static_cast<double>(machine.torus.size());
-  const double in_use = std::clamp(2 * busy / path, 2.0, links);
-  const double at_random = has_root(collective) ? 0 : busy * mean_links(machine.torus);
+  const double in_use = algorithm.has_radix ? 2.0 : std::clamp(2 * busy / path, 2.0, links);
+  // A tree brings everybody the vector; what its root sends is not what others do.
+  const double at_random = (has_root(algorithm.collective) ? cost.chunks_per_block : busy) * mean_links(machine.torus);
   const double carried = level.carried > 0 ? static_cast<double>(level.carried) / machine.ranks : at_random;
   return std::max({path, busy / links, carried / in_use});
 }
-
-// Chunks through the busiest rank, in the direction where it has more to do.
-double busiest(const LevelCost& level, const Cost& cost) { return static_cast<double>(std::max(level.sent, cost.taken)); }
 
 // With a root ranks work one after another rather than all at once, and so has each a core to itself; but all the vector has to
 // go to (or from) each of them, and that work is shared.
@@ -175,7 +178,7 @@ Price price_level(const Candidate& candidate, const Cost& cost, const LevelCost&
   // A message of the chain is path / rounds chunks; so large are the busiest rank's, too.
   const double at_a_time = std::max({1.0, static_cast<double>(level.at_a_time), path > 0 ? busy / path : 0});
   const bool over_links = !machine.torus.empty() && level.level < 0;
-  const double chunks = over_links ? over_torus(level, machine, candidate.algorithm->collective, busy)
+  const double chunks = over_links                                  ? over_torus(level, cost, machine, *candidate.algorithm)
                         : has_root(candidate.algorithm->collective) ? of_one_after_another(at_a_time * path, cost, rates)
                                                                     : at_a_time * path;
   const double uplinks =

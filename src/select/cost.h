@@ -18,8 +18,7 @@ namespace tutti {
 // - On a torus, each rank has a link to each of its neighbours, and a message occupies every link that it crosses. Its time is
 //   that of the chain over one link, that of the busiest rank over all of its own, or that of all links that all ranks have at
 //   work, whichever is longest (D. De Sensi et al., "Swing", NSDI 2024, who call the ratio of the latter two the congestion
-//   deficiency). Rows that do not say how far their messages go are taken to send them anywhere, at random; trees, where few
-//   ranks send most, not.
+//   deficiency). Rows that do not say how far their messages go are taken to send them anywhere, at random.
 // - In pods below tapered switches, it is that of what leaves the busiest pod over the uplinks that all its ranks share, if that
 //   is longer (the "global links" of D. De Sensi et al., "Bine Trees", SC 2025).
 // - Where ranks share cores, a round costs at least one turn of all ranks over the cores, and cores' work is slower.

@@ -71,7 +71,8 @@ std::string describe_ranks(const JobMachine& m) {
   for (std::size_t l = m.levels.size(); l-- > 0;)
     text += fmt::format(", {} {} groups", m.levels[l].groups(), name(m.level_names[l]));
   if (!m.torus.empty()) text += fmt::format(", a torus of {}", fmt::join(m.torus, "x"));
-  for (const Pods& pods : m.pods) text += fmt::format(", in pods of {} with uplinks for {:.4g} links", pods.size, pods.uplinks);
+  for (const Pods& pods : m.pods)
+    text += fmt::format(", in pods of {} with uplinks for {:.4g} link{}", pods.size, pods.uplinks, pods.uplinks == 1 ? "" : "s");
   if (m.on_gpus)
     return text + fmt::format("; one per GPU, at most {} that share their host's {} link{} to the network", m.ranks_per_host,
                               m.rails_per_host, m.rails_per_host == 1 ? "" : "s");

@@ -94,18 +94,21 @@ described() { # described TOPOLOGY RANKS COMMAND...: each rank on a host of its 
   TUTTI_TRANSPORT=tcp TUTTI_TOPOLOGY=$1 run_ranks "$(printf '0 %.0s' $(seq "$2") | sed 's/ $//')" "$2" "${@:3}"
 }
 explained() { local t; for t; do grep -q -- "$t" "$work/out.0" || { fail "$what: no '$t' in"; cat "$work/out.0"; }; done; }
-for command in "$tutti explain all_reduce --ranks 4 --on hosts --topology" job; do
-  for topology in "torus:2x2 core:4" "fat-tree:2x2 core:4 oversubscription=2"; do
-    if [[ $command == job ]]; then
-      described "$topology" 4 "$tutti" explain all_reduce
+for topology in "torus:2x2 core:4" "fat-tree:2x2 core:4 oversubscription=8"; do
+  for where in job description; do
+    if [[ $where == job ]]; then
+      described "$topology" 4 "$tutti" explain all_reduce --bytes 64M
     else
-      what="$command $topology" && $command "$topology" >"$work/out.0" || fail "$what"
+      what="explain --topology $topology"
+      "$tutti" explain all_reduce --bytes 64M --on hosts --topology "$topology" >"$work/out.0" || fail "$what"
     fi
+    grep "chosen:" "$work/out.0" >"$work/chosen.$where"
     case $topology in
-      torus*) explained "4 ranks, a torus of 2x2;" "multi_ring .*bytes" "swing .*latency" ;;
-      *) explained "4 ranks, 2 leaf groups, in pods of 2 with uplinks for 1 links;" "bine .*the uplinks of a pod of 2 ranks" ;;
+      torus*) explained "4 ranks, a torus of 2x2;" "multi_ring .*bytes" "swing .*bytes" ;;
+      *) explained "4 ranks, 2 leaf groups, in pods of 2 with uplinks for 0.25 links;" "bine .*the uplinks of a pod of 2 ranks" ;;
     esac
   done
+  cmp -s "$work/chosen.job" "$work/chosen.description" || { fail "$topology: not the choice of the description"; cat "$work"/chosen.*; }
 done
 described "torus:2x2 core:4" 3 "$tutti" explain all_reduce
 explained "^all_reduce of .* 3 ranks; " "swing .*refused: "

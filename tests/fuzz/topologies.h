@@ -19,6 +19,7 @@ inline void use(const Result<Topology>& topology) {
   for (int level = 0; level < kLevels; ++level) (void)between(*topology, static_cast<Level>(level));
   (void)fingerprint(*topology);
   (void)torus_dimensions(*topology);
+  (void)tapered_pods(*topology);
   for (int host = 0; host < std::min(hosts(*topology), 8); ++host) (void)hidden_parts(*topology, host);
   if (topology->nodes.size() <= 64)  // a search takes its time
     if (const auto found = search_routes(*topology); parsed(found))

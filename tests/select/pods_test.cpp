@@ -10,7 +10,6 @@ namespace {
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
-using testing::Not;
 
 JobMachine on_hosts(std::string_view description) {
   const Topology topology = *load_topology(description);
@@ -32,7 +31,8 @@ TEST(PodsOfRanks, AreThoseOfTheHostsBelowASwitch) {
   EXPECT_THAT(on_hosts("fat-tree:4x16 net=12.5GB/s").pods, IsEmpty());
   const JobMachine cores = job("fat-tree:4x4 core:8 oversubscription=4 net=12.5GB/s", 128);
   EXPECT_THAT(cores.pods, ElementsAre(Pods{32, 1}));
-  EXPECT_THAT(cores.level_names, ElementsAre(Level::host, Level::leaf));
+  EXPECT_THAT(cores.level_names, ElementsAre(Level::host)) << "who shares a switch only is no group";
+  EXPECT_THAT(on_hosts("fat-tree:4x4 core:8").level_names, ElementsAre(Level::leaf)) << "but who else is none";
   EXPECT_THAT(job("fat-tree:4x4 core:8 oversubscription=4", 32).pods, IsEmpty()) << "all in one";
   EXPECT_THAT(describe_job(*load_topology("fat-tree:2x2 dgx-h100 oversubscription=2"), 32, Seats::gpus)->pods,
               ElementsAre(Pods{16, 8}));
@@ -64,35 +64,44 @@ TEST(PodsOfRanks, AllToAllTakesWhatItsUplinksTake) {
   EXPECT_NEAR(c.bandwidth_us + c.contention_us, bytes / (4 * 12.5e3), 1);
 }
 
-// D. De Sensi et al., "Bine Trees", SC 2025: less crosses the borders of groups than with trees of powers of two, up to a third.
+// D. De Sensi et al., "Bine Trees", SC 2025: less crosses the borders of groups than in halving and doubling to powers of two, by
+// up to a third.
 TEST(PodsOfRanks, BineCrossesLess) {
-  const JobMachine machine = on_hosts("fat-tree:16x16 oversubscription=8 net=12.5GB/s");
-  struct Rivals {
-    Collective collective;
-    std::string_view other;
-  };
-  for (const auto& [collective, other] : {Rivals{Collective::all_reduce, "halving_doubling/radix=2"},
+  const JobMachine machine = on_hosts("fat-tree:8x12 oversubscription=8 net=12.5GB/s");
+  for (const auto& [collective, other] : {std::pair{Collective::all_reduce, "halving_doubling/radix=2"},
+                                          {Collective::all_reduce, "circulant"},
                                           {Collective::reduce_scatter, "recursive_halving/radix=2"},
-                                          {Collective::all_gather, "recursive_doubling/radix=2"},
-                                          {Collective::broadcast, "knomial/radix=2"},
-                                          {Collective::reduce, "knomial/radix=2/pieces=1"}}) {
-    const Candidate bine = priced(collective, "bine", 4u << 20, machine), binomial = priced(collective, other, 4u << 20, machine);
-    EXPECT_LE(bine.total_us, binomial.total_us) << name(collective);
-    EXPECT_GT(bine.total_us, 0.6 * binomial.total_us) << name(collective) << ": no more than a third";
-    EXPECT_TRUE(bine.refused.empty());
+                                          {Collective::reduce_scatter, "circulant"},
+                                          {Collective::all_gather, "circulant"}}) {
+    const Candidate bine = priced(collective, "bine", 4u << 20, machine), rival = priced(collective, other, 4u << 20, machine);
+    EXPECT_EQ(bine.bounding_pod, 12) << name(collective);
+    EXPECT_LT(bine.total_us, rival.total_us) << name(collective) << ' ' << other;
+    EXPECT_GT(bine.total_us, 0.6 * rival.total_us) << name(collective) << ' ' << other;
   }
-  EXPECT_LT(priced(Collective::all_gather, "bine", 4u << 20, machine).total_us,
-            0.99 * priced(Collective::all_gather, "recursive_doubling/radix=2", 4u << 20, machine).total_us);
 }
 
-TEST(PodsOfRanks, WhatKnowsThePodsWins) {
+std::string_view best_of(std::string_view filter, Collective collective, std::uint64_t bytes, const JobMachine& machine) {
+  return choose({.collective = collective, .block_bytes = bytes, .element_bytes = 4, .filter = filter}, machine)
+      .winner()
+      .algorithm->name;
+}
+
+TEST(PodsOfRanks, WhatStaysInThemWins) {
   const JobMachine full = on_hosts("fat-tree:16x16 net=12.5GB/s net_latency=2us"),
                    tapered = on_hosts("fat-tree:16x16 oversubscription=16 net=12.5GB/s net_latency=2us");
-  EXPECT_THAT(chosen(Collective::all_gather, 64u << 10, tapered), Not(chosen(Collective::all_gather, 64u << 10, full)));
+  constexpr std::string_view kHalving = "halving_doubling,circulant,hierarchical_scatter";
+  EXPECT_EQ(best_of(kHalving, Collective::all_reduce, 4u << 20, tapered), "hierarchical_scatter");
+  EXPECT_EQ(best_of("recursive_halving,circulant,bine", Collective::reduce_scatter, 1u << 20, tapered), "bine");
   for (const Collective collective : {Collective::all_reduce, Collective::all_gather, Collective::reduce_scatter}) {
-    const std::string_view winner = chosen(collective, collective == Collective::all_reduce ? 4u << 20 : 16u << 10, tapered);
-    EXPECT_TRUE(winner.starts_with("hierarchical") || winner == "bine" || winner == "ring") << name(collective) << winner;
+    const std::uint64_t bytes = collective == Collective::all_reduce ? 16u << 20 : 64u << 10;
+    const std::string_view before = chosen(collective, bytes, full), now = chosen(collective, bytes, tapered);
+    EXPECT_LE(priced(collective, now, bytes, tapered).total_us, priced(collective, before, bytes, tapered).total_us);
   }
+  EXPECT_NE(chosen(Collective::all_gather, 64u << 10, full), chosen(Collective::all_gather, 64u << 10, tapered));
+  EXPECT_TRUE(choose({.collective = Collective::all_reduce, .block_bytes = 1}, full).winner().bounding_pod == 0);
+  EXPECT_THAT(find(choose({.collective = Collective::all_reduce, .block_bytes = 1}, full), "bine")->refused,
+              HasSubstr("tapered"));
+  EXPECT_TRUE(find(choose({.collective = Collective::all_reduce, .block_bytes = 1}, tapered), "bine")->refused.empty());
 }
 
 TEST(PodsOfRanks, AreNamedInTheExplanation) {

@@ -47,8 +47,16 @@ TEST(Torus, SwingServesAllReduce) {
 }
 
 TEST(Torus, ARingServesALongRing) {
-  EXPECT_EQ(chosen(Collective::all_reduce, 1u << 30, torus({256})), "ring");
+  EXPECT_EQ(chosen(Collective::all_reduce, 1u << 30, torus({256})), "multi_ring") << "in both directions";
   EXPECT_EQ(chosen(Collective::all_reduce, 64u << 10, torus({256})), "swing");
+}
+
+TEST(Torus, RingsTakeAllItsLinks) {
+  const JobMachine machine = torus({4, 4, 4});
+  EXPECT_EQ(machine.routes.rings.size(), 6U);
+  EXPECT_DOUBLE_EQ(machine.ring_gbps, 6 * 12.5);
+  EXPECT_EQ(chosen(Collective::all_reduce, 1u << 30, torus({16, 16})), "multi_ring");
+  EXPECT_TRUE(torus({2}).routes.rings.empty()) << "one ring is what the row `ring` is";
 }
 
 TEST(Torus, WhatTravelsFarCostsMore) {
@@ -63,6 +71,18 @@ TEST(Torus, WhatTravelsFarCostsMore) {
   };
   EXPECT_DOUBLE_EQ(time(with, "ring"), time(without, "ring"));
   EXPECT_GT(time(with, "halving_doubling/radix=2"), time(without, "halving_doubling/radix=2"));
+}
+
+TEST(Torus, TreesAreNearerOrFarther) {
+  const JobMachine with = torus({64});
+  JobMachine without = with;
+  without.torus.clear();
+  const auto time = [](const JobMachine& machine, std::string_view name) {
+    return choose({.collective = Collective::broadcast, .block_bytes = 64 << 20, .forced = name}, machine).winner().bandwidth_us;
+  };
+  for (const std::string_view name : {"knomial/radix=2", "bine", "chain/pieces=64"})
+    EXPECT_DOUBLE_EQ(time(with, name), time(without, name)) << name << ": near";
+  EXPECT_GT(time(with, "circulant/pieces=64"), 3 * time(without, "circulant/pieces=64"));
 }
 
 TEST(Torus, ElsewhereNothingChangesButForWhoAsksByName) {

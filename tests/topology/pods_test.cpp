@@ -75,6 +75,9 @@ TEST(Pods, AJobHasThoseOfItsDescription) {
   plug_in(all);
   EXPECT_EQ(all.ranks[0].leaf, all.ranks[2].leaf);
   EXPECT_NE(all.ranks[2].leaf, all.ranks[3].leaf);
+  Placement one_switch = job("node:3 core:1 nic:1", {0, 1, 2});
+  plug_in(one_switch);
+  EXPECT_EQ(one_switch.ranks[0].leaf, -1) << "tells nobody apart";
   EXPECT_EQ(described_network(job("fat-tree:2x2", {0, 1, 2})), nullptr) << "fewer hosts than described";
   EXPECT_EQ(described_network(job("fat-tree:2x2", {0, 2, 1, 3})), nullptr) << "numbered otherwise";
   EXPECT_EQ(described_network(job("core:4", {0, 0})), nullptr);

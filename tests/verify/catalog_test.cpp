@@ -79,7 +79,7 @@ TEST(Catalog, refuses_what_a_network_does_not_carry) {
   EXPECT_THAT(verify_algorithm(row(scan, only_pods), 6).error().to_string(),
               HasSubstr("over a torus of 6: declared 1, measured 5"));
   EXPECT_THAT(verify_algorithm(row(scan, only_tori), 6).error().to_string(),
-              HasSubstr("from a pod of 3: declared 7, measured 1"));
+              HasSubstr("from a pod of 4: declared 7, measured 1"));
 }
 
 TEST(Catalog, refuses_a_wrong_cost) {

@@ -172,7 +172,8 @@ Status check_cost(const Cost& cost, const Shape& shape, const std::vector<Schedu
 
 class Check {
  public:
-  Check(const Algorithm& algorithm, Rank ranks, const CatalogOptions& options) : algorithm_(algorithm), options_(options) {
+  Check(const Algorithm& algorithm, Rank ranks, const CatalogOptions& options)
+      : algorithm_(algorithm), options_(options), tori_(made_up_tori(ranks)) {
     if (algorithm.needs.levels && options.levels == nullptr) machines_ = made_up_machines(ranks);
     if (algorithm.needs.routes != RouteKind::none) routes_ = made_up_routes(ranks);
     if (!algorithm.needs.levels && options.levels == nullptr && algorithm.cost) hosts_ = made_up_machines(ranks);
@@ -227,7 +228,7 @@ class Check {
     for (std::size_t t = 0; t < tori_.size(); ++t) {
       const Place place = places[t % places.size()];
       const Shape shape{.ranks = p, .in_place = place == Place::in_place, .torus = tori_[t]};
-      cases_.push_back({.shape = shape, .chunking = {}, .place = place, .on_torus = true});
+      cases_.push_back({shape, {}, place, nullptr, nullptr, true});
     }
   }
 

@@ -28,7 +28,7 @@ struct MadeUpRoutes {
 // Sizes of dimensions whose product is `ranks`: one to three of them, equal and unequal, also of one rank.
 [[nodiscard]] std::vector<std::vector<Rank>> made_up_tori(Rank ranks);
 
-// How many ranks sit in a pod, Shape::pod: from all to a quarter of them, also so that the last one has fewer.
-[[nodiscard]] constexpr Rank made_up_pod(Rank ranks) noexcept { return ranks / (1 + ranks % 4) + 1; }
+// How many ranks sit in a pod, Shape::pod: a half to a quarter of them and one more, so that the last one has fewer.
+[[nodiscard]] constexpr Rank made_up_pod(Rank ranks) noexcept { return ranks / (2 + ranks % 3) + 1; }
 
 }  // namespace tutti
