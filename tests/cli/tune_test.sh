@@ -152,6 +152,11 @@ refuses "all_thing" "$tutti" tune all_thing
 refuses "--seconds" "$tutti" tune all_reduce --seconds -1
 refuses "--min-bytes" "$tutti" tune all_reduce --min-bytes 8K --max-bytes 4K
 refuses "--output" "$tutti" tune all_reduce --output ""
+mkfifo "$work/pipe"
+for path in "$work/pipe" "$work"; do
+  run_ranks "2 2" 2 "$tutti" tune all_reduce "${brief[@]}" --output "$path"
+  rank_said 0 "'$path' is not a regular file"
+done
 run_ranks "1 1" 2 "$tutti" tune all_reduce "${brief[@]}" --output "$file" --json /nowhere/all.json
 rank_said 0 "/nowhere/all.json"
 

@@ -214,6 +214,8 @@ for command in "env" "env --markdown" "topo" "explain all_reduce" "explain all_r
 done
 expect 0 "${perf[@]}" --json "$work/perf.json"
 grep -q '"tutti_perf": 1' "$work/perf.json" || fail "no JSON was written"
+expect 0 "${perf[@]}" --json /dev/stdout # a file, here
+printed '"tutti_perf": 1' "# tutti perf: 1 ranks" "  all_reduce  "
 
 echo "== one rank: the table and nothing else"
 expect 0 "$tutti" perf all --max-bytes 1K --factor 32 --iterations 2 --warmup 1
