@@ -144,7 +144,7 @@ Status update_tuning_file(const std::string& path, const std::function<void(Tuni
   const auto folder = std::filesystem::path(path).parent_path();
   if (!folder.empty()) std::filesystem::create_directories(folder, error);  // what prevents it prevents the next step, too
   auto lock = lock_file(path + ".lock");
-  if (!lock) return std::move(lock.error());
+  if (!lock) return lock.because("nothing can be kept there: name another file with --output");
   TuningFile file;
   if (std::filesystem::exists(path, error)) {
     auto before = TuningFile::read(path);
