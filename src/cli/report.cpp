@@ -16,6 +16,17 @@ int exit_status(const Error& error) {
   return error.code() == Code::invalid_argument || error.code() == Code::environment ? kExitUsage : kExitFailed;
 }
 
+// The first option that a rank has not as this one has it; `theirs` are its values, each with a zero behind it.
+std::string difference(std::string_view theirs, const OptionValues& mine, std::size_t there, Rank here) {
+  for (const auto& [name, value] : mine) {
+    const std::string_view other = theirs.substr(0, theirs.find('\0'));
+    if (other != value)
+      return fmt::format("rank {} has {} {}, rank {} has {} {}", there, name, printable(std::string(other)), here, name, value);
+    theirs.remove_prefix(std::min(theirs.size(), other.size() + 1));
+  }
+  return "";
+}
+
 }  // namespace
 
 void leave(const std::string& what, int status) {
@@ -46,18 +57,10 @@ void leave_if_unlike(Communicator& comm, const OptionValues& mine) {
   std::vector<std::int8_t> in(text.begin(), text.end()), all(ranks * length);
   if (auto s = comm.all_gather(std::span<const std::int8_t>(in), std::span(all)); !s) leave(s.error());
   for (std::size_t r = 0; r < ranks; ++r) {
-    const std::string theirs(all.begin() + static_cast<std::ptrdiff_t>(r * length),
-                             all.begin() + static_cast<std::ptrdiff_t>((r + 1) * length));
-    if (theirs == text) continue;
-    const char* value = theirs.c_str();
-    for (const auto& [name, own] : mine) {
-      if (own != value) {
-        fmt::print(stderr, "tutti: rank {} has {} {}, rank {} has {} {}: start all ranks with the same options\n", r, name,
-                   printable(value), comm.rank(), name, own);
-        break;
-      }
-      value += own.size() + 1;
-    }
+    const auto* theirs = reinterpret_cast<const char*>(all.data() + r * length);
+    const std::string what = difference({theirs, length}, mine, r, comm.rank());
+    if (what.empty()) continue;
+    fmt::print(stderr, "tutti: {}: start all ranks with the same options\n", what);
     (void)comm.barrier();  // as above
     throw CLI::RuntimeError(kExitUsage);
   }

@@ -32,8 +32,9 @@ std::string find_library() {
   const auto prefix = std::filesystem::read_symlink("/proc/self/exe", error).parent_path().parent_path();
   for (const char* folder : {"lib", TUTTI_LIBRARY_FOLDER})
     if (const auto file = prefix / folder / kName; std::filesystem::exists(file, error)) return file.string();
-  leave(fmt::format("there is no {} in {} or {}", kName, (prefix / "lib").string(), (prefix / TUTTI_LIBRARY_FOLDER).string()),
-        kExitFailed);
+  leave(
+      fmt::format("there is no {} in {}: build or install it with this program", kName, (prefix / TUTTI_LIBRARY_FOLDER).string()),
+      kExitFailed);
 }
 
 std::string output_of(const std::string& command) {

@@ -145,8 +145,9 @@ void run(const TuneCommand& o) {
   auto sizes = tuner.run(options);
   if (!sizes) leave(sizes.error());
   if (writes) print_table(*sizes);
-  if (kept && writes && !o.json.empty()) kept = replace_file(o.json, json_of(*sizes, *comm));
+  const Status json = writes && !o.json.empty() ? replace_file(o.json, json_of(*sizes, *comm)) : Status{};
   leave_if_any(*comm, kept);
+  leave_if_any(*comm, json);
   if (!writes) return;
   fmt::print("Kept in {} for jobs of this layout: {}\n", path, tuner.layout({}).about);
   if (path != jobs_path) fmt::print("They use it with TUTTI_TUNING={}\n", path);

@@ -248,7 +248,9 @@ Result<std::uint64_t> parse_bytes(std::string_view text) {
   if (!unit.empty()) {
     const auto at = unit.size() == 1 ? kUnits.find(static_cast<char>(unit[0] & ~0x20)) : std::string_view::npos;
     if (at == std::string_view::npos)
-      return Error(Code::invalid_argument, fmt::format("\"{}\": unknown unit \"{}\" (K, M, G or T)", text, unit));
+      return Error(Code::invalid_argument,
+                   fmt::format("\"{}\": \"{}\" is no unit; write a whole number of bytes, K, M, G or T, such as 4096, 64K or 8M",
+                               text, unit));
     shift = static_cast<int>(at + 1) * 10;
   }
   if (shift > 0 && number > (UINT64_MAX >> shift))

@@ -7,7 +7,7 @@
 
 #include <cerrno>
 #include <chrono>
-#include <cstdlib>
+#include <cstdio>
 #include <filesystem>
 #include <fstream>
 #include <thread>
@@ -22,13 +22,14 @@ Error cannot_write(const std::string& path) { return system_error(errno, "cannot
 // What is at the end of a path, links followed.
 struct Place {
   explicit Place(const std::string& path) : exists(::stat(path.c_str(), &status) == 0) {}
-  [[nodiscard]] bool is_output() const {
+  // The descriptor of standard output or error that goes there; -1: neither does.
+  [[nodiscard]] int output() const {
     struct stat open {};
     for (const int fd : {STDOUT_FILENO, STDERR_FILENO})
-      if (::fstat(fd, &open) == 0 && open.st_dev == status.st_dev && open.st_ino == status.st_ino) return true;
-    return false;
+      if (exists && ::fstat(fd, &open) == 0 && open.st_dev == status.st_dev && open.st_ino == status.st_ino) return fd;
+    return -1;
   }
-  [[nodiscard]] bool can_be_replaced() const { return !exists || (S_ISREG(status.st_mode) && !is_output()); }
+  [[nodiscard]] bool can_be_replaced() const { return !exists || (S_ISREG(status.st_mode) && output() < 0); }
 
   struct stat status {};
   bool exists;
@@ -44,6 +45,10 @@ Status write_all(Fd fd, std::string_view text, const std::string& path) {
 }
 
 Status write_in_place(const std::string& path, std::string_view text) {
+  if (const int output = Place(path).output(); output >= 0) {  // after what was printed there, not over it
+    std::fflush(stdout);
+    return write_all(Fd(::dup(output)), text, path);
+  }
   Fd fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
   return fd ? write_all(std::move(fd), text, path) : cannot_write(path);
 }

@@ -139,10 +139,12 @@ std::string usual_tuning_path() {
 
 Status update_tuning_file(const std::string& path, const std::function<void(TuningFile&)>& change) {
   std::error_code error;
+  if (std::filesystem::exists(path, error) && !std::filesystem::is_regular_file(path, error))
+    return Error(Code::environment, fmt::format("'{}' is not a regular file: name another one with --output", path));
   const auto folder = std::filesystem::path(path).parent_path();
   if (!folder.empty()) std::filesystem::create_directories(folder, error);  // what prevents it prevents the next step, too
   auto lock = lock_file(path + ".lock");
-  if (!lock) return std::move(lock.error());
+  if (!lock) return lock.because("nothing can be kept there: name another file with --output");
   TuningFile file;
   if (std::filesystem::exists(path, error)) {
     auto before = TuningFile::read(path);

@@ -199,4 +199,7 @@ for target in /dev/full "$work/missing/ring.svg" "$work"; do
   said "$target"
   one_error
 done
+echo "== as many ranks as can be"
+expect 0 "$tutti" algorithms --ranks 1048576
+printed all_to_all hierarchical
 finish

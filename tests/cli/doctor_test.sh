@@ -47,7 +47,11 @@ expect 0 env TUTTI_TOPOLOGY="$work/machine.json" "$tutti" perf all_reduce --max-
 expect 0 "$tutti" explain all_reduce --topology "$work/machine.json"
 run env TUTTI_TOPOLOGY="$work/machine.json" "$tutti" doctor
 printed "described by TUTTI_TOPOLOGY"
-"$tutti" doctor --json --write-topology "$work/machine.json" >"$work/out" 2>"$work/err"
+echo mine >"$work/mine.json"
+refuses "$work/mine.json: there is such a file; --force replaces it" "$tutti" doctor --write-topology "$work/mine.json"
+[[ $(cat "$work/mine.json") == mine ]] || fail "'$what' has replaced it"
+refuses "--force requires --write-topology" "$tutti" doctor --force
+"$tutti" doctor --json --write-topology "$work/machine.json" --force >"$work/out" 2>"$work/err"
 said "wrote $work/machine.json"
 [[ $(wc -l <"$work/out") == 1 ]] || fail "--json with --write-topology prints more than one line"
 expect 1 "$tutti" doctor --write-topology "$work/missing/machine.json"
@@ -72,6 +76,9 @@ for extra in "" "--write-topology $work/job.json"; do
   for f in "$work"/out.[12] "$work"/err.*; do [[ ! -s $f ]] || { fail "$what: ${f##*/} is not empty"; cat "$f"; }; done
 done
 expect 0 "$tutti" topo --from "$work/job.json"
+run_ranks "2 1 1" 3 "$tutti" doctor --write-topology "$work/job.json"
+rank_said 0 "$work/job.json: there is such a file; --force replaces it"
+for f in "$work"/out.* "$work"/err.[12]; do [[ ! -s $f ]] || { fail "$what: ${f##*/} is not empty"; cat "$f"; }; done
 first=$(sed -n 's/^Cpus_allowed_list:[[:space:]]*\([0-9]*\).*/\1/p' /proc/self/status)
 if command -v taskset >/dev/null && (($(nproc) > 1)); then
   start_ranks 2 taskset -c "$first" "$tutti" doctor

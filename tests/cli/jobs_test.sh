@@ -139,6 +139,12 @@ differ "all_reduce --type f32" "all_reduce --type i32" "f32" "i32"
 differ "all_reduce --op sum" "all_reduce --op max" "sum" "max"
 differ "broadcast --root 0" "broadcast --root 1" "broadcast #"
 differ "all_reduce" "all_gather" "all_reduce #" "all_gather #"
+for option in "--iterations 3" "--max-bytes 64" "--in-place" "--factor 16"; do # what no call would show, or too late
+  run_ranks "2 2 2" 3 bash -c 'exec $0 perf all_reduce $([[ $TUTTI_RANK != 1 ]] || echo "$1")' "$tutti" "$option"
+  rank_said 0 "rank 1 has ${option%% *}" "rank 0 has ${option%% *}"
+  rank_said 1 "rank 0 has ${option%% *}" "rank 1 has ${option%% *}"
+  one_error_each
+done
 rank_setup() { export TUTTI_CALIBRATE=$1; }
 run_ranks "1 1" 2 "$tutti" perf barrier
 rank_said 0 "rank 1 has TUTTI_CALIBRATE=1, rank 0 has TUTTI_CALIBRATE=0"

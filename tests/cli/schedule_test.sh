@@ -70,4 +70,29 @@ refuses "--pieces" "$tutti" schedule all_reduce --algorithm ring --ranks 4 --pie
 for rank in -1 4; do refuses "--rank $rank: there are ranks 0 to 3" "$tutti" schedule all_reduce --ranks 4 --rank $rank; done
 refuses "--root 4: there are ranks 0 to 3" "$tutti" schedule broadcast --ranks 4 --root 4
 refuses "excludes" "$tutti" schedule all_reduce --algorithm ring --bytes 8
+
+echo "== names"
+ring=("$tutti" schedule all_reduce --algorithm ring --ranks 3)
+refuses "--name direct is taken by the library" "${ring[@]}" --name direct
+said two_shot hierarchical_scatter
+refuses '--name "a b": names of algorithms are made of letters' "${ring[@]}" --name "a b"
+refuses '--name "": ' "${ring[@]}" --name ""
+expect 0 "${ring[@]}" --name mine
+printed "schedule all_reduce mine rank 0 of 3"
+
+echo "== several sets in a file"
+"${ring[@]}" >"$work/one.txt"
+cat "$work/one.txt" "$work/one.txt" >"$work/twice.txt"
+for command in "verify" "schedule --svg $work/drawn.svg --file"; do
+  # shellcheck disable=SC2086
+  refuses "twice.txt: all_reduce ring of 3 ranks stands twice for rank 0" "$tutti" $command "$work/twice.txt"
+  sed '0,/ ring rank 1/s// rung rank 1/' "$work/one.txt" >"$work/names.txt"
+  # shellcheck disable=SC2086
+  refuses "rank 0 has all_reduce ring, rank 1 has all_reduce rung" "$tutti" $command "$work/names.txt"
+done
+{ cat "$work/one.txt"; "${ring[@]}" --name mine; } >"$work/two.txt"
+expect 0 "$tutti" verify "$work/two.txt"
+printed "all_reduce ring of 3 ranks is right" "all_reduce mine of 3 ranks is right"
+refuses "has 2 sets of schedules (all_reduce mine of 3 ranks, all_reduce ring of 3 ranks)" "$tutti" schedule --file "$work/two.txt" --svg
+[[ ! -e $work/drawn.svg ]] || fail "a refused drawing left a file"
 finish

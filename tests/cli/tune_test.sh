@@ -91,6 +91,59 @@ run_ranks "0 0" 2 "$tutti" tune barrier "${brief[@]}"
 [[ -s $work/new.json ]] || fail "nothing in $TUTTI_TUNING"
 run_ranks "1 1" 2 "$tutti" tune barrier --seconds 100 --output /proc/new.json # before it measures
 
+echo "== two jobs at once"
+export TUTTI_TUNING=off
+what="two jobs that tune at once"
+port=$(free_port) other=$(free_port)
+pids=()
+for job in "$port all_reduce" "$other broadcast"; do
+  read -r port collective <<<"$job"
+  for rank in 0 1; do
+    TUTTI_RANK=$rank TUTTI_SIZE=2 TUTTI_RENDEZVOUS=127.0.0.1:$port "$tutti" tune "$collective" --seconds 1 --max-bytes 256 --factor 2 \
+      --output "$work/both.json" >"$work/out.$collective.$rank" 2>&1 </dev/null &
+    pids+=($!)
+  done
+done
+wait_ranks
+[[ $statuses == "0 0 0 0" ]] || { fail "$what ended with $statuses"; show_ranks; }
+for collective in all_reduce broadcast; do
+  for bytes in 8 64 256; do
+    grep -q "\"$collective\", .*, $bytes, [0-9.e-]*\]" "$work/both.json" || { fail "$what: no $collective of $bytes bytes"; cat "$work/both.json"; }
+  done
+done
+
+echo "== interrupted: what was measured is there, and what was there before"
+run_ranks "0 0" 2 "$tutti" tune broadcast "${brief[@]}" --output "$work/cut.json"
+echo "an earlier result" >"$work/cut_all.json"
+for signal in TERM KILL; do
+  before=$(grep -c '"all_reduce"' "$work/cut.json")
+  start_ranks 2 "$tutti" tune all_reduce --seconds 1000 --every-variant --max-bytes 1M --factor 1.01 --output "$work/cut.json" --json "$work/cut_all.json"
+  for ((i = 0; i < 600; i++)); do
+    [[ $(grep -c '"all_reduce"' "$work/cut.json") == "$before" ]] || break
+    kill -0 "${pids[0]}" 2>/dev/null || break
+    sleep 0.1
+  done
+  kill -s $signal "${pids[@]}"
+  wait_ranks
+  (($(grep -c '"all_reduce"' "$work/cut.json") > 0)) || { fail "$what: nothing is kept after SIG$signal"; cat "$work/cut.json"; }
+  grep -q '"broadcast"' "$work/cut.json" || fail "$what: what was there before is lost after SIG$signal"
+  [[ $(cat "$work/cut_all.json") == "an earlier result" ]] || fail "$what: --json has destroyed what was there"
+  TUTTI_TUNING=$work/cut.json run_ranks "0 0" 2 "$tutti" explain all_reduce --bytes 8
+  grep -q "the least time by measurement" "$work/out.0" || { fail "$what: what is kept after SIG$signal is not used"; cat "$work/out.0"; }
+  rm -f "$work/cut.json" && run_ranks "0 0" 2 "$tutti" tune broadcast "${brief[@]}" --output "$work/cut.json"
+done
+
+echo "== ranks of unlike options"
+for option in "--seconds 7" "--max-bytes 2K" "--min-bytes 16" "--factor 3" "--every-variant" "broadcast"; do
+  run_ranks "2 2 2" 3 bash -c 'exec $0 tune all_reduce $([[ $TUTTI_RANK != 2 ]] || echo "$1") --output "$2"' "$tutti" "$option" "$work/unlike.json"
+  name=${option%% *}
+  name=${name/#broadcast/the collectives}
+  rank_said 0 "rank 2 has $name" "rank 0 has $name"
+  rank_said 2 "rank 0 has $name" "rank 2 has $name"
+  one_error_each
+done
+[[ ! -e $work/unlike.json ]] || fail "$what: a file was written"
+
 echo "== bad command lines"
 export TUTTI_TUNING=off
 refuses "one rank alone has nothing to choose" "$tutti" tune
@@ -99,6 +152,11 @@ refuses "all_thing" "$tutti" tune all_thing
 refuses "--seconds" "$tutti" tune all_reduce --seconds -1
 refuses "--min-bytes" "$tutti" tune all_reduce --min-bytes 8K --max-bytes 4K
 refuses "--output" "$tutti" tune all_reduce --output ""
+mkfifo "$work/pipe"
+for path in "$work/pipe" "$work"; do
+  run_ranks "2 2" 2 "$tutti" tune all_reduce "${brief[@]}" --output "$path"
+  rank_said 0 "'$path' is not a regular file"
+done
 run_ranks "1 1" 2 "$tutti" tune all_reduce "${brief[@]}" --output "$file" --json /nowhere/all.json
 rank_said 0 "/nowhere/all.json"
 

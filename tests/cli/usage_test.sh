@@ -148,6 +148,39 @@ expect 2 "$tutti" verify --collective all_reduce --algorithm swing --ranks 3
 printed "serves none of these numbers of ranks" "0 of 1 algorithms proved"
 said "--ranks 3: none of these algorithms serves any of them"
 
+echo "== numbers that are none, and words that a script forgot to set"
+for number in 1e9 4.5M x 99999999999999999999 ""; do
+  for option in "explain all_reduce --ranks" "explain broadcast --ranks 4 --root" "algorithms --ranks" "schedule all_reduce --ranks 4 --rank" \
+    "schedule all_reduce --algorithm ring --ranks 4 --pieces" "algorithms show ring --collective all_reduce --radix" \
+    "perf all_reduce --iterations" "perf all_reduce --warmup" "perf broadcast --root" "verify --ranks" "verify --pieces"; do
+    # shellcheck disable=SC2086
+    refuses "$number" "$tutti" $option "$number"
+    said "${option##* }"
+  done
+  for option in "explain all_reduce --bytes" "schedule all_reduce --bytes" "perf all_reduce --min-bytes" "perf all_reduce --max-bytes" \
+    "tune --max-bytes"; do
+    # shellcheck disable=SC2086
+    refuses "$number" "$tutti" $option "$number"
+    said "${option##* }"
+  done
+done
+for number in 4.5M x "" nan; do
+  for option in "perf all_reduce --factor" "tune --factor" "tune --seconds"; do
+    # shellcheck disable=SC2086
+    refuses "\"$number\" is not a number" "$tutti" $option "$number"
+  done
+done
+for option in "verify" "verify --collective" "verify --algorithm" "explain all_reduce --algorithm" "explain all_reduce --filter" \
+  "perf all_reduce --algorithm" "perf all_reduce --filter" "perf all_reduce --transport" "tune --transport"; do
+  # shellcheck disable=SC2086
+  refuses "must not be empty" "$tutti" $option ""
+done
+refuses "there are direct, two_shot" "$tutti" verify --algorithm helical
+refuses "there are direct, two_shot" "$tutti" algorithms show helical
+refuses "there are all_reduce, reduce" "$tutti" verify --collective all_produce
+refuses "is dgx-h100 meant?" "$tutti" topo --from dgx-h10:2
+refuses "write node:4 rails:8" "$tutti" topo --from rails:8
+
 echo "== files that cannot be written"
 perf=("$tutti" perf all_reduce --max-bytes 8 --iterations 1 --warmup 0)
 expect 1 "${perf[@]}" --json /dev/full
@@ -165,10 +198,13 @@ for option in "perf all_reduce --json" "doctor --write-topology" "explain all_re
   # shellcheck disable=SC2086
   refuses "is followed by --bytes" "$tutti" $option --bytes 8
 done
-# A disk that gets full meanwhile: 1024 bytes are enough for the first sign, but not for the table.
+# A disk that gets full meanwhile: 1024 bytes are enough for the first sign, but not for the table. What was there stays.
+echo "an earlier result" >"$work/perf.json"
 expect 1 bash -c 'set -o pipefail; (trap "" XFSZ; ulimit -f 1; exec "$@") | cat' full "$tutti" perf all --max-bytes 8 --json "$work/perf.json"
 said "cannot write $work/perf.json" EFBIG
 printed "all_reduce" "exscan"
+[[ $(cat "$work/perf.json") == "an earlier result" ]] || fail "'$what' has destroyed what was there"
+[[ $(echo "$work"/perf.json*) == "$work/perf.json" ]] || fail "'$what' leaves files: $(echo "$work"/perf.json*)"
 for command in "env" "env --markdown" "topo" "explain all_reduce" "explain all_reduce --json" "schedule all_reduce" "algorithms" "algorithms --json" \
   "algorithms show ring --collective all_reduce --svg" "doctor" "doctor --json" "--help" "perf all_reduce --max-bytes 1K"; do
   status=0
@@ -178,6 +214,8 @@ for command in "env" "env --markdown" "topo" "explain all_reduce" "explain all_r
 done
 expect 0 "${perf[@]}" --json "$work/perf.json"
 grep -q '"tutti_perf": 1' "$work/perf.json" || fail "no JSON was written"
+expect 0 "${perf[@]}" --json /dev/stdout # a file, here
+printed '"tutti_perf": 1' "# tutti perf: 1 ranks" "  all_reduce  "
 
 echo "== one rank: the table and nothing else"
 expect 0 "$tutti" perf all --max-bytes 1K --factor 32 --iterations 2 --warmup 1

@@ -37,11 +37,11 @@ own_variables() {
 
 echo "== the same without a launcher that could be asked a second time"
 rm -f "$work/machine.json"
-own_variables true env TUTTI_CALIBRATE=1 "$tutti" doctor --write-topology "$work/machine.json"
+own_variables true env TUTTI_CALIBRATE=1 "$tutti" doctor --write-topology "$work/machine.json" --force
 printed "eth0: measured .* between hosts"
 if command -v mpiexec.hydra > /dev/null; then
   rm -f "$work/machine.json"
-  launch mpich mpiexec.hydra 2,1 env TUTTI_CALIBRATE=1 "$tutti" doctor --write-topology "$work/machine.json" > "$work/out" 2> "$work/err"
+  launch mpich mpiexec.hydra 2,1 env TUTTI_CALIBRATE=1 "$tutti" doctor --write-topology "$work/machine.json" --force > "$work/out" 2> "$work/err"
   printed "^3 ranks on 2 hosts"
   printed "eth0: measured .* between hosts"
 else

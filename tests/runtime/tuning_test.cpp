@@ -68,5 +68,24 @@ TEST(Tuning, WhatIsKeptWasMeasured) {
   });
 }
 
+// 8 and 16 bytes are one float for each of four ranks.
+TEST(Tuning, SizesOfTheSameBlocksAreMeasuredOnceAndToldAtOnce) {
+  run_ranks(4, [](Communicator& comm) {
+    std::vector<std::size_t> told;
+    std::size_t of_all = 0;
+    const auto sizes = Tuner(comm).run({.collectives = {Collective::all_gather, Collective::barrier, Collective::all_gather},
+                                        .sizes = {8, 16, 32, 64},
+                                        .seconds = 0,
+                                        .progress = [&](std::size_t, std::size_t of, Collective, std::uint64_t) { of_all = of; },
+                                        .measured = [&](const auto& so_far) { told.push_back(so_far.size()); }});
+    ASSERT_TRUE(sizes) << sizes.error().to_string();
+    std::vector<std::uint64_t> bytes;
+    for (const TunedSize& size : *sizes) bytes.push_back(size.bytes);
+    EXPECT_EQ(bytes, (std::vector<std::uint64_t>{16, 32, 64, 0}));
+    EXPECT_EQ(told, (std::vector<std::size_t>{1, 2, 3, 4}));
+    EXPECT_EQ(of_all, 4U);
+  });
+}
+
 }  // namespace
 }  // namespace tutti

@@ -3,8 +3,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
+#include <thread>
 
 namespace tutti {
 namespace {
@@ -61,6 +64,65 @@ TEST(TuningFile, OtherCollectivesOfTheSamePlaceStay) {
   ASSERT_EQ(measured.size(), 2U);
   EXPECT_EQ(measured[0].variant.collective, Collective::barrier);
   EXPECT_EQ(measured[1].us, 9);
+}
+
+TEST(TuningFile, NewSizesReplaceThoseAmongThemAndNoOthers) {
+  const auto sizes_of = [](const TunedLayout& l) {
+    std::vector<std::uint64_t> sizes;
+    for (const Measurement& m : l.measured)
+      if (m.variant.collective == Collective::all_reduce) sizes.push_back(m.block_bytes);
+    std::ranges::sort(sizes);
+    return sizes;
+  };
+  const auto with = [](std::initializer_list<std::uint64_t> sizes) {
+    TunedLayout l = layout(1, 2);
+    l.measured.resize(1);
+    const Measurement one = l.measured.front();
+    l.measured.clear();
+    for (const std::uint64_t size : sizes) l.measured.push_back({one.variant, size, 1});
+    return l;
+  };
+  TuningFile file;
+  file.put(with({8, 16, 32, 64, 128}));
+  file.put(with({16}));  // the first of a run that is interrupted
+  EXPECT_EQ(sizes_of(file.layouts[0]), (std::vector<std::uint64_t>{8, 16, 32, 64, 128}));
+  file.put(with({16, 64}));
+  EXPECT_EQ(sizes_of(file.layouts[0]), (std::vector<std::uint64_t>{8, 16, 64, 128})) << "32 would be older than its neighbours";
+}
+
+TEST(TuningFile, JobsThatUpdateItAtOnceLoseNothing) {
+  const std::string path = testing::TempDir() + "tuning_file_test_updates/tuning.json";
+  constexpr std::uint64_t kJobs = 4, kUpdates = 25;
+  std::vector<std::thread> jobs;
+  for (std::uint64_t job = 0; job < kJobs; ++job)
+    jobs.emplace_back([&, job] {
+      for (std::uint64_t i = 0; i < kUpdates; ++i) {
+        const auto s = update_tuning_file(path, [&](TuningFile& file) { file.put(layout(job, i)); });
+        EXPECT_TRUE(s) << s.error().to_string();
+      }
+    });
+  for (std::thread& job : jobs) job.join();
+  auto file = TuningFile::read(path);
+  ASSERT_TRUE(file) << file.error().to_string();
+  EXPECT_EQ(file->layouts.size(), kJobs * kUpdates);
+  std::filesystem::remove_all(std::filesystem::path(path).parent_path());
+}
+
+TEST(TuningFile, WhatCannotBeReadIsNotOverwritten) {
+  const std::string path = testing::TempDir() + "tuning_file_test_broken.json";
+  std::ofstream(path) << "{";
+  const auto s = update_tuning_file(path, [](TuningFile&) {});
+  ASSERT_FALSE(s);
+  EXPECT_THAT(s.error().to_string(), HasSubstr("remove it, or name another file"));
+  std::string text;
+  std::ifstream(path) >> text;
+  EXPECT_EQ(text, "{");
+  TunedLayout huge = layout(1, 2);
+  huge.measured.resize(300000, huge.measured.front());
+  std::remove(path.c_str());
+  EXPECT_THAT(update_tuning_file(path, [&](TuningFile& file) { file.put(huge); }).error().to_string(), HasSubstr("fewer sizes"));
+  EXPECT_FALSE(std::filesystem::exists(path));
+  std::remove((path + ".lock").c_str());
 }
 
 TEST(TuningFile, OldestGoWhereAllWouldBeTooMuch) {

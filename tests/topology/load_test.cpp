@@ -41,6 +41,9 @@ TEST(Load, NcclFilesAreKnownByTheirRoot) {
 TEST(Load, WhatIsNoFileAndNoDescription) {
   EXPECT_THAT(reason("no_such_file.xml"), AllOf(HasSubstr("no_such_file.xml"), HasSubstr("neither a file")));
   EXPECT_THAT(reason("/no/such:folder/file"), HasSubstr("neither a file"));
+  EXPECT_THAT(reason("dgx-h10"), AllOf(HasSubstr("is dgx-h100 meant?"), HasSubstr("dgx-a100"), HasSubstr("mi300x")));
+  EXPECT_THAT(reason("torus"), HasSubstr("torus:4x4"));
+  EXPECT_THAT(reason("rails"), HasSubstr("rails:1"));
   EXPECT_THAT(reason(""), HasSubstr("empty"));
   EXPECT_THAT(reason("   "), HasSubstr("empty"));
   EXPECT_THAT(reason(std::string("a\0b", 3)), HasSubstr("neither a file"));

@@ -221,6 +221,12 @@ struct Bad {
   const char* spec;
   const char* reason;
 };
+TEST(Synthetic, WhereOnlyANetworkIsSaidHostsAreSmall) {
+  EXPECT_EQ(make("node:3 rails:2"), make("node:3 core:1 nic:2 rails:2"));
+  EXPECT_EQ(make("node:3 nic:4 rails:2"), make("node:3 core:1 nic:4 rails:2"));
+  EXPECT_EQ(make("fat-tree:2x2"), make("fat-tree:2x2 core:1"));
+}
+
 class SyntheticRefuses : public ::testing::TestWithParam<Bad> {};
 
 TEST_P(SyntheticRefuses, AndSaysWhy) {
@@ -260,6 +266,8 @@ INSTANTIATE_TEST_SUITE_P(
         Bad{"core:4 dgx-h100", "says already how"}, Bad{"dgx-h100:100000", "things in all"},
         Bad{"dgx-z80:2", "the hosts dgx-2, dgx-a100"}, Bad{"core:1 gpu:20000 xgmi=1GB/s", "links in all"},
         Bad{"core:2 nic:2 rails:4", "of which a host has 2"}, Bad{"core:2 rails:1", "of which a host has 0"},
+        Bad{"rails:8", "write node:4 rails:8"}, Bad{"nic:8 rails:8", "does not say which hosts"},
+        Bad{"dgx-h10:2", "is dgx-h100 meant?"}, Bad{"cores:2", "is core meant?"}, Bad{"core:2 nets=1GB/s", "is net= meant?"},
         Bad{"fat-tree:2x2 core:1 oversubscription=0.5", "a number from 1"},
         Bad{"fat-tree:2x2 core:1 oversubscription=2x2", "2 numbers of oversubscription, but one level"},
         Bad{"fat-tree:4 core:1 oversubscription=2", "there are none"}, Bad{"torus:2x2 oversubscription=2", "there are none"},
