@@ -20,7 +20,8 @@ Size size_of_all(const Algorithm& algorithm, Rank p) {
   for (const Rank r : {0, 1, p / 2}) {
     const Schedule s = algorithm.build(r, {.ranks = p, .levels = &levels}, {});
     most.steps = std::max(most.steps, s.steps.size());
-    most.chunks = std::max<std::size_t>(most.chunks, output_chunks(s.collective, p, s.chunks_per_block));
+    most.chunks = std::max<std::size_t>(
+        {most.chunks, input_chunks(s.collective, p, s.chunks_per_block), output_chunks(s.collective, p, s.chunks_per_block)});
   }
   return {most.steps * static_cast<std::size_t>(p), most.chunks * static_cast<std::size_t>(p)};
 }
