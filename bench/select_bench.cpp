@@ -36,6 +36,19 @@ void first(benchmark::State& state, Collective collective) {
   }
 }
 
+// Where distance or a narrow way has a price, which is counted message by message: 1,024 hosts.
+void first_on(benchmark::State& state, const char* network, Collective collective) {
+  const auto topology = tutti::load_topology(network);
+  const auto job = std::move(*tutti::describe_job(*topology, 1024, tutti::Seats::hosts));
+  std::uint64_t bytes = 8;
+  for (auto _ : state) {
+    tutti::ChoiceTable table;
+    auto winner = table.choose({.collective = collective, .block_bytes = bytes}, job);
+    benchmark::DoNotOptimize(winner);
+    bytes = bytes > (1u << 28) ? 8 : bytes * 3;
+  }
+}
+
 void later(benchmark::State& state, Collective collective) {
   const auto job = machine(state.range(0));
   tutti::ChoiceTable table;
@@ -65,6 +78,9 @@ BENCHMARK_CAPTURE(choose, broadcast, Collective::broadcast)->Apply(sizes);
 BENCHMARK_CAPTURE(choose, all_to_all, Collective::all_to_all)->Apply(sizes);
 BENCHMARK_CAPTURE(first, all_reduce, Collective::all_reduce)->Apply(sizes);
 BENCHMARK_CAPTURE(first, all_gather, Collective::all_gather)->Apply(sizes);
+BENCHMARK_CAPTURE(first_on, fat_tree, "fat-tree:32x32 oversubscription=4 net=12.5GB/s", Collective::all_reduce)
+    ->Unit(benchmark::kMicrosecond);
+BENCHMARK_CAPTURE(first_on, torus, "torus:16x8x8", Collective::all_reduce)->Unit(benchmark::kMicrosecond);
 BENCHMARK_CAPTURE(later, all_reduce, Collective::all_reduce)->Apply(sizes);
 BENCHMARK_CAPTURE(crossovers, all_reduce, Collective::all_reduce)->Apply(sizes);
 

@@ -131,7 +131,7 @@ void fold_chain_at(Graph& g, std::uint32_t start) {
 Schedule fold_chains(Schedule schedule) {
   Graph g(std::move(schedule));
   for (std::uint32_t i = 0; i < g.size(); ++i) fold_chain_at(g, i);
-  return std::move(g).finish();
+  return g.drops() ? std::move(g).finish() : std::move(g.schedule());
 }
 
 // Reducing on arrival posts the receive only once the other operand is there. That is safe when the operand waits for no

@@ -8,18 +8,18 @@ namespace {
 constexpr int kHalvings = 3;
 constexpr std::size_t kMostRanges = 4096;  // then it starts anew
 
-Result<Candidate> winner_at(std::uint64_t bytes, SelectRequest request, const JobMachine& machine) {
+Result<Candidate> winner_at(std::uint64_t bytes, SelectRequest request, const JobMachine& machine, Costs& costs) {
   request.block_bytes = bytes;
-  auto selection = select(request, machine);
+  auto selection = select(request, machine, costs);
   if (!selection) return std::move(selection.error());
   return std::move(selection->candidates.front());
 }
 
 // nullptr where nothing can serve a call of this size.
 const Candidate* at_end(std::map<std::uint64_t, Candidate>& known, std::uint64_t bytes, const SelectRequest& request,
-                        const JobMachine& machine) {
+                        const JobMachine& machine, Costs& costs) {
   if (const auto it = known.find(bytes); it != known.end()) return &it->second;
-  auto winner = winner_at(bytes, request, machine);
+  auto winner = winner_at(bytes, request, machine, costs);
   return winner ? &known.emplace(bytes, std::move(*winner)).first->second : nullptr;
 }
 
@@ -48,14 +48,14 @@ Result<Candidate> ChoiceTable::find_range(Column& column, const SelectRequest& r
   };
   std::uint64_t low = std::bit_floor(bytes), high = 2 * low;
   for (int halved = 0; low < high && halved <= kHalvings; ++halved) {
-    const Candidate* first = at_end(column.ends, low, request, machine);
-    const Candidate* last = at_end(column.ends, high, request, machine);
+    const Candidate* first = at_end(column.ends, low, request, machine, costs_);
+    const Candidate* last = at_end(column.ends, high, request, machine, costs_);
     if (first == nullptr || last == nullptr) break;
     if (high - low == 1 || first->same_way(*last)) return keep(low, high, *first);
     const std::uint64_t middle = low + (high - low) / 2;
     (bytes < middle ? high : low) = middle;
   }
-  auto winner = winner_at(bytes, request, machine);
+  auto winner = winner_at(bytes, request, machine, costs_);
   if (!winner) return winner;
   return keep(bytes, bytes + 1, *winner);
 }

@@ -7,7 +7,7 @@
 #include <map>
 #include <tuple>
 
-#include "select/select.h"
+#include "select/cost.h"
 
 namespace tutti {
 
@@ -34,6 +34,7 @@ class ChoiceTable {
   };
   Result<Candidate> find_range(Column& column, const SelectRequest& request, const JobMachine& machine);
 
+  Costs costs_;
   std::map<Key, Column> columns_;
   std::size_t size_ = 0;  // ranges of all columns
 };

@@ -237,20 +237,25 @@ Price price_routed(Candidate& candidate, const Cost& cost, const JobMachine& mac
       .reduction_us = static_cast<double>(level.reduced) * chunk_bytes * reduction_us_per_byte(candidate, machine) * with.crowd};
 }
 
-std::vector<Uplinks> uplinks_used(const Candidate& candidate, Rank root, const JobMachine& machine) {
-  std::vector<Uplinks> used;
-  for (const Pods& pod : machine.pods) {
-    Shape shape = shape_on(machine, root);
-    shape.pod = pod.size;
-    used.push_back({pod, candidate.algorithm->cost(shape, candidate.chunking).levels.front().carried});
-  }
-  return used;
-}
-
 }  // namespace
 
-void price(Candidate& candidate, const SelectRequest& request, const JobMachine& machine) {
-  const Cost cost = candidate.algorithm->cost(shape_on(machine, request.root), candidate.chunking);
+const Costs::Entry& Costs::of(const Algorithm& row, const Chunking& chunking, Rank root, const JobMachine& machine) {
+  if (root != root_) entries_.clear();
+  root_ = root;
+  const std::tuple key{&row, chunking.pieces, chunking.radix};
+  if (const auto known = entries_.find(key); known != entries_.end()) return known->second;
+  Shape shape = shape_on(machine, root);
+  Entry entry{row.cost(shape, chunking)};
+  for (const Pods& pod : machine.pods) {
+    shape.pod = pod.size;
+    entry.carried.push_back(row.cost(shape, chunking).levels.front().carried);
+  }
+  return entries_.emplace(key, std::move(entry)).first->second;
+}
+
+void price(Candidate& candidate, const SelectRequest& request, const JobMachine& machine, Costs& costs) {
+  const Costs::Entry& entry = costs.of(*candidate.algorithm, candidate.chunking, request.root, machine);
+  const Cost& cost = entry.cost;
   const double chunk_bytes = static_cast<double>(request.block_bytes) / cost.chunks_per_block;
   const double crowd = machine.oversubscribed() ? static_cast<double>(machine.core_sharers) / machine.cores_per_host : 1;
   const bool routed = candidate.algorithm->needs.routes != RouteKind::none;
@@ -258,7 +263,8 @@ void price(Candidate& candidate, const SelectRequest& request, const JobMachine&
   const Price alone = price_it(candidate, cost, machine, chunk_bytes, {.shared = false});
   candidate.total_us = price_it(candidate, cost, machine, chunk_bytes, {.crowd = crowd}).total_us();
   candidate.bounding_pod = 0;
-  for (const Uplinks& uplinks : uplinks_used(candidate, request.root, machine)) {
+  for (std::size_t i = 0; i < machine.pods.size(); ++i) {
+    const Uplinks uplinks{machine.pods[i], entry.carried[i]};
     const Sharing with{.crowd = crowd, .uplinks = &uplinks};
     const double us = price_it(candidate, cost, machine, chunk_bytes, with).total_us();
     if (us > candidate.total_us) candidate.bounding_pod = uplinks.pod.size;

@@ -1,9 +1,27 @@
 // The price of an algorithm: the closed-form cost of its row, times what messages and bytes cost on this machine.
 #pragma once
 
+#include <map>
+#include <tuple>
+
 #include "select/select.h"
 
 namespace tutti {
+
+// What rows cost, by row and chunking, for one root on one machine: sizes do not matter to it, and on networks with a price of
+// their own it takes a while to count. Another root starts it anew; another machine needs another one.
+class Costs {
+ public:
+  struct Entry {
+    Cost cost;
+    std::vector<std::uint64_t> carried = {};  // LevelCost::carried of a flat row, for each of JobMachine::pods
+  };
+  const Entry& of(const Algorithm& row, const Chunking& chunking, Rank root, const JobMachine& machine);
+
+ private:
+  Rank root_ = 0;
+  std::map<std::tuple<const Algorithm*, std::uint32_t, std::uint32_t>, Entry> entries_;
+};
 
 // Fills in the predicted times of a candidate whose algorithm and chunking are set.
 //
@@ -22,6 +40,6 @@ namespace tutti {
 // - In pods below tapered switches, it is that of what leaves the busiest pod over the uplinks that all its ranks share, if that
 //   is longer (the "global links" of D. De Sensi et al., "Bine Trees", SC 2025).
 // - Where ranks share cores, a round costs at least one turn of all ranks over the cores, and cores' work is slower.
-void price(Candidate& candidate, const SelectRequest& request, const JobMachine& machine);
+void price(Candidate& candidate, const SelectRequest& request, const JobMachine& machine, Costs& costs);
 
 }  // namespace tutti

@@ -45,7 +45,7 @@ std::vector<Candidate> variants(const Algorithm& a, const SelectRequest& request
   return all;
 }
 
-std::optional<double> measured_us(const Candidate& c, const SelectRequest& request, const JobMachine& machine) {
+std::optional<double> measured_us(const Candidate& c, const SelectRequest& request, const JobMachine& machine, Costs& costs) {
   // Where the order matters or blocks differ, the fastest of what was measured may not do, and what is left may be far behind.
   if (machine.measured.empty() || !request.commutative || !request.equal_blocks) return {};
   const Variant variant{request.collective, std::string(c.algorithm->name), c.chunking, c.published};
@@ -53,7 +53,7 @@ std::optional<double> measured_us(const Candidate& c, const SelectRequest& reque
     Candidate same = c;
     SelectRequest there = request;
     there.block_bytes = bytes;
-    price(same, there, machine);
+    price(same, there, machine, costs);
     return same.total_us;
   });
 }
@@ -108,12 +108,12 @@ std::string unproved(const Candidate& c, const SelectRequest& request, const Job
   return a.refuses_cut ? a.refuses_cut(shape_on(machine, request.root), c.chunking) : "";
 }
 
-Candidate best_variant(const Algorithm& a, const SelectRequest& request, const JobMachine& machine,
-                       const ForcedAlgorithm& forced) {
+Candidate best_variant(const Algorithm& a, const SelectRequest& request, const JobMachine& machine, const ForcedAlgorithm& forced,
+                       Costs& costs) {
   auto all = variants(a, request, machine, forced);
   for (Candidate& c : all) {
-    price(c, request, machine);
-    c.measured_us = measured_us(c, request, machine);
+    price(c, request, machine, costs);
+    c.measured_us = measured_us(c, request, machine, costs);
   }
   std::ranges::stable_sort(all, better);
   for (Candidate& c : all) {
@@ -189,13 +189,18 @@ std::string name_with_radix(const Algorithm& algorithm, const Chunking& chunking
 }
 
 Result<Selection> select(const SelectRequest& request, const JobMachine& machine) {
+  Costs costs;
+  return select(request, machine, costs);
+}
+
+Result<Selection> select(const SelectRequest& request, const JobMachine& machine, Costs& costs) {
   Selection selection;
   auto wish = Wish::of(request, machine);
   if (!wish) return std::move(wish.error());
   for (const Algorithm* a : machine.algorithms.of(request.collective)) {
     if (!wish->forced.name.empty() && a->name != wish->forced.name) continue;
     std::string why_not = unwanted(*a, *wish, request, machine);
-    selection.candidates.push_back(why_not.empty() ? best_variant(*a, request, machine, wish->forced)
+    selection.candidates.push_back(why_not.empty() ? best_variant(*a, request, machine, wish->forced, costs)
                                                    : Candidate{.algorithm = a, .chunking = {}, .refused = std::move(why_not)});
   }
   std::ranges::stable_sort(selection.candidates, [](const Candidate& a, const Candidate& b) {
@@ -213,11 +218,12 @@ std::vector<Candidate> all_variants(const SelectRequest& request, const JobMachi
   std::vector<Candidate> all;
   auto wish = Wish::of(request, machine);
   if (!wish) return all;
+  Costs costs;
   for (const Algorithm* a : machine.algorithms.of(request.collective)) {
     if (!unwanted(*a, *wish, request, machine).empty()) continue;
     for (Candidate& c : variants(*a, request, machine, wish->forced)) {
       if (!unproved(c, request, machine).empty()) continue;
-      price(c, request, machine);
+      price(c, request, machine, costs);
       all.push_back(std::move(c));
     }
   }
@@ -227,9 +233,9 @@ std::vector<Candidate> all_variants(const SelectRequest& request, const JobMachi
 
 namespace {
 
-std::optional<Candidate> winner_at(std::uint64_t block_bytes, SelectRequest request, const JobMachine& machine) {
+std::optional<Candidate> winner_at(std::uint64_t block_bytes, SelectRequest request, const JobMachine& machine, Costs& costs) {
   request.block_bytes = block_bytes;
-  auto selection = select(request, machine);
+  auto selection = select(request, machine, costs);
   if (!selection) return {};
   return std::move(selection->candidates.front());
 }
@@ -237,19 +243,20 @@ std::optional<Candidate> winner_at(std::uint64_t block_bytes, SelectRequest requ
 }  // namespace
 
 std::vector<Crossover> crossovers(const SelectRequest& request, const JobMachine& machine) {
-  auto first = winner_at(0, request, machine);
+  Costs costs;
+  auto first = winner_at(0, request, machine, costs);
   if (!first) return {};
   std::vector<Crossover> table{{0, std::move(*first)}};
   std::uint64_t below = 0;
   for (std::uint64_t bytes = 1; bytes <= kMostCrossoverBytes; below = bytes, bytes *= 2) {
-    auto at_end = winner_at(bytes, request, machine);
+    auto at_end = winner_at(bytes, request, machine, costs);
     std::uint64_t low = below;
     while (at_end && at_end->algorithm != table.back().winner.algorithm) {
       auto next = at_end;
       std::uint64_t high = bytes;
       while (high - low > 1) {
         const std::uint64_t middle = low + (high - low) / 2;
-        auto there = winner_at(middle, request, machine);
+        auto there = winner_at(middle, request, machine, costs);
         if (!there) return table;
         const bool old = there->algorithm == table.back().winner.algorithm;
         (old ? low : high) = middle;

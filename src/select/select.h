@@ -59,6 +59,8 @@ struct JobMachine {
 // What algorithms are built for on this machine; refers to it.
 [[nodiscard]] Shape shape_on(const JobMachine& machine, Rank root, bool in_place = false);
 
+class Costs;  // select/cost.h
+
 struct SelectRequest {
   Collective collective = Collective::all_reduce;
   Rank root = 0;
@@ -108,6 +110,8 @@ struct Selection {
 // Code::invalid_argument when a forced algorithm does not exist (names those that do) or cannot serve the call (says why).
 // The selection refers to rows of the machine's table.
 Result<Selection> select(const SelectRequest& request, const JobMachine& machine);
+// The same, with what is known already of the rows' costs on this machine, and what it learns.
+Result<Selection> select(const SelectRequest& request, const JobMachine& machine, Costs& costs);
 
 // Every way to do the call, of all rows that can serve it, with its price; cheapest first, by the model alone.
 [[nodiscard]] std::vector<Candidate> all_variants(const SelectRequest& request, const JobMachine& machine);
