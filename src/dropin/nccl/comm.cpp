@@ -81,7 +81,11 @@ void Comm::made(Communicator communicator) {
   communicator_.emplace(std::move(communicator));
   made_ = true;
   if (aborted_) communicator_->abort("ncclCommAbort");
-  set_idle();
+  set_idle(ncclSuccess);
+}
+
+void Comm::set_idle(ncclResult_t state) noexcept {
+  state_ = state;
   state_.notify_all();
 }
 
@@ -96,20 +100,23 @@ void Comm::set_failed(ncclResult_t result, std::string why) {
 
 void Comm::wait_while_busy() const { state_.wait(ncclInProgress); }
 
-ncclResult_t Comm::divisible(std::string_view call) const {
-  const ncclResult_t state = state_;
-  if (state == ncclInProgress)
+ncclResult_t Comm::survivable(std::string_view call) const {
+  if (state_ == ncclInProgress)
     return invalid_argument(
-        "{}: the communicator is still busy with what returned ncclInProgress; ask ncclCommGetAsyncError until "
-        "it says ncclSuccess",
+        "{}: the communicator is still busy with what returned ncclInProgress; ask ncclCommGetAsyncError until it "
+        "says ncclSuccess",
         call);
-  if (state != ncclSuccess) {
-    const std::lock_guard lock(mutex_);
-    return report(state, fmt::format("{}: the communicator has failed: {}", call, failure_));
-  }
   if (finalized_) return invalid_usage("{}: the communicator was finalized", call);
   if (suspended_) return invalid_usage("{}: the communicator is suspended", call);
   return ncclSuccess;
+}
+
+ncclResult_t Comm::divisible(std::string_view call) const {
+  if (const auto result = survivable(call); result != ncclSuccess) return result;
+  const ncclResult_t state = state_;
+  if (state == ncclSuccess) return ncclSuccess;
+  const std::lock_guard lock(mutex_);
+  return report(state, fmt::format("{}: the communicator has failed: {}", call, failure_));
 }
 
 ncclResult_t Comm::usable(std::string_view call) const {
@@ -119,7 +126,7 @@ ncclResult_t Comm::usable(std::string_view call) const {
 }
 
 ncclResult_t Comm::failed(const Error& error) {
-  if (error.code() != Code::invalid_argument) set_failed(result_of(error.code()), error.to_string());
+  if (error.code() != Code::invalid_argument && !revoked_) set_failed(result_of(error.code()), error.to_string());
   return report(error);
 }
 
@@ -130,7 +137,12 @@ void Comm::abort() {
 
 void Comm::revoke() {
   revoked_ = true;
-  if (calls_ > 0) communicator_->abort("ncclCommRevoke");
+  interrupt();
+  set_idle(ncclSuccess);  // what becomes of the calls under way is no failure
+}
+
+void Comm::interrupt() {
+  if (calls_ > 0) communicator_->abort("its calls were ended by ncclCommRevoke or NCCL_SHRINK_ABORT");
 }
 
 ncclResult_t comm_finalize(ncclComm_t handle) {

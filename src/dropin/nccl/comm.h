@@ -9,8 +9,10 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "nccl/config.h"
+#include "nccl/meeting.h"
 #include "nccl/ops.h"
 #include "tutti/communicator.h"
 #include "tutti/unique_id.h"
@@ -26,6 +28,8 @@ class Comm {
   const int device;
   Operators operators;
   std::optional<UniqueId> growth;  // handed out by ncclCommGetUniqueId and not used yet
+  Meeting meeting;
+  std::optional<Communicator> successor;  // of a revoked one, for others to be made of it
 
   // Before it is known to anybody but the thread that makes it; rank() and size() may be told earlier than the rest.
   void expect(Rank rank, Rank size) noexcept { rank_ = rank, size_ = size; }
@@ -35,8 +39,9 @@ class Comm {
 
   // What ncclCommGetAsyncError tells. From any thread.
   [[nodiscard]] ncclResult_t state() const noexcept { return state_.load(); }
-  void set_busy() noexcept { state_ = ncclInProgress; }
-  void set_idle() noexcept { state_ = ncclSuccess; }
+  // While another one is made of it; gives the state that comes back afterwards.
+  ncclResult_t set_busy() noexcept { return state_.exchange(ncclInProgress); }
+  void set_idle(ncclResult_t state) noexcept;
   // It cannot be used any more.
   void set_failed(ncclResult_t result, std::string why);
   // Until it is not in progress.
@@ -44,12 +49,15 @@ class Comm {
 
   // ncclSuccess, or why `call` cannot be made now, told to ncclGetLastError.
   ncclResult_t usable(std::string_view call) const;
-  // The same of calls that make another communicator of this one, which a revoked one can, too.
+  // The same of calls that make another communicator of this one: a revoked one can, too; and one that has failed, for those that
+  // are left of it.
   ncclResult_t divisible(std::string_view call) const;
+  ncclResult_t survivable(std::string_view call) const;
   // Runs `what` with the communicator, which is usable. Errors other than Code::invalid_argument end it.
   template <class What>
   ncclResult_t use(What&& what) {
     const InUse in_use(*this);
+    if (revoked_) return usable("the call");  // since it was looked at
     auto status = what(*communicator_);
     return status ? ncclSuccess : failed(status.error());
   }
@@ -58,8 +66,9 @@ class Comm {
 
   // Ends what any thread does with it.
   void abort();
-  // Ends it where a call is under way; where none is, it stays well, for others to be made of it.
   void revoke();
+  // Ends the calls that are under way.
+  void interrupt();
   bool finalize() noexcept { return !finalized_.exchange(true); }
   [[nodiscard]] bool finalized() const noexcept { return finalized_; }
   [[nodiscard]] bool revoked() const noexcept { return revoked_; }

@@ -65,11 +65,37 @@ Result<UniqueId> share_new_id(Communicator& parent, Rank from, std::span<const R
   return id;
 }
 
-Result<Communicator> shrink(Communicator& parent, std::span<const Rank> left) {
-  auto id = share_new_id(parent, left.front(), left);
+// What carries the parent's ranks' messages about another communicator: of a revoked one a successor.
+Result<Communicator*> carrier(Comm& parent) {
+  if (!parent.revoked()) return &parent.communicator();
+  if (!parent.successor) {
+    auto id = parent.size() == 1 ? create_unique_id() : parent.meeting.place_of(0, parent.rank());
+    if (!id) return std::move(id.error());
+    auto made = Communicator::create(*id, parent.rank(), parent.size(), {.part_of = &parent.communicator()});
+    if (!made) return std::move(made.error());
+    parent.successor.emplace(std::move(*made));
+  }
+  return &*parent.successor;
+}
+
+Result<Communicator> split(Comm& parent, int color, int key) {
+  auto whole = carrier(parent);
+  if (!whole) return std::move(whole.error());
+  return (*whole)->split(color, key);
+}
+
+// `broken`: the parent may have lost ranks, which perhaps not all that are left have heard of yet.
+Result<Communicator> shrink(Comm& parent, std::span<const Rank> left, bool broken) {
+  const auto share = [&]() -> Result<UniqueId> {
+    if (broken) return parent.meeting.place_of(left.front(), parent.rank());
+    auto whole = carrier(parent);
+    if (!whole) return std::move(whole.error());
+    return share_new_id(**whole, left.front(), left);
+  };
+  auto id = share();
   if (!id) return std::move(id.error());
   const auto rank = static_cast<Rank>(std::ranges::find(left, parent.rank()) - left.begin());
-  return Communicator::create(*id, rank, static_cast<Rank>(left.size()), {.part_of = &parent});
+  return Communicator::create(*id, rank, static_cast<Rank>(left.size()), {.part_of = &parent.communicator()});
 }
 
 // Ranks of the parent do not know which of them was given the id.
@@ -133,7 +159,7 @@ ncclResult_t comm_split(ncclComm_t handle, int color, int key, ncclComm_t* out, 
   if (color < 0 && color != NCCL_SPLIT_NOCOLOR)
     return refuse(invalid_argument("ncclCommSplit: color {}, expected 0 or more, or NCCL_SPLIT_NOCOLOR", color));
   if (const auto result = parent->divisible("ncclCommSplit"); result != ncclSuccess) return refuse(result);
-  return derive("ncclCommSplit", parent, out, config, [=] { return parent->communicator().split(color, key); });
+  return derive("ncclCommSplit", parent, out, config, [=] { return split(*parent, color, key); });
 }
 
 ncclResult_t comm_shrink(ncclComm_t handle, int* excluded, int excluded_count, ncclComm_t* out, ncclConfig_t* config, int flags) {
@@ -155,9 +181,13 @@ ncclResult_t comm_shrink(ncclComm_t handle, int* excluded, int excluded_count, n
   }
   for (Rank r = 0; r < parent->size(); ++r)
     if (std::ranges::find(out_of_it, r) == out_of_it.end()) left.push_back(r);
-  if (const auto result = parent->divisible("ncclCommShrink"); result != ncclSuccess) return refuse(result);
+  const bool ends_calls = flags == NCCL_SHRINK_ABORT;
+  const auto result = ends_calls ? parent->survivable("ncclCommShrink") : parent->divisible("ncclCommShrink");
+  if (result != ncclSuccess) return refuse(result);
+  if (ends_calls) parent->interrupt();
+  const bool broken = ends_calls || (parent->revoked() && !parent->successor);
   return derive("ncclCommShrink", parent, out, config,
-                [parent, left = std::move(left)] { return shrink(parent->communicator(), left); });
+                [parent, left = std::move(left), broken] { return shrink(*parent, left, broken); });
 }
 
 ncclResult_t comm_get_unique_id(ncclComm_t handle, ncclUniqueId* id) {

@@ -6,39 +6,51 @@
 namespace tutti::nccl {
 namespace {
 
-// The handle is written before the state says that it is there.
-ncclResult_t carry_out(Making& m) {
+Result<Communicator> come_to_be(Making& m) {
   auto made = m.work();
+  if (!made || made->size() <= 1) return made;
+  if (auto s = m.comm->meeting.prepare(*made); !s) return std::move(s.error());
+  return made;
+}
+
+ncclResult_t carry_out(Making& m) {
+  auto made = come_to_be(m);
   if (!made) {
     const Error error = made.because(m.name);
-    const ncclResult_t result = m.parent ? m.parent->failed(error) : report(error);
+    const ncclResult_t result = report(error);
     m.comm->set_failed(result, error.to_string());
-    if (m.parent && m.parent->state() == ncclInProgress) m.parent->set_idle();
+    // The parent is ended by what went wrong between ranks, not by what cannot be done.
+    if (m.parent && error.code() != Code::unsupported) (void)m.parent->failed(error);
     return result;
   }
-  if (made->size() > 0) {
-    m.comm->made(std::move(*made));
-    if (m.blocking || m.parent) *m.out = add_comm(m.comm);
-  }
-  if (m.parent) m.parent->set_idle();
+  if (made->size() == 0) return ncclSuccess;
+  m.comm->made(std::move(*made));
+  if (m.blocking || m.parent) *m.out = add_comm(m.comm);
   return ncclSuccess;
+}
+
+// The handle is there before the parent's state says so.
+void carry_out_in_background(Making& m, ncclResult_t before) {
+  carry_out(m);
+  if (m.parent && m.parent->state() == ncclInProgress) m.parent->set_idle(before);
 }
 
 ncclResult_t make_in_background(std::vector<Making> makings) {
   for (Making& m : makings) {
+    ncclResult_t before = ncclSuccess;
     if (m.parent)
-      m.parent->set_busy();
+      before = m.parent->set_busy();
     else
       *m.out = add_comm(m.comm);
     auto shared = std::make_shared<Making>(std::move(m));
-    auto thread = start_thread([shared] { carry_out(*shared); });
+    auto thread = start_thread([shared, before] { carry_out_in_background(*shared, before); });
     if (thread) {
       thread->detach();
       continue;
     }
     const Error error = thread.because(shared->name);
     shared->comm->set_failed(ncclSystemError, error.to_string());
-    if (shared->parent) shared->parent->set_idle();
+    if (shared->parent) shared->parent->set_idle(before);
     return report(error);
   }
   return ncclInProgress;

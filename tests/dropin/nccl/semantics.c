@@ -400,9 +400,11 @@ static void end_waiting(struct world* w, int end) {
     pthread_join(thread, NULL);
     return;
   }
-  /* The others hear of it when they wait themselves. */
+  /* The others hear of it when they wait themselves, if not for what rank 0 has sent before. */
   sleep_ms(600);
-  CHECK(ncclAllReduce(&data, &data, 1, ncclInt, ncclSum, comm, NULL) == ncclRemoteError);
+  ncclResult_t result = ncclSuccess;
+  for (int i = 0; i < 2 && result == ncclSuccess; ++i) result = ncclAllReduce(&data, &data, 1, ncclInt, ncclSum, comm, NULL);
+  CHECK(result == ncclRemoteError);
   ncclResult_t state = ncclSuccess;
   OK(ncclCommGetAsyncError(comm, &state));
   CHECK(state == ncclRemoteError);
@@ -416,7 +418,26 @@ static void abort_waiting(struct world* w) {
 static void revoke_waiting(struct world* w) {
   make_comms(w);
   end_waiting(w, 1);
-  OK(ncclCommAbort(w->comms[0]));
+  ncclComm_t comm = w->comms[0], fresh = NULL, again = NULL, rest = NULL;
+  ncclResult_t state = ncclInternalError;
+  int data = 1, last[1] = {w->ranks - 1};
+  if (w->first != 0 || w->ranks == 1) OK(ncclCommRevoke(comm, 0));
+  OK(ncclCommGetAsyncError(comm, &state));
+  CHECK(state == ncclSuccess);
+  FAILS(ncclAllReduce(&data, &data, 1, ncclInt, ncclSum, comm, NULL), ncclInvalidUsage, "revoked");
+  OK(ncclCommSplit(comm, 0, 0, &fresh, NULL)); /* others can be made of it still */
+  works(fresh);
+  OK(ncclCommSplit(comm, 0, -w->first, &again, NULL));
+  works(again);
+  if (w->ranks > 1 && w->first != w->ranks - 1) {
+    OK(ncclCommShrink(comm, last, 1, &rest, NULL, NCCL_SHRINK_DEFAULT));
+    works(rest);
+    OK(ncclCommDestroy(rest));
+  }
+  OK(ncclCommAbort(comm));
+  works(fresh);
+  OK(ncclCommDestroy(fresh));
+  OK(ncclCommDestroy(again));
 }
 
 /* Ranks that disagree all learn it, soon. */
@@ -481,6 +502,19 @@ static void killed(struct world* w) {
   }
   CHECK(seconds() - start < 20);
   ncclResult_t state = ncclSuccess;
+  OK(ncclCommGetAsyncError(comm, &state));
+  CHECK(state == ncclRemoteError);
+  /* Those that are left go on without it. */
+  ncclComm_t rest = NULL;
+  int gone[1] = {w->ranks - 1}, count = 0;
+  FAILS(ncclCommShrink(comm, gone, 1, &rest, NULL, NCCL_SHRINK_DEFAULT), ncclRemoteError, "has failed");
+  FAILS(ncclCommSplit(comm, 0, 0, &rest, NULL), ncclRemoteError, "has failed");
+  OK(ncclCommShrink(comm, gone, 1, &rest, NULL, NCCL_SHRINK_ABORT));
+  OK(ncclCommCount(rest, &count));
+  CHECK(count == w->ranks - 1);
+  works(rest);
+  OK(ncclCommDestroy(rest));
+  FAILS(ncclCommShrink(comm, gone, 1, &rest, NULL, NCCL_SHRINK_ABORT), ncclInvalidUsage, "no place to meet");
   OK(ncclCommGetAsyncError(comm, &state));
   CHECK(state == ncclRemoteError);
   OK(ncclCommAbort(comm));
