@@ -26,8 +26,8 @@ ncclResult_t check_op(DataCall& c, ncclRedOp_t op, ncclDataType_t type) {
   return ncclSuccess;
 }
 
-ncclResult_t check_and_submit(std::string_view name, Call call, ncclDataType_t type, std::optional<ncclRedOp_t> op,
-                              ncclComm_t handle, cudaStream_t stream) {
+ncclResult_t collective(std::string_view name, Call call, ncclDataType_t type, std::optional<ncclRedOp_t> op, ncclComm_t handle,
+                        cudaStream_t stream) {
   DataCall c{.name = name, .comm = find_comm(name, handle), .call = call};
   if (!c.comm) return ncclInvalidArgument;
   if (stream != nullptr)
@@ -43,17 +43,11 @@ ncclResult_t check_and_submit(std::string_view name, Call call, ncclDataType_t t
   return submit(std::move(c));
 }
 
-ncclResult_t collective(std::string_view name, const Call& call, ncclDataType_t type, std::optional<ncclRedOp_t> op,
-                        ncclComm_t comm, cudaStream_t stream) {
-  const ncclResult_t result = check_and_submit(name, call, type, op, comm, stream);
-  return result == ncclSuccess ? result : refuse(result);
-}
-
 }  // namespace
 
 ncclResult_t check_config(const ncclCollConfig_t* config) {
   auto status = check_call_config(config);
-  return status ? ncclSuccess : refuse(report(status.error()));
+  return status ? ncclSuccess : report(status.error());
 }
 
 ncclResult_t all_reduce(const void* in, void* out, size_t count, ncclDataType_t type, ncclRedOp_t op, ncclComm_t comm,
@@ -109,13 +103,13 @@ ncclResult_t scatter(const void* in, void* out, size_t count, ncclDataType_t typ
 
 // kNoRank means "to nobody" in a Call, which no program asks for.
 ncclResult_t send(const void* data, size_t count, ncclDataType_t type, int peer, ncclComm_t comm, cudaStream_t stream) {
-  if (peer == kNoRank) return refuse(invalid_argument("ncclSend: peer {} is not a rank", peer));
+  if (peer == kNoRank) return invalid_argument("ncclSend: peer {} is not a rank", peer);
   return collective("ncclSend", {.collective = Collective::send_recv, .input = data, .count = count, .destination = peer}, type,
                     {}, comm, stream);
 }
 
 ncclResult_t recv(void* data, size_t count, ncclDataType_t type, int peer, ncclComm_t comm, cudaStream_t stream) {
-  if (peer == kNoRank) return refuse(invalid_argument("ncclRecv: peer {} is not a rank", peer));
+  if (peer == kNoRank) return invalid_argument("ncclRecv: peer {} is not a rank", peer);
   return collective("ncclRecv", {.collective = Collective::send_recv, .output = data, .source = peer, .receive_count = count},
                     type, {}, comm, stream);
 }

@@ -116,7 +116,8 @@ ncclResult_t Comm::divisible(std::string_view call) const {
   const ncclResult_t state = state_;
   if (state == ncclSuccess) return ncclSuccess;
   const std::lock_guard lock(mutex_);
-  return report(state, fmt::format("{}: the communicator has failed: {}", call, failure_));
+  return report(state, fmt::format("{}: the communicator{}{} has failed: {}", call, settings.name.empty() ? "" : " ",
+                                   settings.name, failure_));
 }
 
 ncclResult_t Comm::usable(std::string_view call) const {

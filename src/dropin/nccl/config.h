@@ -9,10 +9,10 @@
 
 namespace tutti::nccl {
 
-// What of it has a meaning here; the rest is about GPUs, and checked.
+// What of it has a meaning here; the rest is about GPUs and networks, and checked.
 struct Settings {
   bool blocking = true;
-  std::string name;
+  std::string name;  // for errors
 };
 
 // NULL, and fields that are not set, give what is inherited. Code::invalid_argument for what NCCL refuses.

@@ -34,6 +34,7 @@ ncclResult_t set_encryption(const ncclEncryptionConfig_t* config) {
 
 namespace nccl = tutti::nccl;
 using tutti::nccl::entry;
+using tutti::nccl::grouped;
 
 extern "C" {
 
@@ -42,31 +43,31 @@ const char* pncclGetErrorString(ncclResult_t result) { return nccl::get_error_st
 const char* pncclGetLastError(ncclComm_t comm) { return nccl::get_last_error(comm); }
 ncclResult_t pncclGetUniqueId(ncclUniqueId* uniqueId) { return entry<nccl::get_unique_id>(uniqueId); }
 ncclResult_t pncclCommInitRank(ncclComm_t* comm, int nranks, ncclUniqueId commId, int rank) {
-  return entry<nccl::comm_init_rank>(comm, nranks, commId, rank);
+  return grouped<nccl::comm_init_rank>(comm, nranks, commId, rank);
 }
 ncclResult_t pncclCommInitRankConfig(ncclComm_t* comm, int nranks, ncclUniqueId commId, int rank, ncclConfig_t* config) {
-  return entry<nccl::comm_init_rank_config>(comm, nranks, commId, rank, config);
+  return grouped<nccl::comm_init_rank_config>(comm, nranks, commId, rank, config);
 }
 ncclResult_t pncclCommInitRankScalable(ncclComm_t* newcomm, int nranks, int myrank, int nId, ncclUniqueId* commIds,
                                        ncclConfig_t* config) {
-  return entry<nccl::comm_init_rank_scalable>(newcomm, nranks, myrank, nId, commIds, config);
+  return grouped<nccl::comm_init_rank_scalable>(newcomm, nranks, myrank, nId, commIds, config);
 }
 ncclResult_t pncclCommInitAll(ncclComm_t* comm, int ndev, const int* devlist) {
-  return entry<nccl::comm_init_all>(comm, ndev, devlist);
+  return grouped<nccl::comm_init_all>(comm, ndev, devlist);
 }
 ncclResult_t pncclCommSplit(ncclComm_t comm, int color, int key, ncclComm_t* newcomm, ncclConfig_t* config) {
-  return entry<nccl::comm_split>(comm, color, key, newcomm, config);
+  return grouped<nccl::comm_split>(comm, color, key, newcomm, config);
 }
 ncclResult_t pncclCommShrink(ncclComm_t comm, int* excludeRanksList, int excludeRanksCount, ncclComm_t* newcomm,
                              ncclConfig_t* config, int shrinkFlags) {
-  return entry<nccl::comm_shrink>(comm, excludeRanksList, excludeRanksCount, newcomm, config, shrinkFlags);
+  return grouped<nccl::comm_shrink>(comm, excludeRanksList, excludeRanksCount, newcomm, config, shrinkFlags);
 }
 ncclResult_t pncclCommGetUniqueId(ncclComm_t comm, ncclUniqueId* uniqueId) {
   return entry<nccl::comm_get_unique_id>(comm, uniqueId);
 }
 ncclResult_t pncclCommGrow(ncclComm_t comm, int nRanks, const ncclUniqueId* uniqueId, int rank, ncclComm_t* newcomm,
                            ncclConfig_t* config) {
-  return entry<nccl::comm_grow>(comm, nRanks, uniqueId, rank, newcomm, config);
+  return grouped<nccl::comm_grow>(comm, nRanks, uniqueId, rank, newcomm, config);
 }
 ncclResult_t pncclCommFinalize(ncclComm_t comm) { return entry<nccl::comm_finalize>(comm); }
 ncclResult_t pncclCommDestroy(ncclComm_t comm) { return entry<nccl::comm_destroy>(comm); }
@@ -105,88 +106,88 @@ ncclResult_t pncclRedOpCreatePreMulSum(ncclRedOp_t* op, void* scalar, ncclDataTy
 ncclResult_t pncclRedOpDestroy(ncclRedOp_t op, ncclComm_t comm) { return entry<nccl::red_op_destroy>(op, comm); }
 ncclResult_t pncclAllReduce(const void* sendbuff, void* recvbuff, size_t count, ncclDataType_t datatype, ncclRedOp_t op,
                             ncclComm_t comm, cudaStream_t stream) {
-  return entry<nccl::all_reduce>(sendbuff, recvbuff, count, datatype, op, comm, stream);
+  return grouped<nccl::all_reduce>(sendbuff, recvbuff, count, datatype, op, comm, stream);
 }
 ncclResult_t pncclReduce(const void* sendbuff, void* recvbuff, size_t count, ncclDataType_t datatype, ncclRedOp_t op, int root,
                          ncclComm_t comm, cudaStream_t stream) {
-  return entry<nccl::reduce>(sendbuff, recvbuff, count, datatype, op, root, comm, stream);
+  return grouped<nccl::reduce>(sendbuff, recvbuff, count, datatype, op, root, comm, stream);
 }
 ncclResult_t pncclBroadcast(const void* sendbuff, void* recvbuff, size_t count, ncclDataType_t datatype, int root,
                             ncclComm_t comm, cudaStream_t stream) {
-  return entry<nccl::broadcast>(sendbuff, recvbuff, count, datatype, root, comm, stream);
+  return grouped<nccl::broadcast>(sendbuff, recvbuff, count, datatype, root, comm, stream);
 }
 ncclResult_t pncclBcast(void* buff, size_t count, ncclDataType_t datatype, int root, ncclComm_t comm, cudaStream_t stream) {
-  return entry<nccl::bcast>(buff, count, datatype, root, comm, stream);
+  return grouped<nccl::bcast>(buff, count, datatype, root, comm, stream);
 }
 ncclResult_t pncclAllGather(const void* sendbuff, void* recvbuff, size_t sendcount, ncclDataType_t datatype, ncclComm_t comm,
                             cudaStream_t stream) {
-  return entry<nccl::all_gather>(sendbuff, recvbuff, sendcount, datatype, comm, stream);
+  return grouped<nccl::all_gather>(sendbuff, recvbuff, sendcount, datatype, comm, stream);
 }
 ncclResult_t pncclReduceScatter(const void* sendbuff, void* recvbuff, size_t recvcount, ncclDataType_t datatype, ncclRedOp_t op,
                                 ncclComm_t comm, cudaStream_t stream) {
-  return entry<nccl::reduce_scatter>(sendbuff, recvbuff, recvcount, datatype, op, comm, stream);
+  return grouped<nccl::reduce_scatter>(sendbuff, recvbuff, recvcount, datatype, op, comm, stream);
 }
 ncclResult_t pncclAlltoAll(const void* sendbuff, void* recvbuff, size_t count, ncclDataType_t datatype, ncclComm_t comm,
                            cudaStream_t stream) {
-  return entry<nccl::all_to_all>(sendbuff, recvbuff, count, datatype, comm, stream);
+  return grouped<nccl::all_to_all>(sendbuff, recvbuff, count, datatype, comm, stream);
 }
 ncclResult_t pncclGather(const void* sendbuff, void* recvbuff, size_t count, ncclDataType_t datatype, int root, ncclComm_t comm,
                          cudaStream_t stream) {
-  return entry<nccl::gather>(sendbuff, recvbuff, count, datatype, root, comm, stream);
+  return grouped<nccl::gather>(sendbuff, recvbuff, count, datatype, root, comm, stream);
 }
 ncclResult_t pncclScatter(const void* sendbuff, void* recvbuff, size_t count, ncclDataType_t datatype, int root, ncclComm_t comm,
                           cudaStream_t stream) {
-  return entry<nccl::scatter>(sendbuff, recvbuff, count, datatype, root, comm, stream);
+  return grouped<nccl::scatter>(sendbuff, recvbuff, count, datatype, root, comm, stream);
 }
 ncclResult_t pncclAllReduceConfig(const void* sendbuff, void* recvbuff, size_t count, ncclDataType_t datatype, ncclRedOp_t op,
                                   ncclComm_t comm, cudaStream_t stream, const ncclCollConfig_t* config) {
-  return entry<
+  return grouped<
       nccl::configured<nccl::all_reduce, const void*, void*, size_t, ncclDataType_t, ncclRedOp_t, ncclComm_t, cudaStream_t>>(
       config, sendbuff, recvbuff, count, datatype, op, comm, stream);
 }
 ncclResult_t pncclReduceConfig(const void* sendbuff, void* recvbuff, size_t count, ncclDataType_t datatype, ncclRedOp_t op,
                                int root, ncclComm_t comm, cudaStream_t stream, const ncclCollConfig_t* config) {
-  return entry<
+  return grouped<
       nccl::configured<nccl::reduce, const void*, void*, size_t, ncclDataType_t, ncclRedOp_t, int, ncclComm_t, cudaStream_t>>(
       config, sendbuff, recvbuff, count, datatype, op, root, comm, stream);
 }
 ncclResult_t pncclBroadcastConfig(const void* sendbuff, void* recvbuff, size_t count, ncclDataType_t datatype, int root,
                                   ncclComm_t comm, cudaStream_t stream, const ncclCollConfig_t* config) {
-  return entry<nccl::configured<nccl::broadcast, const void*, void*, size_t, ncclDataType_t, int, ncclComm_t, cudaStream_t>>(
+  return grouped<nccl::configured<nccl::broadcast, const void*, void*, size_t, ncclDataType_t, int, ncclComm_t, cudaStream_t>>(
       config, sendbuff, recvbuff, count, datatype, root, comm, stream);
 }
 ncclResult_t pncclAllGatherConfig(const void* sendbuff, void* recvbuff, size_t sendcount, ncclDataType_t datatype,
                                   ncclComm_t comm, cudaStream_t stream, const ncclCollConfig_t* config) {
-  return entry<nccl::configured<nccl::all_gather, const void*, void*, size_t, ncclDataType_t, ncclComm_t, cudaStream_t>>(
+  return grouped<nccl::configured<nccl::all_gather, const void*, void*, size_t, ncclDataType_t, ncclComm_t, cudaStream_t>>(
       config, sendbuff, recvbuff, sendcount, datatype, comm, stream);
 }
 ncclResult_t pncclReduceScatterConfig(const void* sendbuff, void* recvbuff, size_t recvcount, ncclDataType_t datatype,
                                       ncclRedOp_t op, ncclComm_t comm, cudaStream_t stream, const ncclCollConfig_t* config) {
-  return entry<
+  return grouped<
       nccl::configured<nccl::reduce_scatter, const void*, void*, size_t, ncclDataType_t, ncclRedOp_t, ncclComm_t, cudaStream_t>>(
       config, sendbuff, recvbuff, recvcount, datatype, op, comm, stream);
 }
 ncclResult_t pncclAlltoAllConfig(const void* sendbuff, void* recvbuff, size_t count, ncclDataType_t datatype, ncclComm_t comm,
                                  cudaStream_t stream, const ncclCollConfig_t* config) {
-  return entry<nccl::configured<nccl::all_to_all, const void*, void*, size_t, ncclDataType_t, ncclComm_t, cudaStream_t>>(
+  return grouped<nccl::configured<nccl::all_to_all, const void*, void*, size_t, ncclDataType_t, ncclComm_t, cudaStream_t>>(
       config, sendbuff, recvbuff, count, datatype, comm, stream);
 }
 ncclResult_t pncclGatherConfig(const void* sendbuff, void* recvbuff, size_t count, ncclDataType_t datatype, int root,
                                ncclComm_t comm, cudaStream_t stream, const ncclCollConfig_t* config) {
-  return entry<nccl::configured<nccl::gather, const void*, void*, size_t, ncclDataType_t, int, ncclComm_t, cudaStream_t>>(
+  return grouped<nccl::configured<nccl::gather, const void*, void*, size_t, ncclDataType_t, int, ncclComm_t, cudaStream_t>>(
       config, sendbuff, recvbuff, count, datatype, root, comm, stream);
 }
 ncclResult_t pncclScatterConfig(const void* sendbuff, void* recvbuff, size_t count, ncclDataType_t datatype, int root,
                                 ncclComm_t comm, cudaStream_t stream, const ncclCollConfig_t* config) {
-  return entry<nccl::configured<nccl::scatter, const void*, void*, size_t, ncclDataType_t, int, ncclComm_t, cudaStream_t>>(
+  return grouped<nccl::configured<nccl::scatter, const void*, void*, size_t, ncclDataType_t, int, ncclComm_t, cudaStream_t>>(
       config, sendbuff, recvbuff, count, datatype, root, comm, stream);
 }
 ncclResult_t pncclSend(const void* sendbuff, size_t count, ncclDataType_t datatype, int peer, ncclComm_t comm,
                        cudaStream_t stream) {
-  return entry<nccl::send>(sendbuff, count, datatype, peer, comm, stream);
+  return grouped<nccl::send>(sendbuff, count, datatype, peer, comm, stream);
 }
 ncclResult_t pncclRecv(void* recvbuff, size_t count, ncclDataType_t datatype, int peer, ncclComm_t comm, cudaStream_t stream) {
-  return entry<nccl::recv>(recvbuff, count, datatype, peer, comm, stream);
+  return grouped<nccl::recv>(recvbuff, count, datatype, peer, comm, stream);
 }
 ncclResult_t pncclPutSignal(const void* localbuff, size_t count, ncclDataType_t datatype, int peer, ncclWindow_t peerWin,
                             size_t peerWinOffset, int sigIdx, int ctx, unsigned int flags, ncclComm_t comm, cudaStream_t stream) {

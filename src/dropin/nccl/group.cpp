@@ -98,13 +98,14 @@ double expected_us(const DataCall& c) {
 
 }  // namespace
 
-ncclResult_t refuse(ncclResult_t result) {
-  if (pending.depth > 0 && pending.result == ncclSuccess) pending.result = result;
+ncclResult_t note(ncclResult_t result) noexcept {
+  const bool bad = result != ncclSuccess && result != ncclInProgress;
+  if (bad && pending.depth > 0 && pending.result == ncclSuccess) pending.result = result;
   return result;
 }
 
 ncclResult_t submit(DataCall c) {
-  if (const auto result = c.comm->usable(c.name); result != ncclSuccess) return refuse(result);
+  if (const auto result = c.comm->usable(c.name); result != ncclSuccess) return result;
   if (pending.depth == 0) {
     if (auto s = read_late_scalar(c); !s) return report(s.error());
     if (to_itself(c))
@@ -113,7 +114,7 @@ ncclResult_t submit(DataCall c) {
   }
   if (!to_itself(c)) {
     Group probe;
-    if (auto s = probe.add(c.comm->communicator(), c.call); !s) return refuse(report(s.because(std::string(c.name))));
+    if (auto s = probe.add(c.comm->communicator(), c.call); !s) return report(s.because(std::string(c.name)));
   }
   pending.calls.push_back(std::move(c));
   return ncclSuccess;

@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "nccl/comm.h"
+#include "nccl/errors.h"
 #include "nccl/making.h"
 
 namespace tutti::nccl {
@@ -22,8 +23,12 @@ struct DataCall {
 // At once, or at the end of the group this thread is in.
 ncclResult_t submit(DataCall call);
 ncclResult_t submit(Making making);
-// What is wrong with a call also is with its group.
-ncclResult_t refuse(ncclResult_t result);
+// What is wrong with a call is wrong with the group this thread is in, of which nothing will be done. Gives the result back.
+ncclResult_t note(ncclResult_t result) noexcept;
+template <auto Function, class... Args>
+ncclResult_t grouped(Args... args) noexcept {
+  return note(entry<Function>(args...));
+}
 
 ncclResult_t group_start();
 ncclResult_t group_end();

@@ -116,74 +116,67 @@ Result<Communicator> grow(Comm& comm, Rank ranks, const UniqueId& mine) {
 }  // namespace
 
 ncclResult_t comm_init_rank(ncclComm_t* comm, int ranks, ncclUniqueId id, int rank) {
-  const ncclResult_t result = init("ncclCommInitRank", comm, ranks, id, rank, nullptr);
-  return result == ncclSuccess || result == ncclInProgress ? result : refuse(result);
+  return init("ncclCommInitRank", comm, ranks, id, rank, nullptr);
 }
 
 ncclResult_t comm_init_rank_config(ncclComm_t* comm, int ranks, ncclUniqueId id, int rank, ncclConfig_t* config) {
-  const ncclResult_t result = init("ncclCommInitRankConfig", comm, ranks, id, rank, config);
-  return result == ncclSuccess || result == ncclInProgress ? result : refuse(result);
+  return init("ncclCommInitRankConfig", comm, ranks, id, rank, config);
 }
 
 ncclResult_t comm_init_rank_scalable(ncclComm_t* comm, int ranks, int rank, int id_count, ncclUniqueId* ids,
                                      ncclConfig_t* config) {
-  if (ids == nullptr) return refuse(invalid_argument("ncclCommInitRankScalable: commIds is NULL"));
+  if (ids == nullptr) return invalid_argument("ncclCommInitRankScalable: commIds is NULL");
   if (id_count < 1 || id_count > ranks)
-    return refuse(invalid_argument("ncclCommInitRankScalable: {} ids, expected 1 to {}, the number of ranks", id_count, ranks));
+    return invalid_argument("ncclCommInitRankScalable: {} ids, expected 1 to {}, the number of ranks", id_count, ranks);
   // One meeting place serves any number of ranks.
-  const ncclResult_t result = init("ncclCommInitRankScalable", comm, ranks, ids[0], rank, config);
-  return result == ncclSuccess || result == ncclInProgress ? result : refuse(result);
+  return init("ncclCommInitRankScalable", comm, ranks, ids[0], rank, config);
 }
 
 ncclResult_t comm_init_all(ncclComm_t* comms, int device_count, const int* devices) {
-  if (comms == nullptr) return refuse(invalid_argument("ncclCommInitAll: comm is NULL"));
-  if (device_count < 1) return refuse(invalid_argument("ncclCommInitAll: {} devices", device_count));
+  if (comms == nullptr) return invalid_argument("ncclCommInitAll: comm is NULL");
+  if (device_count < 1) return invalid_argument("ncclCommInitAll: {} devices", device_count);
   for (int i = 0; devices != nullptr && i < device_count; ++i)
-    if (devices[i] < 0) return refuse(invalid_argument("ncclCommInitAll: device {} does not exist", devices[i]));
+    if (devices[i] < 0) return invalid_argument("ncclCommInitAll: device {} does not exist", devices[i]);
   auto id = create_unique_id();
-  if (!id) return refuse(report(id.error()));
+  if (!id) return report(id.error());
   (void)group_start();
   for (int i = 0; i < device_count; ++i) {
-    const ncclResult_t result =
-        init("ncclCommInitAll", comms + i, device_count, to_nccl(*id), i, nullptr, devices == nullptr ? i : devices[i]);
-    if (result != ncclSuccess) (void)refuse(result);
+    note(init("ncclCommInitAll", comms + i, device_count, to_nccl(*id), i, nullptr, devices == nullptr ? i : devices[i]));
   }
   return group_end();
 }
 
 ncclResult_t comm_split(ncclComm_t handle, int color, int key, ncclComm_t* out, ncclConfig_t* config) {
   const auto parent = find_comm("ncclCommSplit", handle);
-  if (!parent) return refuse(ncclInvalidArgument);
-  if (out == nullptr) return refuse(invalid_argument("ncclCommSplit: newcomm is NULL"));
+  if (!parent) return ncclInvalidArgument;
+  if (out == nullptr) return invalid_argument("ncclCommSplit: newcomm is NULL");
   *out = nullptr;
   if (color < 0 && color != NCCL_SPLIT_NOCOLOR)
-    return refuse(invalid_argument("ncclCommSplit: color {}, expected 0 or more, or NCCL_SPLIT_NOCOLOR", color));
-  if (const auto result = parent->divisible("ncclCommSplit"); result != ncclSuccess) return refuse(result);
+    return invalid_argument("ncclCommSplit: color {}, expected 0 or more, or NCCL_SPLIT_NOCOLOR", color);
+  if (const auto result = parent->divisible("ncclCommSplit"); result != ncclSuccess) return result;
   return derive("ncclCommSplit", parent, out, config, [=] { return split(*parent, color, key); });
 }
 
 ncclResult_t comm_shrink(ncclComm_t handle, int* excluded, int excluded_count, ncclComm_t* out, ncclConfig_t* config, int flags) {
   const auto parent = find_comm("ncclCommShrink", handle);
-  if (!parent) return refuse(ncclInvalidArgument);
-  if (out == nullptr) return refuse(invalid_argument("ncclCommShrink: newcomm is NULL"));
+  if (!parent) return ncclInvalidArgument;
+  if (out == nullptr) return invalid_argument("ncclCommShrink: newcomm is NULL");
   *out = nullptr;
   if (flags != NCCL_SHRINK_DEFAULT && flags != NCCL_SHRINK_ABORT)
-    return refuse(invalid_argument("ncclCommShrink: flags are {}, expected NCCL_SHRINK_DEFAULT or NCCL_SHRINK_ABORT", flags));
-  if (excluded == nullptr || excluded_count < 1)
-    return refuse(invalid_argument("ncclCommShrink: the list of excluded ranks is empty"));
+    return invalid_argument("ncclCommShrink: flags are {}, expected NCCL_SHRINK_DEFAULT or NCCL_SHRINK_ABORT", flags);
+  if (excluded == nullptr || excluded_count < 1) return invalid_argument("ncclCommShrink: the list of excluded ranks is empty");
   std::vector<Rank> left;
   const std::span<const int> out_of_it(excluded, static_cast<std::size_t>(excluded_count));
   for (const int r : out_of_it) {
     if (r < 0 || r >= parent->size())
-      return refuse(
-          invalid_argument("ncclCommShrink: rank {} is to be excluded; there are ranks 0 to {}", r, parent->size() - 1));
-    if (r == parent->rank()) return refuse(invalid_argument("ncclCommShrink: rank {} excludes itself; it must not take part", r));
+      return invalid_argument("ncclCommShrink: rank {} is to be excluded; there are ranks 0 to {}", r, parent->size() - 1);
+    if (r == parent->rank()) return invalid_argument("ncclCommShrink: rank {} excludes itself; it must not take part", r);
   }
   for (Rank r = 0; r < parent->size(); ++r)
     if (std::ranges::find(out_of_it, r) == out_of_it.end()) left.push_back(r);
   const bool ends_calls = flags == NCCL_SHRINK_ABORT;
   const auto result = ends_calls ? parent->survivable("ncclCommShrink") : parent->divisible("ncclCommShrink");
-  if (result != ncclSuccess) return refuse(result);
+  if (result != ncclSuccess) return result;
   if (ends_calls) parent->interrupt();
   const bool broken = ends_calls || (parent->revoked() && !parent->successor);
   return derive("ncclCommShrink", parent, out, config,
@@ -207,22 +200,21 @@ ncclResult_t comm_get_unique_id(ncclComm_t handle, ncclUniqueId* id) {
 
 ncclResult_t comm_grow(ncclComm_t handle, int ranks, const ncclUniqueId* id, int rank, ncclComm_t* out, ncclConfig_t* config) {
   constexpr std::string_view kName = "ncclCommGrow";
-  if (out == nullptr) return refuse(invalid_argument("{}: newcomm is NULL", kName));
+  if (out == nullptr) return invalid_argument("{}: newcomm is NULL", kName);
   *out = nullptr;
   if (handle == nullptr) {
-    if (id == nullptr) return refuse(invalid_argument("{}: a new rank needs the id", kName));
-    const ncclResult_t result = init(kName, out, ranks, *id, rank, config);
-    return result == ncclSuccess || result == ncclInProgress ? result : refuse(result);
+    if (id == nullptr) return invalid_argument("{}: a new rank needs the id", kName);
+    return init(kName, out, ranks, *id, rank, config);
   }
   const auto parent = find_comm(kName, handle);
-  if (!parent) return refuse(ncclInvalidArgument);
+  if (!parent) return ncclInvalidArgument;
   if (rank != -1)
-    return refuse(invalid_argument("{}: rank {} was given, but ranks of the communicator keep theirs: expected -1", kName, rank));
+    return invalid_argument("{}: rank {} was given, but ranks of the communicator keep theirs: expected -1", kName, rank);
   if (ranks <= parent->size())
-    return refuse(invalid_argument("{}: to {} ranks, but the communicator has {}", kName, ranks, parent->size()));
+    return invalid_argument("{}: to {} ranks, but the communicator has {}", kName, ranks, parent->size());
   if (id != nullptr && parent->growth != to_tutti(*id))
-    return refuse(invalid_argument("{}: the id was not made by ncclCommGetUniqueId for this communicator, or was used", kName));
-  if (const auto result = parent->usable(kName); result != ncclSuccess) return refuse(result);
+    return invalid_argument("{}: the id was not made by ncclCommGetUniqueId for this communicator, or was used", kName);
+  if (const auto result = parent->usable(kName); result != ncclSuccess) return result;
   return derive(kName, parent, out, config,
                 [parent, ranks, mine = id == nullptr ? UniqueId{} : to_tutti(*id)] { return grow(*parent, ranks, mine); });
 }

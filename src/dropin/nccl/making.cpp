@@ -6,11 +6,14 @@
 namespace tutti::nccl {
 namespace {
 
-Result<Communicator> come_to_be(Making& m) {
+// In a thread that nobody catches exceptions of.
+Result<Communicator> come_to_be(Making& m) try {
   auto made = m.work();
   if (!made || made->size() <= 1) return made;
   if (auto s = m.comm->meeting.prepare(*made); !s) return std::move(s.error());
   return made;
+} catch (const std::exception& error) {
+  return Error(Code::resource, error.what());
 }
 
 ncclResult_t carry_out(Making& m) {
