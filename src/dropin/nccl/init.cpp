@@ -1,15 +1,22 @@
 #include "nccl/init.h"
 
 #include <algorithm>
-#include <cstring>
 #include <span>
 
+#include "core/config.h"
 #include "nccl/errors.h"
 #include "nccl/group.h"
 #include "nccl/unique_id.h"
 
 namespace tutti::nccl {
 namespace {
+
+// NCCL waits for ranks that are late as long as it takes.
+Options options(const Communicator* part_of = nullptr) {
+  Options made{.part_of = part_of};
+  if (!environment("TUTTI_TIMEOUT")) made.call_timeout_s = 1e9;
+  return made;
+}
 
 ncclResult_t init(std::string_view name, ncclComm_t* out, int ranks, const ncclUniqueId& id, int rank, const ncclConfig_t* config,
                   int device = 0) {
@@ -26,7 +33,7 @@ ncclResult_t init(std::string_view name, ncclComm_t* out, int ranks, const ncclU
                        .blocking = blocking,
                        .parent = nullptr,
                        .comm = std::move(comm),
-                       .work = [id = to_tutti(id), rank, ranks] { return Communicator::create(id, rank, ranks); },
+                       .work = [id = to_tutti(id), rank, ranks] { return Communicator::create(id, rank, ranks, options()); },
                        .out = out});
 }
 
@@ -71,7 +78,7 @@ Result<Communicator*> carrier(Comm& parent) {
   if (!parent.successor) {
     auto id = parent.size() == 1 ? create_unique_id() : parent.meeting.place_of(0, parent.rank());
     if (!id) return std::move(id.error());
-    auto made = Communicator::create(*id, parent.rank(), parent.size(), {.part_of = &parent.communicator()});
+    auto made = Communicator::create(*id, parent.rank(), parent.size(), options(&parent.communicator()));
     if (!made) return std::move(made.error());
     parent.successor.emplace(std::move(*made));
   }
@@ -95,7 +102,7 @@ Result<Communicator> shrink(Comm& parent, std::span<const Rank> left, bool broke
   auto id = share();
   if (!id) return std::move(id.error());
   const auto rank = static_cast<Rank>(std::ranges::find(left, parent.rank()) - left.begin());
-  return Communicator::create(*id, rank, static_cast<Rank>(left.size()), {.part_of = &parent.communicator()});
+  return Communicator::create(*id, rank, static_cast<Rank>(left.size()), options(&parent.communicator()));
 }
 
 // Ranks of the parent do not know which of them was given the id.
@@ -110,7 +117,7 @@ Result<Communicator> grow(Comm& comm, Rank ranks, const UniqueId& mine) {
   if (id == ids.end())
     return Error(Code::invalid_argument, "no rank of the communicator gave the id that ncclCommGetUniqueId made on it");
   comm.growth.reset();
-  return Communicator::create(*id, parent.rank(), ranks);
+  return Communicator::create(*id, parent.rank(), ranks, options());
 }
 
 }  // namespace
@@ -164,6 +171,9 @@ ncclResult_t comm_shrink(ncclComm_t handle, int* excluded, int excluded_count, n
   *out = nullptr;
   if (flags != NCCL_SHRINK_DEFAULT && flags != NCCL_SHRINK_ABORT)
     return invalid_argument("ncclCommShrink: flags are {}, expected NCCL_SHRINK_DEFAULT or NCCL_SHRINK_ABORT", flags);
+  const bool ends_calls = flags == NCCL_SHRINK_ABORT;
+  const auto result = ends_calls ? parent->survivable("ncclCommShrink") : parent->divisible("ncclCommShrink");
+  if (result != ncclSuccess) return result;
   if (excluded == nullptr || excluded_count < 1) return invalid_argument("ncclCommShrink: the list of excluded ranks is empty");
   std::vector<Rank> left;
   const std::span<const int> out_of_it(excluded, static_cast<std::size_t>(excluded_count));
@@ -174,9 +184,6 @@ ncclResult_t comm_shrink(ncclComm_t handle, int* excluded, int excluded_count, n
   }
   for (Rank r = 0; r < parent->size(); ++r)
     if (std::ranges::find(out_of_it, r) == out_of_it.end()) left.push_back(r);
-  const bool ends_calls = flags == NCCL_SHRINK_ABORT;
-  const auto result = ends_calls ? parent->survivable("ncclCommShrink") : parent->divisible("ncclCommShrink");
-  if (result != ncclSuccess) return result;
   if (ends_calls) parent->interrupt();
   const bool broken = ends_calls || (parent->revoked() && !parent->successor);
   return derive("ncclCommShrink", parent, out, config,

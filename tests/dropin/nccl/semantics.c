@@ -183,16 +183,15 @@ static void premultiplied(struct world* w) {
         put(scalar, 0, type, residence == ncclScalarDevice ? 3 : w->first % 2 + 1); /* of each rank its own */
         OK(ncclRedOpCreatePreMulSum(&op, scalar, (ncclDataType_t)type, (ncclScalarResidence_t)residence, comm));
         CHECK(op >= ncclNumOps);
-        if (residence == ncclScalarHostImmediate)
-          memset(scalar, 0x11, sizeof scalar); /* it was read */
-        else
-          put(scalar, 0, type, w->first % 2 + 1); /* it has not been yet */
+        if (residence == ncclScalarHostImmediate) memset(scalar, 0x11, sizeof scalar);          /* it was read */
+        if (residence == ncclScalarDevice && !in_group) put(scalar, 0, type, w->first % 2 + 1); /* it has not been yet */
         double wanted = 0;
         for (int r = 0; r < w->ranks; ++r) wanted += (r % 2 + 1) * (r == 0 ? 1 : r % 2);
         for (size_t i = 0; i < 7; ++i) put(in, i, type, w->first == 0 ? 1 : w->first % 2);
         if (in_group) OK(ncclGroupStart());
         OK(ncclAllReduce(in, out, 7, (ncclDataType_t)type, op, comm, NULL));
         OK(ncclRedOpDestroy(op, comm)); /* allowed as soon as the call has returned */
+        if (residence == ncclScalarDevice && in_group) put(scalar, 0, type, w->first % 2 + 1);
         if (in_group) OK(ncclGroupEnd());
         for (size_t i = 0; i < 7; ++i) CHECK(get(out, i, type) == wanted);
         FAILS(ncclAllReduce(in, out, 7, (ncclDataType_t)type, op, comm, NULL), ncclInvalidArgument, "operator");

@@ -160,8 +160,8 @@ static void values(struct world* w) {
           }
 }
 
-/* Several collectives in one group, of different kinds, by every rank in the same order. */
-static void grouped(struct world* w) {
+/* Several collectives of different kinds, by every rank in the same order, in one group or one by one. */
+static void run_in_groups(struct world* w, int in_group) {
   const struct job jobs[] = {{all_reduce, ncclFloat32, ncclSum, 0, 0, 1000}, {broadcast, ncclInt64, 0, w->ranks - 1, 0, 77},
                              {all_gather, ncclUint8, 0, 0, 1, 12345},        {reduce_scatter, ncclFloat16, ncclMax, 0, 0, 333},
                              {all_reduce, ncclInt32, ncclProd, 0, 1, 3},     {all_to_all, ncclFloat64, 0, 0, 0, 50}};
@@ -169,15 +169,20 @@ static void grouped(struct world* w) {
   struct buffers b[kJobs][kMostRanks];
   for (int n = 0; n < kJobs; ++n)
     for (int i = 0; i < w->locals; ++i) prepare(&b[n][i], &jobs[n], w->ranks, w->first + i);
-  OK(ncclGroupStart());
+  if (in_group) OK(ncclGroupStart());
   for (int n = 0; n < kJobs; ++n) {
     OK(ncclGroupStart()); /* nested groups are for nothing */
     for (int i = 0; i < w->locals; ++i) OK(call(&jobs[n], &b[n][i], w->comms[i], w->first + i));
     OK(ncclGroupEnd());
   }
-  OK(ncclGroupEnd());
+  if (in_group) OK(ncclGroupEnd());
   for (int n = 0; n < kJobs; ++n)
     for (int i = 0; i < w->locals; ++i) verify(&jobs[n], &b[n][i], w->ranks, w->first + i);
+}
+static void grouped(struct world* w) {
+  run_in_groups(w, 1);
+  run_in_groups(w, 0);
+  run_in_groups(w, w->first % 2); /* some ranks so, some so */
 }
 
 const struct test_case cases[] = {{"values", values, 0}, {"grouped", grouped, 0}, {NULL, NULL, 0}};
