@@ -78,7 +78,7 @@ def expect(got, wanted, what):
         raise AssertionError(f"{what}: {list(got)[:8]}, not {list(wanted)[:8]}")
 
 
-def rank_main(rank, ranks, pipe):
+def rank_main(rank, ranks, pipes):
     nccl = Nccl()
     version = ctypes.c_int()
     nccl.ncclGetVersion(ctypes.byref(version))
@@ -86,10 +86,10 @@ def rank_main(rank, ranks, pipe):
     identifier = UniqueId()
     if rank == 0:
         nccl.ncclGetUniqueId(ctypes.byref(identifier))
-        for _ in range(ranks - 1):
+        for pipe in pipes:
             pipe.send_bytes(bytes(identifier))
     else:
-        identifier = UniqueId.from_buffer_copy(pipe.recv_bytes())
+        identifier = UniqueId.from_buffer_copy(pipes[0].recv_bytes())
     comm = Communicator(nccl, identifier, rank, ranks)
     count = 1000
 
@@ -130,10 +130,9 @@ def rank_main(rank, ranks, pipe):
 def main():
     ranks = int(sys.argv[1])
     context = multiprocessing.get_context("spawn")
-    receiver, sender = context.Pipe(duplex=False)
-    processes = [
-        context.Process(target=rank_main, args=(r, ranks, sender if r == 0 else receiver)) for r in range(ranks)
-    ]
+    pipes = [context.Pipe(duplex=False) for _ in range(ranks - 1)]
+    ends = [[sender for _, sender in pipes]] + [[receiver] for receiver, _ in pipes]
+    processes = [context.Process(target=rank_main, args=(r, ranks, ends[r])) for r in range(ranks)]
     for process in processes:
         process.start()
     for process in processes:
