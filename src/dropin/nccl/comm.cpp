@@ -79,8 +79,6 @@ std::shared_ptr<Comm> take_comm(std::string_view call, ncclComm_t handle) {
 void Comm::made(Communicator communicator) {
   expect(communicator.rank(), communicator.size());
   communicator_.emplace(std::move(communicator));
-  made_ = true;
-  if (aborted_) communicator_->abort("ncclCommAbort");
   set_idle(ncclSuccess);
 }
 
@@ -106,6 +104,7 @@ ncclResult_t Comm::survivable(std::string_view call) const {
         "{}: the communicator is still busy with what returned ncclInProgress; ask ncclCommGetAsyncError until it "
         "says ncclSuccess",
         call);
+  if (aborted_) return invalid_argument("{}: the communicator was aborted", call);
   if (finalized_) return invalid_usage("{}: the communicator was finalized", call);
   if (suspended_) return invalid_usage("{}: the communicator is suspended", call);
   return ncclSuccess;
@@ -133,17 +132,17 @@ ncclResult_t Comm::failed(const Error& error) {
 
 void Comm::abort() {
   aborted_ = true;
-  if (made_) communicator_->abort("ncclCommAbort");
+  interrupt("ncclCommAbort");
 }
 
 void Comm::revoke() {
   revoked_ = true;
-  interrupt();
+  interrupt("ncclCommRevoke");
   set_idle(ncclSuccess);  // what becomes of the calls under way is no failure
 }
 
-void Comm::interrupt() {
-  if (calls_ > 0) communicator_->abort("its calls were ended by ncclCommRevoke or NCCL_SHRINK_ABORT");
+void Comm::interrupt(const char* by) {
+  if (calls_ > 0) communicator_->abort(by);
 }
 
 ncclResult_t comm_finalize(ncclComm_t handle) {

@@ -53,22 +53,23 @@ class Comm {
   // are left of it.
   ncclResult_t divisible(std::string_view call) const;
   ncclResult_t survivable(std::string_view call) const;
-  // Runs `what` with the communicator, which is usable. Errors other than Code::invalid_argument end it.
+  // Runs `what` with the communicator. Errors other than Code::invalid_argument end it.
   template <class What>
-  ncclResult_t use(What&& what) {
-    const InUse in_use(*this);
-    if (revoked_) return usable("the call");  // since it was looked at
+  ncclResult_t use(std::string_view call, What&& what) {
+    const InUse in_use(*this);  // first: whoever ends it looks afterwards for calls to end
+    if (const auto result = usable(call); result != ncclSuccess) return result;
     auto status = what(*communicator_);
     return status ? ncclSuccess : failed(status.error());
   }
   ncclResult_t failed(const Error& error);
   [[nodiscard]] Communicator& communicator() noexcept { return *communicator_; }
 
-  // Ends what any thread does with it.
+  // It is not to be used any more. Ranks that wait for this one learn that it has left.
   void abort();
+  [[nodiscard]] bool aborted() const noexcept { return aborted_; }
   void revoke();
   // Ends the calls that are under way.
-  void interrupt();
+  void interrupt(const char* by);
   bool finalize() noexcept { return !finalized_.exchange(true); }
   [[nodiscard]] bool finalized() const noexcept { return finalized_; }
   [[nodiscard]] bool revoked() const noexcept { return revoked_; }
@@ -91,7 +92,7 @@ class Comm {
   Rank rank_ = kNoRank, size_ = 0;
   std::optional<Communicator> communicator_;
   std::atomic<ncclResult_t> state_{ncclInProgress};
-  std::atomic<bool> made_{false}, aborted_{false}, finalized_{false}, revoked_{false}, suspended_{false};
+  std::atomic<bool> aborted_{false}, finalized_{false}, revoked_{false}, suspended_{false};
   std::atomic<int> calls_{0};
   mutable std::mutex mutex_;
   std::string failure_;

@@ -67,7 +67,10 @@ ncclResult_t run_together(std::vector<DataCall>& calls) {
   for (DataCall& c : calls)
     if (auto s = group.add(c.comm->communicator(), c.call); !s) return report(s.because(std::string(c.name)));
   std::deque<Comm::InUse> in_use;
-  for (const DataCall& c : calls) in_use.emplace_back(*c.comm);
+  for (const DataCall& c : calls) {
+    in_use.emplace_back(*c.comm);
+    if (const auto result = c.comm->usable(c.name); result != ncclSuccess) return result;
+  }
   auto status = group.run();
   if (status) return ncclSuccess;
   for (const DataCall& c : calls) c.comm->failed(status.error());
@@ -75,13 +78,11 @@ ncclResult_t run_together(std::vector<DataCall>& calls) {
 }
 
 ncclResult_t run_calls(std::vector<DataCall> calls) {
-  for (DataCall& c : calls) {
-    if (const auto result = c.comm->usable(c.name); result != ncclSuccess) return result;
+  for (DataCall& c : calls)
     if (auto s = read_late_scalar(c); !s) return report(s.error());
-  }
   if (const auto result = join_those_to_itself(calls); result != ncclSuccess) return result;
   if (calls.size() != 1) return run_together(calls);
-  return calls.front().comm->use([&](Communicator& c) { return c.run(calls.front().call); });
+  return calls.front().comm->use(calls.front().name, [&](Communicator& c) { return c.run(calls.front().call); });
 }
 
 // Microseconds that the choice for this call is expected to take.
@@ -110,7 +111,7 @@ ncclResult_t submit(DataCall c) {
     if (auto s = read_late_scalar(c); !s) return report(s.error());
     if (to_itself(c))
       return invalid_usage("{}: rank {} names itself as the peer; that takes a group with both sides", c.name, c.comm->rank());
-    return c.comm->use([&](Communicator& communicator) { return communicator.run(c.call); });
+    return c.comm->use(c.name, [&](Communicator& communicator) { return communicator.run(c.call); });
   }
   if (!to_itself(c)) {
     Group probe;

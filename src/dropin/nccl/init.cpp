@@ -184,7 +184,7 @@ ncclResult_t comm_shrink(ncclComm_t handle, int* excluded, int excluded_count, n
   }
   for (Rank r = 0; r < parent->size(); ++r)
     if (std::ranges::find(out_of_it, r) == out_of_it.end()) left.push_back(r);
-  if (ends_calls) parent->interrupt();
+  if (ends_calls) parent->interrupt("NCCL_SHRINK_ABORT");
   const bool broken = ends_calls || (parent->revoked() && !parent->successor);
   return derive("ncclCommShrink", parent, out, config,
                 [parent, left = std::move(left), broken] { return shrink(*parent, left, broken); });

@@ -8,6 +8,8 @@ namespace {
 
 // In a thread that nobody catches exceptions of.
 Result<Communicator> come_to_be(Making& m) try {
+  std::optional<Comm::InUse> in_use;
+  if (m.parent) in_use.emplace(*m.parent);
   auto made = m.work();
   if (!made || made->size() <= 1) return made;
   if (auto s = m.comm->meeting.prepare(*made); !s) return std::move(s.error());
@@ -27,6 +29,7 @@ ncclResult_t carry_out(Making& m) {
     return result;
   }
   if (made->size() == 0) return ncclSuccess;
+  if (m.parent && m.parent->aborted()) return ncclSuccess;  // nobody waits for it any more, nor keeps a place for the handle
   m.comm->made(std::move(*made));
   if (m.blocking || m.parent) *m.out = add_comm(m.comm);
   return ncclSuccess;
