@@ -1,5 +1,7 @@
 #include "nccl/making.h"
 
+#include <algorithm>
+
 #include "core/thread.h"
 #include "nccl/errors.h"
 
@@ -35,57 +37,82 @@ ncclResult_t carry_out(Making& m) {
   return ncclSuccess;
 }
 
-// The handle is there before the parent's state says so.
-void carry_out_in_background(Making& m, ncclResult_t before) {
-  carry_out(m);
-  if (m.parent && m.parent->state() == ncclInProgress) m.parent->set_idle(before);
+// Those that are made of one communicator, in order: it can make one at a time.
+using Chain = std::vector<Making>;
+std::vector<Chain> chains_of(std::vector<Making> makings) {
+  std::vector<Chain> chains;
+  for (Making& m : makings) {
+    const auto same = std::ranges::find_if(chains, [&](const Chain& c) { return m.parent && c.front().parent == m.parent; });
+    Chain& chain = same == chains.end() ? chains.emplace_back() : *same;
+    chain.push_back(std::move(m));
+  }
+  return chains;
 }
 
-ncclResult_t make_in_background(std::vector<Making> makings) {
-  for (Making& m : makings) {
+// The first bad result.
+ncclResult_t carry_out(Chain& chain) {
+  ncclResult_t first = ncclSuccess;
+  for (Making& m : chain)
+    if (const ncclResult_t result = carry_out(m); first == ncclSuccess) first = result;
+  return first;
+}
+
+// The handles are there before the parent's state says so.
+void carry_out_in_background(Chain& chain, ncclResult_t before) {
+  carry_out(chain);
+  const auto& parent = chain.front().parent;
+  if (parent && parent->state() == ncclInProgress) parent->set_idle(before);
+}
+
+ncclResult_t make_in_background(std::vector<Chain> chains) {
+  for (Chain& chain : chains) {
+    const auto shared = std::make_shared<Chain>(std::move(chain));
+    const Making& first = shared->front();
     ncclResult_t before = ncclSuccess;
-    if (m.parent)
-      before = m.parent->set_busy();
+    if (first.parent)
+      before = first.parent->set_busy();
     else
-      *m.out = add_comm(m.comm);
-    auto shared = std::make_shared<Making>(std::move(m));
+      *first.out = add_comm(first.comm);
     auto thread = start_thread([shared, before] { carry_out_in_background(*shared, before); });
     if (thread) {
       thread->detach();
       continue;
     }
-    const Error error = thread.because(shared->name);
-    shared->comm->set_failed(ncclSystemError, error.to_string());
-    if (shared->parent) shared->parent->set_idle(before);
+    const Error error = thread.because(first.name);
+    for (const Making& m : *shared) m.comm->set_failed(ncclSystemError, error.to_string());
+    if (first.parent) first.parent->set_idle(before);
     return report(error);
   }
   return ncclInProgress;
 }
 
+ncclResult_t make_now(std::vector<Chain> chains) {
+  std::vector<ncclResult_t> results(chains.size(), ncclSuccess);
+  std::vector<std::thread> threads;
+  for (std::size_t i = 1; i < chains.size(); ++i) {
+    auto thread = start_thread([&, i] { results[i] = carry_out(chains[i]); });
+    // Without it other ranks wait in vain, for the time that is set for it: what has begun goes on.
+    if (thread)
+      threads.push_back(std::move(*thread));
+    else
+      results[i] = report(thread.because(chains[i].front().name));
+  }
+  results[0] = carry_out(chains[0]);
+  for (auto& thread : threads) thread.join();
+  const auto bad = std::ranges::find_if(results, [](ncclResult_t r) { return r != ncclSuccess; });
+  return bad == results.end() ? ncclSuccess : *bad;
+}
+
 }  // namespace
 
 ncclResult_t make(std::vector<Making> makings) {
-  for (const Making& m : makings)
-    if (m.blocking != makings.front().blocking)
-      return invalid_argument("{}: communicators with config.blocking 0 and 1 cannot be made in one group", m.name);
   if (makings.empty()) return ncclSuccess;
-  if (!makings.front().blocking) return make_in_background(std::move(makings));
-  std::vector<ncclResult_t> results(makings.size(), ncclSuccess);
-  std::vector<std::thread> threads;
-  for (std::size_t i = 1; i < makings.size(); ++i) {
-    auto thread = start_thread([&, i] { results[i] = carry_out(makings[i]); });
-    if (thread) {
-      threads.push_back(std::move(*thread));
-      continue;
-    }
-    // The other ranks wait for this one in vain, and for the time that is set for it: what has begun goes on without anybody.
-    results[i] = report(thread.because(makings[i].name));
-  }
-  results[0] = carry_out(makings[0]);
-  for (auto& thread : threads) thread.join();
-  for (const ncclResult_t result : results)
-    if (result != ncclSuccess) return result;
-  return ncclSuccess;
+  const bool blocking = makings.front().blocking;
+  for (const Making& m : makings)
+    if (m.blocking != blocking)
+      return invalid_argument("{}: communicators with config.blocking 0 and 1 cannot be made in one group", m.name);
+  auto chains = chains_of(std::move(makings));
+  return blocking ? make_now(std::move(chains)) : make_in_background(std::move(chains));
 }
 
 }  // namespace tutti::nccl

@@ -237,6 +237,15 @@ static void split(struct world* w) {
   works(grandchild);
   OK(ncclCommDestroy(grandchild));
   OK(ncclCommDestroy(backwards));
+  OK(ncclGroupStart()); /* two of one */
+  OK(ncclCommSplit(comm, 0, 0, &half, NULL));
+  OK(ncclCommSplit(comm, 0, -w->first, &backwards, NULL));
+  CHECK(half == NULL && backwards == NULL);
+  OK(ncclGroupEnd());
+  works(half);
+  works(backwards);
+  OK(ncclCommDestroy(half));
+  OK(ncclCommDestroy(backwards));
   works(comm);
 }
 
