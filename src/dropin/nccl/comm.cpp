@@ -125,6 +125,11 @@ ncclResult_t Comm::usable(std::string_view call) const {
   return ncclSuccess;
 }
 
+ncclResult_t Comm::usable(std::string_view call, const InUse& in_use) const {
+  if (in_use.alone()) return usable(call);
+  return invalid_usage("{}: another thread is in a call on this communicator; it is for one thread at a time", call);
+}
+
 ncclResult_t Comm::failed(const Error& error) {
   if (error.code() != Code::invalid_argument && !revoked_) set_failed(result_of(error.code()), error.to_string());
   return report(error);

@@ -47,20 +47,17 @@ class Comm {
   // Until it is not in progress.
   void wait_while_busy() const;
 
+  class InUse;
   // ncclSuccess, or why `call` cannot be made now, told to ncclGetLastError.
   ncclResult_t usable(std::string_view call) const;
+  ncclResult_t usable(std::string_view call, const InUse& in_use) const;
   // The same of calls that make another communicator of this one: a revoked one can, too; and one that has failed, for those that
   // are left of it.
   ncclResult_t divisible(std::string_view call) const;
   ncclResult_t survivable(std::string_view call) const;
   // Runs `what` with the communicator. Errors other than Code::invalid_argument end it.
   template <class What>
-  ncclResult_t use(std::string_view call, What&& what) {
-    const InUse in_use(*this);  // first: whoever ends it looks afterwards for calls to end
-    if (const auto result = usable(call); result != ncclSuccess) return result;
-    auto status = what(*communicator_);
-    return status ? ncclSuccess : failed(status.error());
-  }
+  ncclResult_t use(std::string_view call, What&& what);
   ncclResult_t failed(const Error& error);
   [[nodiscard]] Communicator& communicator() noexcept { return *communicator_; }
 
@@ -79,13 +76,15 @@ class Comm {
   // While it is used by a call.
   class InUse {
    public:
-    explicit InUse(Comm& comm) : comm_(comm) { ++comm_.calls_; }
+    explicit InUse(Comm& comm) : comm_(comm), alone_(comm.calls_.fetch_add(1) == 0) {}
     InUse(const InUse&) = delete;
     InUse& operator=(const InUse&) = delete;
     ~InUse() { --comm_.calls_; }
+    [[nodiscard]] bool alone() const noexcept { return alone_; }
 
    private:
     Comm& comm_;
+    const bool alone_;
   };
 
  private:
@@ -97,6 +96,14 @@ class Comm {
   mutable std::mutex mutex_;
   std::string failure_;
 };
+
+template <class What>
+ncclResult_t Comm::use(std::string_view call, What&& what) {
+  const InUse in_use(*this);  // first: whoever ends it looks afterwards for calls to end
+  if (const auto result = usable(call, in_use); result != ncclSuccess) return result;
+  auto status = what(*communicator_);
+  return status ? ncclSuccess : failed(status.error());
+}
 
 // A handle is a number that is never given twice, so one that was destroyed is known from all that are in use.
 ncclComm_t add_comm(std::shared_ptr<Comm> comm);

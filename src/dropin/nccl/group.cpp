@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <deque>
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "nccl/errors.h"
@@ -66,10 +67,10 @@ ncclResult_t run_together(std::vector<DataCall>& calls) {
   Group group;
   for (DataCall& c : calls)
     if (auto s = group.add(c.comm->communicator(), c.call); !s) return report(s.because(std::string(c.name)));
-  std::deque<Comm::InUse> in_use;
+  std::map<Comm*, Comm::InUse> in_use;
   for (const DataCall& c : calls) {
-    in_use.emplace_back(*c.comm);
-    if (const auto result = c.comm->usable(c.name); result != ncclSuccess) return result;
+    const auto place = in_use.try_emplace(c.comm.get(), *c.comm).first;
+    if (const auto result = c.comm->usable(c.name, place->second); result != ncclSuccess) return result;
   }
   auto status = group.run();
   if (status) return ncclSuccess;

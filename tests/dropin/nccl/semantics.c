@@ -384,9 +384,11 @@ struct watch {
 static void* end_from_outside(void* of) {
   const struct watch* watch = of;
   ncclResult_t state = ncclInternalError;
+  int data = 1;
   sleep_ms(300);
   OK(ncclCommGetAsyncError(watch->comm, &state)); /* while another thread waits in a call */
   CHECK(state == ncclSuccess);
+  FAILS(ncclAllReduce(&data, &data, 1, ncclInt, ncclSum, watch->comm, NULL), ncclInvalidUsage, "another thread");
   if (watch->end == 0)
     OK(ncclCommAbort(watch->comm));
   else
