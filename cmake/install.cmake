@@ -50,10 +50,17 @@ target_include_directories(tutti_library PUBLIC $<BUILD_INTERFACE:${PROJECT_SOUR
 tutti_shared_library(tutti_mpi_library tutti_mpi ${PROJECT_SOURCE_DIR}/src/dropin/mpi/exports.map)
 set_target_properties(tutti_mpi_library PROPERTIES OUTPUT_NAME tutti_mpi)
 
+# What NCCL programs find under NCCL's own name.
+tutti_shared_library(tutti_nccl_library tutti_nccl ${PROJECT_SOURCE_DIR}/src/dropin/nccl/exports.map)
+set_target_properties(tutti_nccl_library PROPERTIES OUTPUT_NAME nccl VERSION 2.30.7 SOVERSION 2)
+
 install(TARGETS tutti_library EXPORT tutti
   LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}
   INCLUDES DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 install(TARGETS tutti_mpi_library LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
+# Where it is not taken for NVIDIA's by accident.
+install(TARGETS tutti_nccl_library LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}/tutti)
+install(FILES include/nccl.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/tutti/dropin)
 install(TARGETS tutti_program RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 install(DIRECTORY include/tutti DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN "*.h")
 

@@ -4,6 +4,7 @@
 #include <latch>
 
 #include "tests/runtime/communicators.h"
+#include "tutti/standby_id.h"
 
 namespace tutti {
 namespace {
@@ -254,6 +255,28 @@ TEST(Memory, ALimitThatIsLargeEnoughIsNone) {
   run_ranks(2, Options{.memory_limit = std::uint64_t{256} << 20}, [](Communicator& comm) {
     works(comm);
     EXPECT_LE(comm.memory().total(), std::uint64_t{256} << 20);
+  });
+}
+
+// After a communicator has failed, those that are left make another one, at a place that was agreed on before.
+TEST(Standby, RanksThatAreLeftMeetThere) {
+  constexpr Rank kRanks = 4, kGone = 0;
+  run_ranks(kRanks, [&](Communicator& comm) {
+    auto standby = StandbyId::make();
+    ASSERT_TRUE(standby) << standby.error().to_string();
+    std::vector<std::byte> ids(kRanks * UniqueId::kSize);
+    ok(comm.all_gather(std::span<const std::byte>(standby->id().bytes), std::span(ids)));
+    if (comm.rank() == kGone) return comm.abort("gone");
+    fails(comm.barrier(), Code::aborted, {"gone"});
+    UniqueId id;
+    std::copy_n(ids.begin() + UniqueId::kSize, UniqueId::kSize, id.bytes.begin());  // rank 1's
+    if (comm.rank() == 1) {
+      ok(standby->open(60));
+      fails(standby->open(60), Code::invalid_argument, {"once"});
+    }
+    auto rest = Communicator::create(id, comm.rank() - 1, kRanks - 1, {.part_of = &comm});
+    ASSERT_TRUE(rest) << rest.error().to_string();
+    works(*rest);
   });
 }
 

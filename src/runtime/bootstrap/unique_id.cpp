@@ -10,6 +10,7 @@
 #include "core/handshake.h"
 #include "core/hash.h"
 #include "transports/tcp/interfaces.h"
+#include "tutti/standby_id.h"
 
 namespace tutti {
 namespace {
@@ -45,6 +46,35 @@ class Keeper {
   std::mutex mutex_;
   pid_t owner_ = getpid();
   std::vector<std::unique_ptr<Rendezvous>> serving_;
+};
+
+// A place that listens, and is served once it is opened.
+struct Prepared {
+  Duration timeout;
+  Fd listener;  // until it is opened
+  MeetingPlace place;
+  UniqueId id;
+
+  static Result<Prepared> make(const Config& config) {
+    auto interface = choose_interface(config.text(Var::interface));
+    if (!interface) return interface.because("TUTTI_INTERFACE");
+    auto listener = listen_at(interface->address);
+    if (!listener) return std::move(listener.error());
+    auto address = SocketAddress::of_socket(listener->get());
+    if (!address) return std::move(address.error());
+    const MeetingPlace place{*address, random_secret()};
+    return Prepared{from_seconds(config.seconds(Var::timeout)), std::move(*listener), place, place.to_id()};
+  }
+
+  Status open(double lifetime_s) {
+    if (!listener) return Error(Code::invalid_argument, "a meeting place can be opened once, and this one was");
+    std::vector<Fd> listeners;
+    listeners.push_back(std::move(listener));
+    auto rendezvous = Rendezvous::start(std::move(listeners), place.secret, job_of(id), {from_seconds(lifetime_s), timeout});
+    if (!rendezvous) return std::move(rendezvous.error());
+    Keeper::of_this_process().keep(std::move(*rendezvous));
+    return {};
+  }
 };
 
 }  // namespace
@@ -103,21 +133,10 @@ Result<MeetingPlace> MeetingPlace::from_id(const UniqueId& id) {
 std::uint64_t job_of(const UniqueId& id) { return Hasher().bytes(id.bytes.data(), id.bytes.size()).result(); }
 
 Result<UniqueId> create_unique_id(const Config& config, double lifetime_s) {
-  auto interface = choose_interface(config.text(Var::interface));
-  if (!interface) return interface.because("TUTTI_INTERFACE");
-  auto listener = listen_at(interface->address);
-  if (!listener) return std::move(listener.error());
-  auto address = SocketAddress::of_socket(listener->get());
-  if (!address) return std::move(address.error());
-  const MeetingPlace place{*address, random_secret()};
-  const UniqueId id = place.to_id();
-  std::vector<Fd> listeners;
-  listeners.push_back(std::move(*listener));
-  auto rendezvous = Rendezvous::start(std::move(listeners), place.secret, job_of(id),
-                                      {from_seconds(lifetime_s), from_seconds(config.seconds(Var::timeout))});
-  if (!rendezvous) return std::move(rendezvous.error());
-  Keeper::of_this_process().keep(std::move(*rendezvous));
-  return id;
+  auto prepared = Prepared::make(config);
+  if (!prepared) return std::move(prepared.error());
+  if (auto s = prepared->open(lifetime_s); !s) return std::move(s.error());
+  return prepared->id;
 }
 
 Result<UniqueId> create_unique_id(double lifetime_s) {
@@ -125,5 +144,24 @@ Result<UniqueId> create_unique_id(double lifetime_s) {
   if (!config) return std::move(config.error());
   return create_unique_id(*config, lifetime_s);
 }
+
+struct StandbyId::Impl : Prepared {};
+
+StandbyId::StandbyId(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+StandbyId::StandbyId(StandbyId&&) noexcept = default;
+StandbyId& StandbyId::operator=(StandbyId&&) noexcept = default;
+StandbyId::~StandbyId() = default;
+
+Result<StandbyId> StandbyId::make() {
+  auto config = Config::from_environment();
+  if (!config) return std::move(config.error());
+  auto prepared = Prepared::make(*config);
+  if (!prepared) return std::move(prepared.error());
+  return StandbyId(std::make_unique<Impl>(Impl{std::move(*prepared)}));
+}
+
+const UniqueId& StandbyId::id() const noexcept { return impl_->id; }
+
+Status StandbyId::open(double lifetime_s) { return impl_->open(lifetime_s); }
 
 }  // namespace tutti

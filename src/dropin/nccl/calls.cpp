@@ -1,0 +1,117 @@
+#include "nccl/calls.h"
+
+#include "nccl/errors.h"
+#include "nccl/group.h"
+
+namespace tutti::nccl {
+namespace {
+
+constexpr ReduceKind kKinds[ncclNumOps] = {ReduceKind::sum, ReduceKind::prod, ReduceKind::max, ReduceKind::min, ReduceKind::avg};
+
+ncclResult_t check_op(DataCall& c, ncclRedOp_t op, ncclDataType_t type) {
+  const int number = static_cast<int>(op);
+  if (number >= 0 && number < ncclNumOps) {
+    c.call.op.kind = kKinds[number];
+    return ncclSuccess;
+  }
+  const auto own = c.comm->operators.find(op);
+  if (!own)
+    return invalid_argument(
+        "{}: operator {} is none of NCCL's, and none that was made for this communicator and is not destroyed", c.name, number);
+  if (own->type != type)
+    return invalid_argument("{}: operator {} was made for data type {}, the call's is {}", c.name, number,
+                            static_cast<int>(own->type), static_cast<int>(type));
+  c.call.op = {.kind = ReduceKind::premul_sum, .scalar = own->scalar};
+  if (own->read_later != nullptr) c.scalar = own;
+  return ncclSuccess;
+}
+
+ncclResult_t collective(std::string_view name, Call call, ncclDataType_t type, std::optional<ncclRedOp_t> op, ncclComm_t handle,
+                        cudaStream_t stream) {
+  DataCall c{.name = name, .comm = find_comm(name, handle), .call = call};
+  if (!c.comm) return ncclInvalidArgument;
+  if (stream != nullptr)
+    return invalid_argument(
+        "{}: stream {} is not NULL; without CUDA there is only the stream NULL, whose calls are complete when "
+        "they return",
+        name, static_cast<void*>(stream));
+  const auto element = data_type(type);
+  if (!element) return invalid_argument("{}: data type {} does not exist", name, static_cast<int>(type));
+  c.call.type = *element;
+  if (op)
+    if (const auto result = check_op(c, *op, type); result != ncclSuccess) return result;
+  return submit(std::move(c));
+}
+
+}  // namespace
+
+ncclResult_t check_config(const ncclCollConfig_t* config) {
+  auto status = check_call_config(config);
+  return status ? ncclSuccess : report(status.error());
+}
+
+ncclResult_t all_reduce(const void* in, void* out, size_t count, ncclDataType_t type, ncclRedOp_t op, ncclComm_t comm,
+                        cudaStream_t stream) {
+  return collective("ncclAllReduce", {.collective = Collective::all_reduce, .input = in, .output = out, .count = count}, type, op,
+                    comm, stream);
+}
+
+ncclResult_t reduce(const void* in, void* out, size_t count, ncclDataType_t type, ncclRedOp_t op, int root, ncclComm_t comm,
+                    cudaStream_t stream) {
+  return collective("ncclReduce", {.collective = Collective::reduce, .input = in, .output = out, .count = count, .root = root},
+                    type, op, comm, stream);
+}
+
+ncclResult_t broadcast(const void* in, void* out, size_t count, ncclDataType_t type, int root, ncclComm_t comm,
+                       cudaStream_t stream) {
+  return collective("ncclBroadcast",
+                    {.collective = Collective::broadcast, .input = in, .output = out, .count = count, .root = root}, type, {},
+                    comm, stream);
+}
+
+ncclResult_t bcast(void* data, size_t count, ncclDataType_t type, int root, ncclComm_t comm, cudaStream_t stream) {
+  return broadcast(data, data, count, type, root, comm, stream);
+}
+
+ncclResult_t all_gather(const void* in, void* out, size_t count, ncclDataType_t type, ncclComm_t comm, cudaStream_t stream) {
+  return collective("ncclAllGather", {.collective = Collective::all_gather, .input = in, .output = out, .count = count}, type, {},
+                    comm, stream);
+}
+
+ncclResult_t reduce_scatter(const void* in, void* out, size_t count, ncclDataType_t type, ncclRedOp_t op, ncclComm_t comm,
+                            cudaStream_t stream) {
+  return collective("ncclReduceScatter", {.collective = Collective::reduce_scatter, .input = in, .output = out, .count = count},
+                    type, op, comm, stream);
+}
+
+ncclResult_t all_to_all(const void* in, void* out, size_t count, ncclDataType_t type, ncclComm_t comm, cudaStream_t stream) {
+  return collective("ncclAlltoAll", {.collective = Collective::all_to_all, .input = in, .output = out, .count = count}, type, {},
+                    comm, stream);
+}
+
+ncclResult_t gather(const void* in, void* out, size_t count, ncclDataType_t type, int root, ncclComm_t comm,
+                    cudaStream_t stream) {
+  return collective("ncclGather", {.collective = Collective::gather, .input = in, .output = out, .count = count, .root = root},
+                    type, {}, comm, stream);
+}
+
+ncclResult_t scatter(const void* in, void* out, size_t count, ncclDataType_t type, int root, ncclComm_t comm,
+                     cudaStream_t stream) {
+  return collective("ncclScatter", {.collective = Collective::scatter, .input = in, .output = out, .count = count, .root = root},
+                    type, {}, comm, stream);
+}
+
+// kNoRank means "to nobody" in a Call, which no program asks for.
+ncclResult_t send(const void* data, size_t count, ncclDataType_t type, int peer, ncclComm_t comm, cudaStream_t stream) {
+  if (peer == kNoRank) return invalid_argument("ncclSend: peer {} is not a rank", peer);
+  return collective("ncclSend", {.collective = Collective::send_recv, .input = data, .count = count, .destination = peer}, type,
+                    {}, comm, stream);
+}
+
+ncclResult_t recv(void* data, size_t count, ncclDataType_t type, int peer, ncclComm_t comm, cudaStream_t stream) {
+  if (peer == kNoRank) return invalid_argument("ncclRecv: peer {} is not a rank", peer);
+  return collective("ncclRecv", {.collective = Collective::send_recv, .output = data, .source = peer, .receive_count = count},
+                    type, {}, comm, stream);
+}
+
+}  // namespace tutti::nccl

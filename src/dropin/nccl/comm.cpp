@@ -1,0 +1,251 @@
+#include "nccl/comm.h"
+
+#include <cstdlib>
+#include <unordered_map>
+
+#include "nccl/errors.h"
+
+namespace tutti::nccl {
+namespace {
+
+class Handles {
+ public:
+  ncclComm_t add(std::shared_ptr<Comm> comm) {
+    const std::lock_guard lock(mutex_);
+    // Programs may end without ncclCommDestroy. The others shall not take such a rank for dead.
+    if (last_ == 0) std::atexit([] { of_this_process().clear(); });
+    const auto handle = reinterpret_cast<ncclComm_t>(last_ += kStep);
+    comms_.emplace(handle, std::move(comm));
+    return handle;
+  }
+  std::shared_ptr<Comm> find(ncclComm_t handle) {
+    const std::lock_guard lock(mutex_);
+    const auto found = comms_.find(handle);
+    return found == comms_.end() ? nullptr : found->second;
+  }
+  std::shared_ptr<Comm> take(ncclComm_t handle) {
+    const std::lock_guard lock(mutex_);
+    auto node = comms_.extract(handle);
+    return node.empty() ? nullptr : std::move(node.mapped());
+  }
+  [[nodiscard]] bool was_given(ncclComm_t handle) {
+    const std::lock_guard lock(mutex_);
+    const auto number = reinterpret_cast<std::uintptr_t>(handle);
+    return number != 0 && number <= last_ && number % kStep == 0;
+  }
+  static Handles& of_this_process() {
+    static auto& handles = *new Handles;  // threads may look for a communicator until the very end
+    return handles;
+  }
+
+ private:
+  void clear() {
+    std::unordered_map<ncclComm_t, std::shared_ptr<Comm>> all;
+    const std::lock_guard lock(mutex_);
+    all.swap(comms_);
+  }
+
+  static constexpr std::uintptr_t kStep = 64;
+  std::mutex mutex_;
+  std::unordered_map<ncclComm_t, std::shared_ptr<Comm>> comms_;
+  std::uintptr_t last_ = 0;
+};
+
+void nobody(std::string_view call, ncclComm_t handle) {
+  if (handle == nullptr)
+    invalid_argument("{}: the communicator is NULL", call);
+  else if (Handles::of_this_process().was_given(handle))
+    invalid_argument("{}: the communicator was destroyed or aborted before", call);
+  else
+    invalid_argument("{}: {} is no communicator", call, static_cast<void*>(handle));
+}
+
+}  // namespace
+
+ncclComm_t add_comm(std::shared_ptr<Comm> comm) { return Handles::of_this_process().add(std::move(comm)); }
+
+std::shared_ptr<Comm> find_comm(std::string_view call, ncclComm_t handle) {
+  auto comm = Handles::of_this_process().find(handle);
+  if (!comm) nobody(call, handle);
+  return comm;
+}
+
+std::shared_ptr<Comm> take_comm(std::string_view call, ncclComm_t handle) {
+  auto comm = Handles::of_this_process().take(handle);
+  if (!comm) nobody(call, handle);
+  return comm;
+}
+
+void Comm::made(Communicator communicator) {
+  expect(communicator.rank(), communicator.size());
+  communicator_.emplace(std::move(communicator));
+  set_idle(ncclSuccess);
+}
+
+void Comm::set_idle(ncclResult_t state) noexcept {
+  state_ = state;
+  state_.notify_all();
+}
+
+void Comm::set_failed(ncclResult_t result, std::string why) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (failure_.empty()) failure_ = std::move(why);
+  }
+  state_ = result;
+  state_.notify_all();
+}
+
+void Comm::wait_while_busy() const { state_.wait(ncclInProgress); }
+
+ncclResult_t Comm::survivable(std::string_view call) const {
+  if (state_ == ncclInProgress)
+    return invalid_argument(
+        "{}: the communicator is still busy with what returned ncclInProgress; ask ncclCommGetAsyncError until it "
+        "says ncclSuccess",
+        call);
+  if (aborted_) return invalid_argument("{}: the communicator was aborted", call);
+  if (finalized_) return invalid_usage("{}: the communicator was finalized", call);
+  if (suspended_) return invalid_usage("{}: the communicator is suspended", call);
+  return ncclSuccess;
+}
+
+ncclResult_t Comm::divisible(std::string_view call) const {
+  if (const auto result = survivable(call); result != ncclSuccess) return result;
+  const ncclResult_t state = state_;
+  if (state == ncclSuccess) return ncclSuccess;
+  const std::lock_guard lock(mutex_);
+  return report(state, fmt::format("{}: the communicator{}{} has failed: {}", call, settings.name.empty() ? "" : " ",
+                                   settings.name, failure_));
+}
+
+ncclResult_t Comm::usable(std::string_view call) const {
+  if (const auto result = divisible(call); result != ncclSuccess) return result;
+  if (revoked_) return invalid_usage("{}: the communicator was revoked", call);
+  return ncclSuccess;
+}
+
+ncclResult_t Comm::usable(std::string_view call, const InUse& in_use) const {
+  if (in_use.alone()) return usable(call);
+  return invalid_usage("{}: another thread is in a call on this communicator; it is for one thread at a time", call);
+}
+
+ncclResult_t Comm::failed(const Error& error) {
+  if (error.code() != Code::invalid_argument && !revoked_) set_failed(result_of(error.code()), error.to_string());
+  return report(error);
+}
+
+void Comm::abort() {
+  aborted_ = true;
+  interrupt("ncclCommAbort");
+}
+
+void Comm::revoke() {
+  revoked_ = true;
+  interrupt("ncclCommRevoke");
+  set_idle(ncclSuccess);  // what becomes of the calls under way is no failure
+}
+
+void Comm::interrupt(const char* by) {
+  if (calls_ > 0) communicator_->abort(by);
+}
+
+ncclResult_t comm_finalize(ncclComm_t handle) {
+  const auto comm = find_comm("ncclCommFinalize", handle);
+  if (!comm) return ncclInvalidArgument;
+  if (comm->finalized()) return invalid_argument("ncclCommFinalize: the communicator was finalized before");
+  if (const auto result = comm->usable("ncclCommFinalize"); result != ncclSuccess) return result;
+  comm->finalize();  // every call was complete when it returned: nothing is left to be flushed
+  return ncclSuccess;
+}
+
+ncclResult_t comm_destroy(ncclComm_t handle) {
+  if (handle == nullptr) return ncclSuccess;
+  const auto comm = take_comm("ncclCommDestroy", handle);
+  if (!comm) return ncclInvalidArgument;
+  comm->wait_while_busy();
+  return ncclSuccess;
+}
+
+ncclResult_t comm_abort(ncclComm_t handle) {
+  if (handle == nullptr) return ncclSuccess;
+  const auto comm = take_comm("ncclCommAbort", handle);
+  if (!comm) return ncclInvalidArgument;
+  comm->abort();
+  return ncclSuccess;
+}
+
+ncclResult_t comm_revoke(ncclComm_t handle, int flags) {
+  if (handle == nullptr) return ncclSuccess;
+  const auto comm = find_comm("ncclCommRevoke", handle);
+  if (!comm) return ncclInvalidArgument;
+  if (flags != NCCL_REVOKE_DEFAULT) return invalid_argument("ncclCommRevoke: flags are {}, expected 0", flags);
+  if (comm->revoked()) return invalid_argument("ncclCommRevoke: the communicator was revoked before");
+  if (comm->finalized()) return invalid_argument("ncclCommRevoke: the communicator was finalized");
+  if (comm->state() == ncclInProgress) return comm->divisible("ncclCommRevoke");
+  comm->revoke();
+  return ncclSuccess;
+}
+
+ncclResult_t comm_get_async_error(ncclComm_t handle, ncclResult_t* error) {
+  const auto comm = find_comm("ncclCommGetAsyncError", handle);
+  if (!comm) return ncclInvalidArgument;
+  if (error == nullptr) return invalid_argument("ncclCommGetAsyncError: asyncError is NULL");
+  *error = comm->state();
+  return ncclSuccess;
+}
+
+namespace {
+
+// Of what is known once a communicator was made.
+template <class Value, class Ask>
+ncclResult_t tell(std::string_view call, ncclComm_t handle, Value* to, Ask&& ask) {
+  const auto comm = find_comm(call, handle);
+  if (!comm) return ncclInvalidArgument;
+  if (to == nullptr) return invalid_argument("{}: there is nowhere to put the answer (NULL)", call);
+  if (comm->state() == ncclInProgress) return comm->divisible(call);
+  *to = ask(*comm);
+  return ncclSuccess;
+}
+
+}  // namespace
+
+ncclResult_t comm_count(ncclComm_t comm, int* count) {
+  return tell("ncclCommCount", comm, count, [](const Comm& c) { return c.size(); });
+}
+ncclResult_t comm_cu_device(ncclComm_t comm, int* device) {
+  return tell("ncclCommCuDevice", comm, device, [](const Comm& c) { return c.device; });
+}
+ncclResult_t comm_user_rank(ncclComm_t comm, int* rank) {
+  return tell("ncclCommUserRank", comm, rank, [](const Comm& c) { return c.rank(); });
+}
+
+ncclResult_t comm_suspend(ncclComm_t handle, int flags) {
+  const auto comm = find_comm("ncclCommSuspend", handle);
+  if (!comm) return ncclInvalidArgument;
+  if ((flags & ~NCCL_SUSPEND_MEM) != 0)
+    return invalid_argument("ncclCommSuspend: flags are {}, expected 0 or NCCL_SUSPEND_MEM", flags);
+  if (const auto result = comm->usable("ncclCommSuspend"); result != ncclSuccess) return result;
+  comm->suspend(true);  // it holds no memory of a GPU that could be given back
+  return ncclSuccess;
+}
+
+ncclResult_t comm_resume(ncclComm_t handle) {
+  const auto comm = find_comm("ncclCommResume", handle);
+  if (!comm) return ncclInvalidArgument;
+  if (!comm->suspended()) return invalid_usage("ncclCommResume: the communicator is not suspended");
+  comm->suspend(false);
+  return ncclSuccess;
+}
+
+ncclResult_t comm_mem_stats(ncclComm_t handle, ncclCommMemStat_t stat, uint64_t* value) {
+  const auto comm = find_comm("ncclCommMemStats", handle);
+  if (!comm) return ncclInvalidArgument;
+  if (value == nullptr) return invalid_argument("ncclCommMemStats: value is NULL");
+  if (static_cast<unsigned>(stat) > ncclStatGpuMemTotal)
+    return invalid_argument("ncclCommMemStats: there is no statistic {}", static_cast<int>(stat));
+  *value = stat == ncclStatGpuMemSuspended && comm->suspended() ? 1 : 0;  // bytes on the GPU: none
+  return ncclSuccess;
+}
+
+}  // namespace tutti::nccl

@@ -1,0 +1,170 @@
+#include "nccl/group.h"
+
+#include <algorithm>
+#include <deque>
+#include <map>
+#include <nlohmann/json.hpp>
+
+#include "nccl/errors.h"
+
+namespace tutti::nccl {
+namespace {
+
+struct Pending {
+  int depth = 0;
+  ncclResult_t result = ncclSuccess;  // of the first call that was wrong
+  std::vector<DataCall> calls;
+  std::vector<Making> makings;
+};
+thread_local Pending pending;
+
+Status read_late_scalar(DataCall& c) {
+  if (!c.scalar) return {};
+  auto value = read_scalar(c.scalar->read_later, c.scalar->type);
+  if (!value) return value.because(std::string(c.name));
+  c.call.op.scalar = *value;
+  return {};
+}
+
+bool to_itself(const DataCall& c) {
+  return c.call.collective == Collective::send_recv && (c.call.destination == c.comm->rank() || c.call.source == c.comm->rank());
+}
+
+// What a rank sends to itself and what it receives from itself is one call: the first of one kind belongs to the first of the
+// other.
+ncclResult_t join_those_to_itself(std::vector<DataCall>& calls) {
+  std::deque<DataCall> open;  // all of one kind for each communicator
+  std::vector<DataCall> joined;
+  for (DataCall& c : calls) {
+    if (!to_itself(c)) {
+      joined.push_back(std::move(c));
+      continue;
+    }
+    const bool sends = c.call.destination != kNoRank;
+    const auto other = std::ranges::find_if(
+        open, [&](const DataCall& o) { return o.comm == c.comm && (o.call.destination != kNoRank) != sends; });
+    if (other == open.end()) {
+      open.push_back(std::move(c));
+      continue;
+    }
+    Call& call = other->call;
+    if (sends)
+      call.input = c.call.input, call.count = c.call.count, call.destination = c.call.destination;
+    else
+      call.output = c.call.output, call.receive_count = c.call.receive_count, call.source = c.call.source;
+    if (call.type != c.call.type)
+      return invalid_argument("{}: a rank sends to itself with one data type and receives with another", c.name);
+    joined.push_back(std::move(*other));
+    open.erase(other);
+  }
+  calls = std::move(joined);
+  if (open.empty()) return ncclSuccess;
+  return invalid_usage("{}: rank {} names itself as the peer; the same group must hold the other side", open.front().name,
+                       open.front().comm->rank());
+}
+
+ncclResult_t run_together(std::vector<DataCall>& calls) {
+  Group group;
+  for (DataCall& c : calls)
+    if (auto s = group.add(c.comm->communicator(), c.call); !s) return report(s.because(std::string(c.name)));
+  std::map<Comm*, Comm::InUse> in_use;
+  for (const DataCall& c : calls) {
+    const auto place = in_use.try_emplace(c.comm.get(), *c.comm).first;
+    if (const auto result = c.comm->usable(c.name, place->second); result != ncclSuccess) return result;
+  }
+  auto status = group.run();
+  if (status) return ncclSuccess;
+  for (const DataCall& c : calls) c.comm->failed(status.error());
+  return report(status.error());
+}
+
+ncclResult_t run_calls(std::vector<DataCall> calls) {
+  for (DataCall& c : calls)
+    if (auto s = read_late_scalar(c); !s) return report(s.error());
+  if (const auto result = join_those_to_itself(calls); result != ncclSuccess) return result;
+  if (calls.size() != 1) return run_together(calls);
+  return calls.front().comm->use(calls.front().name, [&](Communicator& c) { return c.run(calls.front().call); });
+}
+
+// Microseconds that the choice for this call is expected to take.
+double expected_us(const DataCall& c) {
+  if (c.call.collective == Collective::send_recv) return 0;
+  auto text = c.comm->communicator().explain(c.call, true);
+  if (!text) return 0;
+  const auto answer = nlohmann::json::parse(*text);
+  for (const auto& row : answer["candidates"])
+    if (row["algorithm"] == answer["chosen"] && !row.contains("refused"))
+      return row["measured_us"].is_number() ? row["measured_us"] : row["total_us"];
+  return 0;
+}
+
+}  // namespace
+
+ncclResult_t note(ncclResult_t result) noexcept {
+  const bool bad = result != ncclSuccess && result != ncclInProgress;
+  if (bad && pending.depth > 0 && pending.result == ncclSuccess) pending.result = result;
+  return result;
+}
+
+ncclResult_t submit(DataCall c) {
+  if (const auto result = c.comm->usable(c.name); result != ncclSuccess) return result;
+  if (pending.depth == 0) {
+    if (auto s = read_late_scalar(c); !s) return report(s.error());
+    if (to_itself(c))
+      return invalid_usage("{}: rank {} names itself as the peer; that takes a group with both sides", c.name, c.comm->rank());
+    return c.comm->use(c.name, [&](Communicator& communicator) { return communicator.run(c.call); });
+  }
+  if (!to_itself(c)) {
+    Group probe;
+    if (auto s = probe.add(c.comm->communicator(), c.call); !s) return report(s.because(std::string(c.name)));
+  }
+  pending.calls.push_back(std::move(c));
+  return ncclSuccess;
+}
+
+ncclResult_t submit(Making m) {
+  if (pending.depth > 0) {
+    pending.makings.push_back(std::move(m));
+    return ncclSuccess;
+  }
+  std::vector<Making> one;
+  one.push_back(std::move(m));
+  return make(std::move(one));
+}
+
+ncclResult_t group_start() {
+  ++pending.depth;
+  return ncclSuccess;
+}
+
+ncclResult_t group_end() {
+  if (pending.depth == 0) return invalid_usage("ncclGroupEnd: there was no ncclGroupStart in this thread");
+  if (pending.depth > 1) {
+    --pending.depth;
+    return ncclSuccess;
+  }
+  Pending all = std::exchange(pending, {});
+  if (all.result != ncclSuccess) return all.result;
+  if (!all.makings.empty() && !all.calls.empty())
+    return invalid_usage("ncclGroupEnd: a group makes communicators or uses them, not both");
+  return all.makings.empty() ? (all.calls.empty() ? ncclSuccess : run_calls(std::move(all.calls))) : make(std::move(all.makings));
+}
+
+ncclResult_t group_simulate_end(ncclSimInfo_t* info) {
+  if (pending.depth == 0) return invalid_usage("ncclGroupSimulateEnd: there was no ncclGroupStart in this thread");
+  if (pending.depth > 1) {
+    --pending.depth;
+    return ncclSuccess;
+  }
+  const Pending all = std::exchange(pending, {});
+  if (all.result != ncclSuccess) return all.result;
+  if (info == nullptr) return invalid_argument("ncclGroupSimulateEnd: simInfo is NULL");
+  if (info->magic != 0x74685283)
+    return invalid_argument("ncclGroupSimulateEnd: magic is {:#x} (set it with NCCL_SIM_INFO_INITIALIZER)", info->magic);
+  double us = 0;
+  for (const DataCall& c : all.calls) us += expected_us(c);
+  if (info->size >= offsetof(ncclSimInfo_t, estimatedTime) + sizeof(float)) info->estimatedTime = static_cast<float>(us);
+  return ncclSuccess;
+}
+
+}  // namespace tutti::nccl
