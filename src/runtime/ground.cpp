@@ -52,15 +52,6 @@ JobMachine seats_of(const Placement& placement, int core_sharers) {
   return machine;
 }
 
-void lay_on_network(JobMachine& machine, const Placement& placement) {
-  const Topology* network = described_network(placement);
-  Rank r = 0;
-  const bool by_host = std::ranges::all_of(placement.ranks, [&](const auto& at) { return at.host == r++ / machine.ranks_per_host; });
-  if (network == nullptr || !by_host) return;
-  lay_on_torus(machine, torus_dimensions(*network));
-  lay_in_pods(machine, tapered_pods(*network));
-}
-
 void price(JobMachine& machine, const Placement& placement, const Ground& ground) {
   static constexpr LinkTuning kNoOtherWay{.mapped_from = LinkTuning::kNever};
   // Levels that make no difference here are left out, those that are nearest to what was measured among them.
@@ -84,6 +75,16 @@ void price(JobMachine& machine, const Placement& placement, const Ground& ground
   machine.copy_gbps = ground.copy_gbps;
   if (ground.measured) machine.core_origin = Origin::system;
   if (machine.oversubscribed()) machine.tuning.clear();  // it was not measured
+}
+
+void lay_on_network(JobMachine& machine, const Placement& placement) {
+  const Topology* network = described_network(placement);
+  Rank r = 0;
+  const bool by_host =
+      std::ranges::all_of(placement.ranks, [&](const auto& at) { return at.host == r++ / machine.ranks_per_host; });
+  if (network == nullptr || !by_host) return;
+  lay_on_torus(machine, torus_dimensions(*network));
+  lay_in_pods(machine, tapered_pods(*network));
 }
 
 Result<std::string> read_tuning(const Config& config, const TunedLayout& here) {

@@ -26,11 +26,11 @@ struct Ground {
 // Ranks with equal ones compete for the same cores, in whatever containers they are.
 [[nodiscard]] std::uint64_t hash_of_cores(const Topology& topology);
 
-// The machine as the selector sees it, in steps: who sits where, how a description says that their hosts are joined, if one does
-// and ranks follow each other host by host, and what it costs to reach each other there.
+// The machine as the selector sees it, in steps: who sits where, what it costs to reach each other there, and, where a
+// description says it and ranks follow each other host by host, how their hosts are joined.
 [[nodiscard]] JobMachine seats_of(const Placement& placement, int core_sharers);
-void lay_on_network(JobMachine& machine, const Placement& placement);
 void price(JobMachine& machine, const Placement& placement, const Ground& ground);
+void lay_on_network(JobMachine& machine, const Placement& placement);
 
 // What rank 0 has for this machine, as text for all; empty: nothing. A file that somebody has named must be one of this machine.
 Result<std::string> read_tuning(const Config& config, const TunedLayout& here);

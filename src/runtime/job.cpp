@@ -54,6 +54,7 @@ Status Job::begin(const Job* parent) {
   if (auto s = make_table(); !s) return s;
   if (auto s = calibrate(); !s) return s;
   price(machine_, placement_, ground_);
+  if (!inherited_) lay_on_network(machine_, placement_);  // which of the described hosts those of a part are nobody knows
   return agree(parent);
 }
 
@@ -144,7 +145,6 @@ Status Job::place(std::vector<RankLocation> locations, std::span<const std::uint
   if (!inherited_ && std::ranges::all_of(placement_.ranks, host_of_its_own)) plug_in(placement_);
   machine_ = seats_of(placement_, ground_.core_sharers);
   machine_.boards = worth_boards(size()) && connections_.has_boards();  // whether all ranks of this job publish to each other
-  if (!inherited_) lay_on_network(machine_, placement_);  // which of the described hosts those of a part are nobody knows
   if (inherited_) return {};
   for (int l = 0; l < kLevels; ++l) ground_.links[static_cast<std::size_t>(l)] = between(placement_, static_cast<Level>(l));
   return {};

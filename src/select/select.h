@@ -132,7 +132,7 @@ inline constexpr std::uint64_t kMostCrossoverBytes = 1u << 30;
 enum class Seats : std::uint8_t { cores, gpus, hosts };
 Result<JobMachine> describe_job(const Topology& topology, Rank ranks, Seats seats = Seats::cores);
 // How the hosts of a job are joined, where rank r is on host r / ranks_per_host: with one rank on each host of a torus of these
-// dimensions, the last one fastest, the ranks are its nodes; pods of hosts are pods of ranks.
+// dimensions, the last one fastest, the ranks are its nodes; pods of hosts are pods of ranks. Its links must be known.
 void lay_on_torus(JobMachine& machine, std::span<const int> dimensions);
 void lay_in_pods(JobMachine& machine, std::span<const Pods> pods);
 
