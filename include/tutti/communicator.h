@@ -83,9 +83,9 @@ struct Options {
   std::uint64_t memory_limit = 0;  // bytes one communicator may hold for scratch and transport buffers; 0: TUTTI_MEMORY_LIMIT
   std::string transports = {};     // empty: TUTTI_TRANSPORT
   // Which algorithms. `algorithm` forces one, perhaps with its parameters ("ring", "ring/pieces=8", "direct/published",
-  // "direct/sent", "all_reduce:ring,broadcast:knomial/radix=4"); a call that it cannot serve fails. `algorithm_filter` only
-  // restricts what the library chooses from: "ring,direct" (these), "^hierarchical" (all but this), "all_reduce:^ring". The place
-  // nearest to the call that says either of them decides alone: the Call, these options, the variables TUTTI_ALGORITHM and
+  // "direct/sent", "all_reduce:ring,broadcast:knomial/radix=4"); a call that it cannot serve fails. `algorithm_filter` only restricts what the
+  // library chooses from: "ring,direct" (these), "^hierarchical" (all but this), "all_reduce:^ring". The place nearest to the
+  // call that says either of them decides alone: the Call, these options, the variables TUTTI_ALGORITHM and
   // TUTTI_ALGORITHM_FILTER.
   std::string algorithm = {}, algorithm_filter = {};
   // Algorithms of your own to choose from: files of schedules, and libraries (tutti/plugin.h), separated by commas. All ranks
