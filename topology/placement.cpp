@@ -111,6 +111,9 @@ Result<std::vector<RankLocation>> place(const Topology& topology, int ranks) {
     location.oversubscribed = sharers > pus;
     placed.push_back(std::move(location));
   }
+  // As place_on_hosts(), where cores are hosts.
+  const auto host_of_its_own = [rank = 0](const RankLocation& at) mutable { return at.host == rank++; };
+  if (std::ranges::all_of(placed, host_of_its_own)) plug_in(placed, topology);
   return placed;
 }
 

@@ -83,10 +83,10 @@ struct Options {
   std::uint64_t memory_limit = 0;  // bytes one communicator may hold for scratch and transport buffers; 0: TUTTI_MEMORY_LIMIT
   std::string transports = {};     // empty: TUTTI_TRANSPORT
   // Which algorithms. `algorithm` forces one, perhaps with its parameters ("ring", "ring/pieces=8", "direct/published",
-  // "direct/sent", "all_reduce:ring,broadcast:knomial/radix=4"); a call that it cannot serve fails. `algorithm_filter` only restricts what the
-  // library chooses from: "ring,direct" (these), "^hierarchical" (all but this), "all_reduce:^ring". The place nearest to the
-  // call that says either of them decides alone: the Call, these options, the variables TUTTI_ALGORITHM and
-  // TUTTI_ALGORITHM_FILTER.
+  // "direct/sent", "all_reduce:ring,broadcast:knomial/radix=4"); a call that it cannot serve fails. `algorithm_filter` only
+  // restricts what the library chooses from: "ring,direct" (these), "^hierarchical" (all but this), "all_reduce:^ring". The
+  // place nearest to the call that says either of them decides alone: the Call, these options, the variables TUTTI_ALGORITHM
+  // and TUTTI_ALGORITHM_FILTER.
   std::string algorithm = {}, algorithm_filter = {};
   // Algorithms of your own to choose from: files of schedules, and libraries (tutti/plugin.h), separated by commas. All ranks
   // must give the same. Empty: TUTTI_SCHEDULES, TUTTI_PLUGINS.
@@ -331,8 +331,9 @@ class Communicator {
 
   // --- what it does and why ---
   [[nodiscard]] MemoryUse memory() const;
-  // The algorithm a call would use, with all candidates, their predicted times and the reasons of refusals. The call needs no
-  // buffers. As JSON for a program.
+  // The algorithm for a call, with all candidates, their predicted times and the reasons of refusals. The call needs no buffers.
+  // As JSON for a program. (A communicator chooses for ranges of sizes: where both ends of one choose alike, a call between them
+  // is done like that, even if this tells of something slightly better.)
   [[nodiscard]] Result<std::string> explain(const Call& call, bool as_json = false) const;
   // Of the last completed call that was not part of a Group: "ring".
   [[nodiscard]] std::string last_algorithm() const;

@@ -261,8 +261,7 @@ void plug_in(Placement& placement);
 [[nodiscard]] std::vector<Rank> describing_ranks(std::span<const std::uint64_t> fingerprints);
 
 // Puts together what the ranks exchanged: everyone's fingerprint and location, and the JSON of describing_ranks(), in that
-// order. Code::protocol, naming the rank, where
-// a description does not parse or is not the one announced.
+// order. Code::protocol, naming the rank, where a description does not parse or is not the one announced.
 Result<Placement> assemble(std::vector<RankLocation> ranks, std::span<const std::uint64_t> fingerprints,
                            std::span<const std::string> machine_json);
 

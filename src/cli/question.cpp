@@ -95,8 +95,9 @@ void add_question(CLI::App& command, Question& q) {
       ->check(CLI::IsMember({"cores", "gpus", "hosts"}));
   command.add_option("--root", q.root, "Root, for collectives that have one")->capture_default_str()->check(number<Rank>());
   command
-      .add_option("--algorithm", q.algorithm,
-                  "Only this algorithm, perhaps with parameters: ring, ring/pieces=8, knomial/radix=4, direct/published, direct/sent")
+      .add_option(
+          "--algorithm", q.algorithm,
+          "Only this algorithm, perhaps with parameters: ring, ring/pieces=8, knomial/radix=4, direct/published, direct/sent")
       ->check(not_empty());
   command.add_option("--filter", q.filter, "Only some algorithms: names separated by commas; ^name excludes one")
       ->check(not_empty());

@@ -114,6 +114,8 @@ OptionValues values_of(const TuneCommand& o) {
 
 Status prepare(const std::string& path, const std::string& json) {
   if (path.empty()) return Error(Code::environment, "there is no home folder to keep measurements in: name a file (--output)");
+  if (path == json)
+    return Error(Code::invalid_argument, fmt::format("--output and --json both name '{}'; they are different files", path));
   if (auto s = update_tuning_file(path, [](TuningFile&) {}); !s) return s;  // better known now than later
   return json.empty() ? Status{} : check_writable(json);
 }

@@ -60,6 +60,9 @@ Result<std::vector<int>> parse_numbers(std::string_view option, std::string_view
 }
 
 void verify_set(const std::vector<Schedule>& schedules, const Options& options) {
+  if (schedules.front().collective == Collective::send_recv)
+    leave("refused: send_recv is between two ranks of a caller's choice: a schedule of it does nothing that could be proved",
+          kExitFailed);
   const auto proof = verify(schedules, {.ordered = options.ordered, .equal_blocks = options.equal_blocks});
   if (!proof) leave("refused: " + proof.error().to_string(), kExitFailed);
   const Schedule& first = schedules.front();

@@ -94,7 +94,10 @@ Status replace_file(const std::string& path, std::string_view text) {
   std::error_code none;
   const std::string target = place.exists ? std::filesystem::canonical(path, none).string() : path;  // a link stays one
   Beside beside(target);
-  if (!beside.fd) return place.exists ? write_in_place(path, text) : cannot_write(path);
+  if (!beside.fd) {  // who may not write into the folder may still write the file; a full disk must not empty it
+    const bool not_allowed = errno == EACCES || errno == EPERM || errno == EROFS;
+    return place.exists && not_allowed ? write_in_place(path, text) : cannot_write(path);
+  }
   if (place.exists) (void)::fchmod(beside.fd.get(), place.status.st_mode & 07777);
   auto written = write_all(std::move(beside.fd), text, path);
   if (written && std::rename(beside.path.c_str(), target.c_str()) == 0) return written;

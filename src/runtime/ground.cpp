@@ -20,7 +20,7 @@ Result<Ground> Ground::look(const Config& config) {
   const std::lock_guard one_at_a_time(discovery);
   Ground ground;
   auto topology = config.is_set(Var::topology) ? load_topology(config.text(Var::topology)) : discover();
-  if (!topology) return topology.because("looking at this machine");
+  if (!topology) return topology.because(config.is_set(Var::topology) ? config.source(Var::topology) : "looking at this machine");
   ground.topology = std::move(*topology);
   auto binding = current_binding();
   if (!binding) return binding.because("asking for this process's binding");
@@ -52,15 +52,6 @@ JobMachine seats_of(const Placement& placement, int core_sharers) {
   return machine;
 }
 
-void lay_on_network(JobMachine& machine, const Placement& placement) {
-  const Topology* network = described_network(placement);
-  Rank r = 0;
-  const bool by_host = std::ranges::all_of(placement.ranks, [&](const auto& at) { return at.host == r++ / machine.ranks_per_host; });
-  if (network == nullptr || !by_host) return;
-  lay_on_torus(machine, torus_dimensions(*network));
-  lay_in_pods(machine, tapered_pods(*network));
-}
-
 void price(JobMachine& machine, const Placement& placement, const Ground& ground) {
   static constexpr LinkTuning kNoOtherWay{.mapped_from = LinkTuning::kNever};
   // Levels that make no difference here are left out, those that are nearest to what was measured among them.
@@ -84,6 +75,35 @@ void price(JobMachine& machine, const Placement& placement, const Ground& ground
   machine.copy_gbps = ground.copy_gbps;
   if (ground.measured) machine.core_origin = Origin::system;
   if (machine.oversubscribed()) machine.tuning.clear();  // it was not measured
+}
+
+namespace {
+
+// Who describes hosts of a job means something by it.
+void warn_of_unused(const Placement& placement) {
+  const Topology& first = placement.machines.front();
+  if (hosts(first) < 2) return;
+  std::set<int> seen;
+  for (const RankLocation& rank : placement.ranks) seen.insert(rank.host);
+  log(LogLevel::warn, fmt::format("TUTTI_TOPOLOGY describes {} hosts; the job has {}{}: how they are joined is not known to it",
+                                  hosts(first), seen.size(),
+                                  placement.machines.size() > 1 ? ", and not all ranks describe the same"
+                                                                : ", or ranks that do not follow each other host by host"));
+}
+
+}  // namespace
+
+void lay_on_network(JobMachine& machine, const Placement& placement) {
+  const Topology* network = described_network(placement);
+  Rank r = 0;
+  const bool by_host =
+      std::ranges::all_of(placement.ranks, [&](const auto& at) { return at.host == r++ / machine.ranks_per_host; });
+  if (network == nullptr || !by_host) {
+    warn_of_unused(placement);
+    return;
+  }
+  lay_on_torus(machine, torus_dimensions(*network));
+  lay_in_pods(machine, tapered_pods(*network));
 }
 
 Result<std::string> read_tuning(const Config& config, const TunedLayout& here) {

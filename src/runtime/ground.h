@@ -26,8 +26,8 @@ struct Ground {
 // Ranks with equal ones compete for the same cores, in whatever containers they are.
 [[nodiscard]] std::uint64_t hash_of_cores(const Topology& topology);
 
-// The machine as the selector sees it, in steps: who sits where, what it costs to reach each other there, and how a description
-// says that their hosts are joined, if one does and ranks follow each other host by host.
+// The machine as the selector sees it, in steps: who sits where, what it costs to reach each other there, and, where a
+// description says it and ranks follow each other host by host, how their hosts are joined.
 [[nodiscard]] JobMachine seats_of(const Placement& placement, int core_sharers);
 void price(JobMachine& machine, const Placement& placement, const Ground& ground);
 void lay_on_network(JobMachine& machine, const Placement& placement);

@@ -36,7 +36,11 @@ Result<Candidate> ChoiceTable::choose(const SelectRequest& request, const JobMac
     columns_.clear();
     size_ = 0;
   }
-  return find_range(columns_[key], request, machine);
+  Column fresh;
+  const auto known = columns_.find(key);
+  auto winner = find_range(known == columns_.end() ? fresh : known->second, request, machine);
+  if (winner && known == columns_.end()) columns_.emplace(key, std::move(fresh));
+  return winner;
 }
 
 Result<Candidate> ChoiceTable::find_range(Column& column, const SelectRequest& request, const JobMachine& machine) {

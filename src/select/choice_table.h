@@ -18,18 +18,17 @@ class ChoiceTable {
   // select's. The machine and all of the request but what Key has must be the same in each call.
   Result<Candidate> choose(const SelectRequest& request, const JobMachine& machine);
 
-  struct Range {
-    std::uint64_t to = 0;  // excluded
-    Candidate winner;
-  };
-  // By its first size.
-  using Ranges = std::map<std::uint64_t, Range>;
+  // Ranges that are kept.
   [[nodiscard]] std::size_t size() const noexcept { return size_; }
 
  private:
   using Key = std::tuple<Collective, Rank, bool, bool, std::uint32_t>;
+  struct Range {
+    std::uint64_t to = 0;  // excluded
+    Candidate winner;
+  };
   struct Column {
-    Ranges ranges;
+    std::map<std::uint64_t, Range> ranges;    // by their first size
     std::map<std::uint64_t, Candidate> ends;  // of ranges
   };
   Result<Candidate> find_range(Column& column, const SelectRequest& request, const JobMachine& machine);

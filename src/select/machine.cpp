@@ -122,6 +122,7 @@ void lay_on_torus(JobMachine& machine, std::span<const int> dimensions) {
 
 void lay_in_pods(JobMachine& machine, std::span<const Pods> pods) {
   machine.pods.clear();
+  if (!machine.torus.empty()) return;  // whose links are not below these switches
   for (const Pods& of_hosts : pods)
     if (const Rank ranks = of_hosts.size * machine.ranks_per_host; ranks < machine.ranks)
       machine.pods.push_back({ranks, of_hosts.uplinks});

@@ -27,6 +27,10 @@ Measurements::Measurements(std::vector<Measurement> all, std::string source)
   }
 }
 
+bool Measurements::has(Collective collective, std::uint64_t block_bytes) const {
+  return !all_.empty() && std::ranges::binary_search(sizes_[static_cast<std::size_t>(collective)], block_bytes);
+}
+
 const Measurement* Measurements::find(const Variant& variant, std::uint64_t block_bytes) const {
   const auto at = std::lower_bound(all_.begin(), all_.end(), variant,
                                    [&](const Measurement& m, const Variant& v) { return before(m, v, block_bytes); });
@@ -39,18 +43,19 @@ std::optional<double> Measurements::time_us(const Variant& variant, std::uint64_
   const auto& sizes = sizes_[static_cast<std::size_t>(variant.collective)];
   if (sizes.empty() || bytes < sizes.front() / 2 || bytes / 2 > sizes.back()) return {};
   const auto above = std::ranges::lower_bound(sizes, bytes);
-  const Measurement* high = above == sizes.end() ? nullptr : find(variant, *above);
+  const bool below_all = above == sizes.begin(), above_all = above == sizes.end();
+  const Measurement* high = above_all ? nullptr : find(variant, *above);
   if (high != nullptr && high->block_bytes == bytes) return high->us;
-  const Measurement* low = above == sizes.begin() ? nullptr : find(variant, *(above - 1));
-  if (low == nullptr && high == nullptr) return {};
-  const auto correction = [&](const Measurement& m) { return std::log(m.us / model_us(m.block_bytes)); };
-  const auto at = [](std::uint64_t size) { return std::log(static_cast<double>(size) + 1); };
-  double log_factor = correction(low == nullptr ? *high : *low);
-  if (low != nullptr && high != nullptr) {
-    const double way = (at(bytes) - at(low->block_bytes)) / (at(high->block_bytes) - at(low->block_bytes));
-    log_factor += way * (correction(*high) - log_factor);
+  const Measurement* low = below_all ? nullptr : find(variant, *(above - 1));
+  if (below_all || above_all) {
+    const Measurement* end = below_all ? high : low;
+    if (end == nullptr) return {};
+    return end->us * model_us(bytes) / model_us(end->block_bytes);
   }
-  return model_us(bytes) * std::exp(log_factor);
+  if (low == nullptr || high == nullptr) return {};
+  const auto at = [](std::uint64_t size) { return std::log(static_cast<double>(size) + 1); };
+  const double way = (at(bytes) - at(low->block_bytes)) / (at(high->block_bytes) - at(low->block_bytes));
+  return low->us * std::pow(high->us / low->us, way);
 }
 
 }  // namespace tutti

@@ -38,11 +38,13 @@ class Measurements {
 
   [[nodiscard]] bool empty() const noexcept { return all_.empty(); }
   [[nodiscard]] std::span<const Measurement> all() const noexcept { return all_; }  // by variant, then by size
-  [[nodiscard]] const std::string& source() const noexcept { return source_; }      // for people: a file
+  // Whether anything was measured for calls of just this size.
+  [[nodiscard]] bool has(Collective collective, std::uint64_t block_bytes) const;
+  [[nodiscard]] const std::string& source() const noexcept { return source_; }  // for people: a file
 
-  // What a call of this size takes, where the variant was measured at one of the two sizes next to it among all sizes at which
-  // anything was measured for the collective; nothing elsewhere, nor beyond the smallest size halved and the largest doubled.
-  // The measured times correct the model's, which thus says how time grows between two sizes.
+  // What a call of this size takes, where the variant was measured at both sizes next to it among all sizes at which anything was
+  // measured for the collective: who is faster at both is faster between them. Below the smallest size, but not below its half,
+  // and above the largest, but not above its double, the model says how much that one's time changes. Nothing elsewhere.
   [[nodiscard]] std::optional<double> time_us(const Variant& variant, std::uint64_t block_bytes,
                                               const std::function<double(std::uint64_t)>& model_us) const;
 

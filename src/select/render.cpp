@@ -40,8 +40,9 @@ std::string most_of(const Candidate& c, const JobMachine& m) {
   return fmt::format("{} {}", what, scope_of(m, c.bounding_link));
 }
 
-std::string measured_column(const Candidate& c) {
-  return c.measured_us ? fmt::format(" {:>11.2f}", *c.measured_us) : fmt::format(" {:>11}", "-");
+std::string measured_column(const Candidate& c, bool just_there) {
+  if (!c.measured_us) return fmt::format(" {:>11}", "-");
+  return fmt::format(" {:>11}", fmt::format("{}{:.2f}", just_there ? "" : "~", *c.measured_us));
 }
 
 std::string reason(const Selection& s, const SelectRequest& request) {
@@ -98,6 +99,7 @@ std::string render(const Selection& s, const SelectRequest& request, const JobMa
   fmt::format_to(to, "  one {} reduces {:.1f} GB/s and copies {:.1f} GB/s ({})\n", m.on_gpus ? "GPU" : "core", m.reduce_gbps,
                  m.copy_gbps, said(m.core_origin));
   const bool measured = std::ranges::any_of(s.candidates, [](const Candidate& c) { return c.measured_us.has_value(); });
+  const bool just_there = m.measured.has(request.collective, request.block_bytes);
   if (!m.measured.empty())
     fmt::format_to(to, "  {} measurements of whole calls from {}\n", m.measured.all().size(), m.measured.source());
   fmt::format_to(to, "\n  {:<25} {:>6} {:>7} {:>11} {:>11} {:>11} {:>11} {:>11}{}  most of it\n", "algorithm", "pieces", "rounds",
@@ -110,10 +112,11 @@ std::string render(const Selection& s, const SelectRequest& request, const JobMa
     }
     fmt::format_to(to, "{} {:<25} {:>6} {:>7} {:>11.2f} {:>11.2f} {:>11.2f} {:>11.2f} {:>11.2f}{}  {}{}{}\n",
                    &c == &s.winner() ? ">" : " ", name_with_radix(*c.algorithm, c.chunking), c.chunking.pieces, c.rounds,
-                   c.latency_us, c.bandwidth_us, c.reduction_us, c.contention_us, c.total_us, measured ? measured_column(c) : "",
-                   most_of(c, m), c.published ? "; published" : "",
+                   c.latency_us, c.bandwidth_us, c.reduction_us, c.contention_us, c.total_us,
+                   measured ? measured_column(c, just_there) : "", most_of(c, m), c.published ? "; published" : "",
                    c.algorithm->origin.empty() ? "" : fmt::format("; from {}", c.algorithm->origin));
   }
+  if (measured && !just_there) fmt::format_to(to, "\n  ~: between sizes that were measured, or beside them\n");
   fmt::format_to(to, "\n  sharing: what it costs that ranks share cores and networks\n");
   if (std::ranges::any_of(s.candidates, &Candidate::published))
     fmt::format_to(to, "  published: written once into shared memory, where all other ranks read it\n");

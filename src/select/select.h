@@ -83,7 +83,7 @@ struct Candidate {
   std::uint32_t rounds = 0;
   std::size_t bounding_link = 0;  // index into JobMachine::links: where most of the time goes
   Rank bounding_pod = 0;          // ranks of a pod whose uplinks need longer for their bytes than ranks do; 0: none do
-  // By measurements of this size, or of those next to it; of commutative operators and equal blocks only, as was measured.
+  // By measurements of this size, or of both next to it; of commutative operators and equal blocks only, as was measured.
   std::optional<double> measured_us = {};
   std::string refused = {};  // empty: may be used
   [[nodiscard]] double us() const { return measured_us.value_or(total_us); }
@@ -136,7 +136,7 @@ inline constexpr std::uint64_t kMostCrossoverBytes = 1u << 30;
 enum class Seats : std::uint8_t { cores, gpus, hosts };
 Result<JobMachine> describe_job(const Topology& topology, Rank ranks, Seats seats = Seats::cores);
 // How the hosts of a job are joined, where rank r is on host r / ranks_per_host: with one rank on each host of a torus of these
-// dimensions, the last one fastest, the ranks are its nodes; pods of hosts are pods of ranks.
+// dimensions, the last one fastest, the ranks are its nodes; pods of hosts are pods of ranks. Its links must be known.
 void lay_on_torus(JobMachine& machine, std::span<const int> dimensions);
 void lay_in_pods(JobMachine& machine, std::span<const Pods> pods);
 

@@ -9,7 +9,6 @@
 
 namespace tutti::verifier {
 
-
 // All messages, and each level on its own.
 class TrafficMeters {
  public:

@@ -16,13 +16,25 @@ TEST(Measurements, OneThatWasMeasuredIsWhatWasMeasured) {
   EXPECT_EQ(m.time_us(ring(), 4000, linear), 50);
 }
 
-TEST(Measurements, BetweenTwoTheModelSaysHowTimeGrows) {
-  const Measurements half({{ring(), 1000, linear(1000) / 2}, {ring(), 4000, linear(4000) / 2}});
-  EXPECT_NEAR(*half.time_us(ring(), 2000, linear), linear(2000) / 2, 1e-9);
-  const Measurements worse_and_worse({{ring(), 1000, linear(1000)}, {ring(), 4000, linear(4000) * 4}});
-  const double between = *worse_and_worse.time_us(ring(), 2000, linear) / linear(2000);
-  EXPECT_GT(between, 1.5);
-  EXPECT_LT(between, 2.5);
+TEST(Measurements, WhoIsFasterAtBothSizesIsFasterBetweenThem) {
+  const Measurements m({{ring(), 1000, 7}, {ring(), 4000, 60}, {ring(2), 1000, 7.1}, {ring(2), 4000, 70}, {ring(4), 4000, 1}});
+  double before = 7;
+  for (std::uint64_t bytes = 1001; bytes < 4000; bytes += 37) {
+    const double here = *m.time_us(ring(), bytes, linear);
+    EXPECT_GT(here, before);
+    EXPECT_LT(here, 60);
+    EXPECT_LT(here, *m.time_us(ring(2), bytes, linear));
+    EXPECT_FALSE(m.time_us(ring(4), bytes, linear)) << "it was measured at one of them only";
+    before = here;
+  }
+}
+
+TEST(Measurements, SayAtWhichSizes) {
+  const Measurements m({{ring(), 1000, 7}});
+  EXPECT_TRUE(m.has(Collective::all_reduce, 1000));
+  EXPECT_FALSE(m.has(Collective::all_reduce, 1001));
+  EXPECT_FALSE(m.has(Collective::reduce, 1000));
+  EXPECT_FALSE(Measurements().has(Collective::all_reduce, 1000));
 }
 
 TEST(Measurements, BesideThemTheNearestCounts) {
@@ -37,7 +49,7 @@ TEST(Measurements, OthersWereNotMeasured) {
   const Measurements m({{ring(), 1000, 5}, {ring(2), 4000, 5}, {{Collective::all_reduce, "direct", {}, false}, 16000, 5}});
   EXPECT_FALSE(m.time_us(ring(4), 1000, linear));
   EXPECT_FALSE(m.time_us(ring(), 4001, linear)) << "neither at 4000 nor at 16000";
-  EXPECT_TRUE(m.time_us(ring(), 3999, linear)) << "at 1000";
+  EXPECT_FALSE(m.time_us(ring(), 3999, linear)) << "at 1000, but not at 4000";
   EXPECT_FALSE(m.time_us({Collective::all_gather, "ring", {}, false}, 1000, linear));
   EXPECT_FALSE(m.time_us({Collective::all_reduce, "ring", {}, true}, 1000, linear));
   EXPECT_FALSE(Measurements().time_us(ring(), 1000, linear));

@@ -38,6 +38,16 @@ TEST(PodsOfRanks, AreThoseOfTheHostsBelowASwitch) {
               ElementsAre(Pods{16, 8}));
 }
 
+TEST(PodsOfRanks, AreNoneOnATorus) {
+  const std::vector<Pods> pods{{4, 1}};
+  JobMachine torus = on_hosts("torus:4x4");
+  lay_in_pods(torus, pods);
+  EXPECT_THAT(torus.pods, IsEmpty()) << "LevelCost::carried is then that of the torus";
+  JobMachine flat = on_hosts("node:16 core:1");
+  lay_in_pods(flat, pods);
+  EXPECT_EQ(flat.pods, pods);
+}
+
 TEST(PodsOfRanks, NarrowUplinksCostWhoCrossesThem) {
   const JobMachine full = on_hosts("fat-tree:4x16 net=12.5GB/s"),
                    tapered = on_hosts("fat-tree:4x16 oversubscription=4 net=12.5GB/s");
