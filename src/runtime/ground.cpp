@@ -93,13 +93,13 @@ void warn_of_unused(const Placement& placement) {
 
 }  // namespace
 
-void lay_on_network(JobMachine& machine, const Placement& placement) {
+void lay_on_network(JobMachine& machine, const Placement& placement, bool warns) {
   const Topology* network = described_network(placement);
   Rank r = 0;
   const bool by_host =
       std::ranges::all_of(placement.ranks, [&](const auto& at) { return at.host == r++ / machine.ranks_per_host; });
   if (network == nullptr || !by_host) {
-    warn_of_unused(placement);
+    if (warns) warn_of_unused(placement);
     return;
   }
   lay_on_torus(machine, torus_dimensions(*network));

@@ -30,7 +30,7 @@ struct Ground {
 // description says it and ranks follow each other host by host, how their hosts are joined.
 [[nodiscard]] JobMachine seats_of(const Placement& placement, int core_sharers);
 void price(JobMachine& machine, const Placement& placement, const Ground& ground);
-void lay_on_network(JobMachine& machine, const Placement& placement);
+void lay_on_network(JobMachine& machine, const Placement& placement, bool warns);
 
 // What rank 0 has for this machine, as text for all; empty: nothing. A file that somebody has named must be one of this machine.
 Result<std::string> read_tuning(const Config& config, const TunedLayout& here);

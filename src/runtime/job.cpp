@@ -54,7 +54,8 @@ Status Job::begin(const Job* parent) {
   if (auto s = make_table(); !s) return s;
   if (auto s = calibrate(); !s) return s;
   price(machine_, placement_, ground_);
-  if (!inherited_) lay_on_network(machine_, placement_);  // which of the described hosts those of a part are nobody knows
+  // Which of the described hosts those of a part are nobody knows.
+  if (!inherited_) lay_on_network(machine_, placement_, rank() == 0);
   return agree(parent);
 }
 
