@@ -231,6 +231,16 @@ TEST(Model, MessagesBetweenHostsOnSharedCoresAreWorkOfTheseCores) {
   EXPECT_LT(slower("hierarchical"), 1.8) << "one rank does";
 }
 
+// Messages use the same cells again; what each rank has for each other one fills boards.
+TEST(Model, RanksOnSharedCoresSendWhatIsForOneAlone) {
+  const JobMachine crowded = job("core:2", 8);
+  const auto large = [&](Collective collective, const JobMachine& m) {
+    return choose({.collective = collective, .block_bytes = 256 << 10}, m).winner().published;
+  };
+  EXPECT_FALSE(large(Collective::all_to_all, crowded));
+  EXPECT_TRUE(large(Collective::all_gather, crowded));
+}
+
 TEST(Model, WhetherToPublishIsAChoiceThatCanBeForced) {
   const JobMachine m = job("core:16", 16);
   const auto forced = [&](const char* name, const JobMachine& machine = job("core:16", 16)) {
