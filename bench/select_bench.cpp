@@ -25,8 +25,7 @@ void choose(benchmark::State& state, Collective collective) {
 }
 
 // Of a communicator: the first call of its kind, and later ones of sizes that it has not seen.
-void first(benchmark::State& state, Collective collective) {
-  const auto job = machine(state.range(0));
+void first_of(benchmark::State& state, const tutti::JobMachine& job, Collective collective) {
   std::uint64_t bytes = 8;
   for (auto _ : state) {
     tutti::ChoiceTable table;
@@ -36,17 +35,11 @@ void first(benchmark::State& state, Collective collective) {
   }
 }
 
+void first(benchmark::State& state, Collective collective) { first_of(state, machine(state.range(0)), collective); }
+
 // Where distance or a narrow way has a price, which is counted message by message: 1,024 hosts.
 void first_on(benchmark::State& state, const char* network, Collective collective) {
-  const auto topology = tutti::load_topology(network);
-  const auto job = std::move(*tutti::describe_job(*topology, 1024, tutti::Seats::hosts));
-  std::uint64_t bytes = 8;
-  for (auto _ : state) {
-    tutti::ChoiceTable table;
-    auto winner = table.choose({.collective = collective, .block_bytes = bytes}, job);
-    benchmark::DoNotOptimize(winner);
-    bytes = bytes > (1u << 28) ? 8 : bytes * 3;
-  }
+  first_of(state, *tutti::describe_job(*tutti::load_topology(network), 1024, tutti::Seats::hosts), collective);
 }
 
 void later(benchmark::State& state, Collective collective) {

@@ -2,7 +2,6 @@
 // that choose alike costs a look instead of prices.
 #pragma once
 
-#include <compare>
 #include <cstdint>
 #include <map>
 #include <tuple>

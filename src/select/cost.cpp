@@ -12,7 +12,7 @@ constexpr double kNetworkGap = 0.2;
 // Where hosts share cores, these cores are the network, too.
 constexpr double kNetworkGapOnSharedCores = 1;
 // What is published for one reader alone lies on boards that hold what all ranks have for all others, where messages use the same
-// cells again, which stay in the nearest caches: all_to_all and reduce_scatter of 4 and 8 ranks on 2 cores (oracle.txt).
+// cells again, which stay in the nearest caches. Fitted to all_to_all and reduce_scatter of 4 and 8 ranks on 2 cores.
 constexpr double kPublishedForOne = 1.5;
 // The same between ranks of a host that share cores, for a message that lies beside its flag and for one that is too large for
 // that: after each turn of the others, all that it passes through has left the core's nearest caches.

@@ -34,7 +34,7 @@ std::vector<Candidate> variants(const Algorithm& a, const SelectRequest& request
                                 const ForcedAlgorithm& forced) {
   std::vector<Candidate> all;
   if (!forced.only_sent() && may_publish(a, request, machine)) all.push_back({.algorithm = &a, .published = true});
-  if (forced.only_published()) return all;
+  if (forced.published) return all;
   for (const std::uint32_t pieces : values_of(forced.pieces, kPieces)) {
     if (forced.pieces == 0 && pieces > 1 && (!a.pipelines || request.block_bytes / pieces < kSmallestPiece)) break;
     for (const std::uint32_t radix : values_of(forced.radix, kRadices)) {
@@ -77,7 +77,7 @@ std::string unwanted(const Algorithm& a, const Wish& wish, const SelectRequest& 
   if (!wish.filter.leaves(a)) return fmt::format("filtered out by {}", request.filtered_by);
   std::string why_not = wish.forced.misfit(a);
   if (why_not.empty()) why_not = refusal(a, request, machine);
-  if (why_not.empty() && wish.forced.only_published() && !may_publish(a, request, machine))
+  if (why_not.empty() && wish.forced.published && !may_publish(a, request, machine))
     why_not = machine.boards ? "cannot publish what not all ranks know the size of, or elements of this size"
                              : "cannot publish here: that takes more than two ranks, all of one host, and shared memory";
   if (why_not.empty() && a.shortens_ways && machine.torus.empty() && machine.pods.empty() && wish.forced.name.empty())
@@ -229,44 +229,6 @@ std::vector<Candidate> all_variants(const SelectRequest& request, const JobMachi
   }
   std::ranges::stable_sort(all, {}, &Candidate::total_us);
   return all;
-}
-
-namespace {
-
-std::optional<Candidate> winner_at(std::uint64_t block_bytes, SelectRequest request, const JobMachine& machine, Costs& costs) {
-  request.block_bytes = block_bytes;
-  auto selection = select(request, machine, costs);
-  if (!selection) return {};
-  return std::move(selection->candidates.front());
-}
-
-}  // namespace
-
-std::vector<Crossover> crossovers(const SelectRequest& request, const JobMachine& machine) {
-  Costs costs;
-  auto first = winner_at(0, request, machine, costs);
-  if (!first) return {};
-  std::vector<Crossover> table{{0, std::move(*first)}};
-  std::uint64_t below = 0;
-  for (std::uint64_t bytes = 1; bytes <= kMostCrossoverBytes; below = bytes, bytes *= 2) {
-    auto at_end = winner_at(bytes, request, machine, costs);
-    std::uint64_t low = below;
-    while (at_end && at_end->algorithm != table.back().winner.algorithm) {
-      auto next = at_end;
-      std::uint64_t high = bytes;
-      while (high - low > 1) {
-        const std::uint64_t middle = low + (high - low) / 2;
-        auto there = winner_at(middle, request, machine, costs);
-        if (!there) return table;
-        const bool old = there->algorithm == table.back().winner.algorithm;
-        (old ? low : high) = middle;
-        if (!old) next = std::move(there);
-      }
-      table.push_back({high, std::move(*next)});
-      low = high;
-    }
-  }
-  return table;
 }
 
 }  // namespace tutti

@@ -149,7 +149,6 @@ struct ForcedAlgorithm {
   bool published = false, sent = false;  // neither: the selector's choice
 
   static Result<ForcedAlgorithm> parse(std::string_view text);
-  [[nodiscard]] bool only_published() const noexcept { return published; }
   [[nodiscard]] bool only_sent() const noexcept { return sent || pieces > 0; }  // what is published is not cut
   [[nodiscard]] std::string misfit(const Algorithm& algorithm) const;           // "has no radix"; empty: it has the parameters
 };

@@ -115,6 +115,12 @@ explained "^all_reduce of .* 3 ranks; " "swing .*refused: "
 TUTTI_ALGORITHM=all_reduce:multi_ring described "torus:2x2 core:4" 4 "$tutti" perf all_reduce "${short[@]}" --check
 described "fat-tree:2x2 core:4 oversubscription=2" 4 "$tutti" perf all "${short[@]}" --check
 
+rank_setup() { export TUTTI_TOPOLOGY="torus:4x4 core:4"; }
+run_ranks "0 0 0" 3 "$tutti" explain all_reduce
+rank_said 0 "TUTTI_TOPOLOGY describes 16 hosts; the job has 1"
+[[ ! -s $work/err.1 ]] || { fail "$what: every rank says so"; cat "$work/err.1"; }
+rank_setup() { :; }
+
 run_ranks "2 0" 2 "$tutti" explain broadcast --root 7
 rank_said 0 "root 7"
 

@@ -58,6 +58,9 @@ refused "${last_recv}s/output\[0\]/output[1]/" "rank 2 step 11 (recv 1 -> output
 sed 's/^reduce_left /reduce_backwards /' "$work/ring.txt" >"$work/edited.txt"
 refuses "reduce_backwards" "$tutti" verify "$work/edited.txt"
 said "edited.txt" "line "
+sed "s/all_reduce/send_recv/" "$work/ring.txt" >"$work/edited.txt"
+expect 1 "$tutti" verify "$work/edited.txt"
+said "between two ranks"
 
 echo "== bad input"
 refuses '"all_produce"' "$tutti" schedule all_produce

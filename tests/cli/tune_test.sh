@@ -157,6 +157,9 @@ for path in "$work/pipe" "$work"; do
   run_ranks "2 2" 2 "$tutti" tune all_reduce "${brief[@]}" --output "$path"
   rank_said 0 "'$path' is not a regular file"
 done
+run_ranks "2 2" 2 "$tutti" tune all_reduce "${brief[@]}" --output "$work/one.json" --json "$work/one.json"
+rank_said 0 "--output and --json both name"
+[[ ! -e $work/one.json ]] || fail "$what: it was written"
 run_ranks "1 1" 2 "$tutti" tune all_reduce "${brief[@]}" --output "$file" --json /nowhere/all.json
 rank_said 0 "/nowhere/all.json"
 

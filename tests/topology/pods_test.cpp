@@ -62,6 +62,16 @@ TEST(Pods, HostsOfOneAreNeighbours) {
   EXPECT_THAT(groups[0].group_of, ElementsAre(0, 0, 1, 1, 2, 2));
 }
 
+TEST(Pods, CoresThatAreHostsOfTheirOwnAreNeighboursAlike) {
+  const auto on_cores = place(*load_topology("fat-tree:3x2 oversubscription=2"), 6);
+  ASSERT_TRUE(on_cores);
+  ASSERT_EQ(levels(*on_cores).size(), 1U);
+  EXPECT_EQ(levels(*on_cores)[0].level, Level::leaf);
+  const auto of_two = place(*load_topology("fat-tree:3x2 core:2"), 12);
+  ASSERT_TRUE(of_two);
+  EXPECT_NE(levels(*of_two).back().level, Level::leaf) << "hosts are the groups there";
+}
+
 // Ranks of a job, each on a host of its own; all describe this machine in the same way.
 Placement job(std::string_view text, std::vector<int> hosts) {
   std::vector<RankLocation> ranks(hosts.size());

@@ -3,7 +3,7 @@
 here=$(dirname "$0")
 compiler=$(command -v cc gcc | head -1)
 [[ -n $compiler ]] || skip "there is no C compiler"
-export TMPDIR=$work
+export TMPDIR=$work PYTHONDONTWRITEBYTECODE=1
 flags=(-std=c11 -D_GNU_SOURCE -O1 -g -Wall -Wextra ${SANITIZED:+-fsanitize=$SANITIZED} -I "$headers" -pthread)
 
 compile() { # compile NAME: NAME.c, linked with the library, into $work/NAME

@@ -3,10 +3,11 @@ host memory and ranks as processes.
 """
 
 import ctypes
-import multiprocessing
 import sys
 
 import numpy
+
+import job
 
 FLOAT, SUM = 7, 0
 COUNT = 1000
@@ -21,11 +22,11 @@ def equal(got, wanted, what):
         raise AssertionError(f"{what}: {got[:8]}, not {wanted[:8]}")
 
 
-def with_cupy(rank, ranks, exchange):
+def with_cupy(rank, ranks, pipes):
     from cupy.cuda import nccl
 
     assert nccl.get_version() == 23007
-    identifier = exchange(nccl.get_unique_id() if rank == 0 else None)
+    identifier = job.from_rank_0(nccl.get_unique_id() if rank == 0 else None, rank, pipes)
     comm = nccl.NcclCommunicator(ranks, identifier, rank)
     assert (comm.size(), comm.rank_id()) == (ranks, rank)
     mine = numpy.arange(COUNT, dtype=numpy.float32) + rank
@@ -58,12 +59,12 @@ def with_cupy(rank, ranks, exchange):
     comm.destroy()
 
 
-def with_nccl4py(rank, ranks, exchange):
+def with_nccl4py(rank, ranks, pipes):
     from nccl.bindings import nccl
 
     assert nccl.get_version() == 23007
     made = nccl.get_unique_id() if rank == 0 else None
-    raw = exchange(ctypes.string_at(made.ptr, 128) if rank == 0 else None)
+    raw = job.from_rank_0(ctypes.string_at(made.ptr, 128) if rank == 0 else None, rank, pipes)
     kept = ctypes.create_string_buffer(raw, 128)
     identifier = nccl.UniqueId.from_ptr(ctypes.addressof(kept))
     if ranks > 2:
@@ -107,31 +108,6 @@ def with_nccl4py(rank, ranks, exchange):
     nccl.comm_destroy(comm)
 
 
-def rank_main(binding, rank, ranks, pipes):
-    def exchange(value):
-        if rank > 0:
-            return pipes[0].recv()
-        for pipe in pipes:
-            pipe.send(value)
-        return value
-
-    {"cupy": with_cupy, "nccl4py": with_nccl4py}[binding](rank, ranks, exchange)
-
-
-def main():
-    binding, ranks = sys.argv[1], int(sys.argv[2])
-    context = multiprocessing.get_context("spawn")
-    pipes = [context.Pipe(duplex=False) for _ in range(ranks - 1)]
-    ends = [[sender for _, sender in pipes]] + [[receiver] for receiver, _ in pipes]
-    processes = [context.Process(target=rank_main, args=(binding, r, ranks, ends[r])) for r in range(ranks)]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join()
-    if any(process.exitcode for process in processes):
-        sys.exit(f"exit statuses: {[process.exitcode for process in processes]}")
-    print(f"{binding} on {ranks} ranks: ok")
-
-
 if __name__ == "__main__":
-    main()
+    binding = sys.argv[1]
+    job.run(binding, {"cupy": with_cupy, "nccl4py": with_nccl4py}[binding], int(sys.argv[2]))

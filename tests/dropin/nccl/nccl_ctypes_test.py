@@ -4,9 +4,10 @@ argument types, ranks as processes that get the id from rank 0. Which library is
 
 import array
 import ctypes
-import multiprocessing
 import os
 import sys
+
+import job
 
 Comm = Stream = Buffer = Window = ctypes.c_void_p
 Enum = ctypes.c_int
@@ -86,10 +87,7 @@ def rank_main(rank, ranks, pipes):
     identifier = UniqueId()
     if rank == 0:
         nccl.ncclGetUniqueId(ctypes.byref(identifier))
-        for pipe in pipes:
-            pipe.send_bytes(bytes(identifier))
-    else:
-        identifier = UniqueId.from_buffer_copy(pipes[0].recv_bytes())
+    identifier = UniqueId.from_buffer_copy(job.from_rank_0(bytes(identifier), rank, pipes))
     comm = Communicator(nccl, identifier, rank, ranks)
     count = 1000
 
@@ -127,20 +125,5 @@ def rank_main(rank, ranks, pipes):
     nccl.ncclCommDestroy(comm.handle)
 
 
-def main():
-    ranks = int(sys.argv[1])
-    context = multiprocessing.get_context("spawn")
-    pipes = [context.Pipe(duplex=False) for _ in range(ranks - 1)]
-    ends = [[sender for _, sender in pipes]] + [[receiver] for receiver, _ in pipes]
-    processes = [context.Process(target=rank_main, args=(r, ranks, ends[r])) for r in range(ranks)]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join()
-    if any(process.exitcode for process in processes):
-        sys.exit(f"exit statuses: {[process.exitcode for process in processes]}")
-    print(f"ctypes on {ranks} ranks: ok")
-
-
 if __name__ == "__main__":
-    main()
+    job.run("ctypes", rank_main, int(sys.argv[1]))

@@ -1,0 +1,28 @@
+"""Runs a function as the ranks of a job, each in a process of its own."""
+
+import multiprocessing
+import sys
+
+
+def from_rank_0(value, rank, pipes):
+    """Rank 0's value, on all ranks."""
+    if rank > 0:
+        return pipes[0].recv()
+    for pipe in pipes:
+        pipe.send(value)
+    return value
+
+
+def run(name, rank_main, ranks):
+    """rank_main(rank, ranks, pipes) on each; ends the program with an error if one of them does."""
+    context = multiprocessing.get_context("spawn")
+    pipes = [context.Pipe(duplex=False) for _ in range(ranks - 1)]
+    ends = [[sender for _, sender in pipes]] + [[receiver] for receiver, _ in pipes]
+    processes = [context.Process(target=rank_main, args=(r, ranks, ends[r])) for r in range(ranks)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    if any(process.exitcode for process in processes):
+        sys.exit(f"exit statuses: {[process.exitcode for process in processes]}")
+    print(f"{name} on {ranks} ranks: ok")
