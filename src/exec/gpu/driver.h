@@ -95,6 +95,7 @@ struct Driver {
   int (*make_event)(EventHandle* event, unsigned flags) = nullptr;
   int (*destroy_event)(EventHandle event) = nullptr;
   int (*record)(EventHandle event, StreamHandle stream) = nullptr;
+  int (*synchronize_event)(EventHandle event) = nullptr;
 
   int (*load_module)(ModuleHandle* module, const void* image) = nullptr;
   int (*unload_module)(ModuleHandle module) = nullptr;

@@ -32,6 +32,12 @@ Result<ContextHandle> context_of(const Driver& d, StreamHandle stream) {
   return context;
 }
 
+Result<ContextHandle> context_of_memory(const Driver& d, const void* memory) {
+  ContextHandle context = nullptr;
+  if (d.pointer_attribute(&context, PointerAttribute::context, address(memory)) == 0 && context != nullptr) return context;
+  return context_of_this_thread(d);
+}
+
 Result<bool> is_capturing(const Driver& d, StreamHandle stream) {
   CaptureStatus status = CaptureStatus::none;
   if (auto s = check(d, d.is_capturing(stream, &status), "cuStreamIsCapturing"); !s) return std::move(s.error());

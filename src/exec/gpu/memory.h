@@ -19,6 +19,11 @@ struct Location {
 
 [[nodiscard]] inline Address address(const void* memory) noexcept { return reinterpret_cast<Address>(memory); }
 
+// Whether the host must not touch it, or only in a stream's order.
+[[nodiscard]] inline bool on_device(const Driver& driver, const void* memory) {
+  return locate(driver, memory).kind == MemoryKind::cuda_device;
+}
+
 // Makes a context current for this thread as long as it lives.
 class Entered {
  public:
@@ -52,6 +57,8 @@ class Uncaptured {
 [[nodiscard]] Result<ContextHandle> context_of_this_thread(const Driver& driver);
 // The one that a stream belongs to; for the streams that every thread has, the thread's.
 [[nodiscard]] Result<ContextHandle> context_of(const Driver& driver, StreamHandle stream);
+// The one that memory of a device belongs to; the thread's where it belongs to none.
+[[nodiscard]] Result<ContextHandle> context_of_memory(const Driver& driver, const void* memory);
 [[nodiscard]] Result<bool> is_capturing(const Driver& driver, StreamHandle stream);
 
 class Event {
