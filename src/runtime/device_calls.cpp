@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "core/hash.h"
 #include "device/image.h"
 #include "schedule/passes.h"
 #include "select/devices.h"
@@ -20,6 +21,15 @@ Result<std::string> bus_id_of(const gpu::Driver& d) {
   return std::string(bus_id);
 }
 
+// Of what ranks must agree on.
+std::uint32_t signature_of(const Request& r, const Candidate& chosen) {
+  Hasher h;
+  h.value(r.collective).value(r.count).value(r.type).value(r.root).text(chosen.algorithm->name);
+  if (reduces(r.collective)) h.value(r.op.kind);
+  h.value(chosen.chunking.pieces).value(chosen.chunking.radix);
+  return static_cast<std::uint32_t>(h.result());
+}
+
 }  // namespace
 
 Result<std::unique_ptr<DeviceCalls>> DeviceCalls::make(const gpu::Driver& driver, gpu::ContextHandle context, Runner& runner) {
@@ -32,12 +42,9 @@ Result<std::unique_ptr<DeviceCalls>> DeviceCalls::make(const gpu::Driver& driver
   std::vector<std::string> devices;
   for (const auto& one : *all) devices.emplace_back(reinterpret_cast<const char*>(one.data()), one.size());
   std::unique_ptr<DeviceCalls> made(new DeviceCalls(runner, on_devices(job.machine(), devices, job.topology())));
-  auto executor = gpu::StreamExecutor::make({.lanes = {.driver = &driver,
-                                                       .context = context,
-                                                       .rank = job.rank(),
-                                                       .ranks = job.size(),
-                                                       .courier = &made->letters_},
-                                             .image = device::image()});
+  auto executor = gpu::StreamExecutor::make(
+      {.lanes = {.driver = &driver, .context = context, .rank = job.rank(), .ranks = job.size(), .courier = &made->letters_},
+       .image = device::image()});
   if (!executor) return std::move(executor.error());
   if (auto s = made->letters_.flush(); !s) return std::move(s.error());
   made->executor_ = std::move(*executor);
@@ -49,8 +56,14 @@ bool DeviceCalls::serves(const Request& r) {
 }
 
 DeviceCalls::Shape DeviceCalls::shape_of(const Request& r) {
-  return {r.collective, r.count, r.type, reduces(r.collective) ? r.op.kind : ReduceKind::sum, r.root, r.in_place,
-          std::string(r.algorithm), std::string(r.algorithm_filter)};
+  return {r.collective,
+          r.count,
+          r.type,
+          reduces(r.collective) ? r.op.kind : ReduceKind::sum,
+          r.root,
+          r.in_place,
+          std::string(r.algorithm),
+          std::string(r.algorithm_filter)};
 }
 
 const DeviceCalls::Ready* DeviceCalls::find(const Request& request) const {
@@ -83,7 +96,8 @@ Result<const DeviceCalls::Ready*> DeviceCalls::prepare(const Request& r) {
                                  .type = r.type,
                                  .op = r.op,
                                  .meets_at_once = algorithm->meets_at_once,
-                                 .build = [&build](Rank rank) { return build(rank, false); }};
+                                 .build = [&build](Rank rank) { return build(rank, false); },
+                                 .signature = signature_of(r, *winner)};
   auto prepared = executor_->prepare(call, build(runner_.job().rank(), r.in_place));
   if (!prepared) return prepared.because(fmt::format("{} by {} on devices", name(r.collective), algorithm->name));
   if (auto s = letters_.flush(); !s) return std::move(s.error());

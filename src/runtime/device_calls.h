@@ -47,7 +47,10 @@ class DeviceCalls {
   [[nodiscard]] static Shape shape_of(const Request& request);
 
   DeviceCalls(Runner& runner, JobMachine machine)
-      : runner_(runner), machine_(std::move(machine)), watch_(*runner.job().session().overlay), letters_(runner.job(), runner.policy(), watch_) {}
+      : runner_(runner),
+        machine_(std::move(machine)),
+        watch_(*runner.job().session().overlay),
+        letters_(runner.job(), runner.policy(), watch_) {}
 
   Runner& runner_;
   JobMachine machine_;

@@ -26,6 +26,8 @@ struct Letters::Sheet {
 Letters::Letters(Job& job, WaitPolicy policy, FailureWatch& watch)
     : job_(job), policy_(std::move(policy)), watch_(watch), streams_(job, kSalt) {}
 
+Letters::~Letters() { streams_.close(); }
+
 // All connections are polled while one of them is waited for: what this rank has told moves on meanwhile.
 Result<std::unique_ptr<Letters::Sheet>> Letters::sheet(Rank peer, bool sends) {
   auto& stream = open_[peer];

@@ -16,7 +16,7 @@ namespace tutti {
 class Letters final : public gpu::Courier {
  public:
   Letters(Job& job, WaitPolicy policy, FailureWatch& watch);
-  ~Letters() { streams_.close(); }
+  ~Letters();
   Letters(const Letters&) = delete;
   Letters& operator=(const Letters&) = delete;
 

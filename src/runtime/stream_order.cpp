@@ -12,7 +12,7 @@ namespace tutti {
 namespace {
 
 constexpr auto kLookOutEvery = std::chrono::milliseconds(20);
-constexpr std::size_t kRemembered = 100;                 // calls that are compared with other ranks'
+constexpr std::size_t kRemembered = 100;                      // calls that are compared with other ranks'
 constexpr std::uint32_t kOfDevices = std::uint32_t{1} << 31;  // their numbers are no others'
 constexpr std::size_t kLineBytes = 64;
 
@@ -28,9 +28,7 @@ std::atomic_ref<std::uint32_t> StreamOrder::word(Word w) const noexcept {
   return std::atomic_ref(*reinterpret_cast<std::uint32_t*>(words_.data() + static_cast<std::size_t>(w) * kLineBytes));
 }
 
-gpu::Address StreamOrder::address(Word w) const noexcept {
-  return words_.on_device() + static_cast<std::size_t>(w) * kLineBytes;
-}
+gpu::Address StreamOrder::address(Word w) const noexcept { return words_.on_device() + static_cast<std::size_t>(w) * kLineBytes; }
 
 Result<std::unique_ptr<StreamOrder>> StreamOrder::make(const gpu::Driver& driver, Runner& runner) {
   auto context = gpu::context_of_this_thread(driver);
@@ -63,7 +61,8 @@ StreamOrder::~StreamOrder() {
 }
 
 bool StreamOrder::idle() const noexcept {
-  return unfinished_.load(std::memory_order_acquire) == 0 && word(Word::done).load(std::memory_order_acquire) == device_calls_.load();
+  return unfinished_.load(std::memory_order_acquire) == 0 &&
+         word(Word::done).load(std::memory_order_acquire) == device_calls_.load();
 }
 
 Status StreamOrder::wait_until_idle() {
@@ -154,24 +153,25 @@ Status StreamOrder::enqueue(HostRound round, gpu::StreamHandle stream) {
   return gpu::check(driver_, driver_.write_value(stream, done, 0, 0), "cuStreamWriteValue32");
 }
 
+// The thread looks out from now on.
+std::uint32_t StreamOrder::announce(const Signature& signature, bool captured) {
+  const std::lock_guard lock(mutex_);
+  changed_.notify_all();
+  has_graphs_ |= captured;
+  if (captured) return 0;
+  const std::uint32_t number = device_calls_.load() + 1;
+  given_.push_back(signature);
+  given_.back().sequence = number | kOfDevices;
+  if (given_.size() > kRemembered) given_.pop_front();
+  device_calls_ = number;
+  return number;
+}
+
 Status StreamOrder::enqueue(const DeviceCalls::Ready& ready, const Signature& signature,
                             std::span<const gpu::DeviceBuffers> buffers, const gpu::Factor& factor, gpu::StreamHandle stream,
                             bool captured) {
-  {
-    const std::lock_guard lock(mutex_);
-    has_graphs_ |= captured;
-    changed_.notify_all();
-  }
+  const std::uint32_t number = announce(signature, captured);
   if (captured) return devices_->enqueue(ready, buffers, factor, stream);
-  std::uint32_t number = 0;
-  {
-    const std::lock_guard lock(mutex_);
-    number = device_calls_.load() + 1;
-    given_.push_back(signature);
-    given_.back().sequence = number | kOfDevices;
-    if (given_.size() > kRemembered) given_.pop_front();
-    device_calls_ = number;
-  }
   const auto mark = [&](Word w) {
     return gpu::check(driver_, driver_.write_value(stream, address(w), number, 0), "cuStreamWriteValue32");
   };
@@ -248,9 +248,10 @@ Status StreamOrder::look_for_failures() {
   }
   if (auto s = runner_.watch().check(waiting); !s) return s;
   if (now - *since_ < runner_.policy().timeout) return {};
-  return Error(Code::timeout, fmt::format("{} on the device of rank {} was not done within {:.6g} s (TUTTI_TIMEOUT); every rank must "
-                                          "make the same calls in the same order",
-                                          first.to_string(), rank(), to_seconds(runner_.policy().timeout)));
+  return Error(Code::timeout,
+               fmt::format("{} on the device of rank {} was not done within {:.6g} s (TUTTI_TIMEOUT); every rank must "
+                           "make the same calls in the same order",
+                           first.to_string(), rank(), std::chrono::duration<double>(runner_.policy().timeout).count()));
 }
 
 }  // namespace tutti

@@ -1,9 +1,9 @@
 // A communicator's side of calls in the order of CUDA streams (enqueue.h).
 //
-// Calls of one communicator are made in the order in which they were given, whatever their streams. What no device can do the host
-// does: the stream copies a piece of the input to pinned memory, asks a thread of the communicator for the piece, waits for a word
-// of memory that the thread sets, and copies the result back. Nothing spins on the device, and all of it can be captured into a
-// graph: the word is set back by the stream itself.
+// Calls of one communicator are made in the order in which they were given, whatever their streams. What no device can do the
+// host does: the stream copies a piece of the input to pinned memory, asks a thread of the communicator for the piece, waits for
+// a word of memory that the thread sets, and copies the result back. Nothing spins on the device, and all of it can be captured
+// into a graph: the word is set back by the stream itself.
 //
 // The same thread looks out, while calls are under way, for ranks that died, aborted or are in another call, and sees to it that
 // no stream waits for them for ever.
@@ -72,6 +72,7 @@ class StreamOrder {
   StreamOrder(const gpu::Driver& driver, Runner& runner, gpu::ContextHandle context, gpu::PinnedMemory words, gpu::Event last);
   HostRound& keep(HostRound round);
   void ask(HostRound& round);
+  std::uint32_t announce(const Signature& signature, bool captured);
   void loop();
   void run(HostRound& round);
   void look_out();
@@ -86,7 +87,7 @@ class StreamOrder {
   gpu::Event last_;  // after the last call
   std::optional<gpu::StreamHandle> last_stream_;
   gpu::StreamHandle own_stream_ = nullptr;
-  std::deque<gpu::PinnedMemory> staging_;  // the last one is for new calls; those before may still be in use
+  std::deque<gpu::PinnedMemory> staging_;   // the last one is for new calls; those before may still be in use
   std::atomic<std::size_t> unfinished_{0};  // by the host
   std::unique_ptr<DeviceCalls> devices_;
   bool met_ = false;
@@ -95,7 +96,7 @@ class StreamOrder {
   std::condition_variable changed_;
   std::list<HostRound> rounds_;  // that a stream may still ask for
   std::deque<HostRound*> asked_;
-  std::deque<Signature> given_;                // the last calls of devices
+  std::deque<Signature> given_;  // the last calls of devices
   std::atomic<std::uint32_t> device_calls_{0};
   bool has_graphs_ = false, stopping_ = false;
   std::optional<Error> failure_;

@@ -6,8 +6,8 @@
 namespace tutti {
 namespace {
 
-// What a message waits for: a copy, a word that is written and a word that is waited for; and what each further operation takes of
-// a stream. Of one device's memory both directions share what it copies (BabelStream on an H200: 4.0 TB/s read and written).
+// What a message waits for: a copy, a word that is written and a word that is waited for; and what each further operation takes
+// of a stream. Of one device's memory both directions share what it copies (BabelStream on an H200: 4.0 TB/s read and written).
 constexpr double kMessageUs = 6, kOperationUs = 2, kDeviceCopyGbps = 2000;
 constexpr double kPcieGbps = 20;
 

@@ -7,8 +7,8 @@
 
 namespace tutti {
 
-// The same ranks as seen from their devices: one link between any two, and where ranks share a device, its share of it. `devices`:
-// by rank, equal where they are the same; in their order of the PCI bus, say.
+// The same ranks as seen from their devices: one link between any two, and where ranks share a device, its share of it.
+// `devices`: by rank, equal where they are the same; in their order of the PCI bus, say.
 [[nodiscard]] JobMachine on_devices(const JobMachine& job, std::span<const std::string> devices, const Topology& topology);
 
 }  // namespace tutti

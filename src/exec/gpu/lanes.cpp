@@ -316,9 +316,9 @@ Status Lanes::open(std::span<const LaneNeed> needs) {
 Status Lanes::free_waiters() {
   const Entered entered(driver(), setup_.context);
   const Uncaptured uncaptured(driver());
-  for (std::uint64_t at = 0; at < flags_used_; at += kLine)
-    if (auto s = check(driver(), driver().write_value(stream_, flags_->at() + at, kGoOn, 0), "cuStreamWriteValue32"); !s)
-      return s;
+  const std::size_t words = flags_used_ / sizeof(std::uint32_t);
+  if (words > 0)
+    if (auto s = check(driver(), driver().set_words(flags_->at(), kGoOn, words, stream_), "cuMemsetD32Async"); !s) return s;
   return check(driver(), driver().synchronize(stream_), "cuStreamSynchronize");
 }
 

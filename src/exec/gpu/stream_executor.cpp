@@ -12,6 +12,7 @@
 namespace tutti::gpu {
 namespace {
 
+constexpr std::uint32_t kMostSignature = (std::uint32_t{1} << 30) - 1;
 constexpr unsigned kThreads = 256;           // of a block
 constexpr std::uint64_t kThreadBytes = 64;   // that a thread has to do at least
 constexpr unsigned kBlocksPerProcessor = 4;  // at most
@@ -95,6 +96,21 @@ class Enqueuing {
     return check(driver_, driver_.write_value(stream_, word, value, 0), "cuStreamWriteValue32");
   }
 
+  // Two words behind `ready`, the second one growing smaller as the first one grows: both are as large as mine, or larger, where
+  // they are mine, or where all waits are being ended.
+  static constexpr Address kFirst = 4, kSecond = 8;
+  [[nodiscard]] static std::uint32_t first(std::uint32_t signature) { return signature % (kMostSignature + 1); }
+  [[nodiscard]] static std::uint32_t second(std::uint32_t signature) { return kMostSignature - first(signature); }
+
+  Status sign(Address ready, std::uint32_t signature) {
+    if (auto s = write(ready + kFirst, first(signature)); !s) return s;
+    return write(ready + kSecond, second(signature));
+  }
+  Status check_signature(Address ready, std::uint32_t signature) {
+    if (auto s = wait(ready + kFirst, first(signature)); !s) return s;
+    return wait(ready + kSecond, second(signature));
+  }
+
   Status run(const Op& op) {
     switch (op.kind) {
       case OpKind::acquire: {
@@ -102,7 +118,8 @@ class Enqueuing {
         lane.half ^= 1;
         const Address credit = lane.credit[lane.half];
         if (auto s = wait(credit, 1); !s) return s;
-        return write(credit, 0);
+        if (auto s = write(credit, 0); !s) return s;
+        return sign(lane.ready[lane.half], op.signature);
       }
       case OpKind::post: {
         const LaneEnd& lane = *stretch_->outgoing[op.lane].end;
@@ -110,7 +127,9 @@ class Enqueuing {
       }
       case OpKind::await: {
         const LaneEnd& lane = *stretch_->incoming[op.lane].end;
-        return wait(lane.ready[lane.half], op.value);
+        const Address ready = lane.ready[lane.half];
+        if (auto s = wait(ready, op.value); !s || op.value > 1) return s;
+        return check_signature(ready, op.signature);
       }
       case OpKind::release: {
         LaneEnd& lane = *stretch_->incoming[op.lane].end;
