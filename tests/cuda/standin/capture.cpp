@@ -178,8 +178,10 @@ CUresult join(Stream& stream, const Captured& other) {
 
 void abandon_capture(Stream& stream) {
   Captured mine;
-  if (captured_position(stream, &mine) || !mine.capture) return;
+  static_cast<void>(captured_position(stream, &mine));
+  if (!mine.capture) return;
   invalidate(*mine.capture);
+  if (mine.capture->origin == &stream) end(mine.capture);
 }
 
 }  // namespace standin

@@ -45,8 +45,9 @@ CUresult refuse_while_captured(const Context& context);
 CUresult record(Stream& stream, const Work& work, bool* recorded);
 // The stream's part in a capture; none where it is not being captured.
 CUresult captured_position(Stream& stream, Captured* position);
+// The stream is being destroyed: its capture is lost.
+void abandon_capture(Stream& stream);
 // The stream waits for something captured, and so becomes part of that capture.
 CUresult join(Stream& stream, const Captured& other);
-void abandon_capture(Stream& stream);
 
 }  // namespace standin

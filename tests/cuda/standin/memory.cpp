@@ -151,7 +151,7 @@ Verdict check(const std::vector<Range>& ranges, Context& context) {
     if (range.address == 0 || memory().stale(range.address)) return {.error = kInvalidValue};
     if (!known && range.by_device_only) return {.error = kInvalidValue};
     if (!known) continue;
-    const bool far = known->on_device() && known->kind != Kind::managed && known->context != &context;
+    const bool far = known->kind == Kind::device && known->context != &context;
     if (range.by_device_only && far && !context.reaches(known->device)) return {.error = kInvalidValue};
     if (range.bytes > known->end() - range.address) verdict.faults = true;
   }

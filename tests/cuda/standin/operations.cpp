@@ -40,8 +40,9 @@ CUresult copy(Stream& stream, std::uintptr_t to, std::uintptr_t from, std::size_
   }
   const Op* op = nullptr;
   const CUresult error = submit(stream, work, &op);
-  if (op && pageable(to)) op->done.wait();
-  return error;
+  if (error || !pageable(to)) return error;
+  op->done.wait();
+  return stream.context().error();
 }
 
 CUresult copy_async(std::uintptr_t to, std::uintptr_t from, std::size_t bytes, CUstream handle, const char* name) {
@@ -55,6 +56,7 @@ CUresult copy_now(std::uintptr_t to, std::uintptr_t from, std::size_t bytes, con
       kStreamLegacy,
       [&](Stream& stream) -> CUresult {
         if (bytes == 0) return kSuccess;
+        if (const CUresult error = refuse_in_capture()) return error;
         const auto target = memory().find(to), source = memory().find(from);
         const Op* op = nullptr;
         if (const CUresult error = submit(stream, copy_work(to, from, bytes), &op)) return error;
