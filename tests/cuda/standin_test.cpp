@@ -301,6 +301,7 @@ TEST_F(Standin, RunsAStreamInOrder) {
   ASSERT_EQ(cuStreamSynchronize(on), kSuccess);
   for (std::uint32_t i = 0; i < kTimes; ++i) ASSERT_EQ(seen[i], i);
   EXPECT_EQ(cuStreamDestroy_v2(on), kSuccess);
+  EXPECT_EQ(cuCtxSynchronize(), kSuccess);
   EXPECT_EQ(cuStreamDestroy_v2(on), kInvalidHandle);
   EXPECT_EQ(cuStreamSynchronize(on), kInvalidHandle);
 }
@@ -392,6 +393,26 @@ TEST_F(Standin, CallsHostFunctionsWhichMayNotCallIt) {
   ASSERT_EQ(cuLaunchHostFunc(on, function, &seen), kSuccess);
   ASSERT_EQ(cuStreamSynchronize(on), kSuccess);
   EXPECT_EQ(seen.result, kNotPermitted);
+}
+
+TEST_F(Standin, CallsBackWithTheStream) {
+  const CUstream on = stream();
+  CUstream seen = nullptr;
+  const auto callback = [](CUstream of, CUresult, void* argument) { *static_cast<CUstream*>(argument) = of; };
+  ASSERT_EQ(cuStreamAddCallback(on, callback, &seen, 0), kSuccess);
+  ASSERT_EQ(cuStreamSynchronize(on), kSuccess);
+  EXPECT_EQ(seen, on);
+}
+
+TEST_F(Standin, KeepsAStreamsPriority) {
+  CUstream made = nullptr;
+  int least = 1, greatest = 1, priority = 1;
+  ASSERT_EQ(cuCtxGetStreamPriorityRange(&least, &greatest), kSuccess);
+  ASSERT_EQ(cuStreamCreateWithPriority(&made, kStreamNonBlocking, greatest - 10), kSuccess);
+  ASSERT_EQ(cuStreamGetPriority(made, &priority), kSuccess);
+  EXPECT_EQ(priority, greatest);
+  ASSERT_EQ(cuStreamGetPriority(stream(), &priority), kSuccess);
+  EXPECT_EQ(priority, least);
 }
 
 TEST_F(Standin, HasAStreamPerThread) {
@@ -520,6 +541,13 @@ TEST_F(Capturing, RecordsAndReplays) {
   ASSERT_EQ(end_capture(), kSuccess);
   EXPECT_EQ(status(), kCaptureNone);
   const CUgraphExec exec = instantiate();
+  CUgraphNode first = nullptr;
+  EXPECT_EQ(cuGraphGetNodes(graph_, nullptr, &count), kSuccess);
+  EXPECT_EQ(count, 2U);
+  count = 1;
+  EXPECT_EQ(cuGraphGetNodes(graph_, &first, &count), kSuccess);
+  EXPECT_EQ(count, 1U);
+  EXPECT_NE(first, nullptr);
   EXPECT_EQ(cuGraphDestroy(graph_), kSuccess);
   const CUstream other = stream();
   for (std::uint32_t i = 1; i < 6; ++i) {
@@ -660,6 +688,13 @@ TEST_F(Capturing, ForbidsByModeAndThread) {
   EXPECT_EQ(mode, kCaptureRelaxed);
   EXPECT_EQ(elsewhere(allocates), kCaptureUnsupported);
   EXPECT_EQ(end_capture(), kCaptureInvalidated);
+}
+
+TEST_F(Capturing, EndsWithItsStream) {
+  capture();
+  ASSERT_EQ(cuStreamDestroy_v2(on_), kSuccess);
+  CUdeviceptr made = 0;
+  EXPECT_EQ(cuMemAlloc_v2(&made, 8), kSuccess);
 }
 
 TEST_F(Capturing, FaultsOnMemoryFreedSince) {

@@ -371,3 +371,13 @@ CUresult cuGraphExecDestroy(CUgraphExec handle) {
 CUresult cuGraphDestroy(CUgraph graph) {
   return call([&] { return graphs().remove(graph) ? kSuccess : kInvalidValue; });
 }
+
+CUresult cuGraphGetNodes(CUgraph handle, CUgraphNode* nodes, std::size_t* count) {
+  return call([&] {
+    const Graph* graph = graphs().find(handle);
+    if (!graph || !count) return kInvalidValue;
+    for (std::size_t i = 0; nodes && i < *count; ++i) nodes[i] = i < graph->nodes.size() ? pointer_to(i + 1) : nullptr;
+    *count = nodes ? std::min(*count, graph->nodes.size()) : graph->nodes.size();
+    return kSuccess;
+  });
+}

@@ -170,6 +170,15 @@ CUresult one(CUstream stream, unsigned operation, CUdeviceptr address, std::uint
                name);
 }
 
+Work host_work(std::function<void()> function) {
+  return {[function = std::move(function)](Context&) {
+    inside_host_function() = true;
+    function();
+    inside_host_function() = false;
+    return kSuccess;
+  }};
+}
+
 }  // namespace
 
 CUresult cuMemcpy(CUdeviceptr to, CUdeviceptr from, std::size_t bytes) { return copy_now(to, from, bytes, __func__); }
@@ -194,6 +203,13 @@ CUresult cuMemcpyDtoDAsync_v2(CUdeviceptr to, CUdeviceptr from, std::size_t byte
   return copy_async(to, from, bytes, stream, __func__);
 }
 
+// These do not wait for the device either.
+CUresult cuMemsetD8_v2(CUdeviceptr to, unsigned char value, std::size_t count) {
+  return fill(to, value, count, kStreamLegacy, __func__);
+}
+CUresult cuMemsetD32_v2(CUdeviceptr to, unsigned value, std::size_t count) {
+  return fill(to, value, count, kStreamLegacy, __func__);
+}
 CUresult cuMemsetD8Async(CUdeviceptr to, unsigned char value, std::size_t count, CUstream stream) {
   return fill(to, value, count, stream, __func__);
 }
@@ -223,12 +239,14 @@ CUresult cuStreamBatchMemOp_v2(CUstream stream, unsigned count, CUstreamBatchMem
 CUresult cuLaunchHostFunc(CUstream handle, CUhostFn function, void* argument) {
   return call_on_stream(handle, [&](Stream& stream) {
     if (!function) return kInvalidValue;
-    return submit(stream, {[=](Context&) {
-                             inside_host_function() = true;
-                             function(argument);
-                             inside_host_function() = false;
-                             return kSuccess;
-                           },
-                           {}});
+    return submit(stream, host_work([=] { function(argument); }));
+  });
+}
+
+CUresult cuStreamAddCallback(CUstream handle, CUstreamCallback function, void* argument, unsigned flags) {
+  return call_on_stream(handle, [&](Stream& stream) -> CUresult {
+    if (!function || flags != 0) return kInvalidValue;
+    if (is_captured(stream)) return refuse_while_captured(stream);
+    return submit(stream, host_work([=] { function(handle, kSuccess, argument); }));
   });
 }

@@ -1,5 +1,6 @@
 #include "stream.h"
 
+#include <algorithm>
 #include <map>
 #include <random>
 #include <thread>
@@ -26,8 +27,8 @@ Stream* per_thread_stream(Context& context) {
 
 }  // namespace
 
-Stream::Stream(Context& context, unsigned flags, int priority) : context_(context), flags_(flags) {
-  static_cast<void>(priority);
+Stream::Stream(Context& context, unsigned flags, int priority)
+    : context_(context), flags_(flags), priority_(std::clamp(priority, kGreatestPriority, 0)) {
   last_ = &ops_.emplace_back();
   ops_.back().done.raise();
   std::thread(&Stream::run, this, last_.load()).detach();
@@ -192,6 +193,22 @@ CUresult cuStreamGetFlags(CUstream handle, unsigned* flags) {
   return call_on_stream(handle, [&](const Stream& stream) {
     if (!flags) return kInvalidValue;
     *flags = stream.flags();
+    return kSuccess;
+  });
+}
+
+CUresult cuStreamGetPriority(CUstream handle, int* priority) {
+  return call_on_stream(handle, [&](const Stream& stream) {
+    if (!priority) return kInvalidValue;
+    *priority = stream.priority();
+    return kSuccess;
+  });
+}
+
+CUresult cuCtxGetStreamPriorityRange(int* least, int* greatest) {
+  return call_in_context([&](Context&) {
+    if (least) *least = 0;
+    if (greatest) *greatest = kGreatestPriority;
     return kSuccess;
   });
 }
