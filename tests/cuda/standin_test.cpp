@@ -90,8 +90,8 @@ class Standin : public testing::Test {
   CUstream own_ = kStreamPerThread;
 
  private:
-  static constexpr std::array kVariables{"STANDIN_DEVICES", "STANDIN_MEMORY", "STANDIN_VERSION",
-                                         "STANDIN_FAIL",    "STANDIN_JITTER", "STANDIN_KERNELS"};
+  static constexpr std::array kVariables{"STANDIN_DEVICES", "STANDIN_MEMORY",  "STANDIN_VERSION", "STANDIN_FAIL",
+                                         "STANDIN_JITTER",  "STANDIN_KERNELS", "STANDIN_TIMEOUT"};
 };
 
 // ---- the library
@@ -148,6 +148,11 @@ TEST_F(Standin, FailsWhereToldTo) {
   EXPECT_EQ(cuIpcOpenMemHandle_v2(&address, {}, 1), kNotSupported);
   EXPECT_EQ(cuStreamWaitValue32_v2(own_, flag(), 0, kWaitGeq), kNotSupported);
   EXPECT_EQ(cuStreamSynchronize(own_), kSuccess);
+}
+
+TEST_F(Standin, FailsToInitialiseWhereToldTo) {
+  setenv("STANDIN_FAIL", "cuInit:803", 1);
+  EXPECT_EQ(cuInit(0), 803);
 }
 
 TEST_F(Standin, IsUninitialisedInForkedChildren) {
@@ -493,6 +498,53 @@ TEST_F(Standin, KeepsAnAsynchronousFault) {
   EXPECT_EQ(cuMemAlloc_v2(&made, 8), kIllegalAddress);
   again({});
   EXPECT_EQ(cuMemAlloc_v2(&made, 8), kSuccess);
+}
+
+TEST_F(Standin, EndsWaitsThatLastTooLong) {
+  again({{"STANDIN_TIMEOUT", "1"}});
+  const CUdeviceptr never = flag();
+  ASSERT_EQ(cuStreamWaitValue32_v2(own_, never, 1, kWaitEq), kSuccess);
+  testing::internal::CaptureStderr();
+  EXPECT_EQ(cuStreamSynchronize(own_), kLaunchTimeout);
+  EXPECT_THAT(testing::internal::GetCapturedStderr(), testing::HasSubstr("to be == 0x1, it is 0x0"));
+  again({});
+}
+
+// Threads that share a context and nothing else, with everything that changes what the driver keeps.
+TEST_F(Standin, ServesThreadsAtOnce) {
+  again({{"STANDIN_JITTER", "20"}});
+  const auto rank = [this](std::uint32_t me) {
+    ASSERT_EQ(cuCtxSetCurrent(context_), kSuccess);
+    for (int i = 0; i < 10; ++i) {
+      const CUstream on = stream(), side = stream();
+      const CUevent done = event(kEventDisableTiming);
+      const CUdeviceptr data = allocate(4096);
+      auto* seen = pinned<std::uint32_t>();
+      CUgraph graph = nullptr;
+      CUgraphExec exec = nullptr;
+      ASSERT_EQ(cuStreamBeginCapture_v2(on, kCaptureThreadLocal), kSuccess);
+      ASSERT_EQ(cuMemsetD32Async(data, me, 1024, on), kSuccess);
+      ASSERT_EQ(cuEventRecord(done, on), kSuccess);
+      ASSERT_EQ(cuStreamWaitEvent(side, done, 0), kSuccess);
+      ASSERT_EQ(cuMemcpyDtoHAsync_v2(seen, data + 4092, 4, side), kSuccess);
+      ASSERT_EQ(cuEventRecord(done, side), kSuccess);
+      ASSERT_EQ(cuStreamWaitEvent(on, done, 0), kSuccess);
+      ASSERT_EQ(cuStreamEndCapture(on, &graph), kSuccess);
+      ASSERT_EQ(cuGraphInstantiateWithFlags(&exec, graph, 0), kSuccess);
+      ASSERT_EQ(cuGraphLaunch(exec, on), kSuccess);
+      ASSERT_EQ(cuStreamSynchronize(on), kSuccess);
+      ASSERT_EQ(*seen, me);
+      ASSERT_EQ(cuGraphExecDestroy(exec), kSuccess);
+      ASSERT_EQ(cuGraphDestroy(graph), kSuccess);
+      ASSERT_EQ(cuMemFree_v2(data), kSuccess);
+      ASSERT_EQ(cuMemFreeHost(seen), kSuccess);
+      ASSERT_EQ(cuEventDestroy_v2(done), kSuccess);
+      for (const CUstream gone : {on, side}) ASSERT_EQ(cuStreamDestroy_v2(gone), kSuccess);
+    }
+  };
+  std::vector<std::thread> ranks;
+  for (std::uint32_t me = 1; me <= 4; ++me) ranks.emplace_back(rank, me);
+  for (auto& each : ranks) each.join();
 }
 
 // ---- captures

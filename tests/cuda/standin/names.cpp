@@ -33,6 +33,7 @@ constexpr std::array kNames{
     Named{kNotFound, "CUDA_ERROR_NOT_FOUND", "named symbol not found"},
     Named{kNotReady, "CUDA_ERROR_NOT_READY", "device not ready"},
     Named{kIllegalAddress, "CUDA_ERROR_ILLEGAL_ADDRESS", "an illegal memory access was encountered"},
+    Named{kLaunchTimeout, "CUDA_ERROR_LAUNCH_TIMEOUT", "the launch timed out and was terminated"},
     Named{kPeerAccessAlreadyEnabled, "CUDA_ERROR_PEER_ACCESS_ALREADY_ENABLED", "peer access is already enabled"},
     Named{kContextIsDestroyed, "CUDA_ERROR_CONTEXT_IS_DESTROYED", "context is destroyed"},
     Named{kHostMemoryAlreadyRegistered, "CUDA_ERROR_HOST_MEMORY_ALREADY_REGISTERED",

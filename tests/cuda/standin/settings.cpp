@@ -36,6 +36,7 @@ void read_settings() {
   read.memory_bytes = static_cast<std::size_t>(number("STANDIN_MEMORY", static_cast<long long>(read.memory_bytes)));
   read.version = static_cast<int>(number("STANDIN_VERSION", read.version));
   read.jitter_us = static_cast<unsigned>(number("STANDIN_JITTER", 0));
+  read.timeout_s = static_cast<unsigned>(number("STANDIN_TIMEOUT", 0));
   const char* failures = std::getenv("STANDIN_FAIL");
   std::istringstream list(failures ? failures : "");
   for (std::string item; std::getline(list, item, ',');) {

@@ -5,6 +5,7 @@
 //   STANDIN_VERSION  what cuDriverGetVersion says (13000)
 //   STANDIN_FAIL     NAME[:CODE],...: functions that fail, with CODE or "not supported" (801); cuMemAlloc means cuMemAlloc_v2
 //   STANDIN_JITTER   most microseconds that a stream sleeps before an operation (0): other orders, so more of them are tested
+//   STANDIN_TIMEOUT  seconds after which a stream that waits for a value says so and fails with 702 (0: it waits for ever)
 //   STANDIN_KERNELS  the library in which cuModuleLoadData finds kernels
 #pragma once
 
@@ -23,6 +24,7 @@ struct Settings {
   std::size_t memory_bytes = std::size_t{4} << 30;
   int version = 13000;
   unsigned jitter_us = 0;
+  unsigned timeout_s = 0;
   std::map<std::string, CUresult, std::less<>> failures;  // by names without "_v2"
 };
 
