@@ -91,7 +91,7 @@ class Standin : public testing::Test {
 
  private:
   static constexpr std::array kVariables{"STANDIN_DEVICES", "STANDIN_MEMORY",  "STANDIN_VERSION", "STANDIN_FAIL",
-                                         "STANDIN_JITTER",  "STANDIN_KERNELS", "STANDIN_TIMEOUT"};
+                                         "STANDIN_JITTER",  "STANDIN_KERNELS", "STANDIN_TIMEOUT", "STANDIN_CONNECTIONS"};
 };
 
 // ---- the library
@@ -507,6 +507,17 @@ TEST_F(Standin, EndsWaitsThatLastTooLong) {
   testing::internal::CaptureStderr();
   EXPECT_EQ(cuStreamSynchronize(own_), kLaunchTimeout);
   EXPECT_THAT(testing::internal::GetCapturedStderr(), testing::HasSubstr("to be == 0x1, it is 0x0"));
+  again({});
+}
+
+// Two streams in one hardware queue: the second cannot give what the first waits for.
+TEST_F(Standin, LetsStreamsBlockEachOtherInAQueue) {
+  again({{"STANDIN_TIMEOUT", "1"}, {"STANDIN_CONNECTIONS", "1"}});
+  const CUdeviceptr word = flag();
+  const CUstream waiting = stream(), writing = stream();
+  ASSERT_EQ(cuStreamWaitValue32_v2(waiting, word, 1, kWaitEq), kSuccess);
+  ASSERT_EQ(cuStreamWriteValue32_v2(writing, word, 1, 0), kSuccess);
+  EXPECT_EQ(cuStreamSynchronize(waiting), kLaunchTimeout);
   again({});
 }
 

@@ -6,6 +6,8 @@
 //   STANDIN_FAIL     NAME[:CODE],...: functions that fail, with CODE or "not supported" (801); cuMemAlloc means cuMemAlloc_v2
 //   STANDIN_JITTER   most microseconds that a stream sleeps before an operation (0): other orders, so more of them are tested
 //   STANDIN_TIMEOUT  seconds after which a stream that waits for a value says so and fails with 702 (0: it waits for ever)
+//   STANDIN_CONNECTIONS  how many hardware queues the streams of a context share (0: as many as streams). A GPU has 8 unless
+//                    CUDA_DEVICE_MAX_CONNECTIONS says more; there a stream that waits for a value blocks those it shares with
 //   STANDIN_KERNELS  the library in which cuModuleLoadData finds kernels
 #pragma once
 
@@ -18,6 +20,7 @@
 namespace standin {
 
 constexpr int kMaxDevices = 16;
+constexpr unsigned kMaxConnections = 32;
 
 struct Settings {
   int devices = 1;
@@ -25,6 +28,7 @@ struct Settings {
   int version = 13000;
   unsigned jitter_us = 0;
   unsigned timeout_s = 0;
+  unsigned connections = 0;
   std::map<std::string, CUresult, std::less<>> failures;  // by names without "_v2"
 };
 
