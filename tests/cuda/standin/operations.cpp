@@ -247,8 +247,9 @@ CUresult cuStreamWriteValue64_v2(CUstream stream, CUdeviceptr address, std::uint
 
 CUresult cuStreamBatchMemOp_v2(CUstream stream, unsigned count, CUstreamBatchMemOpParams* operations, unsigned flags) {
   constexpr unsigned kMost = 256;
-  if (!operations || flags != 0 || count > kMost) count = 0;
-  return batch(stream, {operations, operations + count}, __func__);
+  std::vector<CUstreamBatchMemOpParams> ops;  // none is an error
+  if (operations && flags == 0 && count <= kMost) ops.assign(operations, operations + count);
+  return batch(stream, std::move(ops), __func__);
 }
 
 CUresult cuLaunchHostFunc(CUstream handle, CUhostFn function, void* argument) {

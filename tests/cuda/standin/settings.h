@@ -1,14 +1,14 @@
 // The variables that say what the stand-in pretends to be. They are read by every call of cuInit.
 //
-//   STANDIN_DEVICES  how many devices there are (1); with 0 cuInit fails as on a machine without a GPU
-//   STANDIN_MEMORY   bytes of memory per device (4 GiB)
-//   STANDIN_VERSION  what cuDriverGetVersion says (13000)
-//   STANDIN_FAIL     NAME[:CODE],...: functions that fail, with CODE or "not supported" (801); cuMemAlloc means cuMemAlloc_v2
-//   STANDIN_JITTER   most microseconds that a stream sleeps before an operation (0): other orders, so more of them are tested
-//   STANDIN_TIMEOUT  seconds after which a stream that waits for a value says so and fails with 702 (0: it waits for ever)
+//   STANDIN_DEVICES      how many devices there are (1); with 0 cuInit fails as on a machine without a GPU
+//   STANDIN_MEMORY       bytes of memory per device (4 GiB)
+//   STANDIN_VERSION      what cuDriverGetVersion says (13000)
+//   STANDIN_FAIL         NAME[:CODE],...: functions that fail, with CODE or "not supported" (801); cuMemAlloc is cuMemAlloc_v2
+//   STANDIN_KERNELS      the library in which cuModuleLoadData finds kernels; without one no module can be loaded (209)
+//   STANDIN_JITTER       most microseconds that a stream sleeps before an operation (0): other orders, so more are tested
+//   STANDIN_TIMEOUT      seconds after which a stream that waits for a value says so and fails with 702 (0: it waits for ever)
 //   STANDIN_CONNECTIONS  how many hardware queues the streams of a context share (0: as many as streams). A GPU has 8 unless
-//                    CUDA_DEVICE_MAX_CONNECTIONS says more; there a stream that waits for a value blocks those it shares with
-//   STANDIN_KERNELS  the library in which cuModuleLoadData finds kernels
+//                        CUDA_DEVICE_MAX_CONNECTIONS says otherwise; a stream that waits blocks those behind it in its queue
 #pragma once
 
 #include <cstddef>

@@ -23,9 +23,21 @@ Connection* connect(Context& context) {
   return count == 0 ? nullptr : &context.connections[context.streams_made++ % count];
 }
 
+void destroy(Stream* stream) {
+  if (streams().remove(stream)) stream->finish();
+}
+
+// A thread's own streams, one per context, which go with it.
+struct OwnStreams {
+  std::map<const Context*, Stream*> streams;
+  ~OwnStreams() {
+    for (const auto& [context, stream] : streams) destroy(stream);
+  }
+};
+
 Stream* per_thread_stream(Context& context) {
-  thread_local std::map<const Context*, Stream*> own;
-  Stream*& stream = own[&context];
+  thread_local OwnStreams own;
+  Stream*& stream = own.streams[&context];
   if (!stream) stream = make_stream(context, 0, 0);
   return stream;
 }
