@@ -153,6 +153,10 @@ TEST_F(Standin, TellsMemoryApart) {
   EXPECT_EQ(cuPointerGetAttributes(2, both, values, device(pageable.data())), kSuccess);
   EXPECT_EQ(type, 0);
   EXPECT_EQ(ordinal, -1);
+  std::thread([&] {
+    EXPECT_EQ(cuPointerGetAttribute(&type, kAttributeMemoryType, base), kSuccess);
+    EXPECT_EQ(type, static_cast<int>(kMemoryDevice));
+  }).join();
   EXPECT_EQ(cuMemHostRegister_v2(pageable.data(), 16, 0), kSuccess);
   EXPECT_EQ(cuMemHostRegister_v2(pageable.data() + 1, 4, 0), kHostMemoryAlreadyRegistered);
   EXPECT_EQ(ask(kAttributeMemoryType, device(pageable.data() + 3)), kMemoryHost);

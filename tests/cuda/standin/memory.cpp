@@ -288,8 +288,9 @@ CUresult cuMemGetAddressRange_v2(CUdeviceptr* base, std::size_t* bytes, CUdevice
   });
 }
 
+// Addresses mean the same in all contexts, so none has to be current.
 CUresult cuPointerGetAttribute(void* value, CUpointer_attribute which, CUdeviceptr address) {
-  return call_in_context([&](Context&) {
+  return call([&] {
     const auto known = memory().find(address);
     return value && known ? attribute(*known, which, address, value) : kInvalidValue;
   });
@@ -297,7 +298,7 @@ CUresult cuPointerGetAttribute(void* value, CUpointer_attribute which, CUdevicep
 
 // Unlike the function for one attribute this one knows every address: what is not the driver's has zeros.
 CUresult cuPointerGetAttributes(unsigned count, CUpointer_attribute* attributes, void** values, CUdeviceptr address) {
-  return call_in_context([&](Context&) {
+  return call([&] {
     if (!attributes || !values || count == 0) return kInvalidValue;
     const auto known = memory().find(address);
     for (unsigned i = 0; i < count; ++i) {
