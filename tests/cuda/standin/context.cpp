@@ -37,14 +37,13 @@ CUresult make_current(CUcontext handle) {
   return kSuccess;
 }
 
-// Whatever still runs is dropped, as far as it can be.
+// What has not begun is dropped; a kernel or a host function that runs is waited for.
 void destroy(Context& context) {
   context.fail(kContextIsDestroyed);
-  for (Stream* stream : streams_of(context)) {
-    stream->finish();
-    streams().remove(stream);
-  }
   contexts().remove(&context);
+  for (Stream* stream : streams_of(context))
+    if (streams().remove(stream)) stream->finish();
+  synchronize(context);
   memory().release_all(context);
 }
 
