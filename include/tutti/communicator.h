@@ -16,6 +16,7 @@
 #include <functional>
 #include <memory>
 #include <span>
+#include <stop_token>
 #include <string>
 #include <vector>
 
@@ -97,6 +98,9 @@ struct Options {
   std::function<void()> while_waiting = {};
   // A communicator that all ranks of the new one are in: what is known of the machine is taken from there and not measured again.
   const class Communicator* part_of = nullptr;
+  // Gives the start up: it then ends soon with Code::aborted, and so it does on the ranks that were already connected. A
+  // communicator that has been made is ended by abort().
+  std::stop_token stop = {};
 };
 
 struct MemoryUse {
@@ -323,7 +327,8 @@ class Communicator {
   // --- more communicators; collective over this one ---
   // Ranks with equal colors form a communicator, ordered by key, then by rank. A negative color takes part and gets none:
   // the result is then a communicator of size 0.
-  Result<Communicator> split(int color, int key = 0);
+  // `stop` gives it up, and this communicator with it.
+  Result<Communicator> split(int color, int key = 0, std::stop_token stop = {});
   Result<Communicator> duplicate();
 
   // Ends all waiting on this communicator, on every rank, with Code::aborted and this reason. From any thread.

@@ -73,7 +73,7 @@ Communicator::~Communicator() = default;
 Result<Communicator> Communicator::from_environment(const Options& options) {
   auto config = configure(options);
   if (!config) return std::move(config.error());
-  return Impl::make(bootstrap(*config), *config, options);
+  return Impl::make(bootstrap(*config, environment, options.stop), *config, options);
 }
 
 Result<Communicator> Communicator::create(const UniqueId& id, Rank rank, Rank size, const Options& options) {
@@ -81,7 +81,7 @@ Result<Communicator> Communicator::create(const UniqueId& id, Rank rank, Rank si
   if (!config) return std::move(config.error());
   const Communicator* whole = options.part_of;
   const Job* parent = whole != nullptr && whole->impl_ ? &whole->impl_->runner->job() : nullptr;
-  return Impl::make(bootstrap(id, rank, size, *config), *config, options, parent);
+  return Impl::make(bootstrap(id, rank, size, *config, options.stop), *config, options, parent);
 }
 
 Rank Communicator::rank() const noexcept { return impl_ ? impl_->runner->job().rank() : kNoRank; }
@@ -104,13 +104,13 @@ Result<Work> Communicator::start(const Call& call) {
   return Work(std::move(*state));
 }
 
-Result<Communicator> Communicator::split(int color, int key) {
+Result<Communicator> Communicator::split(int color, int key, std::stop_token stop) {
   if (!impl_) return nobody();
   impl_->async.wait_until_idle();
   Runner& runner = *impl_->runner;
   if (auto s = runner.alive(); !s) return std::move(s.error());
   Job& job = runner.job();
-  auto session = tutti::split(job.session(), color, key, job.config());
+  auto session = tutti::split(job.session(), color, key, job.config(), std::move(stop));
   if (!session) return runner.fail(session.because(fmt::format("splitting the communicator on rank {}", job.rank())));
   if (!*session) return Communicator(nullptr);
   return Impl::make(std::move(**session), job.config(), runner.options(), &job);

@@ -1,5 +1,7 @@
 #include "nccl/comm.h"
 
+#include <unistd.h>
+
 #include <cstdlib>
 #include <unordered_map>
 
@@ -40,15 +42,21 @@ class Handles {
 
  private:
   void clear() {
+    if (getpid() != owner_) return;  // a forked child has these objects but not the threads that make some of them
     std::unordered_map<ncclComm_t, std::shared_ptr<Comm>> all;
-    const std::lock_guard lock(mutex_);
-    all.swap(comms_);
+    {
+      const std::lock_guard lock(mutex_);
+      all.swap(comms_);
+    }
+    for (auto& [handle, comm] : all) comm->give_up();
+    for (auto& [handle, comm] : all) comm->wait_while_busy();
   }
 
   static constexpr std::uintptr_t kStep = 64;
   std::mutex mutex_;
   std::unordered_map<ncclComm_t, std::shared_ptr<Comm>> comms_;
   std::uintptr_t last_ = 0;
+  const pid_t owner_ = getpid();
 };
 
 void nobody(std::string_view call, ncclComm_t handle) {
@@ -76,9 +84,12 @@ std::shared_ptr<Comm> take_comm(std::string_view call, ncclComm_t handle) {
   return comm;
 }
 
+void forget_comm(ncclComm_t handle) { (void)Handles::of_this_process().take(handle); }
+
 void Comm::made(Communicator communicator) {
   expect(communicator.rank(), communicator.size());
   communicator_.emplace(std::move(communicator));
+  made_ = true;
   set_idle(ncclSuccess);
 }
 
@@ -137,6 +148,7 @@ ncclResult_t Comm::failed(const Error& error) {
 
 void Comm::abort() {
   aborted_ = true;
+  give_up();
   interrupt("ncclCommAbort");
 }
 
@@ -147,7 +159,7 @@ void Comm::revoke() {
 }
 
 void Comm::interrupt(const char* by) {
-  if (calls_ > 0) communicator_->abort(by);
+  if (calls_ > 0 && made_) communicator_->abort(by);
 }
 
 ncclResult_t comm_finalize(ncclComm_t handle) {
@@ -172,6 +184,7 @@ ncclResult_t comm_abort(ncclComm_t handle) {
   const auto comm = take_comm("ncclCommAbort", handle);
   if (!comm) return ncclInvalidArgument;
   comm->abort();
+  comm->wait_while_busy();
   return ncclSuccess;
 }
 

@@ -7,6 +7,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <stop_token>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -61,8 +62,12 @@ class Comm {
   ncclResult_t failed(const Error& error);
   [[nodiscard]] Communicator& communicator() noexcept { return *communicator_; }
 
-  // It is not to be used any more. Ranks that wait for this one learn that it has left.
+  // It is not to be used any more. Ranks that wait for this one learn that it has left. What is under way to make it, or others
+  // of it, is given up.
   void abort();
+  void give_up() noexcept { stop_.request_stop(); }
+  // Asked to stop by these two.
+  [[nodiscard]] std::stop_token stop() const noexcept { return stop_.get_token(); }
   [[nodiscard]] bool aborted() const noexcept { return aborted_; }
   void revoke();
   // Ends the calls that are under way.
@@ -90,6 +95,8 @@ class Comm {
  private:
   Rank rank_ = kNoRank, size_ = 0;
   std::optional<Communicator> communicator_;
+  std::atomic<bool> made_{false};
+  std::stop_source stop_;
   std::atomic<ncclResult_t> state_{ncclInProgress};
   std::atomic<bool> aborted_{false}, finalized_{false}, revoked_{false}, suspended_{false};
   std::atomic<int> calls_{0};
@@ -111,6 +118,8 @@ ncclComm_t add_comm(std::shared_ptr<Comm> comm);
 std::shared_ptr<Comm> find_comm(std::string_view call, ncclComm_t handle);
 // The same; the handle is of no use from now on.
 std::shared_ptr<Comm> take_comm(std::string_view call, ncclComm_t handle);
+// The same, of one that may be gone already.
+void forget_comm(ncclComm_t handle);
 
 ncclResult_t comm_finalize(ncclComm_t comm);
 ncclResult_t comm_destroy(ncclComm_t comm);

@@ -12,8 +12,8 @@ namespace tutti::nccl {
 namespace {
 
 // NCCL waits for ranks that are late as long as it takes.
-Options options(const Communicator* part_of = nullptr) {
-  Options made{.part_of = part_of};
+Options options(std::stop_token stop, const Communicator* part_of = nullptr) {
+  Options made{.part_of = part_of, .stop = std::move(stop)};
   if (!environment("TUTTI_TIMEOUT")) made.call_timeout_s = 1e9;
   return made;
 }
@@ -29,11 +29,14 @@ ncclResult_t init(std::string_view name, ncclComm_t* out, int ranks, const ncclU
   const bool blocking = settings->blocking;
   auto comm = std::make_shared<Comm>(std::move(*settings), device);
   comm->expect(rank, ranks);
+  auto work = [id = to_tutti(id), rank, ranks, stop = comm->stop()] {
+    return Communicator::create(id, rank, ranks, options(stop));
+  };
   return submit(Making{.name = std::string(name),
                        .blocking = blocking,
                        .parent = nullptr,
                        .comm = std::move(comm),
-                       .work = [id = to_tutti(id), rank, ranks] { return Communicator::create(id, rank, ranks, options()); },
+                       .work = std::move(work),
                        .out = out});
 }
 
@@ -78,7 +81,7 @@ Result<Communicator*> carrier(Comm& parent) {
   if (!parent.successor) {
     auto id = parent.size() == 1 ? create_unique_id() : parent.meeting.place_of(0, parent.rank());
     if (!id) return std::move(id.error());
-    auto made = Communicator::create(*id, parent.rank(), parent.size(), options(&parent.communicator()));
+    auto made = Communicator::create(*id, parent.rank(), parent.size(), options(parent.stop(), &parent.communicator()));
     if (!made) return std::move(made.error());
     parent.successor.emplace(std::move(*made));
   }
@@ -88,7 +91,7 @@ Result<Communicator*> carrier(Comm& parent) {
 Result<Communicator> split(Comm& parent, int color, int key) {
   auto whole = carrier(parent);
   if (!whole) return std::move(whole.error());
-  return (*whole)->split(color, key);
+  return (*whole)->split(color, key, parent.stop());
 }
 
 // `broken`: the parent may have lost ranks, which perhaps not all that are left have heard of yet.
@@ -102,7 +105,7 @@ Result<Communicator> shrink(Comm& parent, std::span<const Rank> left, bool broke
   auto id = share();
   if (!id) return std::move(id.error());
   const auto rank = static_cast<Rank>(std::ranges::find(left, parent.rank()) - left.begin());
-  return Communicator::create(*id, rank, static_cast<Rank>(left.size()), options(&parent.communicator()));
+  return Communicator::create(*id, rank, static_cast<Rank>(left.size()), options(parent.stop(), &parent.communicator()));
 }
 
 // Ranks of the parent do not know which of them was given the id.
@@ -117,7 +120,7 @@ Result<Communicator> grow(Comm& comm, Rank ranks, const UniqueId& mine) {
   if (id == ids.end())
     return Error(Code::invalid_argument, "no rank of the communicator gave the id that ncclCommGetUniqueId made on it");
   comm.growth.reset();
-  return Communicator::create(*id, parent.rank(), ranks, options());
+  return Communicator::create(*id, parent.rank(), ranks, options(comm.stop()));
 }
 
 }  // namespace

@@ -7,7 +7,7 @@
 
 namespace tutti {
 
-Result<Session> bootstrap(const Config& config, const Lookup& lookup) {
+Result<Session> bootstrap(const Config& config, const Lookup& lookup, std::stop_token stop) {
   auto launch = detect_launcher(config, lookup);
   if (!launch) return std::move(launch.error());
   if (launch->meeting == Meeting::alone) return start_alone(std::string(name(launch->kind)));
@@ -15,11 +15,12 @@ Result<Session> bootstrap(const Config& config, const Lookup& lookup) {
   session.rank = launch->rank;
   session.size = launch->size;
   session.launcher = name(launch->kind);
+  session.stop = std::move(stop);
   if (launch->meeting == Meeting::rendezvous) return start_by_rendezvous(std::move(session), *launch, config);
   return start_by_store(std::move(session), *launch, config);
 }
 
-Result<Session> bootstrap(const UniqueId& id, Rank rank, Rank size, const Config& config) {
+Result<Session> bootstrap(const UniqueId& id, Rank rank, Rank size, const Config& config, std::stop_token stop) {
   if (size < 1 || size > kMaxRanks || rank < 0 || rank >= size)
     return Error(Code::invalid_argument,
                  fmt::format("rank {} of {} ranks: expected a size from 1 to {} and a rank below it", rank, size, kMaxRanks));
@@ -38,6 +39,7 @@ Result<Session> bootstrap(const UniqueId& id, Rank rank, Rank size, const Config
   session.secret = place->secret;
   session.job = job_of(id);
   session.launcher = "a unique id";
+  session.stop = std::move(stop);
   return start_at(std::move(session), {{address.host(), address.port()}, "the address in the unique id", false}, {}, config);
 }
 

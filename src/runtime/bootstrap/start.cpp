@@ -36,8 +36,8 @@ Result<Session> start_alone(std::string launcher) {
 
 Status connect_overlay(Session& session, Listener listener, std::vector<SocketAddress> next, const Config& config) {
   session.control_address = listener.address.with_port(0);
-  auto overlay = Overlay::connect(
-      {session.rank, session.size, session.secret, session.job, std::move(listener.fd), std::move(next), timeout_of(config)});
+  auto overlay = Overlay::connect({session.rank, session.size, session.secret, session.job, std::move(listener.fd),
+                                   std::move(next), timeout_of(config), session.stop});
   if (!overlay) return std::move(overlay.error());
   session.overlay = std::move(*overlay);
   log(LogLevel::info, fmt::format("rank {} of {} connected, started by {}", session.rank, session.size, session.launcher));

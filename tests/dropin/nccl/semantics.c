@@ -328,21 +328,77 @@ static void nonblocking(struct world* w) {
   OK(ncclCommDestroy(comm));
 }
 
-/* One that is given up while it waits for ranks that never come. */
+static int threads_of_process(void) {
+  int threads = 0;
+  char line[200];
+  FILE* file = fopen("/proc/self/status", "r");
+  while (file != NULL && fgets(line, sizeof line, file) != NULL)
+    if (sscanf(line, "Threads: %d", &threads) == 1) break;
+  if (file != NULL) fclose(file);
+  return threads;
+}
+
+/* One that is given up while it waits for ranks that never come: nothing goes on behind the back of whoever has. */
 static void abort_init(struct world* w) {
-  if (w->first != 0) return;
+  (void)w;
+  ncclComm_t comm = NULL;
+  ncclConfig_t config = NCCL_CONFIG_INITIALIZER;
+  ncclResult_t state;
+  config.blocking = 0;
+  sleep_ms(50);
+  const int before = threads_of_process();
+  CHECK(ncclCommInitRankConfig(&comm, 2, world_id, 0, &config) == ncclInProgress);
+  CHECK(threads_of_process() > before);
+  sleep_ms(50);
+  OK(ncclCommAbort(comm));
+  CHECK(ncclCommGetAsyncError(comm, &state) == ncclInvalidArgument);
+  while (threads_of_process() > before) sleep_ms(1);
+}
+
+/* Waited for by ranks of a job that is not complete, and not ended by anybody: the process ends all the same. */
+static void leaves_init(struct world* w) {
+  (void)w;
   ncclComm_t comm = NULL;
   ncclConfig_t config = NCCL_CONFIG_INITIALIZER;
   config.blocking = 0;
-  setenv("TUTTI_TIMEOUT", "1", 1); /* so long the waiting goes on behind the back of whoever has given it up */
   CHECK(ncclCommInitRankConfig(&comm, 2, world_id, 0, &config) == ncclInProgress);
   sleep_ms(50);
-  const double start = seconds();
-  OK(ncclCommAbort(comm));
-  CHECK(seconds() - start < 1);
-  ncclResult_t state;
-  CHECK(ncclCommGetAsyncError(comm, &state) == ncclInvalidArgument);
-  sleep_ms(2000);
+}
+
+static void* abort_when_seen(void* of) {
+  ncclComm_t* const comm = of;
+  while (__atomic_load_n(comm, __ATOMIC_ACQUIRE) == NULL) sleep_ms(1);
+  sleep_ms(50);
+  OK(ncclCommAbort(*comm));
+  return NULL;
+}
+/* The handle of a blocking one can be seen by another thread. */
+static void abort_blocking_init(struct world* w) {
+  (void)w;
+  ncclComm_t comm = NULL;
+  pthread_t thread;
+  pthread_create(&thread, NULL, abort_when_seen, &comm);
+  FAILS(ncclCommInitRank(&comm, 2, world_id, 0), ncclRemoteError, "given up");
+  CHECK(comm == NULL);
+  pthread_join(thread, NULL);
+}
+
+/* Rank 0 makes another of it, alone, until it gives up. */
+static void abort_split(struct world* w) {
+  ncclComm_t comm = NULL, part = NULL;
+  ncclConfig_t config = NCCL_CONFIG_INITIALIZER;
+  config.blocking = 0;
+  CHECK(ncclCommInitRankConfig(&comm, w->ranks, world_id, w->first, &config) == ncclInProgress);
+  wait_for(comm);
+  works(comm);
+  if (w->first == 0) {
+    CHECK(ncclCommSplit(comm, 0, 0, &part, NULL) == ncclInProgress);
+    sleep_ms(50);
+    OK(ncclCommAbort(comm));
+    CHECK(part == NULL || w->ranks == 1);
+  }
+  after_rank_0(w, 3);
+  if (w->first != 0) OK(ncclCommAbort(comm));
 }
 
 static void ends(struct world* w) {
@@ -895,6 +951,9 @@ const struct test_case cases[] = {{"info", info, 1},
                                   {"scalable", scalable, 1},
                                   {"nonblocking", nonblocking, 1},
                                   {"abort_init", abort_init, 1},
+                                  {"abort_blocking_init", abort_blocking_init, 1},
+                                  {"abort_split", abort_split, 1},
+                                  {"leaves_init", leaves_init, 1},
                                   {"ends", ends, 1},
                                   {"abort_waiting", abort_waiting, 1},
                                   {"revoke_waiting", revoke_waiting, 1},
