@@ -27,6 +27,12 @@ static void info(struct world* w) {
   CHECK(version == NCCL_VERSION_CODE && version == 23007);
   CHECK(strcmp(ncclGetLastError(NULL), "") == 0);
   FAILS(ncclGetVersion(NULL), ncclInvalidArgument, "version is NULL");
+  setenv("TUTTI_NCCL_VERSION", "22809", 1);
+  OK(ncclGetVersion(&version));
+  CHECK(version == 22809);
+  setenv("TUTTI_NCCL_VERSION", "2.28.9", 1);
+  FAILS(ncclGetVersion(&version), ncclInvalidUsage, "TUTTI_NCCL_VERSION=\"2.28.9\" is not a whole number from 20900 to 29999");
+  unsetenv("TUTTI_NCCL_VERSION");
   CHECK(strcmp(ncclGetErrorString(ncclSuccess), "no error") == 0);
   CHECK(strcmp(ncclGetErrorString(ncclInvalidArgument), "invalid argument (run with NCCL_DEBUG=WARN for details)") == 0);
   CHECK(strcmp(ncclGetErrorString(ncclTimeout), "timeout") == 0);
