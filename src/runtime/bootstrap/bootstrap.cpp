@@ -27,12 +27,6 @@ Result<Session> bootstrap(const UniqueId& id, Rank rank, Rank size, const Config
   auto place = MeetingPlace::from_id(id);
   if (!place) return std::move(place.error());
   if (size == 1) return start_alone("a unique id");
-  SocketAddress address = place->address;
-  if (address.is_link_local()) {
-    auto mine = chosen_address(config);
-    if (!mine) return std::move(mine.error());
-    address = address.with_scope(mine->scope());
-  }
   Session session;
   session.rank = rank;
   session.size = size;
@@ -40,6 +34,13 @@ Result<Session> bootstrap(const UniqueId& id, Rank rank, Rank size, const Config
   session.job = job_of(id);
   session.launcher = "a unique id";
   session.stop = std::move(stop);
+  if (place->home) return start_at_home(std::move(session), *place->home, "the fixed address of the unique id", config);
+  SocketAddress address = place->address;
+  if (address.is_link_local()) {
+    auto mine = chosen_address(config);
+    if (!mine) return std::move(mine.error());
+    address = address.with_scope(mine->scope());
+  }
   return start_at(std::move(session), {{address.host(), address.port()}, "the address in the unique id", false}, {}, config);
 }
 

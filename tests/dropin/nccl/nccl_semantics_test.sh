@@ -10,7 +10,10 @@ echo "== without other ranks"
 on 1 one_thread info init_arguments configs parameters
 on 1 "processes one_thread" abort_init abort_blocking_init leaves_init
 echo "== ranks of one thread"
-for ranks in 1 2 3 4; do on $ranks one_thread all_in_one nonblocking_group; done
+for ranks in 1 2 3 4; do
+  on $ranks one_thread all_in_one nonblocking_group
+  on $ranks "one_thread processes" fixed_id
+done
 for ranks in 1 2 3 4; do
   echo "== $ranks ranks"
   on $ranks "processes threads" arguments point_to_point average premultiplied split shrink scalable nonblocking abort_split ends abort_waiting \

@@ -73,8 +73,36 @@ static void init_arguments(struct world* w) {
   OK(ncclGroupStart()); /* what is wrong with one is wrong with all */
   CHECK(ncclCommInitRank(&comm, 1, id, 5) == ncclInvalidArgument);
   CHECK(ncclGroupEnd() == ncclInvalidArgument);
-  setenv("NCCL_COMM_ID", "127.0.0.1:4711", 1);
-  FAILS(ncclGetUniqueId(&id), ncclInvalidUsage, "NCCL_COMM_ID");
+  setenv("NCCL_COMM_ID", "4711", 1);
+  FAILS(ncclGetUniqueId(&id), ncclInvalidArgument, "NCCL_COMM_ID");
+}
+
+/* NCCL_COMM_ID says where rank 0 waits for the others: everybody makes the id by itself. Ranks of one thread, or processes. */
+static void fixed_id(struct world* w) {
+  char at[40];
+  ncclUniqueId id, again;
+  ncclComm_t comms[kMostRanks];
+  sprintf(at, "127.0.0.1:%d", 20000 + (unsigned char)world_id.internal[126] * 32 + (unsigned char)world_id.internal[127] % 32);
+  setenv("NCCL_COMM_ID", at, 1);
+  for (int round = 0; round < 3; ++round) {
+    OK(ncclGetUniqueId(&id));
+    OK(ncclGetUniqueId(&again));
+    CHECK(memcmp(&id, &again, sizeof id) == 0);
+    OK(ncclGroupStart());
+    for (int i = 0; i < w->locals; ++i) OK(ncclCommInitRank(&comms[i], w->ranks, id, w->first + i));
+    OK(ncclGroupEnd());
+    OK(ncclGroupStart());
+    int ones[kMostRanks], sums[kMostRanks];
+    for (int i = 0; i < w->locals; ++i) {
+      ones[i] = w->first + i + 1;
+      OK(ncclAllReduce(&ones[i], &sums[i], 1, ncclInt, ncclSum, comms[i], NULL));
+    }
+    OK(ncclGroupEnd());
+    for (int i = 0; i < w->locals; ++i) {
+      CHECK(sums[i] == total(w));
+      OK(ncclCommDestroy(comms[i]));
+    }
+  }
 }
 
 static void arguments(struct world* w) {
@@ -948,6 +976,7 @@ static void leaves_it_open(struct world* w) {
 
 const struct test_case cases[] = {{"info", info, 1},
                                   {"init_arguments", init_arguments, 1},
+                                  {"fixed_id", fixed_id, 1},
                                   {"arguments", arguments, 0},
                                   {"point_to_point", point_to_point, 0},
                                   {"average", average, 0},

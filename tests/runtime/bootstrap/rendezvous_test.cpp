@@ -70,6 +70,21 @@ TEST(Bootstrap, TheRendezvousMayBeAName) {
   });
 }
 
+TEST(Bootstrap, AFixedAddressServesAgainAndAgain) {
+  const UniqueId id = unique_id_at(loopback_at(free_port()), test_config()).value_or_throw();
+  for (Rank size = 2; size < 5; ++size)
+    each_rank(size, [&](Rank rank) {
+      auto session = bootstrap(id, rank, size, test_config());
+      ASSERT_TRUE(session) << session.error().to_string();
+      session->overlay->goodbye();
+    });
+  Fd taken = listen_at(v4_loopback()).value_or_throw();
+  const auto at = SocketAddress::of_socket(taken.get()).value_or_throw().to_string();
+  auto session = bootstrap(unique_id_at(at, test_config()).value_or_throw(), 0, 2, test_config());
+  ASSERT_FALSE(session);
+  EXPECT_THAT(session.error().to_string(), HasSubstr("EADDRINUSE"));
+}
+
 TEST(Bootstrap, OneRankAlone) {
   auto session = bootstrap(Config::from_environment().value_or_throw(), nothing());
   ASSERT_TRUE(session);
