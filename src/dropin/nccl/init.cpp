@@ -4,6 +4,7 @@
 #include <span>
 
 #include "core/config.h"
+#include "core/log.h"
 #include "nccl/errors.h"
 #include "nccl/group.h"
 #include "nccl/unique_id.h"
@@ -138,7 +139,16 @@ ncclResult_t comm_init_rank_scalable(ncclComm_t* comm, int ranks, int rank, int 
   if (ids == nullptr) return invalid_argument("ncclCommInitRankScalable: commIds is NULL");
   if (id_count < 1 || id_count > ranks)
     return invalid_argument("ncclCommInitRankScalable: {} ids, expected 1 to {}, the number of ranks", id_count, ranks);
-  // One meeting place serves any number of ranks.
+  std::vector<UniqueId> places;
+  for (const ncclUniqueId& id : std::span(ids, static_cast<std::size_t>(id_count))) {
+    places.push_back(to_tutti(id));
+    if (auto s = places.back().check(); !s) return report(s.because("ncclCommInitRankScalable"));
+  }
+  // One meeting place serves any number of ranks: what it does for each is an exchange of some 100 bytes. The others would wait
+  // for nothing; each is closed by a rank of its own.
+  const auto mine = rank > 0 && rank < id_count ? places.begin() + rank : places.end();
+  if (mine != places.end() && std::find(places.begin(), mine, *mine) == mine)
+    if (auto s = discard(*mine); !s) log(LogLevel::info, s.error().to_string());
   return init("ncclCommInitRankScalable", comm, ranks, ids[0], rank, config);
 }
 

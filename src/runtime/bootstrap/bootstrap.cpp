@@ -35,13 +35,9 @@ Result<Session> bootstrap(const UniqueId& id, Rank rank, Rank size, const Config
   session.launcher = "a unique id";
   session.stop = std::move(stop);
   if (place->home) return start_at_home(std::move(session), *place->home, "the fixed address of the unique id", config);
-  SocketAddress address = place->address;
-  if (address.is_link_local()) {
-    auto mine = chosen_address(config);
-    if (!mine) return std::move(mine.error());
-    address = address.with_scope(mine->scope());
-  }
-  return start_at(std::move(session), {{address.host(), address.port()}, "the address in the unique id", false}, {}, config);
+  auto address = reachable(place->address, config);
+  if (!address) return std::move(address.error());
+  return start_at(std::move(session), {{address->host(), address->port()}, "the address in the unique id", false}, {}, config);
 }
 
 }  // namespace tutti

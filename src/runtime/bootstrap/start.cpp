@@ -22,6 +22,13 @@ Result<SocketAddress> chosen_address(const Config& config) {
   return interface->address;
 }
 
+Result<SocketAddress> reachable(const SocketAddress& address, const Config& config) {
+  if (!address.is_link_local()) return address;
+  auto mine = chosen_address(config);
+  if (!mine) return mine;
+  return address.with_scope(mine->scope());
+}
+
 Duration timeout_of(const Config& config) { return from_seconds(config.seconds(Var::timeout)); }
 
 Result<Session> start_alone(std::string launcher) {

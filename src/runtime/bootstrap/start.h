@@ -18,6 +18,8 @@ struct Listener {
 [[nodiscard]] Result<Listener> open_listener(const SocketAddress& at);
 // Of the interface that TUTTI_INTERFACE asks for.
 [[nodiscard]] Result<SocketAddress> chosen_address(const Config& config);
+// An address that another host told of: a link-local one is on the network of that interface.
+[[nodiscard]] Result<SocketAddress> reachable(const SocketAddress& address, const Config& config);
 [[nodiscard]] Duration timeout_of(const Config& config);
 
 // One rank: nothing is opened.

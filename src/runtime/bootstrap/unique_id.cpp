@@ -95,8 +95,13 @@ Result<UniqueId> UniqueId::from_text(std::string_view text) {
   if (!raw) return raw.because("a unique id");
   UniqueId id;
   std::copy_n(raw->begin(), kSize, id.bytes.begin());
-  if (auto place = MeetingPlace::from_id(id); !place) return std::move(place.error());
+  if (auto s = id.check(); !s) return std::move(s.error());
   return id;
+}
+
+Status UniqueId::check() const {
+  auto place = MeetingPlace::from_id(*this);
+  return place ? Status{} : std::move(place.error());
 }
 
 UniqueId MeetingPlace::to_id() const {
@@ -157,6 +162,27 @@ Result<UniqueId> create_unique_id(double lifetime_s) {
   auto config = Config::from_environment();
   if (!config) return std::move(config.error());
   return create_unique_id(*config, lifetime_s);
+}
+
+// By being all the ranks that it waits for.
+Status discard(const UniqueId& id) {
+  constexpr Duration kTimeout = std::chrono::seconds(1);
+  auto place = MeetingPlace::from_id(id);
+  if (!place) return std::move(place.error());
+  if (place->home) return {};
+  auto config = Config::from_environment();
+  if (!config) return std::move(config.error());
+  auto address = reachable(place->address, *config);
+  if (!address) return std::move(address.error());
+  Registration alone;
+  alone.secret = place->secret;
+  alone.job = job_of(id);
+  alone.at = {address->host(), address->port()};
+  alone.at_text = "the address in the unique id";
+  alone.listen = [](const SocketAddress& local) { return local.with_port(0); };
+  alone.timeout = kTimeout;
+  auto done = register_rank(alone);
+  return done ? Status{} : done.because("closing the meeting place of a unique id");
 }
 
 Result<UniqueId> unique_id_at(std::string_view host_port, const Config& config) {

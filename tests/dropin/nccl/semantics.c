@@ -18,6 +18,16 @@ static void works(ncclComm_t comm) {
   CHECK(sum == ranks * (ranks + 1) / 2);
 }
 
+static int threads_of_process(void) {
+  int threads = 0;
+  char line[200];
+  FILE* file = fopen("/proc/self/status", "r");
+  while (file != NULL && fgets(line, sizeof line, file) != NULL)
+    if (sscanf(line, "Threads: %d", &threads) == 1) break;
+  if (file != NULL) fclose(file);
+  return threads;
+}
+
 static void info(struct world* w) {
   (void)w;
   int version = 0, n = 0;
@@ -308,13 +318,24 @@ static void shrink(struct world* w) {
 }
 
 static void scalable(struct world* w) {
-  ncclUniqueId ids[3] = {world_id, world_id, world_id};
+  /* Of different processes, where ranks are such; rank 0's is made before. */
+  ncclUniqueId ids[3] = {world_id};
+  const int made = w->ranks < 3 ? w->ranks : 3;
   ncclComm_t comm = NULL;
   ncclConfig_t config = NCCL_CONFIG_INITIALIZER;
   config.commName = "scalable";
-  OK(ncclCommInitRankScalable(&comm, w->ranks, w->first, w->ranks < 3 ? w->ranks : 3, ids, &config));
+  const int threads = threads_of_process();
+  for (int i = 1; i < made; ++i) {
+    if (w->first == i) OK(ncclGetUniqueId(&ids[i]));
+    share(w, i, &ids[i], sizeof ids[i]);
+  }
+  ids[made - 1].internal[50] ^= 1;
+  FAILS(ncclCommInitRankScalable(&comm, w->ranks, w->first, made, ids, &config), ncclInvalidArgument, "damaged");
+  ids[made - 1].internal[50] ^= 1;
+  OK(ncclCommInitRankScalable(&comm, w->ranks, w->first, made, ids, &config));
   works(comm);
   OK(ncclCommDestroy(comm));
+  while (alone_in_process(w) && threads_of_process() > threads) sleep_ms(1); /* no meeting place still waits */
 }
 
 static void wait_for(ncclComm_t comm) {
@@ -360,16 +381,6 @@ static void nonblocking(struct world* w) {
   CHECK(ended == ncclSuccess || ended == ncclInProgress);
   wait_for(comm);
   OK(ncclCommDestroy(comm));
-}
-
-static int threads_of_process(void) {
-  int threads = 0;
-  char line[200];
-  FILE* file = fopen("/proc/self/status", "r");
-  while (file != NULL && fgets(line, sizeof line, file) != NULL)
-    if (sscanf(line, "Threads: %d", &threads) == 1) break;
-  if (file != NULL) fclose(file);
-  return threads;
 }
 
 /* One that is given up while it waits for ranks that never come: nothing goes on behind the back of whoever has. */
@@ -693,12 +704,9 @@ static void call_configs(struct world* w) {
 /* Two ranks grow to all. */
 static void grow(struct world* w) {
   if (w->ranks < 3) return;
-  char path[64], text[2 * NCCL_UNIQUE_ID_BYTES + 1];
   ncclUniqueId id;
   ncclComm_t comm = NULL, grown = NULL;
   int rank = -1;
-  id_to_hex(text);
-  sprintf(path, "%s/grow.%.16s", getenv("TMPDIR") != NULL ? getenv("TMPDIR") : "/tmp", text + 100);
   if (w->first < 2) {
     OK(ncclCommInitRank(&comm, 2, world_id, w->first));
     FAILS(ncclCommGrow(comm, 2, NULL, -1, &grown, NULL), ncclInvalidArgument, "has 2");
@@ -707,21 +715,13 @@ static void grow(struct world* w) {
     if (w->first == 1) {
       OK(ncclCommGetUniqueId(comm, &id));
       FAILS(ncclCommGetUniqueId(comm, &id), ncclInvalidUsage, "one at a time");
-      char hidden[80];
-      sprintf(hidden, "%s.new", path);
-      FILE* file = fopen(hidden, "wb");
-      CHECK(file != NULL && fwrite(&id, sizeof id, 1, file) == 1);
-      fclose(file);
-      CHECK(rename(hidden, path) == 0);
+      share(w, 1, &id, sizeof id);
     }
     OK(ncclCommGrow(comm, w->ranks, w->first == 1 ? &id : NULL, -1, &grown, NULL));
     works(comm);
     OK(ncclCommDestroy(comm));
   } else {
-    FILE* file = NULL;
-    while ((file = fopen(path, "rb")) == NULL) sleep_ms(5);
-    CHECK(fread(&id, sizeof id, 1, file) == 1);
-    fclose(file);
+    share(w, 1, &id, sizeof id);
     FAILS(ncclCommGrow(NULL, w->ranks, NULL, w->first, &grown, NULL), ncclInvalidArgument, "needs the id");
     OK(ncclCommGrow(NULL, w->ranks, &id, w->first, &grown, NULL));
   }
@@ -729,7 +729,6 @@ static void grow(struct world* w) {
   CHECK(rank == w->first);
   works(grown);
   OK(ncclCommDestroy(grown));
-  if (w->first == 1) remove(path);
 }
 
 /* A thread with all ranks: they are made, split and used in groups. */

@@ -75,6 +75,16 @@ TEST(UniqueId, TwoAreNeverTheSame) {
   EXPECT_NE(job_of(a), job_of(b));
 }
 
+TEST(UniqueId, DiscardedOnesAreServedNoMore) {
+  Config config = Config::from_environment().value_or_throw();
+  config.set(Var::interface, "127.0.0.1").value_or_throw();
+  const UniqueId id = create_unique_id(config, 60).value_or_throw();
+  EXPECT_TRUE(discard(id));
+  EXPECT_THAT(discard(id).error().message(), HasSubstr("meeting place"));
+  EXPECT_EQ(discard({}).error().code(), Code::invalid_argument);
+  EXPECT_TRUE(discard(unique_id_at("10.1.2.3:4321", config).value_or_throw()));
+}
+
 TEST(UniqueId, OfAFixedAddressIsTheSameEverywhere) {
   Config config = Config::from_environment().value_or_throw();
   for (const char* at : {"10.1.2.3:4321", "[fd00::7]:1", "a-node.cluster.example.org:65535"}) {
