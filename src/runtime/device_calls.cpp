@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "core/hash.h"
 #include "device/image.h"
 #include "schedule/passes.h"
@@ -21,6 +23,15 @@ Result<std::string> bus_id_of(const gpu::Driver& d) {
   return std::string(bus_id);
 }
 
+// Every rank's device; empty: it has none.
+Result<std::vector<std::string>> gather_devices(Job& job, const std::string& mine) {
+  auto all = job.session().overlay->all_gather(std::as_bytes(std::span(mine)));
+  if (!all) return std::move(all.error());
+  std::vector<std::string> devices;
+  for (const auto& one : *all) devices.emplace_back(reinterpret_cast<const char*>(one.data()), one.size());
+  return devices;
+}
+
 // Of what ranks must agree on.
 std::uint32_t signature_of(const Request& r, const Candidate& chosen) {
   Hasher h;
@@ -37,11 +48,11 @@ Result<std::unique_ptr<DeviceCalls>> DeviceCalls::make(const gpu::Driver& driver
   const gpu::Entered entered(driver, context);
   auto mine = bus_id_of(driver);
   if (!mine) return std::move(mine.error());
-  auto all = job.session().overlay->all_gather(std::as_bytes(std::span(*mine)));
-  if (!all) return std::move(all.error());
-  std::vector<std::string> devices;
-  for (const auto& one : *all) devices.emplace_back(reinterpret_cast<const char*>(one.data()), one.size());
-  std::unique_ptr<DeviceCalls> made(new DeviceCalls(runner, on_devices(job.machine(), devices, job.topology())));
+  auto devices = gather_devices(job, *mine);
+  if (!devices) return std::move(devices.error());
+  if (const auto none = std::ranges::find(*devices, ""); none != devices->end())
+    return Error(Code::unsupported, fmt::format("rank {} has no device", none - devices->begin()));
+  std::unique_ptr<DeviceCalls> made(new DeviceCalls(runner, on_devices(job.machine(), *devices, job.topology())));
   auto executor = gpu::StreamExecutor::make(
       {.lanes = {.driver = &driver, .context = context, .rank = job.rank(), .ranks = job.size(), .courier = &made->letters_},
        .image = device::image()});
@@ -49,6 +60,12 @@ Result<std::unique_ptr<DeviceCalls>> DeviceCalls::make(const gpu::Driver& driver
   if (auto s = made->letters_.flush(); !s) return std::move(s.error());
   made->executor_ = std::move(*executor);
   return made;
+}
+
+Status DeviceCalls::stay_away(Runner& runner) {
+  if (runner.job().size() == 1) return {};
+  auto devices = gather_devices(runner.job(), "");
+  return devices ? Status{} : Status(std::move(devices.error()));
 }
 
 bool DeviceCalls::serves(const Request& r) {

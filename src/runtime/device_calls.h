@@ -21,6 +21,9 @@ class DeviceCalls {
   // With all ranks of the communicator. Code::unsupported, on all of them, where they must do without, and why.
   static Result<std::unique_ptr<DeviceCalls>> make(const gpu::Driver& driver, gpu::ContextHandle context, Runner& runner);
 
+  // Of a rank without a driver: the others hear that they must do without.
+  static Status stay_away(Runner& runner);
+
   // Ready to be put into streams.
   struct Ready {
     std::shared_ptr<const gpu::Prepared> prepared;
