@@ -141,6 +141,7 @@ HostRound& StreamOrder::keep(HostRound round) {
 }
 
 Status StreamOrder::enqueue(HostRound round, gpu::StreamHandle stream) {
+  last_algorithm_.clear();
   HostRound& kept = keep(std::move(round));
   // In a thread of the driver, which this must not call.
   const auto ask = [](void* data) {
@@ -170,6 +171,7 @@ std::uint32_t StreamOrder::announce(const Signature& signature, bool captured) {
 Status StreamOrder::enqueue(const DeviceCalls::Ready& ready, const Signature& signature,
                             std::span<const gpu::DeviceBuffers> buffers, const gpu::Factor& factor, gpu::StreamHandle stream,
                             bool captured) {
+  last_algorithm_ = ready.algorithm;
   const std::uint32_t number = announce(signature, captured);
   if (captured) return devices_->enqueue(ready, buffers, factor, stream);
   const auto mark = [&](Word w) {
