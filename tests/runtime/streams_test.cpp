@@ -1,4 +1,6 @@
 // Calls in the order of CUDA streams, on the driver of tests/cuda/standin, whose "device" memory the host can look into.
+#include <dlfcn.h>
+
 #include <bit>
 #include <condition_variable>
 #include <map>
@@ -297,6 +299,62 @@ TEST(Streams, AStreamThatDoesNotExistIsAnErrorAndNothingHappens) {
     int nothing = 0;
     fails(comm.enqueue(sum_of(data), &nothing), Code::environment, {"cuStreamGetCtx of stream"});
     works(comm);
+  });
+}
+
+// What a stream was given between begin and end, to be launched again and again.
+class Graph {
+ public:
+  explicit Graph(CudaStream stream) : stream_(stream) {
+    done(call<int(void*, int)>("cuStreamBeginCapture_v2")(stream, kThreadLocal));
+  }
+  void end() {
+    done(call<int(void*, void**)>("cuStreamEndCapture")(stream_, &graph_));
+    done(call<int(void**, void*, unsigned long long)>("cuGraphInstantiateWithFlags")(&ready_, graph_, 0));
+  }
+  ~Graph() {
+    done(call<int(void*)>("cuGraphExecDestroy")(ready_));
+    done(call<int(void*)>("cuGraphDestroy")(graph_));
+  }
+  void launch() { done(call<int(void*, void*)>("cuGraphLaunch")(ready_, stream_)); }
+
+ private:
+  static constexpr int kThreadLocal = 1;  // other ranks are threads of this process
+  template <class Function>
+  static Function* call(const char* name) {
+    return reinterpret_cast<Function*>(dlsym(dlopen("libcuda.so.1", RTLD_NOW), name));
+  }
+  CudaStream stream_;
+  void *graph_ = nullptr, *ready_ = nullptr;
+};
+
+TEST(Streams, CallsAreCapturedIntoGraphs) {
+  run_ranks(2, [](Communicator& comm) {
+    const OnDevice on_device;
+    const Stream stream;
+    Vector<std::uint32_t> data(10, 1), large(3000000, 1), sent(5, 1), got(5, 0);
+    const auto all = [&] {
+      ok(comm.enqueue(sum_of(data), stream));
+      ok(comm.enqueue(sum_of(large), stream));
+      Group group;
+      ok(group.add(comm, send_to(1 - comm.rank(), sent), stream));
+      ok(group.add(comm, recv_from(1 - comm.rank(), got), stream));
+      ok(group.run());
+    };
+    Graph graph(stream);
+    all();
+    graph.end();
+    EXPECT_EQ(data[0], 1U) << "captured, not run";
+    for (int launch = 1; launch <= 3; ++launch) {
+      sent.assign(5, static_cast<std::uint32_t>(launch));
+      graph.launch();
+      if (launch == 2) all();  // beside it
+      stream.wait();
+      EXPECT_EQ(got, sent);
+    }
+    EXPECT_EQ(data, Vector<std::uint32_t>(10, 16));
+    EXPECT_EQ(large, Vector<std::uint32_t>(large.size(), 16));
+    ok(comm.failure());
   });
 }
 
