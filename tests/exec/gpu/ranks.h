@@ -18,7 +18,10 @@
 namespace tutti::gpu {
 
 inline const Driver& d() {
-  const Driver* found = driver();
+  static const Driver* found = [] {
+    setenv("STANDIN_KERNELS", TUTTI_KERNELS_HOST, 1);
+    return driver();
+  }();
   if (found == nullptr) throw std::runtime_error(why_no_driver().to_string());
   return *found;
 }

@@ -73,7 +73,10 @@ class Job {
 };
 
 Case all_reduce(Rank ranks, std::string_view row = "direct") {
-  return {.row = find_algorithm(Collective::all_reduce, row), .ranks = ranks};
+  Case c;
+  c.row = find_algorithm(Collective::all_reduce, row);
+  c.ranks = ranks;
+  return c;
 }
 
 TEST_P(Row, GivesTheRightValues) {
