@@ -268,7 +268,8 @@ TEST_F(Messages, OfAGroupAllArrive) {
   };
   const Entered entered(d(), context_of_device(0));
   std::deque<TestMemory> in, out;
-  for (int i = 0; i < kRanks * kRanks * 2; ++i) in.emplace_back(bytes(i / 6, i / 2 % 3, i % 2)), out.emplace_back(bytes(i / 6, i / 2 % 3, i % 2));
+  for (int i = 0; i < kRanks * kRanks * 2; ++i)
+    in.emplace_back(bytes(i / 6, i / 2 % 3, i % 2)), out.emplace_back(bytes(i / 6, i / 2 % 3, i % 2));
   const auto index = [](Rank from, Rank to, int i) { return static_cast<std::size_t>(from * 6 + to * 2 + i); };
   on_threads(kRanks, [&](const RankTools& rank) {
     std::vector<Message> group;
@@ -279,7 +280,8 @@ TEST_F(Messages, OfAGroupAllArrive) {
         buffers.push_back({.input = 0, .output = out[index(peer, rank.rank, i)].at()});
         group.push_back({peer, true, bytes(rank.rank, peer, i)});
         buffers.push_back({.input = in[index(rank.rank, peer, i)].at(), .output = 0});
-        put(buffers.back().input, pattern(bytes(rank.rank, peer, i), static_cast<unsigned>(index(rank.rank, peer, i))), rank.stream);
+        put(buffers.back().input, pattern(bytes(rank.rank, peer, i), static_cast<unsigned>(index(rank.rank, peer, i))),
+            rank.stream);
       }
     const auto all = prepare(rank, group);
     for (int times = 0; times < 2; ++times) ok(rank.executor->enqueue(*all, buffers, {}, rank.stream));
@@ -370,7 +372,8 @@ TEST(StreamExecutor, TakesLessThan64MegabytesForEightRanks) {
     if (!applies(a, kRanks) || a.collective == Collective::barrier) continue;
     const Case c = cases(a, kRanks, false).front();
     on_threads(kRanks, [&](const RankTools& rank) {
-      for (const std::uint64_t count : {std::uint64_t{2}, std::uint64_t{50'000}, std::uint64_t{400'000}, std::uint64_t{50'000'000}})
+      for (const std::uint64_t count :
+           {std::uint64_t{2}, std::uint64_t{50'000}, std::uint64_t{400'000}, std::uint64_t{50'000'000}})
         (void)prepare(rank, c.call(count), c.schedule(rank.rank));
       EXPECT_LT(rank.executor->memory_bytes(), std::uint64_t{64'000'000}) << c.text();
     });
