@@ -1,40 +1,24 @@
-// Devices and errors. The runtime's numbers of errors and of device attributes are the driver's.
-#include <dlfcn.h>
-
-#include <array>
+// Devices and errors. The numbers of device attributes are the driver's.
 #include <cstddef>
-#include <cstring>
-#include <mutex>
-#include <string>
 
 #include "runtime.h"
 
 namespace tutti::runtime {
 namespace {
 
-constexpr int kMaxDevices = 64;
-thread_local int last_error = 0;
+thread_local CUresult last_error = kSuccess;
 thread_local int device_of_thread = 0;
 
-int initialised() {
-  static const int error = cuInit(0);
-  return error;
-}
-
-int primary_context(int device, void** context) {
-  static std::mutex mutex;
-  static std::array<void*, kMaxDevices> contexts{};
-  const std::lock_guard lock(mutex);
-  void*& known = contexts.at(static_cast<std::size_t>(device));
-  const int error = known != nullptr ? 0 : cuDevicePrimaryCtxRetain(&known, device);
-  *context = known;
+CUresult initialised() {
+  static const CUresult error = cuInit(0);
   return error;
 }
 
 // cudaDeviceProp of CUDA 13; what is not named here stays 0.
 struct Properties {
   char name[256];
-  unsigned char uuid[16], luid[8];
+  CUuuid uuid;
+  unsigned char luid[8];
   unsigned luid_mask;
   std::size_t total_memory, shared_per_block;
   int registers_per_block, warp_size;
@@ -55,7 +39,8 @@ struct Properties {
   std::size_t shared_reserved;
   int rest[76];
 };
-static_assert(offsetof(Properties, concurrent_kernels) == 560 && offsetof(Properties, shared_reserved) == 696 && sizeof(Properties) == 1008);
+static_assert(offsetof(Properties, concurrent_kernels) == 560 && offsetof(Properties, shared_reserved) == 696 &&
+              sizeof(Properties) == 1008);
 
 struct Row {
   int Properties::*field;
@@ -81,25 +66,26 @@ constexpr Row kRows[] = {
     {&Properties::managed_memory, 83},
 };
 
+// The runtime never releases a context.
+CUresult set_device(int device) {
+  CUcontext context = nullptr;
+  CUresult error = initialised();
+  if (error == kSuccess) error = cuDevicePrimaryCtxRetain(&context, device);
+  if (error == kSuccess) error = cuCtxSetCurrent(context);
+  if (error == kSuccess) device_of_thread = device;
+  return error;
+}
+
 }  // namespace
 
-int noted(int error) {
-  if (error != 0 && error != kNotReady) last_error = error;
+CUresult noted(CUresult error) {
+  if (error != kSuccess && error != kNotReady) last_error = error;
   return error;
 }
 
-int set_device(int device) {
-  void* context = nullptr;
-  int error = initialised();
-  if (error == 0) error = primary_context(device, &context);
-  if (error == 0) error = cuCtxSetCurrent(context);
-  if (error == 0) device_of_thread = device;
-  return error;
-}
-
-int enter() {
-  void* context = nullptr;
-  if (cuCtxGetCurrent(&context) == 0 && context != nullptr) return 0;
+CUresult enter() {
+  CUcontext context = nullptr;
+  if (cuCtxGetCurrent(&context) == kSuccess && context != nullptr) return kSuccess;
   return set_device(device_of_thread);
 }
 
@@ -109,78 +95,73 @@ using namespace tutti::runtime;
 
 extern "C" {
 
-int cudaGetLastError() {
-  const int error = last_error;
-  last_error = 0;
+CUresult cudaGetLastError() {
+  const CUresult error = last_error;
+  last_error = kSuccess;
   return error;
 }
-int cudaPeekAtLastError() { return last_error; }
-const char* cudaGetErrorName(int error) {
+CUresult cudaPeekAtLastError() { return last_error; }
+const char* cudaGetErrorName(CUresult error) {
   const char* text = nullptr;
   cuGetErrorName(error, &text);
   return text != nullptr ? text : "unknown error";
 }
-const char* cudaGetErrorString(int error) {
+const char* cudaGetErrorString(CUresult error) {
   const char* text = nullptr;
   cuGetErrorString(error, &text);
   return text != nullptr ? text : "unknown error";
 }
 
-int cudaRuntimeGetVersion(int* version) {
+CUresult cudaRuntimeGetVersion(int* version) {
   *version = 13020;
-  return 0;
+  return kSuccess;
 }
-int cudaDriverGetVersion(int* version) { return noted(cuDriverGetVersion(version)); }
+CUresult cudaDriverGetVersion(int* version) { return noted(cuDriverGetVersion(version)); }
 
-int cudaGetDeviceCount(int* count) {
+CUresult cudaGetDeviceCount(int* count) {
   *count = 0;
-  const int error = initialised();
-  return noted(error != 0 ? error : cuDeviceGetCount(count));
+  const CUresult error = initialised();
+  return noted(error != kSuccess ? error : cuDeviceGetCount(count));
 }
-int cudaGetDevice(int* device) {
+CUresult cudaGetDevice(int* device) {
   *device = device_of_thread;
-  return 0;
+  return kSuccess;
 }
-int cudaSetDevice(int device) {
-  int count = 0;
-  if (const int error = cudaGetDeviceCount(&count); error != 0) return error;
-  if (device < 0 || device >= count) return noted(101);
-  return noted(set_device(device));
-}
-int cudaDeviceGetAttribute(int* value, int attribute, int device) {
+CUresult cudaSetDevice(int device) { return noted(set_device(device)); }
+CUresult cudaDeviceGetAttribute(int* value, int attribute, int device) {
   return in_context(cuDeviceGetAttribute, value, attribute, device);
 }
-int cudaGetDeviceProperties(Properties* properties, int device) {
+CUresult cudaGetDeviceProperties(Properties* properties, int device) {
   *properties = {};
-  if (const int error = in_context(cuDeviceGetName, properties->name, 256, device); error != 0) return error;
+  if (const CUresult error = in_context(cuDeviceGetName, properties->name, 256, device); error != kSuccess) return error;
   for (const auto& [field, attribute] : kRows) cuDeviceGetAttribute(&(properties->*field), attribute, device);
   cuDeviceTotalMem_v2(&properties->total_memory, device);
-  cuDeviceGetUuid_v2(properties->uuid, device);
+  cuDeviceGetUuid_v2(&properties->uuid, device);
   properties->shared_per_block = std::size_t{48} << 10;
   properties->shared_per_block_optin = properties->shared_per_multiprocessor = std::size_t{227} << 10;
   properties->blocks_per_multiprocessor = 32;
-  for (const int i : {0, 1, 2}) properties->block[i] = i < 2 ? 1024 : 64, properties->grid[i] = i < 1 ? 0x7fffffff : 0xffff;
-  return 0;
+  properties->block[0] = properties->block[1] = 1024;
+  properties->block[2] = 64;
+  properties->grid[0] = properties->grid[1] = properties->grid[2] = 0xffff;
+  return kSuccess;
 }
-int cudaDeviceGetPCIBusId(char* text, int size, int device) { return in_context(cuDeviceGetPCIBusId, text, size, device); }
-int cudaDeviceGetStreamPriorityRange(int* least, int* greatest) {
-  return in_context(cuCtxGetStreamPriorityRange, least, greatest);
+CUresult cudaDeviceGetPCIBusId(char* text, int size, int device) { return in_context(cuDeviceGetPCIBusId, text, size, device); }
+CUresult cudaDeviceGetStreamPriorityRange(int* least, int* greatest) {
+  *least = 0;
+  *greatest = -5;
+  return kSuccess;
 }
-int cudaDeviceCanAccessPeer(int* can, int device, int peer) { return in_context(cuDeviceCanAccessPeer, can, device, peer); }
-int cudaDeviceEnablePeerAccess(int peer, unsigned flags) {
-  void* context = nullptr;
-  const int error = primary_context(peer, &context);
-  return error != 0 ? noted(error) : in_context(cuCtxEnablePeerAccess, context, flags);
+CUresult cudaDeviceCanAccessPeer(int* can, int device, int peer) { return in_context(cuDeviceCanAccessPeer, can, device, peer); }
+CUresult cudaDeviceEnablePeerAccess(int peer, unsigned flags) {
+  CUcontext context = nullptr;
+  const CUresult error = in_context(cuDevicePrimaryCtxRetain, &context, peer);
+  return error != kSuccess ? error : in_context(cuCtxEnablePeerAccess, context, flags);
 }
-int cudaDeviceSynchronize() { return in_context(cuCtxSynchronize); }
+CUresult cudaDeviceSynchronize() { return in_context(cuCtxSynchronize); }
 
-// Functions of the driver by name: the newest version of each that is there.
-int cudaGetDriverEntryPointByVersion(const char* name, void** function, unsigned, unsigned long long, int* status) {
-  *function = nullptr;
-  for (const char* version : {"_v3", "_v2", ""})
-    if (*function == nullptr) *function = dlsym(RTLD_DEFAULT, (std::string(name) + version).c_str());
-  if (status != nullptr) *status = *function == nullptr;
-  return *function != nullptr || status != nullptr ? 0 : noted(500);
+CUresult cudaGetDriverEntryPointByVersion(const char* name, void** function, unsigned version, std::uint64_t flags,
+                                          CUdriverProcAddressQueryResult* status) {
+  return noted(cuGetProcAddress_v2(name, function, static_cast<int>(version), flags, status));
 }
 
 }  // extern "C"

@@ -18,37 +18,39 @@ static_assert(sizeof(FunctionAttributes) == 144);
 
 extern "C" {
 
-int cudart_does_nothing() { return 0; }
-int cudart_not_supported() { return noted(kNotSupported); }
+CUresult cudart_does_nothing() { return kSuccess; }
+CUresult cudart_not_supported() { return noted(kNotSupported); }
 
 void** __cudaRegisterFatBinary(void*) {
   static void* binary = nullptr;
   return &binary;
 }
-int __cudaGetKernel(const void** kernel, const void* function) {
+CUresult __cudaGetKernel(const void** kernel, const void* function) {
   *kernel = function;
-  return 0;
+  return kSuccess;
 }
 // Programs launch what was pushed before; the grid and the block do not matter to a launch that does nothing.
-int __cudaPopCallConfiguration(void* grid, void* block, size_t* shared_bytes, void** stream) {
+CUresult __cudaPopCallConfiguration(void* grid, void* block, size_t* shared_bytes, void** stream) {
   std::memset(grid, 0, 12);
   std::memset(block, 0, 12);
   *shared_bytes = 0;
   *stream = nullptr;
-  return 0;
+  return kSuccess;
 }
 
-int cudaFuncGetAttributes(FunctionAttributes* attributes, const void*) {
-  *attributes = {.threads_per_block = 1024, .registers = 32, .ptx_version = 90, .binary_version = 90};
-  return 0;
+CUresult cudaFuncGetAttributes(FunctionAttributes* attributes, const void*) {
+  *attributes = {};
+  attributes->threads_per_block = 1024;
+  attributes->ptx_version = attributes->binary_version = 90;
+  return kSuccess;
 }
-int cudaOccupancyMaxActiveBlocksPerMultiprocessor(int* blocks, const void*, int, size_t) {
+CUresult cudaOccupancyMaxActiveBlocksPerMultiprocessor(int* blocks, const void*, int, size_t) {
   *blocks = 1;
-  return 0;
+  return kSuccess;
 }
-int cudaOccupancyMaxActiveBlocksPerMultiprocessorWithFlags(int* blocks, const void*, int, size_t, unsigned) {
+CUresult cudaOccupancyMaxActiveBlocksPerMultiprocessorWithFlags(int* blocks, const void*, int, size_t, unsigned) {
   *blocks = 1;
-  return 0;
+  return kSuccess;
 }
 
 }  // extern "C"

@@ -1,55 +1,82 @@
 // Streams, events, capture and graphs: the driver's.
+#include <memory>
+
 #include "runtime.h"
 
 using namespace tutti::runtime;
 
+namespace {
+
+using StreamCallback = void (*)(void* stream, CUresult status, void* data);
+struct Callback {
+  CUstream stream;
+  StreamCallback function;
+  void* data;
+};
+void call_back(void* raw) {
+  const std::unique_ptr<Callback> callback(static_cast<Callback*>(raw));
+  callback->function(callback->stream, kSuccess, callback->data);
+}
+
+}  // namespace
+
 extern "C" {
 
-int cudaStreamCreateWithPriority(void** stream, unsigned flags, int priority) {
+CUresult cudaStreamCreateWithPriority(void** stream, unsigned flags, int priority) {
   return in_context(cuStreamCreateWithPriority, stream, flags, priority);
 }
-int cudaStreamCreateWithFlags(void** stream, unsigned flags) { return cudaStreamCreateWithPriority(stream, flags, 0); }
-int cudaStreamCreate(void** stream) { return cudaStreamCreateWithPriority(stream, 0, 0); }
-int cudaStreamDestroy(void* stream) { return in_context(cuStreamDestroy_v2, stream); }
-int cudaStreamQuery(void* stream) { return in_context(cuStreamQuery, stream); }
-int cudaStreamSynchronize(void* stream) { return in_context(cuStreamSynchronize, stream); }
-int cudaStreamGetPriority(void* stream, int* priority) { return in_context(cuStreamGetPriority, stream, priority); }
-int cudaStreamWaitEvent(void* stream, void* event, unsigned flags) { return in_context(cuStreamWaitEvent, stream, event, flags); }
-int cudaStreamAddCallback(void* stream, StreamCallback callback, void* data, unsigned flags) {
-  return in_context(cuStreamAddCallback, stream, callback, data, flags);
+CUresult cudaStreamCreateWithFlags(void** stream, unsigned flags) { return cudaStreamCreateWithPriority(stream, flags, 0); }
+CUresult cudaStreamCreate(void** stream) { return cudaStreamCreateWithPriority(stream, 0, 0); }
+CUresult cudaStreamDestroy(void* stream) { return in_context(cuStreamDestroy_v2, stream); }
+CUresult cudaStreamQuery(void* stream) { return in_context(cuStreamQuery, stream); }
+CUresult cudaStreamSynchronize(void* stream) { return in_context(cuStreamSynchronize, stream); }
+CUresult cudaStreamGetPriority(void* stream, int* priority) { return in_context(cuStreamGetPriority, stream, priority); }
+CUresult cudaStreamWaitEvent(void* stream, void* event, unsigned flags) {
+  return in_context(cuStreamWaitEvent, stream, event, flags);
 }
-int cudaLaunchHostFunc(void* stream, HostFunction function, void* data) {
+CUresult cudaStreamAddCallback(void* stream, StreamCallback function, void* data, unsigned) {
+  auto callback = std::make_unique<Callback>(Callback{stream, function, data});
+  const CUresult error = in_context(cuLaunchHostFunc, stream, call_back, static_cast<void*>(callback.get()));
+  if (error == kSuccess) (void)callback.release();  // call_back() owns it
+  return error;
+}
+CUresult cudaLaunchHostFunc(void* stream, CUhostFn function, void* data) {
   return in_context(cuLaunchHostFunc, stream, function, data);
 }
 
-int cudaEventCreateWithFlags(void** event, unsigned flags) { return in_context(cuEventCreate, event, flags); }
-int cudaEventCreate(void** event) { return cudaEventCreateWithFlags(event, 0); }
-int cudaEventDestroy(void* event) { return in_context(cuEventDestroy_v2, event); }
-int cudaEventRecord(void* event, void* stream) { return in_context(cuEventRecord, event, stream); }
-int cudaEventRecordWithFlags(void* event, void* stream, unsigned flags) {
-  return in_context(cuEventRecordWithFlags, event, stream, flags);
+CUresult cudaEventCreateWithFlags(void** event, unsigned flags) { return in_context(cuEventCreate, event, flags); }
+CUresult cudaEventCreate(void** event) { return cudaEventCreateWithFlags(event, 0); }
+CUresult cudaEventDestroy(void* event) { return in_context(cuEventDestroy_v2, event); }
+CUresult cudaEventRecord(void* event, void* stream) { return in_context(cuEventRecord, event, stream); }
+CUresult cudaEventRecordWithFlags(void* event, void* stream, unsigned) { return cudaEventRecord(event, stream); }
+CUresult cudaEventQuery(void* event) { return in_context(cuEventQuery, event); }
+CUresult cudaEventSynchronize(void* event) { return in_context(cuEventSynchronize, event); }
+CUresult cudaEventElapsedTime(float* milliseconds, void* from, void* to) {
+  return in_context(cuEventElapsedTime_v2, milliseconds, from, to);
 }
-int cudaEventQuery(void* event) { return in_context(cuEventQuery, event); }
-int cudaEventSynchronize(void* event) { return in_context(cuEventSynchronize, event); }
-int cudaEventElapsedTime(float* milliseconds, void* from, void* to) { return in_context(cuEventElapsedTime, milliseconds, from, to); }
 
-int cudaStreamBeginCapture(void* stream, int mode) { return in_context(cuStreamBeginCapture_v2, stream, mode); }
-int cudaStreamEndCapture(void* stream, void** graph) { return in_context(cuStreamEndCapture, stream, graph); }
-int cudaStreamIsCapturing(void* stream, int* status) { return in_context(cuStreamIsCapturing, stream, status); }
-int cudaStreamGetCaptureInfo(void* stream, int* status, unsigned long long* id, void** graph, const void** nodes, const void** edges,
-                             size_t* count) {
+CUresult cudaStreamBeginCapture(void* stream, CUstreamCaptureMode mode) {
+  return in_context(cuStreamBeginCapture_v2, stream, mode);
+}
+CUresult cudaStreamEndCapture(void* stream, void** graph) { return in_context(cuStreamEndCapture, stream, graph); }
+CUresult cudaStreamIsCapturing(void* stream, CUstreamCaptureStatus* status) {
+  return in_context(cuStreamIsCapturing, stream, status);
+}
+CUresult cudaStreamGetCaptureInfo(void* stream, CUstreamCaptureStatus* status, std::uint64_t* id, CUgraph* graph,
+                                  const CUgraphNode** nodes, const void** edges, size_t* count) {
   return in_context(cuStreamGetCaptureInfo_v3, stream, status, id, graph, nodes, edges, count);
 }
-int cudaThreadExchangeStreamCaptureMode(int* mode) { return in_context(cuThreadExchangeStreamCaptureMode, mode); }
-int cudaGraphInstantiateWithFlags(void** executable, void* graph, unsigned long long flags) {
+CUresult cudaThreadExchangeStreamCaptureMode(CUstreamCaptureMode* mode) {
+  return in_context(cuThreadExchangeStreamCaptureMode, mode);
+}
+CUresult cudaGraphInstantiateWithFlags(void** executable, void* graph, unsigned long long flags) {
   return in_context(cuGraphInstantiateWithFlags, executable, graph, flags);
 }
-int cudaGraphInstantiate(void** executable, void* graph, unsigned long long flags) {
+CUresult cudaGraphInstantiate(void** executable, void* graph, unsigned long long flags) {
   return cudaGraphInstantiateWithFlags(executable, graph, flags);
 }
-int cudaGraphLaunch(void* executable, void* stream) { return in_context(cuGraphLaunch, executable, stream); }
-int cudaGraphGetNodes(void* graph, void** nodes, size_t* count) { return in_context(cuGraphGetNodes, graph, nodes, count); }
-int cudaGraphDestroy(void* graph) { return in_context(cuGraphDestroy, graph); }
-int cudaGraphExecDestroy(void* executable) { return in_context(cuGraphExecDestroy, executable); }
+CUresult cudaGraphLaunch(void* executable, void* stream) { return in_context(cuGraphLaunch, executable, stream); }
+CUresult cudaGraphDestroy(void* graph) { return in_context(cuGraphDestroy, graph); }
+CUresult cudaGraphExecDestroy(void* executable) { return in_context(cuGraphExecDestroy, executable); }
 
 }  // extern "C"
