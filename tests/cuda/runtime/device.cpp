@@ -147,9 +147,7 @@ CUresult cudaGetDeviceProperties(Properties* properties, int device) {
 }
 CUresult cudaDeviceGetPCIBusId(char* text, int size, int device) { return in_context(cuDeviceGetPCIBusId, text, size, device); }
 CUresult cudaDeviceGetStreamPriorityRange(int* least, int* greatest) {
-  *least = 0;
-  *greatest = -5;
-  return kSuccess;
+  return in_context(cuCtxGetStreamPriorityRange, least, greatest);
 }
 CUresult cudaDeviceCanAccessPeer(int* can, int device, int peer) { return in_context(cuDeviceCanAccessPeer, can, device, peer); }
 CUresult cudaDeviceEnablePeerAccess(int peer, unsigned flags) {

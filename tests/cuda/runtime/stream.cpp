@@ -1,24 +1,7 @@
 // Streams, events, capture and graphs: the driver's.
-#include <memory>
-
 #include "runtime.h"
 
 using namespace tutti::runtime;
-
-namespace {
-
-using StreamCallback = void (*)(void* stream, CUresult status, void* data);
-struct Callback {
-  CUstream stream;
-  StreamCallback function;
-  void* data;
-};
-void call_back(void* raw) {
-  const std::unique_ptr<Callback> callback(static_cast<Callback*>(raw));
-  callback->function(callback->stream, kSuccess, callback->data);
-}
-
-}  // namespace
 
 extern "C" {
 
@@ -31,14 +14,8 @@ CUresult cudaStreamDestroy(void* stream) { return in_context(cuStreamDestroy_v2,
 CUresult cudaStreamQuery(void* stream) { return in_context(cuStreamQuery, stream); }
 CUresult cudaStreamSynchronize(void* stream) { return in_context(cuStreamSynchronize, stream); }
 CUresult cudaStreamGetPriority(void* stream, int* priority) { return in_context(cuStreamGetPriority, stream, priority); }
-CUresult cudaStreamWaitEvent(void* stream, void* event, unsigned flags) {
-  return in_context(cuStreamWaitEvent, stream, event, flags);
-}
-CUresult cudaStreamAddCallback(void* stream, StreamCallback function, void* data, unsigned) {
-  auto callback = std::make_unique<Callback>(Callback{stream, function, data});
-  const CUresult error = in_context(cuLaunchHostFunc, stream, call_back, static_cast<void*>(callback.get()));
-  if (error == kSuccess) (void)callback.release();  // call_back() owns it
-  return error;
+CUresult cudaStreamAddCallback(void* stream, CUstreamCallback function, void* data, unsigned flags) {
+  return in_context(cuStreamAddCallback, stream, function, data, flags);
 }
 CUresult cudaLaunchHostFunc(void* stream, CUhostFn function, void* data) {
   return in_context(cuLaunchHostFunc, stream, function, data);
@@ -48,7 +25,9 @@ CUresult cudaEventCreateWithFlags(void** event, unsigned flags) { return in_cont
 CUresult cudaEventCreate(void** event) { return cudaEventCreateWithFlags(event, 0); }
 CUresult cudaEventDestroy(void* event) { return in_context(cuEventDestroy_v2, event); }
 CUresult cudaEventRecord(void* event, void* stream) { return in_context(cuEventRecord, event, stream); }
-CUresult cudaEventRecordWithFlags(void* event, void* stream, unsigned) { return cudaEventRecord(event, stream); }
+CUresult cudaEventRecordWithFlags(void* event, void* stream, unsigned flags) {
+  return in_context(cuEventRecordWithFlags, event, stream, flags);
+}
 CUresult cudaEventQuery(void* event) { return in_context(cuEventQuery, event); }
 CUresult cudaEventSynchronize(void* event) { return in_context(cuEventSynchronize, event); }
 CUresult cudaEventElapsedTime(float* milliseconds, void* from, void* to) {
@@ -76,6 +55,7 @@ CUresult cudaGraphInstantiate(void** executable, void* graph, unsigned long long
   return cudaGraphInstantiateWithFlags(executable, graph, flags);
 }
 CUresult cudaGraphLaunch(void* executable, void* stream) { return in_context(cuGraphLaunch, executable, stream); }
+CUresult cudaGraphGetNodes(void* graph, void** nodes, size_t* count) { return in_context(cuGraphGetNodes, graph, nodes, count); }
 CUresult cudaGraphDestroy(void* graph) { return in_context(cuGraphDestroy, graph); }
 CUresult cudaGraphExecDestroy(void* executable) { return in_context(cuGraphExecDestroy, executable); }
 
