@@ -53,6 +53,12 @@ CUresult cudaMemcpy2DAsync(void* to, size_t to_pitch, const void* from, size_t f
     error = in_context(cuMemcpyAsync, address(to) + row * to_pitch, address(from) + row * from_pitch, width, stream);
   return error;
 }
+CUresult cudaMemset(void* to, int value, size_t bytes) {
+  return in_context(cuMemsetD8_v2, address(to), static_cast<unsigned char>(value), bytes);
+}
+CUresult cudaMemsetAsync(void* to, int value, size_t bytes, void* stream) {
+  return in_context(cuMemsetD8Async, address(to), static_cast<unsigned char>(value), bytes, stream);
+}
 
 CUresult cudaPointerGetAttributes(PointerAttributes* attributes, const void* pointer) {
   *attributes = {};

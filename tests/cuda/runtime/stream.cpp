@@ -14,6 +14,9 @@ CUresult cudaStreamDestroy(void* stream) { return in_context(cuStreamDestroy_v2,
 CUresult cudaStreamQuery(void* stream) { return in_context(cuStreamQuery, stream); }
 CUresult cudaStreamSynchronize(void* stream) { return in_context(cuStreamSynchronize, stream); }
 CUresult cudaStreamGetPriority(void* stream, int* priority) { return in_context(cuStreamGetPriority, stream, priority); }
+CUresult cudaStreamWaitEvent(void* stream, void* event, unsigned flags) {
+  return in_context(cuStreamWaitEvent, stream, event, flags);
+}
 CUresult cudaStreamAddCallback(void* stream, CUstreamCallback function, void* data, unsigned flags) {
   return in_context(cuStreamAddCallback, stream, function, data, flags);
 }
