@@ -59,6 +59,9 @@ struct Call {
   std::string_view algorithm = {}, algorithm_filter = {};
 };
 
+// A cudaStream_t, or a CUstream; nullptr is the default stream.
+using CudaStream = void*;
+
 struct WorkState;
 
 // An asynchronous call under way. Its buffers belong to tutti until it is done. Dropping a Work does not cancel the call.
@@ -148,8 +151,17 @@ class Communicator {
   [[nodiscard]] Rank rank() const noexcept;
   [[nodiscard]] Rank size() const noexcept;
 
-  // Runs a call to its end.
+  // Runs a call to its end. Its buffers may be memory of a device (in no stream's order: they must be ready).
   Status run(const Call& call);
+  // Makes the call in the order of a CUDA stream, after all that the stream was given before, and returns at once. Buffers may be
+  // memory of a device, managed, pinned or ordinary memory, and belong to tutti until the stream has passed the call. It may be
+  // captured into a graph. What goes wrong later is told by failure(). Needs NVIDIA's driver: Code::environment where there is
+  // none. A communicator's streams belong to one device.
+  Status enqueue(const Call& call, CudaStream stream);
+  // Why this communicator can do no more, if something has gone wrong that no call could return. From any thread.
+  [[nodiscard]] Status failure() const;
+  // Whether calls that were started or given to a stream are not done yet, captured ones apart. From any thread.
+  [[nodiscard]] bool busy() const noexcept;
   // Starts a call and returns at once; calls on one communicator run in the order they were started. The spans inside the call
   // are copied; its buffers are not.
   Result<Work> start(const Call& call);
@@ -351,6 +363,7 @@ class Communicator {
   };
   using Owned = std::unique_ptr<Impl, Release>;
   explicit Communicator(Owned impl);
+  Status run_on_device(const Call& call);
   [[nodiscard]] std::uint64_t ranks() const noexcept { return static_cast<std::uint64_t>(size()); }
   static Call reduction(Collective collective, const void* input, void* output, std::uint64_t count, DataType type,
                         const ReduceOp& op, Rank root = 0) {
@@ -373,14 +386,22 @@ class Group {
  public:
   // Checked at once, but for the algorithm; run at run(). The communicator and what the call points to must stay until then.
   Status add(Communicator& communicator, const Call& call);
-  // With the least timeout of its communicators. After an error other than Code::invalid_argument all of them are dead.
+  // To be made in the order of a CUDA stream, as by Communicator::enqueue. All calls of a group have streams, or none; each of
+  // the streams waits for all of the calls.
+  Status add(Communicator& communicator, const Call& call, CudaStream stream);
+  // With the least timeout of its communicators; returns at once where the calls have streams. After an error other than
+  // Code::invalid_argument all of them are dead.
   Status run();
 
  private:
   struct Entry {
     Communicator* communicator;
     Call call;
+    bool has_stream = false;
+    CudaStream stream = nullptr;
   };
+  static Status enqueue(const std::vector<Entry>& entries);
+  static Status run_on_devices(std::vector<Entry> entries);
   std::vector<Entry> entries_;
 };
 

@@ -84,16 +84,57 @@ Result<Communicator> Communicator::create(const UniqueId& id, Rank rank, Rank si
   return Impl::make(bootstrap(id, rank, size, *config), *config, options, parent);
 }
 
+Result<StreamOrder*> Communicator::Impl::follow_streams(const gpu::Driver& driver) {
+  if (!streams) {
+    auto made = StreamOrder::make(driver, *runner);
+    if (!made) return std::move(made.error());
+    streams = std::move(*made);
+    streams_made = streams.get();
+  }
+  return streams.get();
+}
+
+Status Communicator::Impl::wait_until_idle() {
+  async.wait_until_idle();
+  return streams && !streams->idle() ? streams->wait_until_idle() : Status{};
+}
+
 Rank Communicator::rank() const noexcept { return impl_ ? impl_->runner->job().rank() : kNoRank; }
 Rank Communicator::size() const noexcept { return impl_ ? impl_->runner->job().size() : 0; }
 
 Status Communicator::run(const Call& call) {
   if (!impl_) return nobody();
+  if (on_device(call)) return run_on_device(call);
+  if (impl_->streams)
+    if (auto s = impl_->wait_until_idle(); !s) return s;
   if (!impl_->async.busy()) [[likely]]
     return impl_->runner->run(call);
   auto work = start(call);
   if (!work) return std::move(work.error());
   return work->wait();
+}
+
+Status Communicator::run_on_device(const Call& call) {
+  Group one;
+  if (auto s = one.add(*this, call); !s) return s;
+  return one.run();
+}
+
+Status Communicator::enqueue(const Call& call, CudaStream stream) {
+  Group one;
+  if (auto s = one.add(*this, call, stream); !s) return s;
+  return one.run();
+}
+
+Status Communicator::failure() const {
+  const StreamOrder* streams = impl_ ? impl_->streams_made.load() : nullptr;
+  return streams != nullptr ? streams->failure() : Status{};
+}
+
+bool Communicator::busy() const noexcept {
+  if (!impl_) return false;
+  const StreamOrder* streams = impl_->streams_made.load();
+  return impl_->async.busy() || (streams != nullptr && !streams->idle());
 }
 
 Result<Work> Communicator::start(const Call& call) {
@@ -106,7 +147,7 @@ Result<Work> Communicator::start(const Call& call) {
 
 Result<Communicator> Communicator::split(int color, int key) {
   if (!impl_) return nobody();
-  impl_->async.wait_until_idle();
+  if (auto s = impl_->wait_until_idle(); !s) return std::move(s.error());
   Runner& runner = *impl_->runner;
   if (auto s = runner.alive(); !s) return std::move(s.error());
   Job& job = runner.job();

@@ -5,6 +5,7 @@
 
 #include "runtime/async.h"
 #include "runtime/runner.h"
+#include "runtime/stream_order.h"
 #include "tutti/communicator.h"
 
 namespace tutti {
@@ -13,7 +14,14 @@ struct Communicator::Impl {
   explicit Impl(std::unique_ptr<Runner> r) : runner(std::move(r)), async(*runner) {}
   std::unique_ptr<Runner> runner;
   AsyncQueue async;
+  std::unique_ptr<StreamOrder> streams;              // from the first call that needs it on
+  std::atomic<StreamOrder*> streams_made = nullptr;  // the same, for other threads
   pid_t owner = getpid();
+
+  // What follows streams of the current context.
+  Result<StreamOrder*> follow_streams(const gpu::Driver& driver);
+  // Nobody else uses the runner from now on.
+  Status wait_until_idle();
 
   static Result<Communicator> make(Result<Session> session, const Config& config, const Options& options,
                                    const Job* parent = nullptr);
@@ -21,5 +29,11 @@ struct Communicator::Impl {
     return check_call(call, runner->job().rank(), runner->job().size());
   }
 };
+
+// Whether the host must not touch one of its buffers.
+[[nodiscard]] inline bool on_device(const Call& call) {
+  const gpu::Driver* driver = gpu::driver();
+  return driver != nullptr && (gpu::on_device(*driver, call.input) || gpu::on_device(*driver, call.output));
+}
 
 }  // namespace tutti

@@ -1,41 +1,9 @@
 #include <algorithm>
-#include <list>
 
 #include "runtime/communicator_impl.h"
+#include "runtime/together.h"
 
 namespace tutti {
-namespace {
-
-// All communicators of a group are watched at once.
-class GroupWatch final : public FailureWatch {
- public:
-  void add(OverlayWatch& watch) { watches_.push_back(&watch); }
-  Status check(const Waiting& waiting) override {
-    // Ranks and calls of different communicators are numbered apart: only a single one can be asked about them.
-    const Waiting unknown;
-    for (OverlayWatch* w : watches_)
-      if (auto s = w->check(watches_.size() == 1 ? waiting : unknown); !s) return s;
-    return {};
-  }
-  void restart() override {
-    for (OverlayWatch* w : watches_) w->restart();
-  }
-  void add_fds(std::vector<pollfd>& fds) override {
-    for (OverlayWatch* w : watches_) w->add_fds(fds);
-  }
-
- private:
-  std::vector<OverlayWatch*> watches_;
-};
-
-// The calls of one communicator.
-struct Share {
-  Runner* runner;
-  Lane collectives;
-  std::vector<Lane> point_to_point;
-};
-
-}  // namespace
 
 Status Group::add(Communicator& communicator, const Call& call) {
   if (communicator.impl_ == nullptr) return Error(Code::invalid_argument, "a call on an empty communicator was added to a group");
@@ -44,62 +12,71 @@ Status Group::add(Communicator& communicator, const Call& call) {
   return {};
 }
 
+Status Group::add(Communicator& communicator, const Call& call, CudaStream stream) {
+  if (gpu::driver() == nullptr) return gpu::why_no_driver().clone().because("a call in the order of a CUDA stream");
+  if (auto s = add(communicator, call); !s) return s;
+  entries_.back().has_stream = true;
+  entries_.back().stream = stream;
+  return {};
+}
+
 Status Group::run() {
   const std::vector<Entry> entries = std::exchange(entries_, {});
-  std::list<Share> shares;
-  std::vector<std::unique_ptr<Execution>> executions;
-  std::vector<Runner::Prepared> prepared;  // keeps the plans
-  // Which of the communicators it was cannot be told apart: their calls are under way together. What is wrong with a call itself
-  // is wrong on all ranks alike, and seen before any call has begun.
-  const auto give_up = [&](Error error) {
-    if (error.code() != Code::invalid_argument)
-      for (const Entry& entry : entries) (void)entry.communicator->impl_->runner->fail(error.clone());
-    return std::move(error).because("running a group of calls");
-  };
+  std::size_t with_stream = 0;
   for (const Entry& entry : entries) {
     if (entry.communicator->impl_ == nullptr)
-      return give_up(Error(Code::invalid_argument, "a communicator was moved away between Group::add and Group::run"));
-    entry.communicator->impl_->async.wait_until_idle();
+      return Error(Code::invalid_argument, "a communicator was moved away between Group::add and Group::run");
+    with_stream += entry.has_stream ? 1 : 0;
   }
+  if (with_stream > 0 && with_stream < entries.size())
+    return Error(Code::invalid_argument, "some calls of a group were added with a stream and some without");
+  if (with_stream > 0) return enqueue(entries);
+  if (std::ranges::any_of(entries, [](const Entry& entry) { return on_device(entry.call); })) return run_on_devices(entries);
+  std::vector<RunnerCall> calls;
   for (const Entry& entry : entries) {
-    Runner& runner = *entry.communicator->impl_->runner;
-    if (runner.job().size() == 1) {
-      if (auto s = runner.run(entry.call); !s) return give_up(std::move(s.error()));
-      continue;
-    }
-    auto p = runner.prepare(entry.call);
-    if (!p) return give_up(std::move(p.error()));
-    auto share = std::ranges::find(shares, &runner, &Share::runner);
-    if (share == shares.end()) share = shares.insert(shares.end(), {.runner = &runner, .collectives = {}, .point_to_point = {}});
-    executions.push_back(std::make_unique<Execution>(p->plan->plan));
-    const bool p2p = entry.call.collective == Collective::send_recv;
-    Lane& lane = p2p ? share->point_to_point.emplace_back() : share->collectives;
-    lane.queue.push_back(executions.back().get());
-    lane.buffers.push_back(p->buffers);
-    lane.sequences.push_back(0);
-    prepared.push_back(std::move(*p));
+    if (auto s = entry.communicator->impl_->wait_until_idle(); !s) return s;
+    calls.push_back({entry.communicator->impl_->runner.get(), entry.call});
   }
+  return run_together(calls);
+}
 
-  GroupWatch watch;
-  std::vector<Lane> lanes;
-  WaitPolicy policy{.spin = Duration::max(), .timeout = Duration::max()};
-  for (Share& share : shares) {
-    for (auto& sequence : share.collectives.sequences) sequence = share.runner->next_sequence();
-    for (auto& b : share.collectives.buffers) b.scratch = share.runner->scratch();  // later calls may have moved it
-    std::ranges::move(share.point_to_point, std::back_inserter(lanes));
-    lanes.push_back(std::move(share.collectives));
-    watch.add(share.runner->watch());
-    policy.oversubscribed |= share.runner->policy().oversubscribed;
-    policy.spin = std::min(policy.spin, share.runner->policy().spin);
-    policy.timeout = std::min(policy.timeout, share.runner->policy().timeout);
-    if (const auto& hook = share.runner->policy().while_waiting)
-      policy.while_waiting = [hook, before = std::move(policy.while_waiting)] {
-        if (before) before();
-        hook();
-      };
+Status Group::enqueue(const std::vector<Entry>& entries) {
+  const gpu::Driver& driver = *gpu::driver();
+  std::vector<StreamOrder::StreamCall> calls;
+  for (const Entry& entry : entries) {
+    Communicator::Impl& impl = *entry.communicator->impl_;
+    auto context = gpu::context_of(driver, entry.stream);
+    if (!context) return std::move(context.error());
+    const gpu::Entered entered(driver, *context);
+    impl.async.wait_until_idle();
+    auto order = impl.follow_streams(driver);
+    if (!order) return std::move(order.error());
+    auto request = impl.check(entry.call);
+    if (!request) return std::move(request.error());
+    calls.push_back({*order, entry.call, std::move(*request), entry.stream});
   }
-  Status s = drive(lanes, policy, watch);
-  if (!s) return give_up(std::move(s.error()));
+  return StreamOrder::enqueue(calls);
+}
+
+// Each communicator's in a stream of its own.
+Status Group::run_on_devices(std::vector<Entry> entries) {
+  const gpu::Driver& driver = *gpu::driver();
+  for (Entry& entry : entries) {
+    const Call& call = entry.call;
+    auto context = gpu::context_of_memory(driver, gpu::on_device(driver, call.input) ? call.input : call.output);
+    if (!context) return std::move(context.error());
+    const gpu::Entered entered(driver, *context);
+    auto order = entry.communicator->impl_->follow_streams(driver);
+    if (!order) return std::move(order.error());
+    auto stream = (*order)->own_stream();
+    if (!stream) return std::move(stream.error());
+    entry.stream = *stream;
+  }
+  if (auto s = enqueue(entries); !s) return s;
+  for (const Entry& entry : entries) {
+    if (auto s = gpu::check(driver, driver.synchronize(entry.stream), "waiting for the device"); !s) return s;
+    if (auto s = entry.communicator->failure(); !s) return s;
+  }
   return {};
 }
 

@@ -55,6 +55,8 @@ class Checker {
     Request r;
     r.collective = call_.collective;
     r.type = call_.type;
+    r.many_in = sides_.many_in;
+    r.many_out = sides_.many_out;
     r.root = has_root(call_.collective) ? call_.root : 0;
     r.count = call_.collective == Collective::barrier ? 0 : call_.count;
     r.op = call_.op;

@@ -34,6 +34,7 @@ struct Request {
   Collective collective = Collective::barrier;
   DataType type = DataType::u8;
   bool in_place = false;
+  bool many_in = false, many_out = false;  // the side has one block per rank, where there is one at all
   Rank root = 0;
   std::uint64_t count = 0;
   ReduceOp op;

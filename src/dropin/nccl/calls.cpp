@@ -1,5 +1,6 @@
 #include "nccl/calls.h"
 
+#include "gpu/driver.h"
 #include "nccl/errors.h"
 #include "nccl/group.h"
 
@@ -28,9 +29,9 @@ ncclResult_t check_op(DataCall& c, ncclRedOp_t op, ncclDataType_t type) {
 
 ncclResult_t collective(std::string_view name, Call call, ncclDataType_t type, std::optional<ncclRedOp_t> op, ncclComm_t handle,
                         cudaStream_t stream) {
-  DataCall c{.name = name, .comm = find_comm(name, handle), .call = call};
+  DataCall c{.name = name, .comm = find_comm(name, handle), .call = call, .stream = stream};
   if (!c.comm) return ncclInvalidArgument;
-  if (stream != nullptr)
+  if (stream != nullptr && gpu::driver() == nullptr)
     return invalid_argument(
         "{}: stream {} is not NULL; without CUDA there is only the stream NULL, whose calls are complete when "
         "they return",

@@ -3,6 +3,7 @@
 #include <cstdlib>
 #include <unordered_map>
 
+#include "core/thread.h"
 #include "nccl/errors.h"
 
 namespace tutti::nccl {
@@ -96,6 +97,11 @@ void Comm::set_failed(ncclResult_t result, std::string why) {
   state_.notify_all();
 }
 
+void Comm::look_for_failure() {
+  if (state_ != ncclSuccess) return;
+  if (auto s = communicator_->failure(); !s) (void)failed(s.error());
+}
+
 void Comm::wait_while_busy() const { state_.wait(ncclInProgress); }
 
 ncclResult_t Comm::survivable(std::string_view call) const {
@@ -147,7 +153,7 @@ void Comm::revoke() {
 }
 
 void Comm::interrupt(const char* by) {
-  if (calls_ > 0) communicator_->abort(by);
+  if (calls_ > 0 || in_streams()) communicator_->abort(by);
 }
 
 ncclResult_t comm_finalize(ncclComm_t handle) {
@@ -167,12 +173,25 @@ ncclResult_t comm_destroy(ncclComm_t handle) {
   return ncclSuccess;
 }
 
+namespace {
+
+// A stream may still be on its way to a call of this communicator, and wait for others that are to be aborted next.
+ncclResult_t leave_behind(std::shared_ptr<Comm> comm) {
+  if (!comm->in_streams()) return ncclSuccess;
+  auto thread = start_thread([left = std::move(comm)]() mutable { left.reset(); });
+  if (!thread) return report(thread.because("ncclCommAbort"));
+  thread->detach();
+  return ncclSuccess;
+}
+
+}  // namespace
+
 ncclResult_t comm_abort(ncclComm_t handle) {
   if (handle == nullptr) return ncclSuccess;
-  const auto comm = take_comm("ncclCommAbort", handle);
+  auto comm = take_comm("ncclCommAbort", handle);
   if (!comm) return ncclInvalidArgument;
   comm->abort();
-  return ncclSuccess;
+  return leave_behind(std::move(comm));
 }
 
 ncclResult_t comm_revoke(ncclComm_t handle, int flags) {
@@ -191,6 +210,7 @@ ncclResult_t comm_get_async_error(ncclComm_t handle, ncclResult_t* error) {
   const auto comm = find_comm("ncclCommGetAsyncError", handle);
   if (!comm) return ncclInvalidArgument;
   if (error == nullptr) return invalid_argument("ncclCommGetAsyncError: asyncError is NULL");
+  comm->look_for_failure();
   *error = comm->state();
   return ncclSuccess;
 }

@@ -39,6 +39,8 @@ class Comm {
 
   // What ncclCommGetAsyncError tells. From any thread.
   [[nodiscard]] ncclResult_t state() const noexcept { return state_.load(); }
+  // Hears of calls that have failed in a stream. From any thread.
+  void look_for_failure();
   // While another one is made of it; gives the state that comes back afterwards.
   ncclResult_t set_busy() noexcept { return state_.exchange(ncclInProgress); }
   void set_idle(ncclResult_t state) noexcept;
@@ -65,6 +67,8 @@ class Comm {
   void abort();
   [[nodiscard]] bool aborted() const noexcept { return aborted_; }
   void revoke();
+  // Whether a stream has yet to pass calls of it.
+  [[nodiscard]] bool in_streams() const noexcept { return communicator_ && communicator_->busy(); }
   // Ends the calls that are under way.
   void interrupt(const char* by);
   bool finalize() noexcept { return !finalized_.exchange(true); }

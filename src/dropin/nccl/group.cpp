@@ -5,6 +5,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
+#include "gpu/memory.h"
 #include "nccl/errors.h"
 
 namespace tutti::nccl {
@@ -24,6 +25,34 @@ Status read_late_scalar(DataCall& c) {
   if (!value) return value.because(std::string(c.name));
   c.call.op.scalar = *value;
   return {};
+}
+
+// Without a driver calls are complete when they return. So are those that name no stream and have memory that the host alone
+// knows, whose programs need not know of CUDA at all.
+bool complete_at_return(const DataCall& c) {
+  const gpu::Driver* driver = gpu::driver();
+  if (driver == nullptr || c.stream != nullptr) return driver == nullptr;
+  const auto ordinary = [&](const void* p) { return p == nullptr || gpu::locate(*driver, p).kind == MemoryKind::host; };
+  const bool has_memory = c.call.input != nullptr || c.call.output != nullptr;
+  return has_memory && ordinary(c.call.input) && ordinary(c.call.output);
+}
+
+Status add(Group& group, DataCall& c) {
+  Communicator& communicator = c.comm->communicator();
+  return gpu::driver() == nullptr ? group.add(communicator, c.call) : group.add(communicator, c.call, c.stream);
+}
+
+Status wait_for_default_stream(const DataCall& c) {
+  const gpu::Driver& driver = *gpu::driver();
+  if (auto s = gpu::check(driver, driver.synchronize(nullptr), "waiting for the default stream"); !s) return s;
+  return c.comm->communicator().failure();
+}
+
+Status run_one(DataCall& c) {
+  Communicator& communicator = c.comm->communicator();
+  if (gpu::driver() == nullptr) return communicator.run(c.call);
+  if (auto s = communicator.enqueue(c.call, c.stream); !s) return s;
+  return complete_at_return(c) ? wait_for_default_stream(c) : Status{};
 }
 
 bool to_itself(const DataCall& c) {
@@ -66,13 +95,16 @@ ncclResult_t join_those_to_itself(std::vector<DataCall>& calls) {
 ncclResult_t run_together(std::vector<DataCall>& calls) {
   Group group;
   for (DataCall& c : calls)
-    if (auto s = group.add(c.comm->communicator(), c.call); !s) return report(s.because(std::string(c.name)));
+    if (auto s = add(group, c); !s) return report(s.because(std::string(c.name)));
   std::map<Comm*, Comm::InUse> in_use;
   for (const DataCall& c : calls) {
     const auto place = in_use.try_emplace(c.comm.get(), *c.comm).first;
     if (const auto result = c.comm->usable(c.name, place->second); result != ncclSuccess) return result;
   }
   auto status = group.run();
+  if (status && gpu::driver() != nullptr)
+    for (const DataCall& c : calls)
+      if (status && complete_at_return(c)) status = wait_for_default_stream(c);
   if (status) return ncclSuccess;
   for (const DataCall& c : calls) c.comm->failed(status.error());
   return report(status.error());
@@ -83,7 +115,7 @@ ncclResult_t run_calls(std::vector<DataCall> calls) {
     if (auto s = read_late_scalar(c); !s) return report(s.error());
   if (const auto result = join_those_to_itself(calls); result != ncclSuccess) return result;
   if (calls.size() != 1) return run_together(calls);
-  return calls.front().comm->use(calls.front().name, [&](Communicator& c) { return c.run(calls.front().call); });
+  return calls.front().comm->use(calls.front().name, [&](Communicator&) { return run_one(calls.front()); });
 }
 
 // Microseconds that the choice for this call is expected to take.
@@ -112,7 +144,7 @@ ncclResult_t submit(DataCall c) {
     if (auto s = read_late_scalar(c); !s) return report(s.error());
     if (to_itself(c))
       return invalid_usage("{}: rank {} names itself as the peer; that takes a group with both sides", c.name, c.comm->rank());
-    return c.comm->use(c.name, [&](Communicator& communicator) { return communicator.run(c.call); });
+    return c.comm->use(c.name, [&](Communicator&) { return run_one(c); });
   }
   if (!to_itself(c)) {
     Group probe;

@@ -17,6 +17,7 @@ struct DataCall {
   std::string_view name;
   std::shared_ptr<Comm> comm;
   Call call;
+  cudaStream_t stream = nullptr;
   std::optional<PreMulSum> scalar = {};  // that is read when the call runs
 };
 

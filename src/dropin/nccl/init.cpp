@@ -1,9 +1,12 @@
 #include "nccl/init.h"
 
 #include <algorithm>
+#include <climits>
+#include <optional>
 #include <span>
 
 #include "core/config.h"
+#include "gpu/driver.h"
 #include "nccl/errors.h"
 #include "nccl/group.h"
 #include "nccl/unique_id.h"
@@ -18,8 +21,16 @@ Options options(const Communicator* part_of = nullptr) {
   return made;
 }
 
+// Where the program would run kernels now; 0 where there is no device.
+int current_device() {
+  const gpu::Driver* driver = gpu::driver();
+  int device = 0;
+  if (driver != nullptr && driver->context_device(&device) != 0) device = 0;
+  return device;
+}
+
 ncclResult_t init(std::string_view name, ncclComm_t* out, int ranks, const ncclUniqueId& id, int rank, const ncclConfig_t* config,
-                  int device = 0) {
+                  std::optional<int> on_device = {}) {
   if (out == nullptr) return invalid_argument("{}: comm is NULL", name);
   *out = nullptr;
   if (ranks < 1) return invalid_argument("{}: a communicator of {} ranks", name, ranks);
@@ -27,6 +38,7 @@ ncclResult_t init(std::string_view name, ncclComm_t* out, int ranks, const ncclU
   auto settings = read_config(config);
   if (!settings) return report(settings.because(std::string(name)));
   const bool blocking = settings->blocking;
+  const int device = on_device ? *on_device : current_device();
   auto comm = std::make_shared<Comm>(std::move(*settings), device);
   comm->expect(rank, ranks);
   return submit(Making{.name = std::string(name),
@@ -142,8 +154,11 @@ ncclResult_t comm_init_rank_scalable(ncclComm_t* comm, int ranks, int rank, int 
 ncclResult_t comm_init_all(ncclComm_t* comms, int device_count, const int* devices) {
   if (comms == nullptr) return invalid_argument("ncclCommInitAll: comm is NULL");
   if (device_count < 1) return invalid_argument("ncclCommInitAll: {} devices", device_count);
-  for (int i = 0; devices != nullptr && i < device_count; ++i)
-    if (devices[i] < 0) return invalid_argument("ncclCommInitAll: device {} does not exist", devices[i]);
+  int most = INT_MAX;
+  if (const gpu::Driver* driver = gpu::driver()) (void)driver->device_count(&most);
+  for (int i = 0; i < device_count; ++i)
+    if (const int device = devices == nullptr ? i : devices[i]; device < 0 || device >= most)
+      return invalid_argument("ncclCommInitAll: device {} does not exist", device);
   auto id = create_unique_id();
   if (!id) return report(id.error());
   (void)group_start();

@@ -1,5 +1,6 @@
 #include "nccl/memory.h"
 
+#include "gpu/memory.h"
 #include "nccl/comm.h"
 #include "nccl/errors.h"
 #include "tutti/memory.h"
@@ -13,12 +14,26 @@ ncclResult_t one_sided(std::string_view name, ncclComm_t comm) {
       "{}: there is no one-sided communication without a GPU (ncclCommQueryProperties: hostRmaSupport is false)", name);
 }
 
+// In the current context, as the runtime's cudaMalloc.
+ncclResult_t device_alloc(const gpu::Driver& driver, void** memory, size_t size) {
+  auto context = gpu::context_of_this_thread(driver);
+  if (!context) return report(context.because("ncclMemAlloc"));
+  const gpu::Entered entered(driver, *context);
+  const gpu::Uncaptured uncaptured(driver);
+  gpu::Address made = 0;
+  auto s = gpu::check(driver, driver.allocate(&made, size), fmt::format("ncclMemAlloc of {} bytes", size));
+  if (!s) return report(ncclUnhandledCudaError, s.error().to_string());
+  *memory = reinterpret_cast<void*>(made);
+  return ncclSuccess;
+}
+
 }  // namespace
 
 ncclResult_t mem_alloc(void** memory, size_t size) {
   if (memory == nullptr) return invalid_argument("ncclMemAlloc: ptr is NULL");
   *memory = nullptr;
   if (size == 0) return ncclSuccess;
+  if (const gpu::Driver* driver = gpu::driver()) return device_alloc(*driver, memory, size);
   auto made = allocate(size);
   if (!made) return report(made.because("ncclMemAlloc"));
   *memory = made->release();
@@ -27,6 +42,8 @@ ncclResult_t mem_alloc(void** memory, size_t size) {
 
 ncclResult_t mem_free(void* memory) {
   if (memory == nullptr || deallocate(memory)) return ncclSuccess;
+  const gpu::Driver* driver = gpu::driver();
+  if (driver != nullptr && driver->free(gpu::address(memory)) == 0) return ncclSuccess;
   return invalid_argument("ncclMemFree: {} is no memory of ncclMemAlloc, or was freed before", memory);
 }
 

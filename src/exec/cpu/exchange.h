@@ -51,7 +51,7 @@ struct Exchange {
 };
 
 struct ExchangePlan {
-  Board* board = nullptr;  // null: the plan has no exchanges
+  Board* board = nullptr;  // once connected
   std::vector<Exchange> exchanges;
   std::vector<ExchangePart> parts;
   std::vector<ExchangeTake> takes;

@@ -32,7 +32,7 @@ Execution::Execution(const Plan& plan)
     : plan_(&plan), element_bytes_(element_bytes(plan.type, plan.op)), arrivals_(plan.arrivals) {
   remaining_.resize(plan.steps.size());
   ready_.reserve(plan.steps.size());
-  if (plan.exchanges.board != nullptr) exchanger_.emplace(*this, plan);
+  if (plan.publishes) exchanger_.emplace(*this, plan);
 }
 
 Status Execution::start(const CallBuffers& buffers, std::uint32_t sequence, int looks) {

@@ -247,19 +247,11 @@ std::size_t ExchangePlan::memory_bytes() const noexcept {
          order.capacity() * sizeof(Item);
 }
 
-Status make_exchanges(const Schedule& schedule, const ChunkMap& map, std::span<const std::uint32_t> first, StreamSource& streams,
-                      Plan& plan) {
+Status make_exchanges(const Schedule& schedule, const ChunkMap& map, std::span<const std::uint32_t> first, Plan& plan) {
   if (auto s = Exchanges(schedule, map, first, plan).run(); !s) return s;
   if (auto s = check_in_place(schedule, plan.exchanges); !s) return s;
-  for (Rank r = 0; r < schedule.ranks; ++r) {
-    if (r == schedule.rank) continue;
-    auto stream = streams.stream(r, 0);
-    if (!stream) return std::move(stream.error());
-    plan.streams.push_back(*stream);
-    plan.exchanges.board = (*stream)->endpoint().board();
-    if (plan.exchanges.board == nullptr)
-      return Error(Code::internal, fmt::format("there is no board between ranks {} and {}", schedule.rank, r));
-  }
+  for (Rank r = 0; r < schedule.ranks; ++r)
+    if (r != schedule.rank) plan.links.push_back({.peer = r});
   return {};
 }
 

@@ -15,11 +15,10 @@ namespace {
 
 class Lowering {
  public:
-  Lowering(const Schedule& schedule, const ChunkMap& map, Plan& plan, StreamSource& streams, const PlanOptions& options)
+  Lowering(const Schedule& schedule, const ChunkMap& map, Plan& plan, const PlanOptions& options)
       : schedule_(schedule),
         map_(map),
         plan_(plan),
-        streams_(streams),
         size_(element_bytes(plan.type, plan.op)),
         cache_bytes_(options.cache_bytes),
         publishes_(options.publishes),
@@ -35,7 +34,7 @@ class Lowering {
     first_.push_back(next_step());
     choose_past_caches();
     plan_.scratch_bytes = map_.scratch_elements() * size_;
-    if (publishes_) return make_exchanges(schedule_, map_, first_, streams_, plan_);
+    if (publishes_) return make_exchanges(schedule_, map_, first_, plan_);
     connect_steps();
     mark_just_written();
     return {};
@@ -71,21 +70,18 @@ class Lowering {
       // that ranks that disagree about that find out.
       const bool skip = p.count == 0 && all_know_sizes_ && !publishes_;
       if (skip) p.kind = StepKind::copy;
-      if (communicates(step) && !skip && !publishes_)
-        if (auto s = join_stream(step, p); !s) return s;
+      if (communicates(step) && !skip && !publishes_) join_stream(step, p);
       plan_.steps.push_back(p);
     }
     return {};
   }
 
-  Status join_stream(const Step& step, PlanStep& p) {
+  void join_stream(const Step& step, PlanStep& p) {
     const auto [known, fresh] =
-        stream_index_.try_emplace({step.peer, step.channel}, static_cast<std::uint32_t>(plan_.streams.size()));
+        stream_index_.try_emplace({step.peer, step.channel}, static_cast<std::uint32_t>(plan_.links.size()));
     if (fresh) {
       const auto own = schedule_.collective == Collective::send_recv ? kPointToPointChannel : std::uint16_t{0};
-      auto stream = streams_.stream(step.peer, static_cast<std::uint16_t>(step.channel | own));
-      if (!stream) return std::move(stream.error());
-      plan_.streams.push_back(*stream);
+      plan_.links.push_back({step.peer, static_cast<std::uint16_t>(step.channel | own)});
       last_post_.push_back({kNoStep, kNoStep});
     }
     p.stream = known->second;
@@ -96,7 +92,6 @@ class Lowering {
       ++p.remaining;
     }
     last = next_step();
-    return {};
   }
 
   void connect_steps() {
@@ -151,7 +146,6 @@ class Lowering {
   const Schedule& schedule_;
   const ChunkMap& map_;
   Plan& plan_;
-  StreamSource& streams_;
   std::size_t size_;
   std::uint64_t cache_bytes_;
   bool publishes_;
@@ -206,19 +200,21 @@ Status place_division(const Schedule& schedule, const ChunkMap& map, bool meets_
 std::size_t Plan::memory_bytes() const noexcept {
   return sizeof(*this) + steps.capacity() * sizeof(PlanStep) +
          (successors.capacity() + ready.capacity()) * sizeof(std::uint32_t) + operands.capacity() * sizeof(PlanRange) +
-         streams.capacity() * sizeof(Stream*) + exchanges.memory_bytes();
+         links.capacity() * sizeof(PlanLink) + streams.capacity() * sizeof(Stream*) + exchanges.memory_bytes();
 }
 
 Result<Plan> lower(const Schedule& schedule, const ChunkMap& map, const Signature& signature, DataType type, const ReduceOp& op,
-                   StreamSource& streams, const PlanOptions& options) {
+                   const PlanOptions& options) {
   Plan plan;
   plan.signature = signature;
   plan.type = type;
   plan.op = op;
+  plan.rank = schedule.rank;
   plan.ranks = schedule.ranks;
   plan.in_place = schedule.in_place;
+  plan.publishes = options.publishes;
   if (reduces(schedule.collective)) plan.reduction = kernels::Reduction(op, type);
-  if (auto s = Lowering(schedule, map, plan, streams, options).run(); !s) return std::move(s.error());
+  if (auto s = Lowering(schedule, map, plan, options).run(); !s) return std::move(s.error());
   if (op.kind == ReduceKind::avg && reduces(schedule.collective))
     if (auto s = place_division(schedule, map, options.meets_at_once, plan); !s) return std::move(s.error());
   if (op.kind == ReduceKind::premul_sum && reduces(schedule.collective)) {
@@ -229,6 +225,27 @@ Result<Plan> lower(const Schedule& schedule, const ChunkMap& map, const Signatur
         map.extents({plan.premultiply_in, 0, input_chunks(schedule.collective, schedule.ranks, schedule.chunks_per_block)});
     for (const Extent& e : plan.premultiply) plan.premultiplied = std::max(plan.premultiplied, e.offset + e.count);
   }
+  return plan;
+}
+
+Status connect(Plan& plan, StreamSource& streams) {
+  for (const PlanLink& link : plan.links) {
+    auto stream = streams.stream(link.peer, link.channel);
+    if (!stream) return std::move(stream.error());
+    plan.streams.push_back(*stream);
+    if (!plan.publishes) continue;
+    plan.exchanges.board = (*stream)->endpoint().board();
+    if (plan.exchanges.board == nullptr)
+      return Error(Code::internal, fmt::format("there is no board between ranks {} and {}", plan.rank, link.peer));
+  }
+  return {};
+}
+
+Result<Plan> lower(const Schedule& schedule, const ChunkMap& map, const Signature& signature, DataType type, const ReduceOp& op,
+                   StreamSource& streams, const PlanOptions& options) {
+  auto plan = lower(schedule, map, signature, type, op, options);
+  if (plan)
+    if (auto s = connect(*plan, streams); !s) return std::move(s.error());
   return plan;
 }
 

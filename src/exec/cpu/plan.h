@@ -1,5 +1,6 @@
 // A plan: one rank's schedule made concrete for a count, a type and an operator. Chunks have become byte ranges, peers have
-// become streams; what is left to fill in at each call are three base addresses and a sequence number.
+// become links, and streams where it is to be run here; what is left to fill in at each call are three base addresses and a
+// sequence number.
 #pragma once
 
 #include <vector>
@@ -19,7 +20,7 @@ struct PlanStep {
   bool past_caches = false;            // copy, recv, recv_reduce, fold: what it writes is not read again in this call
   bool just_written = false;           // send: of what this rank has computed in this call
   bool awaited = false;                // send: other steps wait for it
-  std::uint32_t stream = 0;            // send, recv, recv_reduce: index into Plan::streams
+  std::uint32_t stream = 0;            // send, recv, recv_reduce: index into Plan::links, and Plan::streams
   std::uint32_t remaining = 0;         // steps to wait for, plus one where an earlier post on the same stream must go first
   std::uint32_t successors_begin = 0;  // in Plan::successors
   std::uint32_t successors_end = 0;
@@ -34,18 +35,26 @@ struct PlanStep {
 // Point-to-point messages must not meet those of collectives.
 inline constexpr std::uint16_t kPointToPointChannel = 0x8000;
 
+// A peer, and the channel on which the plan's messages to it and from it pass.
+struct PlanLink {
+  Rank peer = kNoRank;
+  std::uint16_t channel = 0;
+  friend bool operator==(const PlanLink&, const PlanLink&) = default;
+};
+
 struct Plan {
   Signature signature;  // the sequence number is filled in at each call
   DataType type = DataType::u8;
   ReduceOp op;
   kernels::Reduction reduction;
-  Rank ranks = 1;
+  Rank rank = 0, ranks = 1;
   std::vector<PlanStep> steps;
   std::vector<std::uint32_t> successors;
   std::vector<std::uint32_t> ready;  // steps with nothing to wait for: first receives, then others, in program order
   std::vector<PlanRange> operands;
-  std::vector<Stream*> streams;
-  ExchangePlan exchanges;  // if it has a board, they are run, and `steps` only where they say so
+  std::vector<PlanLink> links;
+  std::vector<Stream*> streams;  // of the links, once connected
+  ExchangePlan exchanges;
   std::uint32_t arrivals = 0;
   std::uint64_t scratch_bytes = 0;
   // avg, where no step of `reduction` divides before it rounds: where the sums lie that are divided at the end.
@@ -56,6 +65,7 @@ struct Plan {
   std::uint64_t premultiplied = 0;  // elements of the copy
   Buffer premultiply_in = Buffer::input;
   bool in_place = false;
+  bool publishes = false;  // its exchanges are run, and `steps` only where they say so
   [[nodiscard]] std::uint64_t scratch_needed() const noexcept {
     return scratch_bytes + (in_place ? 0 : premultiplied * element_bytes(type, op));
   }
@@ -82,6 +92,11 @@ struct PlanOptions {
 };
 
 // Lowers a schedule. `map` must have been built for the same schedule.
+Result<Plan> lower(const Schedule& schedule, const ChunkMap& map, const Signature& signature, DataType type, const ReduceOp& op,
+                   const PlanOptions& options = {});
+// Finds the streams of its links, and the board where it publishes.
+Status connect(Plan& plan, StreamSource& streams);
+// Both.
 Result<Plan> lower(const Schedule& schedule, const ChunkMap& map, const Signature& signature, DataType type, const ReduceOp& op,
                    StreamSource& streams, const PlanOptions& options = {});
 
