@@ -13,8 +13,6 @@ struct PointerAttributes {
 
 // cudaMemoryType: not known to CUDA, host, device, managed.
 enum { kUnregistered, kHost, kDevice, kManaged };
-// CUpointer_attribute
-enum { kMemoryType = 2, kCUdeviceptr, kHostPointer, kIsManaged = 8, kDeviceOrdinal };
 
 }  // namespace
 

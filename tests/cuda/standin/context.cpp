@@ -109,6 +109,18 @@ CUresult cuDevicePrimaryCtxRelease_v2(CUdevice device) {
   });
 }
 
+CUresult cuDevicePrimaryCtxGetState(CUdevice device, unsigned* flags, int* active) {
+  return call([&] {
+    if (!flags || !active) return kInvalidValue;
+    if (device < 0 || device >= settings().devices) return kInvalidDevice;
+    Primary& held = primary(device);
+    std::lock_guard lock(held.mutex);
+    *flags = 0;
+    *active = held.retained > 0 ? 1 : 0;
+    return kSuccess;
+  });
+}
+
 CUresult cuCtxGetCurrent(CUcontext* context) {
   return call([&] {
     if (!context) return kInvalidValue;
