@@ -42,3 +42,18 @@ def forked(name, rank_main, ranks, *arguments):
     if any(statuses):
         sys.exit(f"exit statuses: {statuses}")
     print(f"{name} on {ranks} ranks: ok")
+
+
+def torch_store():
+    """The port of a torch.distributed.TCPStore that outlives all ranks, in a process of its own that ends with this one."""
+    from torch.distributed import TCPStore
+
+    (port_end, port), (life, life_end) = os.pipe(), os.pipe()
+    if os.fork() == 0:
+        os.close(life_end)
+        store = TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
+        os.write(port, str(store.port).encode())
+        os.read(life, 1)
+        os._exit(0)
+    os.close(port)
+    return int(os.read(port_end, 16))

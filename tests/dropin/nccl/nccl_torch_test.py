@@ -7,7 +7,6 @@ collectives (they take the maximum of sizes on the device), DistributedDataParal
 import datetime
 import faulthandler
 import gc
-import multiprocessing
 import os
 import signal
 import sys
@@ -416,16 +415,5 @@ def rank_main(rank, ranks, port, cases):
     dist.destroy_process_group()
 
 
-def serve_store(pipe):
-    """A store that outlives all ranks, in a process of its own."""
-    store = dist.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
-    pipe.send(store.port)
-    pipe.recv()
-
-
 if __name__ == "__main__":
-    ranks = int(sys.argv[1])
-    here, there = multiprocessing.Pipe()
-    multiprocessing.get_context("fork").Process(target=serve_store, args=(there,), daemon=True).start()
-    port = here.recv()
-    job.forked("torch", rank_main, ranks, port, sys.argv[2:] or list(CASES))
+    job.forked("torch", rank_main, int(sys.argv[1]), job.torch_store(), sys.argv[2:] or list(CASES))
