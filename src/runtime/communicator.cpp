@@ -73,7 +73,7 @@ Communicator::~Communicator() = default;
 Result<Communicator> Communicator::from_environment(const Options& options) {
   auto config = configure(options);
   if (!config) return std::move(config.error());
-  return Impl::make(bootstrap(*config), *config, options);
+  return Impl::make(bootstrap(*config, environment, options.stop), *config, options);
 }
 
 Result<Communicator> Communicator::create(const UniqueId& id, Rank rank, Rank size, const Options& options) {
@@ -81,7 +81,7 @@ Result<Communicator> Communicator::create(const UniqueId& id, Rank rank, Rank si
   if (!config) return std::move(config.error());
   const Communicator* whole = options.part_of;
   const Job* parent = whole != nullptr && whole->impl_ ? &whole->impl_->runner->job() : nullptr;
-  return Impl::make(bootstrap(id, rank, size, *config), *config, options, parent);
+  return Impl::make(bootstrap(id, rank, size, *config, options.stop), *config, options, parent);
 }
 
 Result<StreamOrder*> Communicator::Impl::follow_streams(const gpu::Driver& driver) {
@@ -120,6 +120,15 @@ Status Communicator::run_on_device(const Call& call) {
   return one.run();
 }
 
+Status Communicator::meet_devices() {
+  if (!impl_) return nobody();
+  if (auto s = impl_->wait_until_idle(); !s) return s;
+  const gpu::Driver* driver = gpu::driver();
+  if (driver == nullptr) return DeviceCalls::stay_away(*impl_->runner);
+  auto order = impl_->follow_streams(*driver);
+  return order ? (*order)->meet() : Status(std::move(order.error()));
+}
+
 Status Communicator::enqueue(const Call& call, CudaStream stream) {
   Group one;
   if (auto s = one.add(*this, call, stream); !s) return s;
@@ -145,13 +154,13 @@ Result<Work> Communicator::start(const Call& call) {
   return Work(std::move(*state));
 }
 
-Result<Communicator> Communicator::split(int color, int key) {
+Result<Communicator> Communicator::split(int color, int key, std::stop_token stop) {
   if (!impl_) return nobody();
   if (auto s = impl_->wait_until_idle(); !s) return std::move(s.error());
   Runner& runner = *impl_->runner;
   if (auto s = runner.alive(); !s) return std::move(s.error());
   Job& job = runner.job();
-  auto session = tutti::split(job.session(), color, key, job.config());
+  auto session = tutti::split(job.session(), color, key, job.config(), std::move(stop));
   if (!session) return runner.fail(session.because(fmt::format("splitting the communicator on rank {}", job.rank())));
   if (!*session) return Communicator(nullptr);
   return Impl::make(std::move(**session), job.config(), runner.options(), &job);

@@ -361,13 +361,15 @@ TEST(Streams, CallsAreCapturedIntoGraphs) {
 // What waits for a rank that does not come goes on once the communicator is aborted.
 TEST(Streams, AnAbortFreesTheStream) {
   run_ranks(2, [](Communicator& comm) {
+    const OnDevice on_device;
+    const Stream stream;
+    Vector<std::uint32_t> data(10, 7);
+    ok(comm.enqueue(sum_of(data), stream));
+    stream.wait();
     if (comm.rank() == 1) {
       std::this_thread::sleep_for(std::chrono::milliseconds(100));
       return comm.abort("enough");
     }
-    const OnDevice on_device;
-    const Stream stream;
-    Vector<std::uint32_t> data(10, 7);
     ok(comm.enqueue(sum_of(data), stream));
     ok(comm.enqueue(sum_of(data), stream));
     stream.wait();

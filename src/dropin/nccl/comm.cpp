@@ -1,5 +1,7 @@
 #include "nccl/comm.h"
 
+#include <unistd.h>
+
 #include <cstdlib>
 #include <unordered_map>
 
@@ -41,15 +43,21 @@ class Handles {
 
  private:
   void clear() {
+    if (getpid() != owner_) return;  // a forked child has these objects but not the threads that make some of them
     std::unordered_map<ncclComm_t, std::shared_ptr<Comm>> all;
-    const std::lock_guard lock(mutex_);
-    all.swap(comms_);
+    {
+      const std::lock_guard lock(mutex_);
+      all.swap(comms_);
+    }
+    for (auto& [handle, comm] : all) comm->give_up();
+    for (auto& [handle, comm] : all) comm->wait_while_busy();
   }
 
   static constexpr std::uintptr_t kStep = 64;
   std::mutex mutex_;
   std::unordered_map<ncclComm_t, std::shared_ptr<Comm>> comms_;
   std::uintptr_t last_ = 0;
+  const pid_t owner_ = getpid();
 };
 
 void nobody(std::string_view call, ncclComm_t handle) {
@@ -77,9 +85,12 @@ std::shared_ptr<Comm> take_comm(std::string_view call, ncclComm_t handle) {
   return comm;
 }
 
+void forget_comm(ncclComm_t handle) { (void)Handles::of_this_process().take(handle); }
+
 void Comm::made(Communicator communicator) {
   expect(communicator.rank(), communicator.size());
   communicator_.emplace(std::move(communicator));
+  made_ = true;
   set_idle(ncclSuccess);
 }
 
@@ -143,6 +154,7 @@ ncclResult_t Comm::failed(const Error& error) {
 
 void Comm::abort() {
   aborted_ = true;
+  give_up();
   interrupt("ncclCommAbort");
 }
 
@@ -153,7 +165,7 @@ void Comm::revoke() {
 }
 
 void Comm::interrupt(const char* by) {
-  if (calls_ > 0 || in_streams()) communicator_->abort(by);
+  if (made_ && (calls_ > 0 || in_streams())) communicator_->abort(by);
 }
 
 ncclResult_t comm_finalize(ncclComm_t handle) {
@@ -191,6 +203,7 @@ ncclResult_t comm_abort(ncclComm_t handle) {
   auto comm = take_comm("ncclCommAbort", handle);
   if (!comm) return ncclInvalidArgument;
   comm->abort();
+  comm->wait_while_busy();
   return leave_behind(std::move(comm));
 }
 
@@ -234,7 +247,7 @@ ncclResult_t comm_count(ncclComm_t comm, int* count) {
   return tell("ncclCommCount", comm, count, [](const Comm& c) { return c.size(); });
 }
 ncclResult_t comm_cu_device(ncclComm_t comm, int* device) {
-  return tell("ncclCommCuDevice", comm, device, [](const Comm& c) { return c.device; });
+  return tell("ncclCommCuDevice", comm, device, [](const Comm& c) { return c.seat.device; });
 }
 ncclResult_t comm_user_rank(ncclComm_t comm, int* rank) {
   return tell("ncclCommUserRank", comm, rank, [](const Comm& c) { return c.rank(); });

@@ -22,6 +22,7 @@ enum CUresult : int {
   kNotFound = 500,
   kNotReady = 600,
   kIllegalAddress = 700,
+  kLaunchTimeout = 702,
   kPeerAccessAlreadyEnabled = 704,
   kContextIsDestroyed = 709,
   kHostMemoryAlreadyRegistered = 712,

@@ -28,7 +28,8 @@ std::atomic<pid_t>& initialised_in() {
   return process;
 }
 
-thread_local std::vector<Context*> current;
+// Never destroyed, since programs call the driver from destructors that run after those of threads' variables.
+thread_local std::vector<Context*>& current = *new std::vector<Context*>;
 
 CUresult make_current(CUcontext handle) {
   Context* context = contexts().find(handle);

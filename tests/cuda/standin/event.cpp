@@ -34,8 +34,8 @@ CUresult recorded_at(Event& event, const Op** op) {
 
 // Events that a graph records or waits for anew at every launch are not there; outside of captures there are none.
 CUresult refuse_external(unsigned flags, const Captured& captured) {
-  if (flags != kEventExternal) return kSuccess;
-  return captured.capture ? kNotSupported : kInvalidValue;
+  if (flags == 0) return kSuccess;
+  return captured.capture && flags == kEventExternal ? kNotSupported : kInvalidValue;
 }
 
 CUresult record_event(CUevent handle, CUstream on, const char* name, unsigned flags = 0) {
@@ -96,7 +96,6 @@ CUresult cuEventDestroy_v2(CUevent event) {
 CUresult cuEventRecord(CUevent event, CUstream stream) { return record_event(event, stream, __func__); }
 
 CUresult cuEventRecordWithFlags(CUevent event, CUstream stream, unsigned flags) {
-  if (flags > kEventExternal) event = nullptr;
   return record_event(event, stream, __func__, flags);
 }
 
@@ -104,7 +103,6 @@ CUresult cuStreamWaitEvent(CUstream on, CUevent handle, unsigned flags) {
   return call_on_stream(on, [&](Stream& stream) -> CUresult {
     Event* event = events().find(handle);
     if (!event) return kInvalidHandle;
-    if (flags > kEventExternal) return kInvalidValue;
     std::unique_lock lock(event->mutex);
     const Op* op = event->op;
     const Captured from = event->captured;

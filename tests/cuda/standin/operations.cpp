@@ -1,5 +1,7 @@
 // The operations of a stream that are no kernels: copies, fills, values written and waited for, functions of the host.
 #include <algorithm>
+#include <array>
+#include <cstdio>
 #include <cstring>
 #include <memory>
 #include <thread>
@@ -98,19 +100,32 @@ bool holds(T found, T value, unsigned condition) {
   }
 }
 
+// For who looks for a deadlock: which word, what is wanted and what is there.
+template <class T>
+CUresult give_up(std::uintptr_t address, T found, T value, unsigned condition) {
+  constexpr std::array kConditions{">=", "==", "&", "nor"};
+  std::fprintf(stderr, "stand-in for libcuda: a stream waits for the %zu-byte word at 0x%zx to be %s 0x%llx, it is 0x%llx\n",
+               sizeof(T), static_cast<std::size_t>(address), kConditions[condition], static_cast<unsigned long long>(value),
+               static_cast<unsigned long long>(found));
+  return kLaunchTimeout;
+}
+
 template <class T>
 CUresult wait_for(std::uintptr_t address, T value, unsigned condition, const Context& context) {
   using namespace std::chrono_literals;
   constexpr int kYields = 64;
   const std::atomic_ref<T> word(*pointer_to<T>(address));
-  for (int tries = 0; !holds(word.load(std::memory_order_acquire), value, condition); ++tries) {
-    if (context.error()) return kSuccess;
+  const std::chrono::seconds patience(settings().timeout_s);
+  const auto begun = Clock::now();
+  for (int tries = 0;; ++tries) {
+    const T found = word.load(std::memory_order_acquire);
+    if (holds(found, value, condition) || context.error()) return kSuccess;
+    if (patience > 0s && Clock::now() - begun > patience) return give_up(address, found, value, condition);
     if (tries < kYields)
       std::this_thread::yield();
     else
       std::this_thread::sleep_for(50us);
   }
-  return kSuccess;
 }
 
 template <class T>
@@ -157,7 +172,7 @@ CUresult batch(CUstream handle, std::vector<CUstreamBatchMemOpParams> ops, const
           if (is_wait(op.operation) || is_write(op.operation)) work.ranges.push_back({op.address, width(op.operation), true});
         work.run = [ops](const Context& context) {
           for (const auto& op : ops)
-            if (!context.error()) perform(op, context);
+            if (const CUresult error = context.error() ? context.error() : perform(op, context)) return error;
           return kSuccess;
         };
         return submit(stream, work);
@@ -232,8 +247,9 @@ CUresult cuStreamWriteValue64_v2(CUstream stream, CUdeviceptr address, std::uint
 
 CUresult cuStreamBatchMemOp_v2(CUstream stream, unsigned count, CUstreamBatchMemOpParams* operations, unsigned flags) {
   constexpr unsigned kMost = 256;
-  if (!operations || flags != 0 || count > kMost) count = 0;
-  return batch(stream, {operations, operations + count}, __func__);
+  std::vector<CUstreamBatchMemOpParams> ops;  // none is an error
+  if (operations && flags == 0 && count <= kMost) ops.assign(operations, operations + count);
+  return batch(stream, std::move(ops), __func__);
 }
 
 CUresult cuLaunchHostFunc(CUstream handle, CUhostFn function, void* argument) {

@@ -71,6 +71,7 @@ class Stream {
   Context& context_;
   const unsigned flags_;
   const int priority_;
+  Connection* const connection_;  // null where it has one of its own
   std::mutex append_mutex_;
   std::deque<Op> ops_;
   std::atomic<Op*> last_ = nullptr;
