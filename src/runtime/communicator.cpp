@@ -172,7 +172,12 @@ void Communicator::abort(const std::string& reason) {
   if (impl_) impl_->runner->abort(reason);
 }
 
-MemoryUse Communicator::memory() const { return impl_ ? impl_->runner->memory() : MemoryUse{}; }
+MemoryUse Communicator::memory() const {
+  if (!impl_) return {};
+  MemoryUse use = impl_->runner->memory();
+  if (StreamOrder* streams = impl_->streams_made.load()) use.device_bytes = streams->device_bytes();
+  return use;
+}
 
 Result<std::string> Communicator::explain(const Call& call, bool as_json) const {
   if (!impl_) return nobody();
