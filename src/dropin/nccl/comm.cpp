@@ -36,6 +36,8 @@ class Handles {
     const auto number = reinterpret_cast<std::uintptr_t>(handle);
     return number != 0 && number <= last_ && number % kStep == 0;
   }
+  // The process ends, and all handles with it.
+  [[nodiscard]] bool ended(ncclComm_t handle) { return ended_ && was_given(handle); }
   static Handles& of_this_process() {
     static auto& handles = *new Handles;  // threads may look for a communicator until the very end
     return handles;
@@ -49,6 +51,7 @@ class Handles {
       const std::lock_guard lock(mutex_);
       all.swap(comms_);
     }
+    ended_ = true;
     for (auto& [handle, comm] : all) comm->give_up();
     for (auto& [handle, comm] : all) comm->wait_while_busy();
   }
@@ -57,6 +60,7 @@ class Handles {
   std::mutex mutex_;
   std::unordered_map<ncclComm_t, std::shared_ptr<Comm>> comms_;
   std::uintptr_t last_ = 0;
+  std::atomic<bool> ended_{false};
   const pid_t owner_ = getpid();
 };
 
@@ -67,6 +71,11 @@ void nobody(std::string_view call, ncclComm_t handle) {
     invalid_argument("{}: the communicator was destroyed or aborted before", call);
   else
     invalid_argument("{}: {} is no communicator", call, static_cast<void*>(handle));
+}
+
+// What destructors and other threads ask for at the end of a process is done.
+ncclResult_t without_comm(ncclComm_t handle) {
+  return Handles::of_this_process().ended(handle) ? ncclSuccess : ncclInvalidArgument;
 }
 
 }  // namespace
@@ -180,7 +189,7 @@ ncclResult_t comm_finalize(ncclComm_t handle) {
 ncclResult_t comm_destroy(ncclComm_t handle) {
   if (handle == nullptr) return ncclSuccess;
   const auto comm = take_comm("ncclCommDestroy", handle);
-  if (!comm) return ncclInvalidArgument;
+  if (!comm) return without_comm(handle);
   comm->wait_while_busy();
   return ncclSuccess;
 }
@@ -201,7 +210,7 @@ ncclResult_t leave_behind(std::shared_ptr<Comm> comm) {
 ncclResult_t comm_abort(ncclComm_t handle) {
   if (handle == nullptr) return ncclSuccess;
   auto comm = take_comm("ncclCommAbort", handle);
-  if (!comm) return ncclInvalidArgument;
+  if (!comm) return without_comm(handle);
   comm->abort();
   comm->wait_while_busy();
   return leave_behind(std::move(comm));
@@ -220,9 +229,10 @@ ncclResult_t comm_revoke(ncclComm_t handle, int flags) {
 }
 
 ncclResult_t comm_get_async_error(ncclComm_t handle, ncclResult_t* error) {
-  const auto comm = find_comm("ncclCommGetAsyncError", handle);
-  if (!comm) return ncclInvalidArgument;
   if (error == nullptr) return invalid_argument("ncclCommGetAsyncError: asyncError is NULL");
+  *error = ncclSuccess;
+  const auto comm = find_comm("ncclCommGetAsyncError", handle);
+  if (!comm) return without_comm(handle);
   comm->look_for_failure();
   *error = comm->state();
   return ncclSuccess;

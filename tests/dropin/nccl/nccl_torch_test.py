@@ -391,29 +391,74 @@ def case_suspend(rank, ranks):
     backend = dist.group.WORLD._get_backend(torch.device("cuda"))
     backend.suspend()
     backend.resume()
-    print(backend.memory_stats())
+    assert set(backend.memory_stats()) == {"total", "persist", "suspended", "suspend"}
     sum_in(None, on_device(data(rank)), list(range(ranks)))
 
 
-def case_shrink(rank, ranks):
-    group = dist.shrink_group([ranks - 1]) if rank < ranks - 1 else None
-    if group:
-        sum_in(group, on_device(data(rank)), list(range(ranks - 1)))
+CALLS = [value for name, value in globals().items() if name.startswith("case_")]
 
 
-CASES = {name[5:]: value for name, value in globals().items() if name.startswith("case_")}
-
-
-def rank_main(rank, ranks, port, cases):
-    faulthandler.dump_traceback_later(15)
-    torch.cuda.set_device(0)
-    store = dist.TCPStore("127.0.0.1", port, is_master=False)
-    dist.init_process_group("nccl", store=store, rank=rank, world_size=ranks, device_id=torch.device("cuda:0"))
-    for name in cases:
-        CASES[name](rank, ranks)
-        if rank==0: print(name,"ok",flush=True)
+def job_calls(rank, ranks):
+    for case in CALLS:
+        case(rank, ranks)
     dist.destroy_process_group()
 
 
+def job_shrink(rank, ranks):
+    if rank == ranks - 1:
+        return
+    group = dist.shrink_group([ranks - 1])
+    sum_in(group, on_device(data(rank)), list(range(ranks - 1)))
+    dist.destroy_process_group()
+
+
+def job_abort(rank, ranks):
+    group = dist.new_group(list(range(ranks)))
+    sum_in(group, on_device(data(rank)), list(range(ranks)))
+    if rank == 0:
+        dist.all_reduce(on_device(data(rank)), group=group, async_op=True)  # which no other rank makes
+    dist.distributed_c10d._abort_process_group(group)
+    torch.cuda.synchronize()
+    dist.barrier()
+    dist.distributed_c10d._abort_process_group()
+
+
+def job_leave(rank, ranks):
+    """Programs end without destroying anything, one after the other."""
+    group = dist.new_group(list(range(ranks)))
+    sum_in(group, on_device(data(rank)), list(range(ranks)))
+    for other in range(rank):
+        torch.cuda._sleep(1)
+
+
+def job_killed(rank, ranks):
+    dist.barrier()
+    if rank == ranks - 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+    def until_it_fails():
+        for _ in range(100):
+            dist.all_reduce(on_device(data(rank)))
+            torch.cuda.synchronize()
+    try: until_it_fails()
+    except Exception as e: print(rank, "RAISED", e)
+
+
+def job_mismatch(rank, ranks):
+    def f():
+        dist.all_reduce(on_device(data(rank, 10 + rank)))
+        torch.cuda.synchronize()
+    try: f()
+    except Exception as e: print(rank, "RAISED", e)
+
+
+def rank_main(rank, ranks, port, job):
+    faulthandler.dump_traceback_later(25)
+    torch.cuda.set_device(0)
+    store = dist.TCPStore("127.0.0.1", port, is_master=False)
+    dist.init_process_group("nccl", store=store, rank=rank, world_size=ranks, device_id=torch.device("cuda:0"), timeout=datetime.timedelta(seconds=20))
+    job(rank, ranks)
+
+
 if __name__ == "__main__":
-    job.forked("torch", rank_main, int(sys.argv[1]), job.torch_store(), sys.argv[2:] or list(CASES))
+    for name in sys.argv[2:]:
+        job.forked("torch "+name, rank_main, int(sys.argv[1]), job.torch_store(), globals()["job_" + name])
