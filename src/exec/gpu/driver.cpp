@@ -64,6 +64,7 @@ void find_all(Symbols& symbols, Driver& d) {
   symbols.find(d.wait_event, "cuStreamWaitEvent");
   symbols.find(d.wait_value, "cuStreamWaitValue32_v2");
   symbols.find(d.write_value, "cuStreamWriteValue32_v2");
+  symbols.find(d.memory_operations, "cuStreamBatchMemOp_v2");
   symbols.find(d.call_host, "cuLaunchHostFunc");
   symbols.find(d.is_capturing, "cuStreamIsCapturing");
   symbols.find(d.exchange_capture_mode, "cuThreadExchangeStreamCaptureMode");

@@ -41,6 +41,16 @@ inline constexpr unsigned kHostPortable = 1, kHostMapped = 2;       // of host m
 inline constexpr unsigned kNonBlocking = 1, kDisableTiming = 2;     // of streams; of events
 inline constexpr unsigned kLazyPeerAccess = 1;                      // of mapped memory
 inline constexpr unsigned kWaitGreaterOrEqual = 0, kWaitEqual = 1;  // of waits for values
+// Of cuStreamBatchMemOp.
+struct MemoryOperation {
+  enum class Kind : unsigned { wait = 1, write = 2 } kind = Kind::wait;  // of 32 bits
+  Address word = 0;
+  std::uint64_t value = 0;
+  unsigned flags = 0;
+  Address alias = 0;
+  std::uint64_t unused = 0;
+};
+inline constexpr unsigned kMostMemoryOperations = 256;  // in one call
 enum class CaptureStatus : int { none = 0, active = 1, invalidated = 2 };
 enum class CaptureMode : int { global = 0, thread_local_ = 1, relaxed = 2 };
 
@@ -88,6 +98,7 @@ struct Driver {
   int (*wait_event)(StreamHandle stream, EventHandle event, unsigned flags) = nullptr;
   int (*wait_value)(StreamHandle stream, Address word, std::uint32_t value, unsigned flags) = nullptr;
   int (*write_value)(StreamHandle stream, Address word, std::uint32_t value, unsigned flags) = nullptr;
+  int (*memory_operations)(StreamHandle stream, unsigned count, MemoryOperation* operations, unsigned flags) = nullptr;
   int (*call_host)(StreamHandle stream, void (*function)(void* data), void* data) = nullptr;
   int (*is_capturing)(StreamHandle stream, CaptureStatus* status) = nullptr;
   int (*exchange_capture_mode)(CaptureMode* mode) = nullptr;

@@ -9,6 +9,50 @@
 namespace tutti::gpu {
 namespace {
 
+enum class Phase : std::uint8_t { other, sending, receiving };
+
+Phase phase_of(const Op& op) {
+  switch (op.kind) {
+    case OpKind::acquire:
+    case OpKind::post:
+      return Phase::sending;
+    case OpKind::await:
+    case OpKind::release:
+      return Phase::receiving;
+    case OpKind::copy:
+      if (op.to.space == Space::peers_inbox) return Phase::sending;
+      return op.from.space == Space::inbox ? Phase::receiving : Phase::other;
+    default:
+      return Phase::other;
+  }
+}
+
+// Where messages are sent or received without anything between, first all waits, then all copies, then all writes: waits and
+// writes that follow each other cost as much as one. A piece's waits for credit need earlier pieces only, and its waits for
+// messages stay in their order, so nobody waits for what could not come.
+std::vector<Op> flags_together(const std::vector<Op>& ops) {
+  std::vector<Op> sorted;
+  for (auto begin = ops.begin(); begin != ops.end();) {
+    const Phase phase = phase_of(*begin);
+    const auto end = std::find_if(begin, ops.end(), [&](const Op& op) { return phase_of(op) != phase; });
+    const auto at = static_cast<std::ptrdiff_t>(sorted.size());
+    const auto waits = [](const Op& op) { return op.kind == OpKind::acquire || op.kind == OpKind::await; };
+    const auto copies = [](const Op& op) { return op.kind == OpKind::copy; };
+    for (auto op = begin; op != end; ++op) {
+      // Of several messages on a lane the last one counts.
+      const bool again = (op->kind == OpKind::post || op->kind == OpKind::await) &&
+                         std::any_of(op + 1, end, [&](const Op& o) { return o.kind == op->kind && o.lane == op->lane; });
+      if (!again) sorted.push_back(*op);
+    }
+    if (phase != Phase::other) {
+      const auto rest = std::stable_partition(sorted.begin() + at, sorted.end(), waits);
+      std::stable_partition(rest, sorted.end(), copies);
+    }
+    begin = end;
+  }
+  return sorted;
+}
+
 class Compiler {
  public:
   Compiler(const Plan& plan, const CollectiveCall& call, const Cut& cut, std::uint64_t elements)
@@ -34,6 +78,7 @@ class Compiler {
     for (const Extent& e : plan_.average)
       if (e.count > 0) add({.kind = OpKind::finish, .count = e.count, .to = spot({plan_.average_in, e.offset * size_})});
     release_inboxes();
+    program_.ops = flags_together(program_.ops);
     measure_scratch();
     return std::move(program_);
   }

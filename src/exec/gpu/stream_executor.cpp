@@ -67,7 +67,7 @@ class Enqueuing {
           if (auto status = run(op); !status) return status;
       }
     }
-    return {};
+    return use_flags();
   }
 
  private:
@@ -89,26 +89,21 @@ class Enqueuing {
   static Address inbox(const Prepared::Lane& lane) { return lane.inbox[lane.end->half]; }
 
   Status wait(Address word, std::uint32_t value) {
-    return check(driver_, driver_.wait_value(stream_, word, value, executor_.lanes_->wait_flags()), "cuStreamWaitValue32");
+    return add({.kind = MemoryOperation::Kind::wait, .word = word, .value = value, .flags = executor_.lanes_->wait_flags()});
   }
   // What came before on the stream is seen by whoever sees this.
   Status write(Address word, std::uint32_t value) {
-    return check(driver_, driver_.write_value(stream_, word, value, 0), "cuStreamWriteValue32");
+    return add({.kind = MemoryOperation::Kind::write, .word = word, .value = value});
   }
-
-  // Two words behind `ready`, the second one growing smaller as the first one grows: both are as large as mine, or larger, where
-  // they are mine, or where all waits are being ended.
-  static constexpr Address kFirst = 4, kSecond = 8;
-  [[nodiscard]] static std::uint32_t first(std::uint32_t signature) { return signature % (kMostSignature + 1); }
-  [[nodiscard]] static std::uint32_t second(std::uint32_t signature) { return kMostSignature - first(signature); }
-
-  Status sign(Address ready, std::uint32_t signature) {
-    if (auto s = write(ready + kFirst, first(signature)); !s) return s;
-    return write(ready + kSecond, second(signature));
+  // Waits and writes that follow each other are one call of the driver.
+  Status add(const MemoryOperation& operation) {
+    flags_[waiting_++] = operation;
+    return waiting_ == kMostMemoryOperations ? use_flags() : Status{};
   }
-  Status check_signature(Address ready, std::uint32_t signature) {
-    if (auto s = wait(ready + kFirst, first(signature)); !s) return s;
-    return wait(ready + kSecond, second(signature));
+  Status use_flags() {
+    if (waiting_ == 0) return {};
+    const unsigned count = std::exchange(waiting_, 0);
+    return check(driver_, driver_.memory_operations(stream_, count, flags_.data(), 0), "cuStreamBatchMemOp");
   }
 
   Status run(const Op& op) {
@@ -118,8 +113,7 @@ class Enqueuing {
         lane.half ^= 1;
         const Address credit = lane.credit[lane.half];
         if (auto s = wait(credit, 1); !s) return s;
-        if (auto s = write(credit, 0); !s) return s;
-        return sign(lane.ready[lane.half], op.signature);
+        return write(credit, 0);
       }
       case OpKind::post: {
         const LaneEnd& lane = *stretch_->outgoing[op.lane].end;
@@ -127,9 +121,7 @@ class Enqueuing {
       }
       case OpKind::await: {
         const LaneEnd& lane = *stretch_->incoming[op.lane].end;
-        const Address ready = lane.ready[lane.half];
-        if (auto s = wait(ready, op.value); !s || op.value > 1) return s;
-        return check_signature(ready, op.signature);
+        return wait(lane.ready[lane.half], op.value);
       }
       case OpKind::release: {
         LaneEnd& lane = *stretch_->incoming[op.lane].end;
@@ -138,6 +130,7 @@ class Enqueuing {
         return write(lane.credit[half], 1);
       }
       case OpKind::copy:
+        if (auto s = use_flags(); !s) return s;
         return check(driver_, driver_.copy(at(op.to), at(op.from), op.count, stream_), "cuMemcpyAsync");
       case OpKind::fold:
         return fold(op);
@@ -155,6 +148,7 @@ class Enqueuing {
     const std::uint64_t blocks = (bytes + kThreads * kThreadBytes - 1) / (kThreads * kThreadBytes);
     const auto grid = static_cast<unsigned>(std::clamp<std::uint64_t>(blocks, 1, executor_.most_blocks_));
     void* list[] = {&arguments};
+    if (auto s = use_flags(); !s) return s;
     return check(driver_, driver_.launch(kernel, grid, 1, 1, kThreads, 1, 1, 0, stream_, list, nullptr), name);
   }
 
@@ -206,6 +200,8 @@ class Enqueuing {
   Address scratch_;
   const Prepared::Stretch* stretch_ = nullptr;
   std::uint64_t shift_ = 0;
+  std::array<MemoryOperation, kMostMemoryOperations> flags_;
+  unsigned waiting_ = 0;  // of them
 };
 
 Result<std::unique_ptr<StreamExecutor>> StreamExecutor::make(const Setup& setup) {
