@@ -6,18 +6,9 @@
 
 #include "device/arguments.h"
 #include "device/arithmetic.h"
+#include "device/machine.h"
 
 namespace tutti::device {
-
-// Which of the threads at work this is.
-struct Threads {
-  std::uint64_t index, count;
-};
-
-// What one load or store moves where alignment allows.
-struct alignas(16) Word {
-  std::uint32_t part[4];
-};
 
 template <class Element>
 struct alignas(16) Pack {
@@ -26,6 +17,37 @@ struct alignas(16) Pack {
 
 constexpr std::uint32_t alignment_of(const std::byte* address) {
   return static_cast<std::uint32_t>(reinterpret_cast<std::uintptr_t>(address) % sizeof(Word));
+}
+
+// Of a word at any address, the first bytes; the others are 0.
+template <class Machine>
+[[gnu::noinline]] constexpr Word load_part(const std::byte* from, std::uint64_t bytes) {
+  if (bytes >= sizeof(Word) && alignment_of(from) == 0) return Machine::load(from);
+  Word word = {};
+  const bool numbers = alignment_of(from) % 4 == 0;
+  for (std::uint32_t k = 0; k < 4; ++k) {
+    if (numbers && 4 * k + 4 <= bytes) {
+      word.part[k] = reinterpret_cast<const std::uint32_t*>(from)[k];
+      continue;
+    }
+    for (std::uint32_t b = 0; b < 4; ++b)
+      if (4 * k + b < bytes) word.part[k] |= static_cast<std::uint32_t>(from[4 * k + b]) << 8 * b;
+  }
+  return word;
+}
+
+template <class Machine>
+[[gnu::noinline]] constexpr void store_part(std::byte* to, Word word, std::uint64_t bytes) {
+  if (bytes >= sizeof(Word) && alignment_of(to) == 0) return Machine::store(to, word);
+  const bool numbers = alignment_of(to) % 4 == 0;
+  for (std::uint32_t k = 0; k < 4; ++k) {
+    if (numbers && 4 * k + 4 <= bytes) {
+      reinterpret_cast<std::uint32_t*>(to)[k] = word.part[k];
+      continue;
+    }
+    for (std::uint32_t b = 0; b < 4; ++b)
+      if (4 * k + b < bytes) to[4 * k + b] = static_cast<std::byte>(word.part[k] >> 8 * b);
+  }
 }
 
 // Inputs and output of a fold, by elements and, where all addresses have one alignment, by words between head and tail.
@@ -96,7 +118,7 @@ constexpr void fold_elements(const Operands<Lanes>& operands, std::uint64_t coun
 
 // kUnroll words at a time, so that as many loads are under way.
 template <class Machine, class Lanes, class Op>
-constexpr void fold_words(const Operands<Lanes>& operands, Op op, Threads threads) {
+[[gnu::noinline]] constexpr void fold_words(const Operands<Lanes>& operands, Op op, Threads threads) {
   using Element = typename Lanes::Element;
   constexpr std::uint32_t kPerWord = Operands<Lanes>::kPerWord;
   constexpr std::uint32_t kUnroll = sizeof(Element) >= 4 ? 4 : sizeof(Element);
@@ -131,19 +153,54 @@ constexpr void fold(const Operands<Lanes>& operands, std::uint64_t count, Thread
   fold_elements(operands, count, threads, with_operator);
 }
 
+// A reduction: the operator on the type, as of FoldArguments.
+struct Reduction {
+  DataType type;
+  ReduceKind kind;
+  std::int32_t average_over;
+};
+
+template <class Machine>
+[[gnu::noinline]] constexpr void fold(const Reduction& r, const std::byte* const* inputs, std::uint32_t operands, std::byte* out,
+                                      std::uint64_t count, Threads threads) {
+  const Operation operation = operation_of(r.kind, r.average_over);
+  const Route defined = route(operation, r.type);
+  if (defined.operation == Operation::none) return;
+  const Route way = operands == 1 && operation != Operation::mean ? copying(r.type) : defined;
+  visit_lanes<Machine>(way.lanes, [&]<class Lanes>(Lanes) {
+    const std::uint64_t lanes = count * way.lanes_per_element;
+    fold<Machine>(Operands<Lanes>(inputs, operands, out, lanes), lanes, threads,
+                  [&](auto visit) { visit_operator<Lanes>(way.operation, r.average_over, visit); });
+  });
+}
+
+// left (+) right, of whole elements side by side.
+template <class Machine>
+[[gnu::noinline]] constexpr Word combine(const Reduction& r, Word left, Word right) {
+  const Route way = route(operation_of(r.kind, r.average_over), r.type);
+  Word result = right;
+  visit_lanes<Machine>(way.lanes, [&]<class Lanes>(Lanes) {
+    using Value = typename Lanes::Value;
+    constexpr std::uint32_t kPerWord = Operands<Lanes>::kPerWord;
+    auto pack = std::bit_cast<Pack<typename Lanes::Element>>(left);
+    Value a[kPerWord] = {}, b[kPerWord] = {};
+    for (std::uint32_t k = 0; k < kPerWord; ++k) a[k] = Lanes::load(pack.of[k]);
+    pack = std::bit_cast<decltype(pack)>(right);
+    for (std::uint32_t k = 0; k < kPerWord; ++k) b[k] = Lanes::load(pack.of[k]);
+    visit_operator<Lanes>(way.operation, r.average_over, [&](auto op) {
+      for (std::uint32_t k = 0; k < kPerWord; ++k) a[k] = op.leave(op.combine(op.enter(a[k]), op.enter(b[k])));
+    });
+    for (std::uint32_t k = 0; k < kPerWord; ++k) pack.of[k] = Lanes::store(a[k]);
+    result = std::bit_cast<Word>(pack);
+  });
+  return result;
+}
+
 // ---- the kernels
 
 template <class Machine>
 constexpr void fold(const FoldArguments& a, Threads threads) {
-  const Operation operation = operation_of(a.kind, a.average_over);
-  const Route defined = route(operation, a.type);
-  if (defined.operation == Operation::none) return;
-  const Route way = a.operands == 1 && operation != Operation::mean ? copying(a.type) : defined;
-  visit_lanes<Machine>(way.lanes, [&]<class Lanes>(Lanes) {
-    const std::uint64_t count = a.count * way.lanes_per_element;
-    fold<Machine>(Operands<Lanes>(a.inputs, a.operands, a.out, count), count, threads,
-                  [&](auto visit) { visit_operator<Lanes>(way.operation, a.average_over, visit); });
-  });
+  fold<Machine>(Reduction{a.type, a.kind, a.average_over}, a.inputs, a.operands, a.out, a.count, threads);
 }
 
 template <class Machine>
@@ -161,7 +218,7 @@ constexpr void prepare(const PrepareArguments& a, Threads threads) {
 }
 
 template <class Machine>
-constexpr void finish(const FinishArguments& a, Threads threads) {
+[[gnu::noinline]] constexpr void finish(const FinishArguments& a, Threads threads) {
   const Route way = route(Operation::mean, a.type);
   const std::byte* in = a.data;
   visit_real<Machine>(way.lanes, [&]<class Lanes>(Lanes) {
