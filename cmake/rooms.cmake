@@ -46,3 +46,9 @@ function(tutti_test NAME)
   add_test(NAME ${NAME} COMMAND ${NAME})
   set_tests_properties(${NAME} PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT ${ARG_TIMEOUT})
 endfunction()
+
+# The test finds tests/cuda/standin where it looks for NVIDIA's driver.
+function(tutti_on_standin NAME)
+  add_dependencies(${NAME} cuda_standin)
+  set_property(TEST ${NAME} APPEND PROPERTY ENVIRONMENT LD_LIBRARY_PATH=${CMAKE_BINARY_DIR}/standin)
+endfunction()

@@ -11,15 +11,23 @@ namespace tutti {
 
 struct MixedMemory {
   static inline thread_local bool mapped = true;  // false: none of them
+  // Memory of another kind instead.
+  struct Other {
+    void* (*allocate)(std::size_t bytes);
+    bool (*deallocate)(void* memory);  // whether it is of that kind
+  };
+  static inline thread_local const Other* other = nullptr;
   static inline thread_local unsigned allocated = 0;
 
   static void* allocate(std::size_t bytes) {
+    if (other != nullptr) return other->allocate(bytes);
     if (mapped && ++allocated % 3 != 0) return tutti::allocate(bytes).value_or_throw().release();
     void* memory = std::malloc(bytes > 0 ? bytes : 1);
     if (memory == nullptr) throw std::bad_alloc();
     return memory;
   }
   static void deallocate(void* memory) noexcept {
+    if (other != nullptr && other->deallocate(memory)) return;
     if (!tutti::deallocate(memory)) std::free(memory);
   }
 };

@@ -78,15 +78,14 @@ HostPiece host_piece(const Call& call, const Request& r, std::uint64_t index, Ra
   const Footprint f = check_shape(piece.call, me, ranks).value_or_throw().footprint;
   piece.has_input = f.input_bytes > 0;
   piece.has_output = f.output_bytes > 0;
-  if (!r.in_place) {
+  // In place, the smaller one is a part of the larger one.
+  if (r.in_place) {
+    piece.input = static_cast<std::uint64_t>(std::max<std::ptrdiff_t>(f.in_place_offset, 0));
+    piece.output = static_cast<std::uint64_t>(std::max<std::ptrdiff_t>(-f.in_place_offset, 0));
+    piece.staging_bytes = aligned(std::max(f.input_bytes, f.output_bytes));
+  } else {
     piece.output = aligned(f.input_bytes);
     piece.staging_bytes = piece.output + aligned(f.output_bytes);
-  } else if (f.in_place_offset >= 0) {
-    piece.input = static_cast<std::uint64_t>(f.in_place_offset);
-    piece.staging_bytes = aligned(f.output_bytes);
-  } else {
-    piece.output = static_cast<std::uint64_t>(-f.in_place_offset);
-    piece.staging_bytes = aligned(f.input_bytes);
   }
   const auto all = static_cast<std::uint64_t>(ranks);
   // Of a side with a block for each rank, or of its only one, whose count the other side may say.

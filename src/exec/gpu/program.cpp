@@ -1,0 +1,321 @@
+#include "gpu/program.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <deque>
+#include <map>
+
+namespace tutti::gpu {
+namespace {
+
+class Compiler {
+ public:
+  Compiler(const Plan& plan, const CollectiveCall& call, const Cut& cut, std::uint64_t elements)
+      : plan_(plan),
+        size_(call.element_bytes()),
+        keeps_empty_(call.collective == Collective::barrier),
+        outgoing_(plan.links.size(), kNone),
+        incoming_(plan.links.size(), kNone) {
+    program_.type = call.type;
+    program_.op = call.op;
+    program_.ranks = plan.ranks;
+    if (reduces(call.collective)) program_.average_over = plan.reduction.average_over();
+    if (cut.pieces > 1 && input_chunks(call.collective, 2, 1) == 2) {
+      input_block_bytes_ = cut.count * size_;
+      piece_bytes_ = elements * size_;
+    }
+  }
+
+  Program run() {
+    if (!plan_.premultiply.empty()) premultiply();
+    for (std::size_t i = 0; i < plan_.steps.size(); ++i) compile(i);
+    for (const Extent& e : plan_.average)
+      if (e.count > 0) add({.kind = OpKind::finish, .count = e.count, .to = spot({plan_.average_in, e.offset * size_})});
+    release_inboxes();
+    measure_scratch();
+    return std::move(program_);
+  }
+
+ private:
+  static constexpr std::uint32_t kNone = UINT32_MAX;
+
+  Op& add(const Op& op) {
+    program_.ops.push_back(op);
+    return program_.ops.back();
+  }
+
+  // The product takes the input's place: in scratch, block by block of the piece, where the input must be kept.
+  void premultiply() {
+    for (const Extent& e : plan_.premultiply) {
+      const Spot from = spot({plan_.premultiply_in, e.offset * size_});
+      const Spot to = plan_.in_place ? from : product(e.offset * size_);
+      if (e.count > 0) add({.kind = OpKind::prepare, .count = e.count, .to = to, .from = from});
+    }
+    multiplied_ = !plan_.in_place;
+  }
+  [[nodiscard]] Spot product(std::uint64_t offset) const {
+    if (input_block_bytes_ > 0) offset = offset / input_block_bytes_ * piece_bytes_ + offset % input_block_bytes_;
+    return {.space = Space::scratch, .offset = plan_.scratch_bytes + offset};
+  }
+
+  [[nodiscard]] Spot spot(const PlanRange& r) const {
+    if (multiplied_ && r.buffer == plan_.premultiply_in) return product(r.offset);
+    return {.space = static_cast<Space>(r.buffer), .offset = r.offset};
+  }
+  // For reading: what was received and is read but once has stayed in its inbox.
+  Spot source(const PlanRange& r) {
+    if (r.buffer == Buffer::scratch)
+      if (const auto found = in_inbox_.find(r.offset); found != in_inbox_.end()) return found->second;
+    return spot(r);
+  }
+
+  std::uint32_t lane(std::vector<std::uint32_t>& known, std::vector<LaneUse>& lanes, std::uint32_t link) {
+    if (known[link] == kNone) {
+      known[link] = static_cast<std::uint32_t>(lanes.size());
+      lanes.push_back({.peer = plan_.links[link].peer, .channel = plan_.links[link].channel});
+    }
+    return known[link];
+  }
+
+  void compile(std::size_t i) {
+    const PlanStep& s = plan_.steps[i];
+    const bool sends = s.kind == StepKind::send;
+    const bool receives = s.kind == StepKind::recv || s.kind == StepKind::recv_reduce;
+    if (s.count == 0 && !(keeps_empty_ && (sends || receives))) return;
+    switch (s.kind) {
+      case StepKind::send:
+        return send(s);
+      case StepKind::recv:
+        return recv(i);
+      case StepKind::recv_reduce: {
+        const Spot arrival = arrive(s);
+        const Spot mine = source(s.from);
+        return s.from_is_left ? fold(s, {mine, arrival}) : fold(s, {arrival, mine});
+      }
+      case StepKind::reduce: {
+        const Spot from = source(s.from), to = spot(s.to);
+        return s.from_is_left ? fold(s, {from, to}) : fold(s, {to, from});
+      }
+      case StepKind::copy:
+        return copy(spot(s.to), source(s.from), s.count * size_);
+      case StepKind::fold: {
+        std::vector<Spot> operands;
+        for (auto o = s.operands_begin; o < s.operands_end; ++o) operands.push_back(source(plan_.operands[o]));
+        return fold(s, operands);
+      }
+    }
+  }
+
+  void send(const PlanStep& s) {
+    const std::uint32_t at = lane(outgoing_, program_.outgoing, s.stream);
+    LaneUse& use = program_.outgoing[at];
+    if (use.messages == 0) add({.kind = OpKind::acquire, .lane = at});
+    copy({.space = Space::peers_inbox, .index = at, .offset = use.bytes}, source(s.from), s.count * size_);
+    add({.kind = OpKind::post, .lane = at, .value = ++use.messages});
+    use.bytes += room_of(s.count * size_);
+  }
+
+  Spot arrive(const PlanStep& s) {
+    const std::uint32_t at = lane(incoming_, program_.incoming, s.stream);
+    LaneUse& use = program_.incoming[at];
+    add({.kind = OpKind::await, .lane = at, .value = ++use.messages});
+    const Spot arrival{.space = Space::inbox, .index = at, .offset = use.bytes};
+    use.bytes += room_of(s.count * size_);
+    return arrival;
+  }
+
+  void recv(std::size_t i) {
+    const PlanStep& s = plan_.steps[i];
+    const Spot arrival = arrive(s);
+    if (is_read_once(i))
+      in_inbox_[s.to.offset] = arrival;
+    else
+      copy(spot(s.to), arrival, s.count * size_);
+  }
+
+  void copy(const Spot& to, const Spot& from, std::uint64_t bytes) {
+    if (bytes > 0 && to != from) add({.kind = OpKind::copy, .count = bytes, .to = to, .from = from});
+  }
+
+  void fold(const PlanStep& s, const std::vector<Spot>& operands) {
+    if (s.count == 0) return;
+    if (operands.size() == 1) return copy(spot(s.to), operands.front(), s.count * size_);
+    const auto begin = static_cast<std::uint32_t>(program_.operands.size());
+    program_.operands.insert(program_.operands.end(), operands.begin(), operands.end());
+    add({.kind = OpKind::fold,
+         .count = s.count,
+         .to = spot(s.to),
+         .operands_begin = begin,
+         .operands_end = static_cast<std::uint32_t>(program_.operands.size())});
+  }
+
+  // Whether scratch that a step receives into is read by one later step, as a whole, and not touched otherwise.
+  [[nodiscard]] bool is_read_once(std::size_t receive) const {
+    const PlanStep& r = plan_.steps[receive];
+    if (r.to.buffer != Buffer::scratch || r.count == 0) return false;
+    const std::uint64_t bytes = r.count * size_;
+    int reads = 0;
+    bool other = false;
+    for (std::size_t i = 0; i < plan_.steps.size(); ++i) {
+      const PlanStep& s = plan_.steps[i];
+      const auto touches = [&](const PlanRange& range) {
+        return range.buffer == Buffer::scratch && range.offset < r.to.offset + bytes &&
+               r.to.offset < range.offset + s.count * size_;
+      };
+      const auto read = [&](const PlanRange& range) {
+        if (!touches(range)) return;
+        ++reads;
+        other |= range.offset != r.to.offset || s.count != r.count || i < receive;
+      };
+      if (i == receive || s.count == 0) continue;
+      if (s.kind != StepKind::send) other |= touches(s.to);
+      if (s.kind != StepKind::recv && s.kind != StepKind::fold) read(s.from);
+      for (auto o = s.operands_begin; o < s.operands_end; ++o) read(plan_.operands[o]);
+    }
+    return reads == 1 && !other;
+  }
+
+  // Behind the last operation that awaits a message or reads from the inbox.
+  void release_inboxes() {
+    std::vector<std::size_t> last(program_.incoming.size());
+    for (std::size_t i = 0; i < program_.ops.size(); ++i) {
+      const Op& op = program_.ops[i];
+      if (op.kind == OpKind::await) last[op.lane] = i;
+      if (op.kind == OpKind::copy && op.from.space == Space::inbox) last[op.from.index] = i;
+      for (auto o = op.operands_begin; o < op.operands_end; ++o)
+        if (program_.operands[o].space == Space::inbox) last[program_.operands[o].index] = i;
+    }
+    std::vector<Op> ops;
+    for (std::size_t i = 0; i < program_.ops.size(); ++i) {
+      ops.push_back(program_.ops[i]);
+      for (std::uint32_t l = 0; l < last.size(); ++l)
+        if (last[l] == i) ops.push_back({.kind = OpKind::release, .lane = l});
+    }
+    program_.ops = std::move(ops);
+  }
+
+  void measure_scratch() {
+    const auto reach = [&](const Spot& spot, std::uint64_t bytes) {
+      if (spot.space == Space::scratch) program_.scratch_bytes = std::max(program_.scratch_bytes, spot.offset + bytes);
+    };
+    for (const Op& op : program_.ops) {
+      const std::uint64_t bytes = op.kind == OpKind::copy ? op.count : op.count * size_;
+      reach(op.to, bytes);
+      reach(op.from, bytes);
+      for (auto o = op.operands_begin; o < op.operands_end; ++o) reach(program_.operands[o], bytes);
+    }
+  }
+
+  const Plan& plan_;
+  std::uint64_t size_;
+  bool keeps_empty_;
+  std::uint64_t input_block_bytes_ = 0, piece_bytes_ = 0;  // where the input's blocks are far apart
+  bool multiplied_ = false;
+  std::vector<std::uint32_t> outgoing_, incoming_;  // lanes of the plan's links
+  std::map<std::uint64_t, Spot> in_inbox_;          // by offset in scratch
+  Program program_;
+};
+
+// A message as far as it has been sent or received.
+struct Pending {
+  std::uint32_t message = 0;
+  std::uint64_t done = 0;
+};
+
+class Group {
+ public:
+  Group(Rank me, std::span<const Message> messages) : me_(me), messages_(messages) {}
+
+  Result<Program> run() {
+    for (std::uint32_t m = 0; m < messages_.size(); ++m)
+      if (messages_[m].bytes > 0) (messages_[m].sent ? sent_ : received_)[messages_[m].peer].push_back({m, 0});
+    if (auto s = copy_own(); !s) return std::move(s.error());
+    add_lanes(sent_, program_.outgoing);
+    add_lanes(received_, program_.incoming);
+    while (!sent_.empty() || !received_.empty()) {
+      for (std::uint32_t l = 0; l < program_.outgoing.size(); ++l) send(l);
+      for (std::uint32_t l = 0; l < program_.incoming.size(); ++l) receive(l);
+    }
+    return std::move(program_);
+  }
+
+ private:
+  using Queues = std::map<Rank, std::deque<Pending>>;
+
+  Status copy_own() {
+    auto &from = sent_[me_], &to = received_[me_];
+    for (std::size_t i = 0; i < std::max(from.size(), to.size()); ++i) {
+      const std::uint64_t out = i < from.size() ? messages_[from[i].message].bytes : 0;
+      const std::uint64_t in = i < to.size() ? messages_[to[i].message].bytes : 0;
+      if (out != in)
+        return Error(
+            Code::invalid_argument,
+            fmt::format("rank {} sends itself {} bytes where it receives {}: a group must hold both, and alike", me_, out, in));
+      program_.ops.push_back({.kind = OpKind::copy,
+                              .count = out,
+                              .to = {.space = Space::output, .index = to[i].message},
+                              .from = {.space = Space::input, .index = from[i].message}});
+    }
+    sent_.erase(me_);
+    received_.erase(me_);
+    return {};
+  }
+
+  static void add_lanes(const Queues& queues, std::vector<LaneUse>& lanes) {
+    for (const auto& [peer, queue] : queues)
+      lanes.push_back({.peer = peer, .channel = kPointToPointChannel, .messages = 1, .bytes = kMessagePieceBytes});
+  }
+
+  // The next piece of a lane's messages; an empty one where there is none left.
+  struct Piece {
+    Spot spot = {};
+    std::uint64_t bytes = 0;
+  };
+  Piece next(Queues& queues, Rank peer) const {
+    const auto found = queues.find(peer);
+    if (found == queues.end()) return {};
+    Pending& p = found->second.front();
+    const Message& m = messages_[p.message];
+    const Piece piece{{.space = m.sent ? Space::input : Space::output, .index = p.message, .offset = p.done},
+                      std::min(kMessagePieceBytes, m.bytes - p.done)};
+    p.done += piece.bytes;
+    if (p.done == m.bytes) found->second.pop_front();
+    if (found->second.empty()) queues.erase(found);
+    return piece;
+  }
+
+  void send(std::uint32_t lane) {
+    const Piece piece = next(sent_, program_.outgoing[lane].peer);
+    if (piece.bytes == 0) return;
+    program_.ops.push_back({.kind = OpKind::acquire, .lane = lane});
+    program_.ops.push_back(
+        {.kind = OpKind::copy, .count = piece.bytes, .to = {.space = Space::peers_inbox, .index = lane}, .from = piece.spot});
+    program_.ops.push_back({.kind = OpKind::post, .lane = lane, .value = 1});
+  }
+  void receive(std::uint32_t lane) {
+    const Piece piece = next(received_, program_.incoming[lane].peer);
+    if (piece.bytes == 0) return;
+    program_.ops.push_back({.kind = OpKind::await, .lane = lane, .value = 1});
+    program_.ops.push_back(
+        {.kind = OpKind::copy, .count = piece.bytes, .to = piece.spot, .from = {.space = Space::inbox, .index = lane}});
+    program_.ops.push_back({.kind = OpKind::release, .lane = lane});
+  }
+
+  Rank me_;
+  std::span<const Message> messages_;
+  Queues sent_, received_;
+  Program program_;
+};
+
+}  // namespace
+
+Result<Program> program_of(const Plan& plan, const CollectiveCall& call, const Cut& cut, std::uint64_t elements) {
+  if (reduces(call.collective) && call.op.kind == ReduceKind::user)
+    return Error(Code::unsupported, "a reduction by a user's function cannot run on a GPU: use host buffers");
+  return Compiler(plan, call, cut, elements).run();
+}
+
+Result<Program> program_of(Rank me, std::span<const Message> group) { return Group(me, group).run(); }
+
+}  // namespace tutti::gpu

@@ -1,0 +1,52 @@
+// Capturing streams into graphs: a stream that is captured records its operations instead of running them.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "stream.h"
+
+namespace standin {
+
+// Operations and what they follow. Those of one captured stream are a lane: at a launch, lanes run beside each other.
+struct Graph {
+  struct Node {
+    Work work;
+    std::vector<std::size_t> after;
+    std::size_t lane;
+  };
+  std::vector<Node> nodes;
+  std::vector<Context*> lanes;
+};
+
+struct Capture {
+  Stream* origin;
+  CUstreamCaptureMode mode;
+  std::thread::id thread;
+  std::uint64_t id;
+  std::atomic<CUstreamCaptureStatus> status = kCaptureActive;  // kCaptureNone once it has ended
+  std::mutex mutex = {};
+  Graph graph = {};
+  std::vector<Stream*> streams = {};
+};
+
+void invalidate(Capture& capture);
+
+// For calls that may not be made now because of somebody's capture (allocations, for example); they invalidate it.
+CUresult refuse_in_capture();
+// For calls that wait for a stream, or for a context.
+CUresult refuse_while_captured(Stream& stream);
+CUresult refuse_while_captured(const Context& context);
+
+// Where the stream is being captured, adds a node for this work.
+CUresult record(Stream& stream, const Work& work, bool* recorded);
+// The stream's part in a capture; none where it is not being captured.
+CUresult captured_position(Stream& stream, Captured* position);
+// The stream waits for something captured, and so becomes part of that capture.
+CUresult join(Stream& stream, const Captured& other);
+void abandon_capture(Stream& stream);
+
+}  // namespace standin

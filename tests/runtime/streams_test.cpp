@@ -1,0 +1,334 @@
+// Calls in the order of CUDA streams, on the driver of tests/cuda/standin, whose "device" memory the host can look into.
+#include <bit>
+#include <condition_variable>
+#include <map>
+#include <mutex>
+
+#include "gpu/memory.h"
+#include "tests/runtime/reference.h"
+
+namespace tutti {
+namespace {
+
+using gpu::Address;
+
+const gpu::Driver& d() {
+  const gpu::Driver* driver = gpu::driver();
+  if (driver == nullptr) throw std::runtime_error(gpu::why_no_driver().to_string());
+  return *driver;
+}
+void done(int result, Where where = Where::current()) { ok(gpu::check(d(), result, "the driver"), where); }
+
+// Used again and never freed: a driver that frees memory waits for all streams of the device, those of other ranks among them.
+class DeviceMemory {
+ public:
+  static void* allocate(std::size_t bytes) {
+    DeviceMemory& all = of_this_process();
+    const std::lock_guard lock(all.mutex_);
+    const std::size_t size = std::bit_ceil(std::max<std::size_t>(bytes, 256));
+    auto& unused = all.unused_[size];
+    if (unused.empty()) {
+      Address memory = 0;
+      done(d().allocate(&memory, size));
+      unused.push_back(reinterpret_cast<void*>(memory));
+    }
+    void* memory = unused.back();
+    unused.pop_back();
+    all.used_[memory] = size;
+    return memory;
+  }
+  static bool deallocate(void* memory) {
+    DeviceMemory& all = of_this_process();
+    const std::lock_guard lock(all.mutex_);
+    const auto used = all.used_.extract(memory);
+    if (!used.empty()) all.unused_[used.mapped()].push_back(memory);
+    return !used.empty();
+  }
+
+ private:
+  static DeviceMemory& of_this_process() {
+    static DeviceMemory all;
+    return all;
+  }
+  std::mutex mutex_;
+  std::map<std::size_t, std::vector<void*>> unused_;
+  std::map<void*, std::size_t> used_;
+};
+constexpr MixedMemory::Other kDevice{DeviceMemory::allocate, DeviceMemory::deallocate};
+
+gpu::ContextHandle primary_context() {
+  gpu::ContextHandle context = nullptr;
+  done(d().retain_context(&context, 0));
+  return context;
+}
+
+// This thread's vectors lie on the device meanwhile.
+class OnDevice {
+ public:
+  explicit OnDevice(bool whether = true) : entered_(d(), primary_context()) { MixedMemory::other = whether ? &kDevice : nullptr; }
+  ~OnDevice() { MixedMemory::other = nullptr; }
+
+ private:
+  gpu::Entered entered_;
+};
+
+template <class T>
+using Vector = std::vector<T, MixedAllocator<T>>;
+
+class Stream {
+ public:
+  Stream() {
+    const gpu::Entered entered(d(), primary_context());
+    done(d().make_stream(&handle_, gpu::kNonBlocking));
+  }
+  ~Stream() { done(d().destroy_stream(handle_)); }
+  operator CudaStream() const { return handle_; }  // NOLINT(google-explicit-constructor)
+  void wait() const { done(d().synchronize(handle_)); }
+
+ private:
+  gpu::StreamHandle handle_ = nullptr;
+};
+
+// A stream that stands still until it is opened.
+class Gate {
+ public:
+  explicit Gate(CudaStream stream) {
+    done(d().call_host(
+        stream, [](void* gate) { static_cast<Gate*>(gate)->pass(); }, this));
+  }
+  void open() {
+    const std::lock_guard lock(mutex_);
+    open_ = true;
+    changed_.notify_all();
+  }
+
+ private:
+  void pass() {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [this] { return open_; });
+  }
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  bool open_ = false;
+};
+
+template <class Problem>
+void enqueue_case(Communicator& comm, const Case& c, CudaStream stream) {
+  const testing::ScopedTrace trace(__FILE__, __LINE__, c.to_string());
+  Trial<Problem> trial(c, comm.rank(), comm.size());
+  ok(comm.enqueue(trial.call(), stream));
+  done(d().synchronize(stream));
+  ok(comm.failure());
+  trial.check();
+}
+
+template <class Problem>
+void enqueue_all(Communicator& comm, CudaStream stream, std::size_t count) {
+  for (int c = 0; c < static_cast<int>(Collective::send_recv); ++c)
+    for (const bool in_place : {false, true})
+      if (reduces(static_cast<Collective>(c)) || !Problem::op().user.element_bytes)
+        enqueue_case<Problem>(comm, {static_cast<Collective>(c), {}, count, in_place, count % 2 == 0 ? 0 : comm.size() - 1},
+                              stream);
+}
+
+TEST(Streams, AllCollectivesOnDeviceMemory) {
+  for (const Rank p : {1, 2, 3})
+    run_ranks(p, [](Communicator& comm) {
+      const OnDevice on_device;
+      const Stream stream;
+      for (const std::size_t count : {0, 1, 13, 5000}) {
+        enqueue_all<Sum>(comm, stream, count);
+        enqueue_all<Stretches>(comm, stream, count);
+      }
+    });
+}
+
+// Memory of all kinds meets in one call, and what is larger than a piece comes in several.
+TEST(Streams, LargeCallsInPiecesAndMemoryOfAnyKind) {
+  run_ranks(2, [](Communicator& comm) {
+    const OnDevice on_device(comm.rank() == 1);
+    const Stream stream;
+    const std::size_t count = (std::size_t{5} << 20) / sizeof(Sum::Value) * 4 + 3;  // 20 MiB and a little
+    for (const Collective c : {Collective::all_reduce, Collective::all_gather, Collective::reduce_scatter, Collective::broadcast,
+                               Collective::all_to_all, Collective::gather})
+      for (const bool in_place : {false, true}) enqueue_case<Sum>(comm, {c, {}, count, in_place, 1}, stream);
+  });
+}
+
+TEST(Streams, ACallComesAfterWhatTheStreamWasGivenBeforeAndReturnsAtOnce) {
+  run_ranks(2, [](Communicator& comm) {
+    const OnDevice on_device;
+    const Stream stream;
+    Vector<std::uint32_t> data(1000, 0), copy(1000, 0);
+    Gate gate(stream);
+    done(d().set_words(gpu::address(data.data()), 5, data.size(), stream));
+    ok(comm.enqueue({.collective = Collective::all_reduce,
+                     .input = data.data(),
+                     .output = data.data(),
+                     .count = data.size(),
+                     .type = DataType::u32},
+                    stream));
+    done(d().copy(gpu::address(copy.data()), gpu::address(data.data()), data.size() * 4, stream));
+    EXPECT_TRUE(comm.busy());
+    EXPECT_EQ(data[0], 0U) << "the stream has gone on";
+    gate.open();
+    stream.wait();
+    EXPECT_EQ(copy, Vector<std::uint32_t>(1000, 10));
+    EXPECT_FALSE(comm.busy());
+  });
+}
+
+Call sum_of(Vector<std::uint32_t>& data) {
+  return {.collective = Collective::all_reduce,
+          .input = data.data(),
+          .output = data.data(),
+          .count = data.size(),
+          .type = DataType::u32};
+}
+
+TEST(Streams, CallsOfOneCommunicatorKeepTheirOrderOnAllStreams) {
+  run_ranks(3, [](Communicator& comm) {
+    const OnDevice on_device;
+    const Stream first, second;
+    Vector<std::uint32_t> a(10, 1), b(3000, 2);
+    for (int round = 0; round < 5; ++round) {
+      // Each rank's streams are held up differently.
+      Gate gate(comm.rank() == 1 ? first : second);
+      ok(comm.enqueue(sum_of(a), first));
+      ok(comm.enqueue(sum_of(b), second));
+      ok(comm.enqueue(sum_of(a), first));
+      gate.open();
+      first.wait();
+      second.wait();
+    }
+    EXPECT_EQ(a, Vector<std::uint32_t>(10, 59049));
+    EXPECT_EQ(b, Vector<std::uint32_t>(3000, 2 * 243));
+    works(comm);  // and with calls on ordinary memory
+  });
+}
+
+Call send_to(Rank peer, const Vector<std::uint32_t>& data) {
+  return {.collective = Collective::send_recv,
+          .input = data.data(),
+          .count = data.size(),
+          .type = DataType::u32,
+          .destination = peer};
+}
+Call recv_from(Rank peer, Vector<std::uint32_t>& data) {
+  return {.collective = Collective::send_recv,
+          .output = data.data(),
+          .type = DataType::u32,
+          .source = peer,
+          .receive_count = data.size()};
+}
+
+TEST(Streams, GroupsOfMessagesOfAnySizeAndCollectives) {
+  for (const std::size_t count : {std::size_t{0}, std::size_t{1}, std::size_t{700001}})
+    run_ranks(3, [count](Communicator& comm) {
+      const OnDevice on_device;
+      const Stream stream, other;
+      const Rank p = comm.size(), me = comm.rank();
+      Vector<std::uint32_t> sent(count, static_cast<std::uint32_t>(me) + 1), sum(77, 1);
+      std::vector<Vector<std::uint32_t>> got(static_cast<std::size_t>(p), Vector<std::uint32_t>(count, 0));
+      Group group;
+      for (Rank r = 0; r < p; ++r) {
+        if (r == me) continue;
+        ok(group.add(comm, send_to(r, sent), stream));
+        ok(group.add(comm, recv_from(r, got[static_cast<std::size_t>(r)]), other));
+      }
+      ok(group.add(comm, sum_of(sum), other));
+      ok(group.run());
+      stream.wait();
+      other.wait();
+      ok(comm.failure());
+      EXPECT_EQ(sum[0], 3U);
+      for (Rank r = 0; r < p; ++r) {
+        const std::uint32_t expected = r == me ? 0 : static_cast<std::uint32_t>(r) + 1;
+        EXPECT_EQ(got[static_cast<std::size_t>(r)], Vector<std::uint32_t>(count, expected));
+      }
+    });
+}
+
+TEST(Streams, OneThreadWithAllRanks) {
+  const OnDevice on_device;
+  auto comms = make_communicators(3);
+  std::vector<Stream> streams(3);
+  std::vector<Vector<std::uint32_t>> data(3, Vector<std::uint32_t>(100, 4));
+  for (int round = 0; round < 3; ++round) {
+    Group group;
+    for (std::size_t r = 0; r < 3; ++r) ok(group.add(comms[r], sum_of(data[r]), streams[r]));
+    ok(group.run());
+  }
+  for (std::size_t r = 0; r < 3; ++r) {
+    streams[r].wait();
+    EXPECT_EQ(data[r], Vector<std::uint32_t>(100, 108));
+  }
+}
+
+TEST(Streams, CallsWithoutAStreamTakeDeviceMemoryToo) {
+  run_ranks(2, [](Communicator& comm) {
+    const OnDevice on_device;
+    for (const bool in_place : {false, true})
+      for (const std::size_t count : {0, 5, 100000}) run_case<Sum>(comm, {Collective::all_reduce, {}, count, in_place});
+    Vector<std::uint32_t> data(100, 7), got(100, 0);
+    Group group;
+    ok(group.add(comm, send_to(1 - comm.rank(), data)));
+    ok(group.add(comm, recv_from(1 - comm.rank(), got)));
+    ok(group.run());
+    EXPECT_EQ(got, data);
+  });
+}
+
+TEST(Streams, AreNamedForAllCallsOfAGroupOrForNone) {
+  run_ranks(1, [](Communicator& comm) {
+    Vector<std::uint32_t> data(10, 7);
+    const Stream stream;
+    Group group;
+    ok(group.add(comm, sum_of(data), stream));
+    ok(group.add(comm, sum_of(data)));
+    fails(group.run(), Code::invalid_argument, {"some calls of a group were added with a stream and some without"});
+    works(comm);
+  });
+}
+
+TEST(Streams, AStreamThatDoesNotExistIsAnErrorAndNothingHappens) {
+  run_ranks(1, [](Communicator& comm) {
+    Vector<std::uint32_t> data(10, 7);
+    int nothing = 0;
+    fails(comm.enqueue(sum_of(data), &nothing), Code::environment, {"cuStreamGetCtx of stream"});
+    works(comm);
+  });
+}
+
+// What waits for a rank that does not come goes on once the communicator is aborted.
+TEST(Streams, AnAbortFreesTheStream) {
+  run_ranks(2, [](Communicator& comm) {
+    if (comm.rank() == 1) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(100));
+      return comm.abort("enough");
+    }
+    const OnDevice on_device;
+    const Stream stream;
+    Vector<std::uint32_t> data(10, 7);
+    ok(comm.enqueue(sum_of(data), stream));
+    ok(comm.enqueue(sum_of(data), stream));
+    stream.wait();
+    fails(comm.failure(), Code::aborted, {"aborted by rank 1: enough"});
+    fails(comm.enqueue(sum_of(data), stream), Code::aborted, {"enough"});
+    fails(comm.run(sum_of(data)), Code::aborted, {"enough"});
+  });
+}
+
+TEST(Streams, RanksThatDisagreeFindOut) {
+  run_ranks(2, [](Communicator& comm) {
+    const OnDevice on_device;
+    const Stream stream;
+    Vector<std::uint32_t> data(comm.rank() == 0 ? 10 : 20, 7);
+    ok(comm.enqueue(sum_of(data), stream));
+    stream.wait();
+    fails(comm.failure(), Code::mismatch, {"count 10", "count 20"});
+  });
+}
+
+}  // namespace
+}  // namespace tutti
