@@ -204,7 +204,7 @@ constexpr void fold(const FoldArguments& a, Threads threads) {
 }
 
 template <class Machine>
-constexpr void prepare(const PrepareArguments& a, Threads threads) {
+[[gnu::noinline]] constexpr void prepare(const PrepareArguments& a, Threads threads) {
   const Route way = route(Operation::sum, a.type);
   visit_real<Machine>(way.lanes, [&]<class Lanes>(Lanes) {
     using Value = typename Lanes::Value;

@@ -130,6 +130,10 @@ class Interpreter {
         return copy(op, source(op.from), target(op.to));
       case OpKind::fold:
         return fold_all(program, op);
+      case OpKind::multiply:
+        return machine_.each_thread([&](Threads t) {
+          prepare<Machine>({source(op.from), target(op.to), op.count, a_.scalar, a_.factor, a_.type}, t);
+        });
       case OpKind::divide:
         return machine_.each_thread([&](Threads t) { finish<Machine>({target(op.to), op.count, a_.ranks, a_.type}, t); });
     }
@@ -171,6 +175,9 @@ class Interpreter {
       if (machine_.stop(*a_.control, op.lane)) return;
   }
 
+  // An empty message still has a flag.
+  static constexpr std::uint64_t at_least_one(std::uint64_t bytes) { return bytes > 0 ? bytes : 1; }
+
   // ---- ll: two words in the mailbox for one of data
 
   constexpr void send_ll(const Op& op) {
@@ -179,7 +186,7 @@ class Interpreter {
     std::byte* to = outgoing(op);
     const std::uint64_t flag = std::uint64_t{flag_of(lanes_[op.lane].state.sent)} << 32;
     machine_.each_thread([&](Threads t) {
-      for (std::uint64_t at = t.index * kWordBytes; at < bytes; at += t.count * kWordBytes) {
+      for (std::uint64_t at = t.index * kWordBytes; at < at_least_one(bytes); at += t.count * kWordBytes) {
         const Word word = load_part<Machine>(from + at, bytes - at);
         Machine::store_pair(to + 2 * at, flag | word.part[0], flag | word.part[1]);
         Machine::store_pair(to + 2 * at + kWordBytes, flag | word.part[2], flag | word.part[3]);
@@ -192,7 +199,7 @@ class Interpreter {
     std::byte* from = incoming(op);
     const std::uint32_t flag = flag_of(lanes_[op.lane].state.received);
     machine_.each_thread([&](Threads t) {
-      for (std::uint64_t at = t.index * kWordBytes; at < bytes; at += t.count * kWordBytes) {
+      for (std::uint64_t at = t.index * kWordBytes; at < at_least_one(bytes); at += t.count * kWordBytes) {
         const Pair low = await_pair(from + 2 * at, flag, op.lane);
         const Pair high = await_pair(from + 2 * at + kWordBytes, flag, op.lane);
         take(op, {data_of(low.first), data_of(low.second), data_of(high.first), data_of(high.second)}, at, bytes - at);
@@ -217,7 +224,7 @@ class Interpreter {
     constexpr std::uint64_t kParts = kLineBytes / kWordBytes;
     machine_.each_thread([&](Threads t) {
       const auto part = static_cast<std::uint32_t>(t.index % kParts);
-      for (std::uint64_t line = t.index / kParts; line * line_data_ < bytes; line += t.count / kParts) {
+      for (std::uint64_t line = t.index / kParts; line * line_data_ < at_least_one(bytes); line += t.count / kParts) {
         const std::uint64_t at = line * line_data_ + part * kWordBytes;
         const std::uint64_t end = (line + 1) * line_data_ < bytes ? (line + 1) * line_data_ : bytes;
         const std::uint64_t has = at < end ? end - at : 0;

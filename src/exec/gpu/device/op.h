@@ -32,8 +32,9 @@ inline constexpr std::uint64_t kLineBytes = 128;
 // Data in a line of ll128: no element lies in two lines.
 constexpr std::uint64_t line_data_bytes(std::uint64_t element_bytes) { return element_bytes == kWordBytes ? 112 : 120; }
 
-// Room that a message takes in a mailbox.
+// Room that a message takes in a mailbox. An empty one still has a flag.
 constexpr std::uint64_t room_of(Protocol protocol, std::uint64_t bytes, std::uint64_t element_bytes) {
+  if (bytes == 0) bytes = 1;
   const std::uint64_t words = (bytes + kWordBytes - 1) / kWordBytes;
   const std::uint64_t line = line_data_bytes(element_bytes);
   switch (protocol) {
@@ -72,8 +73,8 @@ inline constexpr std::uint64_t kFlags = 0xffffffff;
 constexpr std::uint32_t flag_of(std::uint64_t piece) { return static_cast<std::uint32_t>(piece % kFlags) + 1; }
 
 struct Lane {
-  Mailbox* own;
-  Mailbox* peers;  // mapped
+  Mailbox* own = nullptr;
+  Mailbox* peers = nullptr;  // mapped
 };
 
 // A lane as a block keeps it in shared memory.
@@ -83,8 +84,8 @@ struct OpenLane {
 };
 
 struct Place {
-  std::uint64_t offset;  // bytes
-  Buffer buffer;
+  std::uint64_t offset = 0;  // bytes
+  Buffer buffer = Buffer::input;
 };
 
 enum class OpKind : std::uint8_t {
@@ -94,54 +95,57 @@ enum class OpKind : std::uint8_t {
   copy,         // to = from
   recv_reduce,  // to = from (+) arrival where from_is_left, or arrival (+) from
   fold,         // to = operand_0 (+) operand_1 (+) ...
+  multiply,     // to = factor * from
   divide,       // to /= ranks
 };
 
 struct Op {
-  OpKind kind;
-  bool from_is_left;
-  std::uint32_t lane;
-  std::uint32_t message;  // of this piece and lane, from 0 on
-  std::uint32_t operands_begin, operands_end;
-  Place from, to;
-  std::uint64_t count;         // elements
-  std::uint64_t message_room;  // where in a half
+  OpKind kind = OpKind::copy;
+  bool from_is_left = false;
+  std::uint32_t lane = 0;
+  std::uint32_t message = 0;  // of this piece and lane, from 0 on
+  std::uint32_t operands_begin = 0, operands_end = 0;
+  Place from = {}, to = {};
+  std::uint64_t count = 0;         // elements
+  std::uint64_t message_room = 0;  // where in a half
 };
 
 inline constexpr std::uint8_t kSends = 1, kReceives = 2;
 
 struct Program {
-  const Op* ops;
-  const Place* operands;
-  const std::uint8_t* lane_use;  // of each lane: kSends, kReceives
-  std::uint32_t count;
+  const Op* ops = nullptr;
+  const Place* operands = nullptr;
+  const std::uint8_t* lane_use = nullptr;  // of each lane: kSends, kReceives
+  std::uint32_t count = 0;
 };
 
 // Where the host can see it while the kernel runs.
 struct Control {
-  std::uint32_t abort;    // the host's: every wait ends
-  std::uint32_t stopped;  // the kernel's: one more than the lane it waited for
+  std::uint32_t abort = 0;    // the host's: every wait ends
+  std::uint32_t stopped = 0;  // the kernel's: one more than the lane it waited for
 };
 
 // tutti_interpret. Blocks of whole warps; shared_bytes() of shared memory.
 struct InterpretArguments {
-  Program piece, last;  // `last` is executed once, after all pieces, if it has ops
-  std::uint64_t pieces;
-  std::uint64_t piece_bytes;  // by which input and output move on from piece to piece
-  const std::byte* input;
-  std::byte* output;
-  std::byte* scratch;           // of block 0
-  std::uint64_t scratch_bytes;  // from one block's to the next one's
-  const Lane* lanes;            // of block 0
-  std::uint64_t half_bytes;
-  Control* control;
-  std::uint32_t lane_count;  // of a block
-  std::uint32_t most_operands;
-  std::int32_t average_over;  // as in FoldArguments
-  std::int32_t ranks;
-  Protocol protocol;
-  DataType type;
-  ReduceKind kind;
+  Program piece = {}, last = {};  // `last` is executed once, after all pieces, if it has ops
+  std::uint64_t pieces = 0;
+  std::uint64_t piece_bytes = 0;  // by which input and output move on from piece to piece
+  const std::byte* input = nullptr;
+  std::byte* output = nullptr;
+  std::byte* scratch = nullptr;     // of block 0
+  std::uint64_t scratch_bytes = 0;  // from one block's to the next one's
+  const Lane* lanes = nullptr;      // of block 0
+  std::uint64_t half_bytes = 0;     // of all mailboxes; a multiple of kLineBytes
+  Control* control = nullptr;
+  const std::byte* scalar = nullptr;  // as in PrepareArguments, with `factor`
+  double factor = 1;
+  std::uint32_t lane_count = 0;  // of a block
+  std::uint32_t most_operands = 0;
+  std::int32_t average_over = 0;  // as in FoldArguments
+  std::int32_t ranks = 1;
+  Protocol protocol = Protocol::simple;
+  DataType type = DataType::u8;
+  ReduceKind kind = ReduceKind::sum;
 };
 
 inline constexpr std::uint32_t kOpsAtOnce = 32;  // fetched into shared memory
