@@ -193,7 +193,7 @@ Case plain(Collective collective, std::string_view name, Rank ranks) {
 
 TEST_P(Row, RunsInEveryProtocol) {
   int turn = 0;
-  for (Rank p = 1; p <= 8; ++p)
+  for (Rank p = 1; p <= TUTTI_MOST_RANKS; ++p)
     for (const Case& c : cases(*GetParam(), p, false)) {
       const unsigned blocks = 1U << turn++ % 3;
       for (const Protocol protocol : kProtocols)

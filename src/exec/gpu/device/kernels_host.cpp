@@ -22,14 +22,15 @@ void in_turn(const StandinLaunch& launch, void** arguments, void (*kernel)(const
 
 // Blocks wait for those of other ranks, in whatever order these come.
 void in_threads(const StandinLaunch& launch, const InterpretArguments& a) {
-  std::vector<std::thread> blocks;
-  for (unsigned b = 0; b < launch.grid[0]; ++b)
-    blocks.emplace_back([&launch, &a, b] {
-      std::vector<std::uint64_t> shared(launch.shared_bytes / sizeof(std::uint64_t) + 1);
-      HostMachine block(launch.block[0], b, launch.grid[0], reinterpret_cast<std::byte*>(shared.data()));
-      Interpreter<HostMachine>(a, block).run();
-    });
-  for (std::thread& block : blocks) block.join();
+  const auto run = [&launch, &a](unsigned index) {
+    std::vector<std::uint64_t> shared(launch.shared_bytes / sizeof(std::uint64_t) + 1);
+    HostMachine block(launch.block[0], index, launch.grid[0], reinterpret_cast<std::byte*>(shared.data()));
+    Interpreter<HostMachine>(a, block).run();
+  };
+  std::vector<std::thread> others;
+  for (unsigned b = 1; b < launch.grid[0]; ++b) others.emplace_back(run, b);
+  run(0);
+  for (std::thread& other : others) other.join();
 }
 
 }  // namespace
