@@ -3,31 +3,17 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
+
+#include "gpu/only_reader.h"
 
 namespace tutti::gpu {
 namespace {
 
 using device::OpKind;
+using device::Space;
 
 constexpr std::uint64_t kScratchUnit = 256;  // blocks' scratch begins at multiples
-
-OpKind kind_of(StepKind kind) {
-  switch (kind) {
-    case StepKind::send:
-      return OpKind::send;
-    case StepKind::recv:
-      return OpKind::recv;
-    case StepKind::reduce:
-      return OpKind::reduce;
-    case StepKind::copy:
-      return OpKind::copy;
-    case StepKind::recv_reduce:
-      return OpKind::recv_reduce;
-    case StepKind::fold:
-      return OpKind::fold;
-  }
-  return OpKind::copy;
-}
 
 // The ops of a piece, while lanes of the call are found.
 class Lister {
@@ -43,7 +29,7 @@ class Lister {
   Result<OpList> run() {
     if (!plan_.premultiply.empty()) premultiply();
     for (const PlanLink& link : plan_.links) lane_of_.push_back(lane(link));
-    for (const PlanStep& step : plan_.steps) add(step);
+    for (std::size_t i = 0; i < plan_.steps.size(); ++i) add(i);
     for (const Extent& e : plan_.average)
       if (e.count > 0)
         list_.ops.push_back({.kind = OpKind::divide, .to = place({plan_.average_in, e.offset * size_}), .count = e.count});
@@ -85,49 +71,108 @@ class Lister {
   }
   [[nodiscard]] device::Place product(std::uint64_t offset) const {
     if (input_block_bytes_ > 0) offset = offset / input_block_bytes_ * piece_bytes_ + offset % input_block_bytes_;
-    return {plan_.scratch_bytes + offset, Buffer::scratch};
+    return {plan_.scratch_bytes + offset, Space::scratch};
   }
   [[nodiscard]] device::Place place(const PlanRange& range) const {
     if (multiplied_ && range.buffer == plan_.premultiply_in) return product(range.offset);
-    return {range.offset, range.buffer};
+    if (range.buffer == Buffer::scratch) return {range.offset, Space::scratch};
+    return {range.offset, range.buffer == Buffer::input ? Space::input : Space::output};
+  }
+  device::Place place(const PlanRange& range, std::uint64_t count) {
+    reach(place(range), count);
+    return place(range);
   }
   void reach(const device::Place& place, std::uint64_t count) {
-    if (place.buffer == Buffer::scratch) scratch_end_ = std::max(scratch_end_, place.offset + count * size_);
+    if (place.space == Space::scratch) scratch_end_ = std::max(scratch_end_, place.offset + count * size_);
   }
 
-  void add(const PlanStep& step) {
-    const bool sends = step.kind == StepKind::send;
-    const bool receives = step.kind == StepKind::recv || step.kind == StepKind::recv_reduce;
-    if (step.count == 0 && !sends && !receives) return;
-    device::Op op{.kind = kind_of(step.kind), .from_is_left = step.from_is_left, .count = step.count};
-    if (step.kind != StepKind::recv && step.kind != StepKind::fold) op.from = place(step.from);
-    if (!sends) op.to = place(step.to);
-    reach(op.from, step.count);
-    reach(op.to, step.count);
-    if (sends || receives) mail(step, op);
-    if (step.kind == StepKind::fold) add_operands(step, op);
-    list_.ops.push_back(op);
-  }
-
-  void mail(const PlanStep& step, device::Op& op) {
-    const bool sends = step.kind == StepKind::send;
-    op.lane = lane_of_[step.stream];
-    Mailed& mailed = mailed_[op.lane];
-    std::uint64_t& room = sends ? mailed.sent_room : mailed.received_room;
-    op.message = (sends ? mailed.sent : mailed.received)++;
-    op.message_room = room;
-    room += device::room_of(whole_.protocol, step.count * size_, size_);
-    list_.lane_use[op.lane] |= sends ? device::kSends : device::kReceives;
-  }
-
-  void add_operands(const PlanStep& step, device::Op& op) {
-    op.operands_begin = static_cast<std::uint32_t>(list_.operands.size());
-    for (auto o = step.operands_begin; o < step.operands_end; ++o) {
-      list_.operands.push_back(place(plan_.operands[o]));
-      reach(list_.operands.back(), step.count);
+  void add(std::size_t i) {
+    const PlanStep& s = plan_.steps[i];
+    const bool here = s.kind == StepKind::reduce || s.kind == StepKind::copy || s.kind == StepKind::fold;
+    if (here && s.count == 0) return;  // empty messages are sent
+    switch (s.kind) {
+      case StepKind::send:
+        return send(s);
+      case StepKind::recv:
+        return recv(i);
+      case StepKind::recv_reduce: {
+        const device::Place arrival = arrive(s);
+        const device::Place mine = place(s.from, s.count);
+        return s.from_is_left ? fold(s, {mine, arrival}) : fold(s, {arrival, mine});
+      }
+      case StepKind::reduce: {
+        const device::Place from = place(s.from, s.count), to = place(s.to);
+        return s.from_is_left ? fold(s, {from, to}) : fold(s, {to, from});
+      }
+      case StepKind::copy:
+        return add({.kind = OpKind::copy, .from = place(s.from, s.count), .to = place(s.to, s.count), .count = s.count});
+      case StepKind::fold: {
+        std::vector<device::Place> operands;
+        for (auto o = s.operands_begin; o < s.operands_end; ++o) operands.push_back(operand(plan_.operands[o], s.count));
+        return fold(s, operands);
+      }
     }
-    op.operands_end = static_cast<std::uint32_t>(list_.operands.size());
-    whole_.most_operands = std::max(whole_.most_operands, op.operands_end - op.operands_begin);
+  }
+  void add(const device::Op& op) { list_.ops.push_back(op); }
+
+  // What has stayed in its mailbox, or a place.
+  device::Place operand(const PlanRange& range, std::uint64_t count) {
+    if (range.buffer == Buffer::scratch)
+      if (const auto found = in_mailbox_.find(range.offset); found != in_mailbox_.end()) return found->second;
+    return place(range, count);
+  }
+
+  void send(const PlanStep& s) {
+    const std::uint32_t lane = lane_of_[s.stream];
+    Mailed& mailed = mailed_[lane];
+    add({.kind = OpKind::send,
+         .message = mailed.sent++,
+         .from = place(s.from, s.count),
+         .to = {mailed.sent_room, Space::mailbox, lane},
+         .count = s.count});
+    mailed.sent_room += room(s);
+    list_.lane_use[lane] |= device::kSends;
+  }
+
+  // Where a message arrives. What is read there by a fold has been awaited, or is then.
+  device::Place arrive(const PlanStep& s) {
+    const device::Place arrival = next_arrival(s);
+    if (whole_.protocol == device::Protocol::simple)
+      add({.kind = OpKind::await, .message = mailed_[arrival.lane].received - 1, .from = arrival, .count = s.count});
+    return arrival;
+  }
+  device::Place next_arrival(const PlanStep& s) {
+    const std::uint32_t lane = lane_of_[s.stream];
+    Mailed& mailed = mailed_[lane];
+    const device::Place arrival{mailed.received_room, Space::mailbox, lane};
+    ++mailed.received;
+    mailed.received_room += room(s);
+    list_.lane_use[lane] |= device::kReceives;
+    return arrival;
+  }
+  [[nodiscard]] std::uint64_t room(const PlanStep& s) const { return device::room_of(whole_.protocol, s.count * size_, size_); }
+
+  void recv(std::size_t i) {
+    const PlanStep& s = plan_.steps[i];
+    const auto reader = only_reader(plan_, size_, i);
+    if (reader && plan_.steps[*reader].kind == StepKind::fold) {
+      in_mailbox_[s.to.offset] = arrive(s);
+      return;
+    }
+    const device::Place arrival = next_arrival(s);
+    add({.kind = OpKind::recv,
+         .message = mailed_[arrival.lane].received - 1,
+         .from = arrival,
+         .to = place(s.to, s.count),
+         .count = s.count});
+  }
+
+  void fold(const PlanStep& s, const std::vector<device::Place>& operands) {
+    const auto begin = static_cast<std::uint32_t>(list_.operands.size());
+    list_.operands.insert(list_.operands.end(), operands.begin(), operands.end());
+    const auto end = static_cast<std::uint32_t>(list_.operands.size());
+    whole_.most_operands = std::max(whole_.most_operands, end - begin);
+    add({.kind = OpKind::fold, .operands_begin = begin, .operands_end = end, .to = place(s.to, s.count), .count = s.count});
   }
 
   const Plan& plan_;
@@ -137,8 +182,9 @@ class Lister {
   std::uint64_t input_block_bytes_ = 0, piece_bytes_ = 0;  // where the input's blocks are far apart
   bool multiplied_ = false;
   std::uint64_t scratch_end_ = 0;
-  std::vector<std::uint32_t> lane_of_;  // of the plan's links
-  std::vector<Mailed> mailed_;          // of the call's lanes
+  std::vector<std::uint32_t> lane_of_;                 // of the plan's links
+  std::vector<Mailed> mailed_;                         // of the call's lanes
+  std::map<std::uint64_t, device::Place> in_mailbox_;  // by offset in scratch
   OpList list_;
 };
 

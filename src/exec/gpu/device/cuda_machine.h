@@ -1,6 +1,8 @@
 // GPUs, in PTX (Parallel Thread Execution ISA; memory consistency model). nvcc only.
 #pragma once
 
+#include <bit>
+
 #include "device/machine.h"
 #include "device/op.h"
 

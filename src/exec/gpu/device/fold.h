@@ -174,23 +174,32 @@ template <class Machine>
   });
 }
 
-// left (+) right, of whole elements side by side.
-template <class Machine>
-[[gnu::noinline]] constexpr Word combine(const Reduction& r, Word left, Word right) {
+// A word of the result of a fold of `operands`, whose words fetch(k) brings in their order.
+template <class Machine, class Fetch>
+[[gnu::noinline]] constexpr Word fold_word(const Reduction& r, std::uint32_t operands, const Fetch& fetch) {
   const Route way = route(operation_of(r.kind, r.average_over), r.type);
-  Word result = right;
+  Word result = {};
   visit_lanes<Machine>(way.lanes, [&]<class Lanes>(Lanes) {
     using Value = typename Lanes::Value;
+    using Packed = Pack<typename Lanes::Element>;
     constexpr std::uint32_t kPerWord = Operands<Lanes>::kPerWord;
-    auto pack = std::bit_cast<Pack<typename Lanes::Element>>(left);
-    Value a[kPerWord] = {}, b[kPerWord] = {};
-    for (std::uint32_t k = 0; k < kPerWord; ++k) a[k] = Lanes::load(pack.of[k]);
-    pack = std::bit_cast<decltype(pack)>(right);
-    for (std::uint32_t k = 0; k < kPerWord; ++k) b[k] = Lanes::load(pack.of[k]);
-    visit_operator<Lanes>(way.operation, r.average_over, [&](auto op) {
-      for (std::uint32_t k = 0; k < kPerWord; ++k) a[k] = op.leave(op.combine(op.enter(a[k]), op.enter(b[k])));
-    });
-    for (std::uint32_t k = 0; k < kPerWord; ++k) pack.of[k] = Lanes::store(a[k]);
+    Value acc[kPerWord] = {};
+    for (std::uint32_t s = 0; s < operands; ++s) {
+      const auto pack = std::bit_cast<Packed>(fetch(s));
+      Value next[kPerWord] = {};
+      for (std::uint32_t k = 0; k < kPerWord; ++k) next[k] = Lanes::load(pack.of[k]);
+      visit_operator<Lanes>(way.operation, r.average_over, [&](auto op) {
+        for (std::uint32_t k = 0; k < kPerWord; ++k) {
+          const Value value = op.enter(next[k]);
+          acc[k] = s == 0 ? value : op.combine(acc[k], value);
+        }
+      });
+    }
+    if (way.operation == Operation::mean)
+      for (std::uint32_t k = 0; k < kPerWord; ++k)
+        if constexpr (std::is_arithmetic_v<Value>) acc[k] = Mean{{}, r.average_over}.leave(acc[k]);
+    Packed pack = {};
+    for (std::uint32_t k = 0; k < kPerWord; ++k) pack.of[k] = Lanes::store(acc[k]);
     result = std::bit_cast<Word>(pack);
   });
   return result;

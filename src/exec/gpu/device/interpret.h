@@ -22,7 +22,8 @@ class Interpreter {
         line_data_(line_data_bytes(element_bytes_)),
         lanes_(reinterpret_cast<OpenLane*>(machine.shared())),
         operands_(reinterpret_cast<const std::byte**>(lanes_ + a.lane_count)),
-        ops_(reinterpret_cast<Op*>(operands_ + a.most_operands)),
+        sources_(reinterpret_cast<Source*>(operands_ + a.most_operands)),
+        ops_(reinterpret_cast<Op*>(sources_ + a.most_operands)),
         scratch_(a.scratch + std::uint64_t{machine.block()} * a.scratch_bytes) {}
 
   constexpr void run() {
@@ -98,22 +99,25 @@ class Interpreter {
   [[nodiscard]] constexpr std::byte* half_of(Mailbox* mailbox, std::uint64_t piece) const {
     return reinterpret_cast<std::byte*>(mailbox + 1) + piece % 2 * a_.half_bytes;
   }
-  [[nodiscard]] constexpr std::byte* outgoing(const Op& op) const {
-    return half_of(lanes_[op.lane].lane.peers, lanes_[op.lane].state.sent) + op.message_room;
-  }
-  [[nodiscard]] constexpr std::byte* incoming(const Op& op) const {
-    return half_of(lanes_[op.lane].lane.own, lanes_[op.lane].state.received) + op.message_room;
+  [[nodiscard]] constexpr std::byte* outgoing(const Place& place) const {
+    const OpenLane& lane = lanes_[place.lane];
+    return half_of(lane.lane.peers, lane.state.sent) + place.offset;
   }
 
-  [[nodiscard]] constexpr const std::byte* source(const Place& place) const {
-    if (place.buffer == Buffer::input) return a_.input + shift_ + place.offset;
-    return target(place);
-  }
   // Input is written where it is a part of the output, or holds it.
-  [[nodiscard]] constexpr std::byte* target(const Place& place) const {
-    if (place.buffer == Buffer::scratch) return scratch_ + place.offset;
-    if (place.buffer == Buffer::input) return const_cast<std::byte*>(a_.input) + shift_ + place.offset;
-    return a_.output + shift_ + place.offset;
+  [[nodiscard]] constexpr std::byte* at(const Place& place) const {
+    switch (place.space) {
+      case Space::input:
+        return const_cast<std::byte*>(a_.input) + shift_ + place.offset;
+      case Space::output:
+        return a_.output + shift_ + place.offset;
+      case Space::scratch:
+        return scratch_ + place.offset;
+      case Space::mailbox:
+        break;
+    }
+    const OpenLane& lane = lanes_[place.lane];
+    return half_of(lane.lane.own, lane.state.received) + place.offset;
   }
 
   constexpr void execute(const Program& program, const Op& op) {
@@ -121,90 +125,141 @@ class Interpreter {
       case OpKind::send:
         return send(op);
       case OpKind::recv:
-      case OpKind::recv_reduce:
-        return receive(op);
-      case OpKind::reduce:
-        if (op.from_is_left) return fold_two(op, source(op.from), target(op.to));
-        return fold_two(op, target(op.to), source(op.from));
+        if (a_.protocol != Protocol::simple) return receive_words(op);
+        await(op);
+        if (!machine_.barrier()) return;
+        return copy(op, at(op.from), at(op.to));
+      case OpKind::await:
+        return await(op);
       case OpKind::copy:
-        return copy(op, source(op.from), target(op.to));
+        return copy(op, at(op.from), at(op.to));
       case OpKind::fold:
         return fold_all(program, op);
       case OpKind::multiply:
         return machine_.each_thread([&](Threads t) {
-          prepare<Machine>({source(op.from), target(op.to), op.count, a_.scalar, a_.factor, a_.type}, t);
+          prepare<Machine>({at(op.from), at(op.to), op.count, a_.scalar, a_.factor, a_.type}, t);
         });
       case OpKind::divide:
-        return machine_.each_thread([&](Threads t) { finish<Machine>({target(op.to), op.count, a_.ranks, a_.type}, t); });
+        return machine_.each_thread([&](Threads t) { finish<Machine>({at(op.to), op.count, a_.ranks, a_.type}, t); });
     }
   }
 
   constexpr void send(const Op& op) {
-    switch (a_.protocol) {
-      case Protocol::simple:
-        copy(op, source(op.from), outgoing(op));
-        if (!machine_.barrier()) return;
-        return machine_.one([&] {
-          Machine::store_release(&lanes_[op.lane].lane.peers->ready, ready_value(lanes_[op.lane].state.sent, op.message + 1));
-        });
-      case Protocol::ll:
-        return send_ll(op);
-      case Protocol::ll128:
-        return send_ll128(op);
-    }
-  }
-
-  constexpr void receive(const Op& op) {
-    switch (a_.protocol) {
-      case Protocol::simple:
-        machine_.one([&] { await(op); });
-        if (!machine_.barrier()) return;
-        if (op.kind == OpKind::recv) return copy(op, incoming(op), target(op.to));
-        if (op.from_is_left) return fold_two(op, source(op.from), incoming(op));
-        return fold_two(op, incoming(op), source(op.from));
-      case Protocol::ll:
-        return receive_ll(op);
-      case Protocol::ll128:
-        return receive_ll128(op);
-    }
+    if (a_.protocol != Protocol::simple) return send_words(op);
+    copy(op, at(op.from), outgoing(op.to));
+    if (!machine_.barrier()) return;
+    machine_.one([&] {
+      const OpenLane& lane = lanes_[op.to.lane];
+      Machine::store_release(&lane.lane.peers->ready, ready_value(lane.state.sent, op.message + 1));
+    });
   }
 
   constexpr void await(const Op& op) {
-    const std::uint64_t wanted = ready_value(lanes_[op.lane].state.received, op.message + 1);
-    while (Machine::load_acquire(&lanes_[op.lane].lane.own->ready) < wanted)
-      if (machine_.stop(*a_.control, op.lane)) return;
-  }
-
-  // An empty message still has a flag.
-  static constexpr std::uint64_t at_least_one(std::uint64_t bytes) { return bytes > 0 ? bytes : 1; }
-
-  // ---- ll: two words in the mailbox for one of data
-
-  constexpr void send_ll(const Op& op) {
-    const std::uint64_t bytes = op.count * element_bytes_;
-    const std::byte* from = source(op.from);
-    std::byte* to = outgoing(op);
-    const std::uint64_t flag = std::uint64_t{flag_of(lanes_[op.lane].state.sent)} << 32;
-    machine_.each_thread([&](Threads t) {
-      for (std::uint64_t at = t.index * kWordBytes; at < at_least_one(bytes); at += t.count * kWordBytes) {
-        const Word word = load_part<Machine>(from + at, bytes - at);
-        Machine::store_pair(to + 2 * at, flag | word.part[0], flag | word.part[1]);
-        Machine::store_pair(to + 2 * at + kWordBytes, flag | word.part[2], flag | word.part[3]);
-      }
+    machine_.one([&] {
+      const OpenLane& lane = lanes_[op.from.lane];
+      while (Machine::load_acquire(&lane.lane.own->ready) < ready_value(lane.state.received, op.message + 1))
+        if (machine_.stop(*a_.control, op.from.lane)) return;
     });
   }
 
-  constexpr void receive_ll(const Op& op) {
-    const std::uint64_t bytes = op.count * element_bytes_;
-    std::byte* from = incoming(op);
-    const std::uint32_t flag = flag_of(lanes_[op.lane].state.received);
+  // ---- this rank's memory
+
+  constexpr void copy(const Op& op, const std::byte* from, std::byte* to) {
+    const Reduction plain{a_.type, ReduceKind::sum, 0};
+    machine_.each_thread([&](Threads t) { fold<Machine>(plain, &from, 1, to, op.count, t); });
+  }
+
+  constexpr void fold_all(const Program& program, const Op& op) {
+    const std::uint32_t n = op.operands_end - op.operands_begin;
+    const Place* places = program.operands + op.operands_begin;
+    bool arrives = false;
+    for (std::uint32_t k = 0; k < n && a_.protocol != Protocol::simple; ++k) arrives |= places[k].space == Space::mailbox;
     machine_.each_thread([&](Threads t) {
-      for (std::uint64_t at = t.index * kWordBytes; at < at_least_one(bytes); at += t.count * kWordBytes) {
-        const Pair low = await_pair(from + 2 * at, flag, op.lane);
-        const Pair high = await_pair(from + 2 * at + kWordBytes, flag, op.lane);
-        take(op, {data_of(low.first), data_of(low.second), data_of(high.first), data_of(high.second)}, at, bytes - at);
+      for (std::uint64_t k = t.index; k < n; k += t.count) {
+        operands_[k] = at(places[k]);
+        sources_[k] = {places[k].space == Space::mailbox, places[k].lane};
       }
     });
+    if (!machine_.barrier()) return;
+    if (arrives) return fold_words(op, n);
+    machine_.each_thread([&](Threads t) { fold<Machine>(reduction_, operands_, n, at(op.to), op.count, t); });
+  }
+
+  // ---- ll and ll128: word by word. In ll a word of data is two in the mailbox. In ll128 eight threads have a line, a word each,
+  // of which the last one's second half is the flag.
+
+  struct Part {
+    std::uint64_t at, bytes;  // of the data
+    std::uint64_t room;       // where its words, or its line, begin in the message's room
+    std::uint32_t index;      // in the line
+  };
+
+  template <class Visit>
+  constexpr void each_part(const Op& op, Visit&& visit) {
+    const std::uint64_t bytes = op.count * element_bytes_;
+    const bool lines = a_.protocol == Protocol::ll128;
+    const std::uint32_t log_parts = lines ? 3 : 0;
+    const std::uint64_t data = lines ? line_data_ : kWordBytes;  // of all parts together
+    const std::uint64_t room = lines ? kLineBytes : 2 * kWordBytes;
+    machine_.each_thread([&](Threads t) {
+      const auto part = static_cast<std::uint32_t>(t.index & ((1U << log_parts) - 1));
+      // An empty message still has a flag.
+      for (std::uint64_t group = t.index >> log_parts; group == 0 || group * data < bytes; group += t.count >> log_parts) {
+        const std::uint64_t first = group * data + part * kWordBytes;
+        const std::uint64_t end = least((group + 1) * data, least(first + kWordBytes, bytes));
+        visit(Part{first, first < end ? end - first : 0, group * room, part});
+      }
+    });
+  }
+  static constexpr std::uint64_t least(std::uint64_t a, std::uint64_t b) { return a < b ? a : b; }
+
+  constexpr void send_words(const Op& op) {
+    const std::byte* from = at(op.from);
+    std::byte* to = outgoing(op.to);
+    const std::uint64_t piece = lanes_[op.to.lane].state.sent;
+    each_part(op, [&](const Part& part) {
+      const Word word = load_part<Machine>(from + part.at, part.bytes);
+      if (a_.protocol == Protocol::ll128) return Machine::store_line(to + part.room, part.index, word, piece);
+      const std::uint64_t flag = std::uint64_t{flag_of(piece)} << 32;
+      Machine::store_pair(to + part.room, flag | word.part[0], flag | word.part[1]);
+      Machine::store_pair(to + part.room + kWordBytes, flag | word.part[2], flag | word.part[3]);
+    });
+  }
+
+  constexpr void receive_words(const Op& op) {
+    std::byte* from = at(op.from);
+    each_part(op,
+              [&](const Part& part) { store_part<Machine>(at(op.to) + part.at, arrived(from, part, op.from.lane), part.bytes); });
+  }
+
+  constexpr void fold_words(const Op& op, std::uint32_t operands) {
+    each_part(op, [&](const Part& part) {
+      const Fetch fetch{*this, part};
+      store_part<Machine>(at(op.to) + part.at, fold_word<Machine>(reduction_, operands, fetch), part.bytes);
+    });
+  }
+
+  struct Fetch {
+    Interpreter& interpreter;
+    const Part& part;
+    [[gnu::noinline]] constexpr Word operator()(std::uint32_t k) const {
+      const Source& source = interpreter.sources_[k];
+      std::byte* from = const_cast<std::byte*>(interpreter.operands_[k]);
+      return source.arrives ? interpreter.arrived(from, part, source.lane) : load_part<Machine>(from + part.at, part.bytes);
+    }
+  };
+
+  [[gnu::noinline]] constexpr Word arrived(std::byte* message, const Part& part, std::uint32_t lane) {
+    const std::uint64_t piece = lanes_[lane].state.received;
+    Word word = {};
+    if (a_.protocol == Protocol::ll128) {
+      while (!Machine::load_line(message + part.room, part.index, piece, word))
+        if (machine_.stop_line(*a_.control, lane)) break;
+      return word;
+    }
+    const Pair low = await_pair(message + part.room, flag_of(piece), lane);
+    const Pair high = await_pair(message + part.room + kWordBytes, flag_of(piece), lane);
+    return {data_of(low.first), data_of(low.second), data_of(high.first), data_of(high.second)};
   }
 
   static constexpr std::uint32_t data_of(std::uint64_t flagged) { return static_cast<std::uint32_t>(flagged); }
@@ -217,81 +272,14 @@ class Interpreter {
     }
   }
 
-  // ---- ll128: eight threads to a line, a word each, of which the last one's second half is the flag
-
-  template <class Visit>
-  constexpr void each_part_of_line(std::uint64_t bytes, Visit&& visit) {
-    constexpr std::uint64_t kParts = kLineBytes / kWordBytes;
-    machine_.each_thread([&](Threads t) {
-      const auto part = static_cast<std::uint32_t>(t.index % kParts);
-      for (std::uint64_t line = t.index / kParts; line * line_data_ < at_least_one(bytes); line += t.count / kParts) {
-        const std::uint64_t at = line * line_data_ + part * kWordBytes;
-        const std::uint64_t end = (line + 1) * line_data_ < bytes ? (line + 1) * line_data_ : bytes;
-        const std::uint64_t has = at < end ? end - at : 0;
-        visit(line * kLineBytes, part, at, has < kWordBytes ? has : kWordBytes);
-      }
-    });
-  }
-
-  constexpr void send_ll128(const Op& op) {
-    const std::byte* from = source(op.from);
-    std::byte* to = outgoing(op);
-    const std::uint64_t flag = lanes_[op.lane].state.sent;
-    each_part_of_line(op.count * element_bytes_,
-                      [&](std::uint64_t line, std::uint32_t part, std::uint64_t at, std::uint64_t bytes) {
-                        Machine::store_line(to + line, part, load_part<Machine>(from + at, bytes), flag);
-                      });
-  }
-
-  constexpr void receive_ll128(const Op& op) {
-    std::byte* from = incoming(op);
-    const std::uint64_t flag = lanes_[op.lane].state.received;
-    each_part_of_line(op.count * element_bytes_,
-                      [&](std::uint64_t line, std::uint32_t part, std::uint64_t at, std::uint64_t bytes) {
-                        Word word = {};
-                        while (!Machine::load_line(from + line, part, flag, word))
-                          if (machine_.stop_line(*a_.control, op.lane)) break;
-                        take(op, word, at, bytes);
-                      });
-  }
-
-  // What a word of a message is for.
-  constexpr void take(const Op& op, Word word, std::uint64_t at, std::uint64_t bytes) {
-    if (op.kind == OpKind::recv_reduce) {
-      const Word other = load_part<Machine>(source(op.from) + at, bytes);
-      word = op.from_is_left ? combine<Machine>(reduction_, other, word) : combine<Machine>(reduction_, word, other);
-    }
-    store_part<Machine>(target(op.to) + at, word, bytes);
-  }
-
-  // ---- this rank's memory
-
-  constexpr void copy(const Op& op, const std::byte* from, std::byte* to) {
-    const Reduction plain{a_.type, ReduceKind::sum, 0};
-    machine_.each_thread([&](Threads t) { fold<Machine>(plain, &from, 1, to, op.count, t); });
-  }
-
-  constexpr void fold_two(const Op& op, const std::byte* left, const std::byte* right) {
-    const std::byte* both[] = {left, right};
-    machine_.each_thread([&](Threads t) { fold<Machine>(reduction_, both, 2, target(op.to), op.count, t); });
-  }
-
-  constexpr void fold_all(const Program& program, const Op& op) {
-    const std::uint32_t n = op.operands_end - op.operands_begin;
-    machine_.each_thread([&](Threads t) {
-      for (std::uint64_t k = t.index; k < n; k += t.count) operands_[k] = source(program.operands[op.operands_begin + k]);
-    });
-    if (!machine_.barrier()) return;
-    machine_.each_thread([&](Threads t) { fold<Machine>(reduction_, operands_, n, target(op.to), op.count, t); });
-  }
-
   const InterpretArguments& a_;
   Machine& machine_;
   Reduction reduction_;
   std::uint64_t element_bytes_;
   std::uint64_t line_data_;
-  OpenLane* lanes_;             // in shared memory, as the next two
+  OpenLane* lanes_;             // in shared memory, as the next three
   const std::byte** operands_;  // of a fold
+  Source* sources_;             // of the same
   Op* ops_;                     // those that were fetched last
   std::byte* scratch_;
   std::uint64_t shift_ = 0;

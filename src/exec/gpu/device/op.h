@@ -14,7 +14,6 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "tutti/schedule.h"
 #include "tutti/types.h"
 
 namespace tutti::device {
@@ -83,31 +82,36 @@ struct OpenLane {
   LaneState state;
 };
 
+// Where a block finds the operand of a fold.
+struct Source {
+  bool arrives = false;  // in a mailbox, with flags
+  std::uint32_t lane = 0;
+};
+
+enum class Space : std::uint8_t { input, output, scratch, mailbox };
+
 struct Place {
-  std::uint64_t offset = 0;  // bytes
-  Buffer buffer = Buffer::input;
+  std::uint64_t offset = 0;  // bytes; in a mailbox: in a half
+  Space space = Space::input;
+  std::uint32_t lane = 0;  // mailbox: whose
 };
 
 enum class OpKind : std::uint8_t {
-  send,         // from -> lane
-  recv,         // lane -> to
-  reduce,       // to = to (+) from, or from (+) to where from_is_left
-  copy,         // to = from
-  recv_reduce,  // to = from (+) arrival where from_is_left, or arrival (+) from
-  fold,         // to = operand_0 (+) operand_1 (+) ...
-  multiply,     // to = factor * from
-  divide,       // to /= ranks
+  send,      // from -> mailbox of the peer of `to`
+  recv,      // to = what arrives in the mailbox `from`
+  await,     // simple: the message in the mailbox `from`
+  copy,      // to = from
+  fold,      // to = operand_0 (+) operand_1 (+) ...; in a mailbox: what arrives there (simple: has been awaited)
+  multiply,  // to = factor * from
+  divide,    // to /= ranks
 };
 
 struct Op {
   OpKind kind = OpKind::copy;
-  bool from_is_left = false;
-  std::uint32_t lane = 0;
-  std::uint32_t message = 0;  // of this piece and lane, from 0 on
-  std::uint32_t operands_begin = 0, operands_end = 0;
+  std::uint32_t message = 0;                           // send, recv, await: which of this piece and lane, from 0 on
+  std::uint32_t operands_begin = 0, operands_end = 0;  // fold
   Place from = {}, to = {};
-  std::uint64_t count = 0;         // elements
-  std::uint64_t message_room = 0;  // where in a half
+  std::uint64_t count = 0;  // elements
 };
 
 inline constexpr std::uint8_t kSends = 1, kReceives = 2;
@@ -151,7 +155,7 @@ struct InterpretArguments {
 inline constexpr std::uint32_t kOpsAtOnce = 32;  // fetched into shared memory
 
 constexpr std::uint64_t shared_bytes(std::uint32_t lanes, std::uint32_t most_operands) {
-  return lanes * sizeof(OpenLane) + most_operands * sizeof(const std::byte*) + kOpsAtOnce * sizeof(Op);
+  return lanes * sizeof(OpenLane) + most_operands * (sizeof(const std::byte*) + sizeof(Source)) + kOpsAtOnce * sizeof(Op);
 }
 
 }  // namespace tutti::device
