@@ -165,8 +165,7 @@ class Interpreter {
   // ---- this rank's memory
 
   constexpr void copy(const Op& op, const std::byte* from, std::byte* to) {
-    const Reduction plain{a_.type, ReduceKind::sum, 0};
-    machine_.each_thread([&](Threads t) { fold<Machine>(plain, &from, 1, to, op.count, t); });
+    machine_.each_thread([&](Threads t) { device::copy<Machine>(from, to, op.count * element_bytes_, t); });
   }
 
   constexpr void fold_all(const Program& program, const Op& op) {
