@@ -16,6 +16,7 @@
 #include <functional>
 #include <memory>
 #include <span>
+#include <stop_token>
 #include <string>
 #include <vector>
 
@@ -100,12 +101,16 @@ struct Options {
   std::function<void()> while_waiting = {};
   // A communicator that all ranks of the new one are in: what is known of the machine is taken from there and not measured again.
   const class Communicator* part_of = nullptr;
+  // Gives the start up: it then ends soon with Code::aborted, and so it does on the ranks that were already connected. A
+  // communicator that has been made is ended by abort().
+  std::stop_token stop = {};
 };
 
 struct MemoryUse {
   std::uint64_t scratch_bytes = 0;    // for intermediate results
   std::uint64_t transport_bytes = 0;  // cells and staging of this communicator's connections
   std::uint64_t plan_bytes = 0;       // cached plans
+  std::uint64_t device_bytes = 0;     // of the device: inboxes, flags and scratch of calls in streams; not in the limit
   [[nodiscard]] std::uint64_t total() const noexcept { return scratch_bytes + transport_bytes + plan_bytes; }
 };
 
@@ -158,6 +163,9 @@ class Communicator {
   // captured into a graph. What goes wrong later is told by failure(). Needs NVIDIA's driver: Code::environment where there is
   // none. A communicator's streams belong to one device.
   Status enqueue(const Call& call, CudaStream stream);
+  // Finds out whether the devices that are current on the ranks reach each other's memory, so that they do calls in streams by
+  // themselves. Called by all ranks, those without a driver too; the first collective call in a stream does it otherwise.
+  Status meet_devices();
   // Why this communicator can do no more, if something has gone wrong that no call could return. From any thread.
   [[nodiscard]] Status failure() const;
   // Whether calls that were started or given to a stream are not done yet, captured ones apart. From any thread.
@@ -335,7 +343,8 @@ class Communicator {
   // --- more communicators; collective over this one ---
   // Ranks with equal colors form a communicator, ordered by key, then by rank. A negative color takes part and gets none:
   // the result is then a communicator of size 0.
-  Result<Communicator> split(int color, int key = 0);
+  // `stop` gives it up, and this communicator with it.
+  Result<Communicator> split(int color, int key = 0, std::stop_token stop = {});
   Result<Communicator> duplicate();
 
   // Ends all waiting on this communicator, on every rank, with Code::aborted and this reason. From any thread.

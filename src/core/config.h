@@ -39,6 +39,8 @@ enum class Var : std::uint8_t {
   mpi,
   mpi_report,
   mpi_check,
+  nccl_version,
+  cuda,
 };
 
 struct ConfigRow {

@@ -73,7 +73,7 @@ Communicator::~Communicator() = default;
 Result<Communicator> Communicator::from_environment(const Options& options) {
   auto config = configure(options);
   if (!config) return std::move(config.error());
-  return Impl::make(bootstrap(*config), *config, options);
+  return Impl::make(bootstrap(*config, environment, options.stop), *config, options);
 }
 
 Result<Communicator> Communicator::create(const UniqueId& id, Rank rank, Rank size, const Options& options) {
@@ -81,7 +81,7 @@ Result<Communicator> Communicator::create(const UniqueId& id, Rank rank, Rank si
   if (!config) return std::move(config.error());
   const Communicator* whole = options.part_of;
   const Job* parent = whole != nullptr && whole->impl_ ? &whole->impl_->runner->job() : nullptr;
-  return Impl::make(bootstrap(id, rank, size, *config), *config, options, parent);
+  return Impl::make(bootstrap(id, rank, size, *config, options.stop), *config, options, parent);
 }
 
 Result<StreamOrder*> Communicator::Impl::follow_streams(const gpu::Driver& driver) {
@@ -120,6 +120,15 @@ Status Communicator::run_on_device(const Call& call) {
   return one.run();
 }
 
+Status Communicator::meet_devices() {
+  if (!impl_) return nobody();
+  if (auto s = impl_->wait_until_idle(); !s) return s;
+  const gpu::Driver* driver = gpu::driver();
+  if (driver == nullptr) return DeviceCalls::stay_away(*impl_->runner);
+  auto order = impl_->follow_streams(*driver);
+  return order ? (*order)->meet() : Status(std::move(order.error()));
+}
+
 Status Communicator::enqueue(const Call& call, CudaStream stream) {
   Group one;
   if (auto s = one.add(*this, call, stream); !s) return s;
@@ -145,13 +154,13 @@ Result<Work> Communicator::start(const Call& call) {
   return Work(std::move(*state));
 }
 
-Result<Communicator> Communicator::split(int color, int key) {
+Result<Communicator> Communicator::split(int color, int key, std::stop_token stop) {
   if (!impl_) return nobody();
   if (auto s = impl_->wait_until_idle(); !s) return std::move(s.error());
   Runner& runner = *impl_->runner;
   if (auto s = runner.alive(); !s) return std::move(s.error());
   Job& job = runner.job();
-  auto session = tutti::split(job.session(), color, key, job.config());
+  auto session = tutti::split(job.session(), color, key, job.config(), std::move(stop));
   if (!session) return runner.fail(session.because(fmt::format("splitting the communicator on rank {}", job.rank())));
   if (!*session) return Communicator(nullptr);
   return Impl::make(std::move(**session), job.config(), runner.options(), &job);
@@ -163,7 +172,12 @@ void Communicator::abort(const std::string& reason) {
   if (impl_) impl_->runner->abort(reason);
 }
 
-MemoryUse Communicator::memory() const { return impl_ ? impl_->runner->memory() : MemoryUse{}; }
+MemoryUse Communicator::memory() const {
+  if (!impl_) return {};
+  MemoryUse use = impl_->runner->memory();
+  if (StreamOrder* streams = impl_->streams_made.load()) use.device_bytes = streams->device_bytes();
+  return use;
+}
 
 Result<std::string> Communicator::explain(const Call& call, bool as_json) const {
   if (!impl_) return nobody();
@@ -178,7 +192,11 @@ Result<std::string> Communicator::explain(const Call& call, bool as_json) const 
   return as_json ? to_json(*selection, asked, machine) : render(*selection, asked, machine);
 }
 
-std::string Communicator::last_algorithm() const { return impl_ ? impl_->runner->last_algorithm() : ""; }
+std::string Communicator::last_algorithm() const {
+  if (!impl_) return "";
+  const bool devices = impl_->streams && !impl_->streams->last_algorithm().empty();
+  return devices ? impl_->streams->last_algorithm() : impl_->runner->last_algorithm();
+}
 
 std::string Communicator::transports() const { return impl_ ? impl_->runner->job().transports_in_use() : ""; }
 

@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "runtime/communicator_impl.h"
+#include "runtime/enqueue.h"
 #include "runtime/together.h"
 
 namespace tutti {
@@ -42,7 +43,7 @@ Status Group::run() {
 
 Status Group::enqueue(const std::vector<Entry>& entries) {
   const gpu::Driver& driver = *gpu::driver();
-  std::vector<StreamOrder::StreamCall> calls;
+  std::vector<StreamCall> calls;
   for (const Entry& entry : entries) {
     Communicator::Impl& impl = *entry.communicator->impl_;
     auto context = gpu::context_of(driver, entry.stream);
@@ -55,7 +56,7 @@ Status Group::enqueue(const std::vector<Entry>& entries) {
     if (!request) return std::move(request.error());
     calls.push_back({*order, entry.call, std::move(*request), entry.stream});
   }
-  return StreamOrder::enqueue(calls);
+  return tutti::enqueue(driver, calls);
 }
 
 // Each communicator's in a stream of its own.

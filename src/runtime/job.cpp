@@ -38,6 +38,7 @@ Result<std::unique_ptr<Job>> Job::start(Session session, const Config& config, c
     if (auto s = job->make_table(); !s) return std::move(s.error());
     return job;
   }
+  const auto stopping = job->session_.overlay->aborted_by(job->session_.stop);
   if (auto s = job->begin(parent); !s) {
     job->session_.overlay->abort(s.error());
     return s.because(fmt::format("rank {} could not start", job->rank()));

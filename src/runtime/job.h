@@ -35,6 +35,7 @@ class Job {
   [[nodiscard]] const std::string& transports_in_use() const noexcept { return connections_.in_use(); }
   [[nodiscard]] LinkTuning tuning(Rank peer) const;
 
+  [[nodiscard]] const Topology& topology() const noexcept { return ground_.topology; }  // of this rank's host
   // As the selector sees it; equal on all ranks.
   [[nodiscard]] const JobMachine& machine() const noexcept { return machine_; }
   // Where measurements of whole calls belong: equal in jobs whose ranks sit alike on machines that are alike.

@@ -1,11 +1,12 @@
-// Calls in the order of CUDA streams. What a stream has been given before is done before such a call begins, and what it is given
-// afterwards waits for it, while the thread that makes the call goes on at once.
+// A communicator's side of calls in the order of CUDA streams (enqueue.h).
 //
-// Here the host does them: the stream copies a piece of the input to pinned memory, asks a thread of the communicator for the
-// piece, waits for a word of memory that the thread sets, and copies the result back. Nothing spins on the device, and all of it
-// can be captured into a graph: the word is set back by the stream itself.
+// Calls of one communicator are made in the order in which they were given, whatever their streams. What no device can do the
+// host does: the stream copies a piece of the input to pinned memory, asks a thread of the communicator for the piece, waits for
+// a word of memory that the thread sets, and copies the result back. Nothing spins on the device, and all of it can be captured
+// into a graph: the word is set back by the stream itself.
 //
-// Calls of one communicator are made in the order in which they were given, whatever their streams.
+// The same thread looks out, while calls are under way, for ranks that died, aborted or are in another call, and sees to it that
+// no stream waits for them for ever.
 #pragma once
 
 #include <atomic>
@@ -17,16 +18,12 @@
 #include <optional>
 #include <thread>
 
-#include "gpu/memory.h"
-#include "runtime/host_pieces.h"
-#include "runtime/together.h"
+#include "runtime/device_calls.h"
+#include "runtime/host_round.h"
 
 namespace tutti {
 
-// Pieces that are done side by side.
-struct HostRound;
-
-// A communicator's side of it. Used by one thread at a time, but for failure().
+// Used by one thread at a time, but for what says so.
 class StreamOrder {
  public:
   // In the current context, whose streams it follows. Code::resource where there is no thread or no pinned memory for it.
@@ -35,56 +32,84 @@ class StreamOrder {
   StreamOrder& operator=(const StreamOrder&) = delete;
   ~StreamOrder();  // waits for all that was given
 
-  struct StreamCall {
-    StreamOrder* order;
-    Call call;
-    Request request;  // of the call
-    gpu::StreamHandle stream;
-  };
-  // All side by side: each of their streams waits for all of them.
-  static Status enqueue(std::span<const StreamCall> calls);
+  [[nodiscard]] Runner& runner() noexcept { return runner_; }
+  [[nodiscard]] Rank rank() const noexcept { return runner_.job().rank(); }
+  [[nodiscard]] Rank ranks() const noexcept { return runner_.job().size(); }
+  [[nodiscard]] gpu::ContextHandle context() const noexcept { return context_; }
 
-  // Whether the host has nothing left to do, captured graphs apart.
-  [[nodiscard]] bool idle() const noexcept { return unfinished_.load(std::memory_order_acquire) == 0; }
+  // Whether nothing that was given is left to do, captured graphs apart. From any thread.
+  [[nodiscard]] bool idle() const noexcept;
   Status wait_until_idle();
   // Why it can do no more, if it cannot. From any thread.
   [[nodiscard]] Status failure() const;
-  // For calls that bring none.
+  // What stream waits for goes on. From any thread.
+  void fail(const Error& error);
+  // Of the device, that devices() holds. From any thread.
+  [[nodiscard]] std::uint64_t device_bytes() const noexcept { return device_bytes_.load(); }
+  // What the devices did last; empty where the last call was the host's.
+  [[nodiscard]] const std::string& last_algorithm() const noexcept { return last_algorithm_; }
+  // For calls that bring none, or that of another communicator.
   Result<gpu::StreamHandle> own_stream();
 
- private:
-  StreamOrder(const gpu::Driver& driver, Runner& runner, gpu::ContextHandle context, gpu::PinnedMemory word, gpu::Event last);
-  friend struct HostRound;
-  friend class Enqueuing;
+  // Sees to it, with all other ranks, that the devices do what they can, unless that has been tried.
+  Status meet();
+  // nullptr: they do nothing, or nobody has asked yet.
+  [[nodiscard]] DeviceCalls* devices() noexcept { return devices_.get(); }
 
+  // What comes on the stream comes after the calls before; the calls that come after what is on it now.
   Status follow(gpu::StreamHandle stream);
   Status lead(gpu::StreamHandle stream);
+
+  // Pinned memory for new calls.
   Result<std::byte*> staging(std::uint64_t bytes);
+  // Has the stream ask for a round, and wait for it.
+  Status enqueue(HostRound round, gpu::StreamHandle stream);
+  // What the devices do. `captured`: into a graph.
+  Status enqueue(const DeviceCalls::Ready& ready, const Signature& signature, std::span<const gpu::DeviceBuffers> buffers,
+                 const gpu::Factor& factor, gpu::StreamHandle stream, bool captured);
+
+ private:
+  // Words of pinned memory that streams and the host change.
+  enum class Word : std::size_t { host_done, begun, done };
+  static constexpr std::size_t kWords = 3;
+
+  StreamOrder(const gpu::Driver& driver, Runner& runner, gpu::ContextHandle context, gpu::PinnedMemory words, gpu::Event last);
   HostRound& keep(HostRound round);
   void ask(HostRound& round);
+  std::uint32_t announce(const Signature& signature, bool captured);
   void loop();
   void run(HostRound& round);
-  void fail(const Error& error);
-  [[nodiscard]] std::atomic_ref<std::uint32_t> word() const noexcept {
-    return std::atomic_ref(*reinterpret_cast<std::uint32_t*>(word_.data()));
-  }
+  void look_out();
+  Status look_for_failures();
+  [[nodiscard]] std::atomic_ref<std::uint32_t> word(Word w) const noexcept;
+  [[nodiscard]] gpu::Address address(Word w) const noexcept;
 
   const gpu::Driver& driver_;
   Runner& runner_;
   const gpu::ContextHandle context_;
-  gpu::PinnedMemory word_;  // 1: what the stream waits for is done
-  gpu::Event last_;         // after the last call
+  gpu::PinnedMemory words_;
+  gpu::Event last_;  // after the last call
   std::optional<gpu::StreamHandle> last_stream_;
   gpu::StreamHandle own_stream_ = nullptr;
-  std::deque<gpu::PinnedMemory> staging_;  // the last one is for new calls; those before may still be in use
-  std::atomic<std::size_t> unfinished_{0};
+  std::deque<gpu::PinnedMemory> staging_;   // the last one is for new calls; those before may still be in use
+  std::atomic<std::size_t> unfinished_{0};  // by the host
+  std::unique_ptr<DeviceCalls> devices_;
+  std::string last_algorithm_;
+  std::atomic<std::uint64_t> device_bytes_{0};
+  bool met_ = false;
 
   mutable std::mutex mutex_;
   std::condition_variable changed_;
   std::list<HostRound> rounds_;  // that a stream may still ask for
   std::deque<HostRound*> asked_;
-  bool stopping_ = false;
+  std::deque<Signature> given_;  // the last calls of devices
+  std::atomic<std::uint32_t> device_calls_{0};
+  bool has_graphs_ = false, stopping_ = false;
   std::optional<Error> failure_;
+  DeviceCalls* to_free_ = nullptr;  // devices_, for the thread
+  // The thread's own.
+  std::uint32_t done_before_ = 0;
+  std::optional<TimePoint> since_;  // when the first call that is not done was seen
   std::thread thread_;
 };
 

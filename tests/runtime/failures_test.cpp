@@ -178,6 +178,41 @@ TEST_P(Leaving, AfterTheLastMessageIsNoFailure) {
 }
 INSTANTIATE_TEST_SUITE_P(Transports, Leaving, testing::Values("shm", "tcp"), [](const auto& made) { return made.param; });
 
+// Whatever the ranks are waiting for just then.
+TEST(Start, CanBeGivenUpAtAnyTime) {
+  for (int after_ms = 0; after_ms < 60; after_ms += 3) {
+    const auto id = create_unique_id(120).value_or_throw();
+    std::stop_source source;
+    std::vector<std::thread> ranks;
+    for (Rank rank = 0; rank < 3; ++rank)
+      ranks.emplace_back([&, rank] {
+        auto comm = Communicator::create(id, rank, 3, {.timeout_s = 1e6, .stop = source.get_token()});
+        if (comm) return;
+        EXPECT_THAT(comm.error().code(), testing::AnyOf(Code::aborted, Code::peer_lost)) << comm.error().to_string();
+      });
+    std::this_thread::sleep_for(std::chrono::milliseconds(after_ms));
+    source.request_stop();
+    for (auto& rank : ranks) rank.join();
+  }
+}
+
+TEST(Start, OfAPartCanBeGivenUp) {
+  std::latch given_up(1);
+  run_ranks(3, Options{.timeout_s = 1e6}, [&](Communicator& comm) {
+    works(comm);
+    if (comm.rank() > 0) {
+      given_up.wait();
+      return fails(comm.split(0), Code::aborted, {"given up"});
+    }
+    std::stop_source source;
+    std::thread asks([&] { source.request_stop(); });
+    fails(comm.split(0, 0, source.get_token()), Code::aborted, {"given up"});
+    asks.join();
+    given_up.count_down();
+    fails(comm.barrier(), Code::aborted, {"failed before"});
+  });
+}
+
 // The time is long enough for the ranks to find each other on any machine, because it limits that as well.
 TEST(Timeout, NamesTheLateRank) {
   std::latch given_up(2);

@@ -1,9 +1,12 @@
 // Calls in the order of CUDA streams, on the driver of tests/cuda/standin, whose "device" memory the host can look into.
+#include <dlfcn.h>
+
 #include <bit>
 #include <condition_variable>
 #include <map>
 #include <mutex>
 
+#include "device/image.h"
 #include "gpu/memory.h"
 #include "tests/runtime/reference.h"
 
@@ -131,6 +134,25 @@ void enqueue_all(Communicator& comm, CudaStream stream, std::size_t count) {
                               stream);
 }
 
+TEST(Streams, AreFilledByTheDevicesThemselvesWhereThereIsCodeForThem) {
+  if (device::image().empty()) GTEST_SKIP() << "built without nvcc";
+  run_ranks(3, [](Communicator& comm) {
+    const OnDevice on_device;
+    const Stream stream;
+    for (const std::string name : {"ring", "direct", "recursive_doubling"}) {
+      Trial<Sum> trial({Collective::all_reduce, name, 1000}, comm.rank(), 3);
+      ok(comm.enqueue(trial.call(), stream));
+      stream.wait();
+      trial.check();
+      EXPECT_EQ(comm.last_algorithm(), name);
+    }
+    Trial<Stretches> by_host({Collective::all_reduce, {}, 1000}, comm.rank(), 3);  // there are no kernels for a user's function
+    ok(comm.enqueue(by_host.call(), stream));
+    stream.wait();
+    by_host.check();
+  });
+}
+
 TEST(Streams, AllCollectivesOnDeviceMemory) {
   for (const Rank p : {1, 2, 3})
     run_ranks(p, [](Communicator& comm) {
@@ -160,6 +182,7 @@ TEST(Streams, ACallComesAfterWhatTheStreamWasGivenBeforeAndReturnsAtOnce) {
     const OnDevice on_device;
     const Stream stream;
     Vector<std::uint32_t> data(1000, 0), copy(1000, 0);
+    ok(comm.meet_devices());  // loading code would wait for the stream
     Gate gate(stream);
     done(d().set_words(gpu::address(data.data()), 5, data.size(), stream));
     ok(comm.enqueue({.collective = Collective::all_reduce,
@@ -191,6 +214,7 @@ TEST(Streams, CallsOfOneCommunicatorKeepTheirOrderOnAllStreams) {
     const OnDevice on_device;
     const Stream first, second;
     Vector<std::uint32_t> a(10, 1), b(3000, 2);
+    ok(comm.meet_devices());
     for (int round = 0; round < 5; ++round) {
       // Each rank's streams are held up differently.
       Gate gate(comm.rank() == 1 ? first : second);
@@ -300,16 +324,74 @@ TEST(Streams, AStreamThatDoesNotExistIsAnErrorAndNothingHappens) {
   });
 }
 
+// What a stream was given between begin and end, to be launched again and again.
+class Graph {
+ public:
+  explicit Graph(CudaStream stream) : stream_(stream) {
+    done(call<int(void*, int)>("cuStreamBeginCapture_v2")(stream, kThreadLocal));
+  }
+  void end() {
+    done(call<int(void*, void**)>("cuStreamEndCapture")(stream_, &graph_));
+    done(call<int(void**, void*, unsigned long long)>("cuGraphInstantiateWithFlags")(&ready_, graph_, 0));
+  }
+  ~Graph() {
+    done(call<int(void*)>("cuGraphExecDestroy")(ready_));
+    done(call<int(void*)>("cuGraphDestroy")(graph_));
+  }
+  void launch() { done(call<int(void*, void*)>("cuGraphLaunch")(ready_, stream_)); }
+
+ private:
+  static constexpr int kThreadLocal = 1;  // other ranks are threads of this process
+  template <class Function>
+  static Function* call(const char* name) {
+    return reinterpret_cast<Function*>(dlsym(dlopen("libcuda.so.1", RTLD_NOW), name));
+  }
+  CudaStream stream_;
+  void *graph_ = nullptr, *ready_ = nullptr;
+};
+
+TEST(Streams, CallsAreCapturedIntoGraphs) {
+  run_ranks(2, [](Communicator& comm) {
+    const OnDevice on_device;
+    const Stream stream;
+    Vector<std::uint32_t> data(10, 1), large(3000000, 1), sent(5, 1), got(5, 0);
+    const auto all = [&] {
+      ok(comm.enqueue(sum_of(data), stream));
+      ok(comm.enqueue(sum_of(large), stream));
+      Group group;
+      ok(group.add(comm, send_to(1 - comm.rank(), sent), stream));
+      ok(group.add(comm, recv_from(1 - comm.rank(), got), stream));
+      ok(group.run());
+    };
+    Graph graph(stream);
+    all();
+    graph.end();
+    EXPECT_EQ(data[0], 1U) << "captured, not run";
+    for (int launch = 1; launch <= 3; ++launch) {
+      sent.assign(5, static_cast<std::uint32_t>(launch));
+      graph.launch();
+      if (launch == 2) all();  // beside it
+      stream.wait();
+      EXPECT_EQ(got, sent);
+    }
+    EXPECT_EQ(data, Vector<std::uint32_t>(10, 16));
+    EXPECT_EQ(large, Vector<std::uint32_t>(large.size(), 16));
+    ok(comm.failure());
+  });
+}
+
 // What waits for a rank that does not come goes on once the communicator is aborted.
 TEST(Streams, AnAbortFreesTheStream) {
   run_ranks(2, [](Communicator& comm) {
+    const OnDevice on_device;
+    const Stream stream;
+    Vector<std::uint32_t> data(10, 7);
+    ok(comm.enqueue(sum_of(data), stream));
+    stream.wait();
     if (comm.rank() == 1) {
       std::this_thread::sleep_for(std::chrono::milliseconds(100));
       return comm.abort("enough");
     }
-    const OnDevice on_device;
-    const Stream stream;
-    Vector<std::uint32_t> data(10, 7);
     ok(comm.enqueue(sum_of(data), stream));
     ok(comm.enqueue(sum_of(data), stream));
     stream.wait();

@@ -1,5 +1,7 @@
 #include "nccl/comm.h"
 
+#include <unistd.h>
+
 #include <cstdlib>
 #include <unordered_map>
 
@@ -34,6 +36,8 @@ class Handles {
     const auto number = reinterpret_cast<std::uintptr_t>(handle);
     return number != 0 && number <= last_ && number % kStep == 0;
   }
+  // The process ends, and all handles with it.
+  [[nodiscard]] bool ended(ncclComm_t handle) { return ended_ && was_given(handle); }
   static Handles& of_this_process() {
     static auto& handles = *new Handles;  // threads may look for a communicator until the very end
     return handles;
@@ -41,15 +45,23 @@ class Handles {
 
  private:
   void clear() {
+    if (getpid() != owner_) return;  // a forked child has these objects but not the threads that make some of them
     std::unordered_map<ncclComm_t, std::shared_ptr<Comm>> all;
-    const std::lock_guard lock(mutex_);
-    all.swap(comms_);
+    {
+      const std::lock_guard lock(mutex_);
+      all.swap(comms_);
+    }
+    ended_ = true;
+    for (auto& [handle, comm] : all) comm->give_up();
+    for (auto& [handle, comm] : all) comm->wait_while_busy();
   }
 
   static constexpr std::uintptr_t kStep = 64;
   std::mutex mutex_;
   std::unordered_map<ncclComm_t, std::shared_ptr<Comm>> comms_;
   std::uintptr_t last_ = 0;
+  std::atomic<bool> ended_{false};
+  const pid_t owner_ = getpid();
 };
 
 void nobody(std::string_view call, ncclComm_t handle) {
@@ -59,6 +71,11 @@ void nobody(std::string_view call, ncclComm_t handle) {
     invalid_argument("{}: the communicator was destroyed or aborted before", call);
   else
     invalid_argument("{}: {} is no communicator", call, static_cast<void*>(handle));
+}
+
+// What destructors and other threads ask for at the end of a process is done.
+ncclResult_t without_comm(ncclComm_t handle) {
+  return Handles::of_this_process().ended(handle) ? ncclSuccess : ncclInvalidArgument;
 }
 
 }  // namespace
@@ -77,9 +94,12 @@ std::shared_ptr<Comm> take_comm(std::string_view call, ncclComm_t handle) {
   return comm;
 }
 
+void forget_comm(ncclComm_t handle) { (void)Handles::of_this_process().take(handle); }
+
 void Comm::made(Communicator communicator) {
   expect(communicator.rank(), communicator.size());
   communicator_.emplace(std::move(communicator));
+  made_ = true;
   set_idle(ncclSuccess);
 }
 
@@ -143,6 +163,7 @@ ncclResult_t Comm::failed(const Error& error) {
 
 void Comm::abort() {
   aborted_ = true;
+  give_up();
   interrupt("ncclCommAbort");
 }
 
@@ -153,7 +174,7 @@ void Comm::revoke() {
 }
 
 void Comm::interrupt(const char* by) {
-  if (calls_ > 0 || in_streams()) communicator_->abort(by);
+  if (made_ && (calls_ > 0 || in_streams())) communicator_->abort(by);
 }
 
 ncclResult_t comm_finalize(ncclComm_t handle) {
@@ -168,7 +189,7 @@ ncclResult_t comm_finalize(ncclComm_t handle) {
 ncclResult_t comm_destroy(ncclComm_t handle) {
   if (handle == nullptr) return ncclSuccess;
   const auto comm = take_comm("ncclCommDestroy", handle);
-  if (!comm) return ncclInvalidArgument;
+  if (!comm) return without_comm(handle);
   comm->wait_while_busy();
   return ncclSuccess;
 }
@@ -189,8 +210,9 @@ ncclResult_t leave_behind(std::shared_ptr<Comm> comm) {
 ncclResult_t comm_abort(ncclComm_t handle) {
   if (handle == nullptr) return ncclSuccess;
   auto comm = take_comm("ncclCommAbort", handle);
-  if (!comm) return ncclInvalidArgument;
+  if (!comm) return without_comm(handle);
   comm->abort();
+  comm->wait_while_busy();
   return leave_behind(std::move(comm));
 }
 
@@ -207,9 +229,10 @@ ncclResult_t comm_revoke(ncclComm_t handle, int flags) {
 }
 
 ncclResult_t comm_get_async_error(ncclComm_t handle, ncclResult_t* error) {
-  const auto comm = find_comm("ncclCommGetAsyncError", handle);
-  if (!comm) return ncclInvalidArgument;
   if (error == nullptr) return invalid_argument("ncclCommGetAsyncError: asyncError is NULL");
+  *error = ncclSuccess;
+  const auto comm = find_comm("ncclCommGetAsyncError", handle);
+  if (!comm) return without_comm(handle);
   comm->look_for_failure();
   *error = comm->state();
   return ncclSuccess;
@@ -234,7 +257,7 @@ ncclResult_t comm_count(ncclComm_t comm, int* count) {
   return tell("ncclCommCount", comm, count, [](const Comm& c) { return c.size(); });
 }
 ncclResult_t comm_cu_device(ncclComm_t comm, int* device) {
-  return tell("ncclCommCuDevice", comm, device, [](const Comm& c) { return c.device; });
+  return tell("ncclCommCuDevice", comm, device, [](const Comm& c) { return c.seat.device; });
 }
 ncclResult_t comm_user_rank(ncclComm_t comm, int* rank) {
   return tell("ncclCommUserRank", comm, rank, [](const Comm& c) { return c.rank(); });
@@ -264,7 +287,10 @@ ncclResult_t comm_mem_stats(ncclComm_t handle, ncclCommMemStat_t stat, uint64_t*
   if (value == nullptr) return invalid_argument("ncclCommMemStats: value is NULL");
   if (static_cast<unsigned>(stat) > ncclStatGpuMemTotal)
     return invalid_argument("ncclCommMemStats: there is no statistic {}", static_cast<int>(stat));
-  *value = stat == ncclStatGpuMemSuspended && comm->suspended() ? 1 : 0;  // bytes on the GPU: none
+  // What is on the GPU stays there: nothing of it is taken away by a suspension.
+  const bool bytes = stat == ncclStatGpuMemPersist || stat == ncclStatGpuMemTotal;
+  *value = bytes && comm->state() != ncclInProgress ? comm->device_bytes() : 0;
+  if (stat == ncclStatGpuMemSuspended && comm->suspended()) *value = 1;
   return ncclSuccess;
 }
 

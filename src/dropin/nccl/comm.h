@@ -7,10 +7,12 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <stop_token>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "gpu/driver.h"
 #include "nccl/config.h"
 #include "nccl/meeting.h"
 #include "nccl/ops.h"
@@ -19,13 +21,19 @@
 
 namespace tutti::nccl {
 
+// Where the communicator's streams are; no context where there is no driver.
+struct Seat {
+  int device = 0;
+  gpu::ContextHandle context = nullptr;
+};
+
 // A communicator is used by one thread at a time, but for state(), abort() and what never changes.
 class Comm {
  public:
-  Comm(Settings s, int d) : settings(std::move(s)), device(d) {}
+  Comm(Settings s, const Seat& at) : settings(std::move(s)), seat(at) {}
 
   const Settings settings;
-  const int device;
+  const Seat seat;
   Operators operators;
   std::optional<UniqueId> growth;  // handed out by ncclCommGetUniqueId and not used yet
   Meeting meeting;
@@ -63,12 +71,17 @@ class Comm {
   ncclResult_t failed(const Error& error);
   [[nodiscard]] Communicator& communicator() noexcept { return *communicator_; }
 
-  // It is not to be used any more. Ranks that wait for this one learn that it has left.
+  // It is not to be used any more. Ranks that wait for this one learn that it has left. What is under way to make it, or others
+  // of it, is given up.
   void abort();
+  void give_up() noexcept { stop_.request_stop(); }
+  // Asked to stop by these two.
+  [[nodiscard]] std::stop_token stop() const noexcept { return stop_.get_token(); }
   [[nodiscard]] bool aborted() const noexcept { return aborted_; }
   void revoke();
+  [[nodiscard]] std::uint64_t device_bytes() const { return made_ ? communicator_->memory().device_bytes : 0; }
   // Whether a stream has yet to pass calls of it.
-  [[nodiscard]] bool in_streams() const noexcept { return communicator_ && communicator_->busy(); }
+  [[nodiscard]] bool in_streams() const noexcept { return made_ && communicator_->busy(); }
   // Ends the calls that are under way.
   void interrupt(const char* by);
   bool finalize() noexcept { return !finalized_.exchange(true); }
@@ -94,6 +107,8 @@ class Comm {
  private:
   Rank rank_ = kNoRank, size_ = 0;
   std::optional<Communicator> communicator_;
+  std::atomic<bool> made_{false};
+  std::stop_source stop_;
   std::atomic<ncclResult_t> state_{ncclInProgress};
   std::atomic<bool> aborted_{false}, finalized_{false}, revoked_{false}, suspended_{false};
   std::atomic<int> calls_{0};
@@ -115,6 +130,8 @@ ncclComm_t add_comm(std::shared_ptr<Comm> comm);
 std::shared_ptr<Comm> find_comm(std::string_view call, ncclComm_t handle);
 // The same; the handle is of no use from now on.
 std::shared_ptr<Comm> take_comm(std::string_view call, ncclComm_t handle);
+// The same, of one that may be gone already.
+void forget_comm(ncclComm_t handle);
 
 ncclResult_t comm_finalize(ncclComm_t comm);
 ncclResult_t comm_destroy(ncclComm_t comm);

@@ -24,7 +24,7 @@ ncclResult_t comm_query_properties(ncclComm_t handle, ncclCommProperties_t* prop
   ncclCommProperties answer{};
   answer.rank = comm->rank();
   answer.nRanks = comm->size();
-  answer.cudaDev = answer.nvmlDev = comm->device;
+  answer.cudaDev = answer.nvmlDev = comm->seat.device;
   answer.nLsaTeams = comm->size();
   // A program of a newer version finds nothing in what is not known here.
   auto* const bytes = reinterpret_cast<std::byte*>(properties);

@@ -1,6 +1,7 @@
 // The names that programs call. ncclX is another name of pncclX, and weak: a program's or a tool's own ncclX goes before it.
 #include <nccl.h>
 
+#include "core/config.h"
 #include "nccl/calls.h"
 #include "nccl/comm.h"
 #include "nccl/device.h"
@@ -17,7 +18,9 @@ namespace {
 
 ncclResult_t get_version(int* version) {
   if (version == nullptr) return invalid_argument("ncclGetVersion: version is NULL");
-  *version = NCCL_VERSION_CODE;
+  auto config = Config::from_environment();
+  if (!config) return report(config.because("ncclGetVersion"));
+  *version = static_cast<int>(config->integer(Var::nccl_version));
   return ncclSuccess;
 }
 

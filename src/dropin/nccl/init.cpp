@@ -6,7 +6,8 @@
 #include <span>
 
 #include "core/config.h"
-#include "gpu/driver.h"
+#include "core/log.h"
+#include "gpu/memory.h"
 #include "nccl/errors.h"
 #include "nccl/group.h"
 #include "nccl/unique_id.h"
@@ -15,18 +16,28 @@ namespace tutti::nccl {
 namespace {
 
 // NCCL waits for ranks that are late as long as it takes.
-Options options(const Communicator* part_of = nullptr) {
-  Options made{.part_of = part_of};
+Options options(std::stop_token stop, const Communicator* part_of = nullptr) {
+  Options made{.part_of = part_of, .stop = std::move(stop)};
   if (!environment("TUTTI_TIMEOUT")) made.call_timeout_s = 1e9;
   return made;
 }
 
-// Where the program would run kernels now; 0 where there is no device.
-int current_device() {
+// Where the program would run kernels now, or `device` where it says so itself.
+Result<Seat> seat_of(std::optional<int> device) {
   const gpu::Driver* driver = gpu::driver();
-  int device = 0;
-  if (driver != nullptr && driver->context_device(&device) != 0) device = 0;
-  return device;
+  if (driver == nullptr) return Seat{.device = device.value_or(0)};
+  Seat seat;
+  if (device) {
+    seat.device = *device;
+    auto s = gpu::check(*driver, driver->retain_context(&seat.context, seat.device), fmt::format("using device {}", *device));
+    return s ? Result<Seat>(seat) : std::move(s.error());
+  }
+  auto context = gpu::context_of_this_thread(*driver);
+  if (!context) return std::move(context.error());
+  seat.context = *context;
+  const gpu::Entered entered(*driver, seat.context);
+  auto s = gpu::check(*driver, driver->context_device(&seat.device), "cuCtxGetDevice");
+  return s ? Result<Seat>(seat) : std::move(s.error());
 }
 
 ncclResult_t init(std::string_view name, ncclComm_t* out, int ranks, const ncclUniqueId& id, int rank, const ncclConfig_t* config,
@@ -38,14 +49,18 @@ ncclResult_t init(std::string_view name, ncclComm_t* out, int ranks, const ncclU
   auto settings = read_config(config);
   if (!settings) return report(settings.because(std::string(name)));
   const bool blocking = settings->blocking;
-  const int device = on_device ? *on_device : current_device();
-  auto comm = std::make_shared<Comm>(std::move(*settings), device);
+  auto seat = seat_of(on_device);
+  if (!seat) return report(ncclUnhandledCudaError, seat.because(std::string(name)).to_string());
+  auto comm = std::make_shared<Comm>(std::move(*settings), *seat);
   comm->expect(rank, ranks);
+  auto work = [id = to_tutti(id), rank, ranks, stop = comm->stop()] {
+    return Communicator::create(id, rank, ranks, options(stop));
+  };
   return submit(Making{.name = std::string(name),
                        .blocking = blocking,
                        .parent = nullptr,
                        .comm = std::move(comm),
-                       .work = [id = to_tutti(id), rank, ranks] { return Communicator::create(id, rank, ranks, options()); },
+                       .work = std::move(work),
                        .out = out});
 }
 
@@ -57,7 +72,7 @@ ncclResult_t derive(std::string_view name, const std::shared_ptr<Comm>& parent, 
   return submit(Making{.name = std::string(name),
                        .blocking = parent->settings.blocking,
                        .parent = parent,
-                       .comm = std::make_shared<Comm>(std::move(*settings), parent->device),
+                       .comm = std::make_shared<Comm>(std::move(*settings), parent->seat),
                        .work = std::move(work),
                        .out = out});
 }
@@ -90,7 +105,7 @@ Result<Communicator*> carrier(Comm& parent) {
   if (!parent.successor) {
     auto id = parent.size() == 1 ? create_unique_id() : parent.meeting.place_of(0, parent.rank());
     if (!id) return std::move(id.error());
-    auto made = Communicator::create(*id, parent.rank(), parent.size(), options(&parent.communicator()));
+    auto made = Communicator::create(*id, parent.rank(), parent.size(), options(parent.stop(), &parent.communicator()));
     if (!made) return std::move(made.error());
     parent.successor.emplace(std::move(*made));
   }
@@ -100,7 +115,7 @@ Result<Communicator*> carrier(Comm& parent) {
 Result<Communicator> split(Comm& parent, int color, int key) {
   auto whole = carrier(parent);
   if (!whole) return std::move(whole.error());
-  return (*whole)->split(color, key);
+  return (*whole)->split(color, key, parent.stop());
 }
 
 // `broken`: the parent may have lost ranks, which perhaps not all that are left have heard of yet.
@@ -114,7 +129,7 @@ Result<Communicator> shrink(Comm& parent, std::span<const Rank> left, bool broke
   auto id = share();
   if (!id) return std::move(id.error());
   const auto rank = static_cast<Rank>(std::ranges::find(left, parent.rank()) - left.begin());
-  return Communicator::create(*id, rank, static_cast<Rank>(left.size()), options(&parent.communicator()));
+  return Communicator::create(*id, rank, static_cast<Rank>(left.size()), options(parent.stop(), &parent.communicator()));
 }
 
 // Ranks of the parent do not know which of them was given the id.
@@ -129,7 +144,7 @@ Result<Communicator> grow(Comm& comm, Rank ranks, const UniqueId& mine) {
   if (id == ids.end())
     return Error(Code::invalid_argument, "no rank of the communicator gave the id that ncclCommGetUniqueId made on it");
   comm.growth.reset();
-  return Communicator::create(*id, parent.rank(), ranks, options());
+  return Communicator::create(*id, parent.rank(), ranks, options(comm.stop()));
 }
 
 }  // namespace
@@ -147,7 +162,16 @@ ncclResult_t comm_init_rank_scalable(ncclComm_t* comm, int ranks, int rank, int 
   if (ids == nullptr) return invalid_argument("ncclCommInitRankScalable: commIds is NULL");
   if (id_count < 1 || id_count > ranks)
     return invalid_argument("ncclCommInitRankScalable: {} ids, expected 1 to {}, the number of ranks", id_count, ranks);
-  // One meeting place serves any number of ranks.
+  std::vector<UniqueId> places;
+  for (const ncclUniqueId& id : std::span(ids, static_cast<std::size_t>(id_count))) {
+    places.push_back(to_tutti(id));
+    if (auto s = places.back().check(); !s) return report(s.because("ncclCommInitRankScalable"));
+  }
+  // One meeting place serves any number of ranks: what it does for each is an exchange of some 100 bytes. The others would wait
+  // for nothing; each is closed by a rank of its own.
+  const auto mine = rank > 0 && rank < id_count ? places.begin() + rank : places.end();
+  if (mine != places.end() && std::find(places.begin(), mine, *mine) == mine)
+    if (auto s = discard(*mine); !s) log(LogLevel::info, s.error().to_string());
   return init("ncclCommInitRankScalable", comm, ranks, ids[0], rank, config);
 }
 

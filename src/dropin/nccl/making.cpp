@@ -1,12 +1,21 @@
 #include "nccl/making.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "core/thread.h"
+#include "gpu/memory.h"
 #include "nccl/errors.h"
 
 namespace tutti::nccl {
 namespace {
+
+// All ranks do: now, as sends and receives bring only two of them together.
+Status meet_devices(Communicator& communicator, const Seat& seat) {
+  if (seat.context == nullptr) return communicator.meet_devices();
+  const gpu::Entered entered(*gpu::driver(), seat.context);
+  return communicator.meet_devices();
+}
 
 // In a thread that nobody catches exceptions of.
 Result<Communicator> come_to_be(Making& m) try {
@@ -14,6 +23,8 @@ Result<Communicator> come_to_be(Making& m) try {
   if (m.parent) in_use.emplace(*m.parent);
   auto made = m.work();
   if (!made || made->size() <= 1) return made;
+  if (auto s = meet_devices(*made, m.comm->seat); !s) return std::move(s.error());
+  const std::stop_callback stopping((m.parent ? m.parent : m.comm)->stop(), [&] { made->abort("ncclCommAbort"); });
   if (auto s = m.comm->meeting.prepare(*made); !s) return std::move(s.error());
   return made;
 } catch (const std::exception& error) {
@@ -26,6 +37,7 @@ ncclResult_t carry_out(Making& m) {
     const Error error = made.because(m.name);
     const ncclResult_t result = report(error);
     m.comm->set_failed(result, error.to_string());
+    if (m.blocking && !m.parent) forget_comm(std::exchange(*m.out, nullptr));
     // The parent is ended by what went wrong between ranks, not by what cannot be done.
     if (m.parent && error.code() != Code::unsupported) (void)m.parent->failed(error);
     return result;
@@ -33,7 +45,7 @@ ncclResult_t carry_out(Making& m) {
   if (made->size() == 0) return ncclSuccess;
   if (m.parent && m.parent->aborted()) return ncclSuccess;  // nobody waits for it any more, nor keeps a place for the handle
   m.comm->made(std::move(*made));
-  if (m.blocking || m.parent) *m.out = add_comm(m.comm);
+  if (m.parent) *m.out = add_comm(m.comm);
   return ncclSuccess;
 }
 
@@ -69,10 +81,7 @@ ncclResult_t make_in_background(std::vector<Chain> chains) {
     const auto shared = std::make_shared<Chain>(std::move(chain));
     const Making& first = shared->front();
     ncclResult_t before = ncclSuccess;
-    if (first.parent)
-      before = first.parent->set_busy();
-    else
-      *first.out = add_comm(first.comm);
+    if (first.parent) before = first.parent->set_busy();
     auto thread = start_thread([shared, before] { carry_out_in_background(*shared, before); });
     if (thread) {
       thread->detach();
@@ -111,6 +120,9 @@ ncclResult_t make(std::vector<Making> makings) {
   for (const Making& m : makings)
     if (m.blocking != blocking)
       return invalid_argument("{}: communicators with config.blocking 0 and 1 cannot be made in one group", m.name);
+  // Whoever sees the handle of one that is being made can abort it.
+  for (const Making& m : makings)
+    if (!m.parent) *m.out = add_comm(m.comm);
   auto chains = chains_of(std::move(makings));
   return blocking ? make_now(std::move(chains)) : make_in_background(std::move(chains));
 }

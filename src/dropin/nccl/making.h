@@ -20,8 +20,7 @@ struct Making {
   std::shared_ptr<Comm> comm;    // what becomes of it
   // Gives a communicator of size 0 where this rank is to have none.
   std::function<Result<Communicator>()> work;
-  ncclComm_t* out =
-      nullptr;  // gets the handle when it is made; of one that comes from nothing at once, so that it can be asked for
+  ncclComm_t* out = nullptr;  // gets the handle when it is made; of one that comes from nothing as soon as that begins
 };
 
 // All at once: they may wait for each other.

@@ -13,13 +13,9 @@ ncclUniqueId to_nccl(const UniqueId& id) noexcept { return std::bit_cast<ncclUni
 
 ncclResult_t get_unique_id(ncclUniqueId* id) {
   if (id == nullptr) return invalid_argument("ncclGetUniqueId: uniqueId is NULL");
-  // Ranks that rely on it share no id: they would wait for each other in vain.
-  if (environment("NCCL_COMM_ID"))
-    return invalid_usage(
-        "ncclGetUniqueId: NCCL_COMM_ID is set, which tutti does not offer; unset it and hand rank 0's id to the "
-        "other ranks");
-  auto made = create_unique_id();
-  if (!made) return report(made.error());
+  const auto fixed = environment("NCCL_COMM_ID");
+  auto made = fixed ? unique_id_at(*fixed) : create_unique_id();
+  if (!made) return report(made.because(fixed ? "ncclGetUniqueId: NCCL_COMM_ID" : "ncclGetUniqueId"));
   *id = to_nccl(*made);
   return ncclSuccess;
 }

@@ -36,6 +36,7 @@ struct CollectiveCall {
   bool meets_at_once = false;              // Algorithm::meets_at_once
   std::function<Schedule(Rank)> build;     // any rank's, out of place, fused
   std::uint64_t most_bytes = kPieceBytes;  // of a piece
+  std::uint32_t signature = 0;             // of all that ranks must agree on
 
   [[nodiscard]] std::size_t element_bytes() const noexcept {
     return reduces(collective) ? tutti::element_bytes(type, op) : size_of(type);

@@ -17,6 +17,7 @@ class Compiler {
       : plan_(plan),
         size_(call.element_bytes()),
         keeps_empty_(call.collective == Collective::barrier),
+        signature_(call.signature),
         outgoing_(plan.links.size(), kNone),
         incoming_(plan.links.size(), kNone) {
     program_.type = call.type;
@@ -112,7 +113,7 @@ class Compiler {
   void send(const PlanStep& s) {
     const std::uint32_t at = lane(outgoing_, program_.outgoing, s.stream);
     LaneUse& use = program_.outgoing[at];
-    if (use.messages == 0) add({.kind = OpKind::acquire, .lane = at});
+    if (use.messages == 0) add({.kind = OpKind::acquire, .lane = at, .signature = signature_});
     copy({.space = Space::peers_inbox, .index = at, .offset = use.bytes}, source(s.from), s.count * size_);
     add({.kind = OpKind::post, .lane = at, .value = ++use.messages});
     use.bytes += room_of(s.count * size_);
@@ -121,7 +122,7 @@ class Compiler {
   Spot arrive(const PlanStep& s) {
     const std::uint32_t at = lane(incoming_, program_.incoming, s.stream);
     LaneUse& use = program_.incoming[at];
-    add({.kind = OpKind::await, .lane = at, .value = ++use.messages});
+    add({.kind = OpKind::await, .lane = at, .value = ++use.messages, .signature = signature_});
     const Spot arrival{.space = Space::inbox, .index = at, .offset = use.bytes};
     use.bytes += room_of(s.count * size_);
     return arrival;
@@ -186,6 +187,7 @@ class Compiler {
   const Plan& plan_;
   std::uint64_t size_;
   bool keeps_empty_;
+  std::uint32_t signature_;
   std::uint64_t input_block_bytes_ = 0, piece_bytes_ = 0;  // where the input's blocks are far apart
   bool multiplied_ = false;
   std::vector<std::uint32_t> outgoing_, incoming_;  // lanes of the plan's links
@@ -264,7 +266,7 @@ class Group {
   void send(std::uint32_t lane) {
     const Piece piece = next(sent_, program_.outgoing[lane].peer);
     if (piece.bytes == 0) return;
-    program_.ops.push_back({.kind = OpKind::acquire, .lane = lane});
+    program_.ops.push_back({.kind = OpKind::acquire, .lane = lane, .signature = static_cast<std::uint32_t>(piece.bytes)});
     program_.ops.push_back(
         {.kind = OpKind::copy, .count = piece.bytes, .to = {.space = Space::peers_inbox, .index = lane}, .from = piece.spot});
     program_.ops.push_back({.kind = OpKind::post, .lane = lane, .value = 1});
@@ -272,7 +274,8 @@ class Group {
   void receive(std::uint32_t lane) {
     const Piece piece = next(received_, program_.incoming[lane].peer);
     if (piece.bytes == 0) return;
-    program_.ops.push_back({.kind = OpKind::await, .lane = lane, .value = 1});
+    program_.ops.push_back(
+        {.kind = OpKind::await, .lane = lane, .value = 1, .signature = static_cast<std::uint32_t>(piece.bytes)});
     program_.ops.push_back(
         {.kind = OpKind::copy, .count = piece.bytes, .to = piece.spot, .from = {.space = Space::inbox, .index = lane}});
     program_.ops.push_back({.kind = OpKind::release, .lane = lane});

@@ -8,6 +8,10 @@
 //   sender    acquire: wait for credit = 1, write credit = 0     post k: write ready = k     (copies to the inbox before)
 //   receiver  await k: wait for ready >= k                       release: write ready = 0, then credit = 1
 //
+// Beside `ready` lies a word by which both sides know that they are in the same call: the sender writes it when it acquires, and
+// the receiver of the first message waits for it. Ranks that disagree wait for ever, which the host notices, instead of taking
+// what they must not.
+//
 // All values are absolute, so what was enqueued once can be replayed. A piece's sends wait for earlier pieces' receives only;
 // that all ranks' programs always finish is proved by tests/exec/gpu/progress_test.cpp.
 #pragma once
@@ -41,6 +45,7 @@ struct Op {
   OpKind kind = OpKind::copy;
   std::uint32_t lane = 0;
   std::uint32_t value = 0;
+  std::uint32_t signature = 0;  // acquire; await of the first message
   std::uint64_t count = 0;
   Spot to = {}, from = {};
   std::uint32_t operands_begin = 0, operands_end = 0;  // in Program::operands
@@ -73,7 +78,7 @@ struct Message {
   Rank peer = kNoRank;
   bool sent = false;  // else received
   std::uint64_t bytes = 0;
-  friend bool operator==(const Message&, const Message&) = default;
+  friend auto operator<=>(const Message&, const Message&) = default;
 };
 
 // Messages are cut each for itself, so that it does not matter with which others a side groups it.

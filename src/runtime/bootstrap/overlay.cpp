@@ -8,6 +8,7 @@
 #include "bootstrap/neighbours.h"
 #include "bootstrap/wiring.h"
 #include "core/printable.h"
+#include "core/stop.h"
 
 namespace tutti {
 namespace {
@@ -65,10 +66,12 @@ Result<std::unique_ptr<Overlay>> Overlay::connect(Setup setup) {
   std::unique_ptr<Overlay> overlay(new Overlay(setup));
   overlay->members_[static_cast<std::size_t>(setup.rank)] = Member::of_this_process();
   if (setup.size == 1) return overlay;
+  const std::stop_token stop = setup.stop;
   if (auto s = Wiring(*overlay, std::move(setup)).run(); !s) {
     overlay->abort(s.error());  // whoever is connected already learns why
     return std::move(s.error());
   }
+  const Stopping stopping = overlay->aborted_by(stop);
   if (auto s = overlay->learn_members(); !s) {
     overlay->abort(s.error());
     return std::move(s.error());
@@ -226,6 +229,10 @@ void Overlay::abort(const Error& error) {
   progress();
   fail(error.clone(), rank_);
   progress();
+}
+
+Overlay::Stopping Overlay::aborted_by(std::stop_token stop) {
+  return Stopping(std::move(stop), [this] { abort(stopped()); });
 }
 
 void Overlay::send_note(Rank to, ConstBytes text) {

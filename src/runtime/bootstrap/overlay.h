@@ -8,10 +8,12 @@
 #include <poll.h>
 
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <stop_token>
 #include <string>
 #include <vector>
 
@@ -40,6 +42,7 @@ class Overlay {
     Fd listener;
     std::vector<SocketAddress> next;  // of next_rank(rank, size, 0), (.., 1), ...
     Duration timeout{};               // for connecting, and for each all_gather
+    std::stop_token stop = {};        // ends connecting
   };
   // Connects and learns who everybody is. With one rank it opens nothing.
   static Result<std::unique_ptr<Overlay>> connect(Setup setup);
@@ -72,6 +75,9 @@ class Overlay {
 
   // Tells all ranks that this communicator is over; every poll_failures() gives this error from now on. The first reason wins.
   void abort(const Error& error);
+  // As long as the result lives, asking to stop does so, too.
+  using Stopping = std::stop_callback<std::function<void()>>;
+  [[nodiscard]] Stopping aborted_by(std::stop_token stop);
   // Leaves in an orderly way: the others do not take this rank for dead.
   void goodbye();
 

@@ -5,11 +5,13 @@
 #include <sys/eventfd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 
 #include "bootstrap/member.h"
 #include "bootstrap/neighbours.h"
 #include "core/log.h"
+#include "core/stop.h"
 #include "core/thread.h"
 
 namespace tutti {
@@ -251,20 +253,21 @@ namespace {
 class Registrant {
  public:
   explicit Registrant(const Registration& registration)
-      : registration_(registration), start_(Clock::now()), deadline_(start_ + registration.timeout) {}
+      : registration_(registration), stop_(registration.stop), start_(Clock::now()), deadline_(start_ + registration.timeout) {}
 
   Result<std::vector<SocketAddress>> run() {
     constexpr Duration kFirstPause = std::chrono::milliseconds(2);
     constexpr Duration kLongestPause = std::chrono::milliseconds(500);
     Error last(Code::timeout, "no attempt was made");
     for (Duration pause = kFirstPause;; pause = std::min(pause * 2, kLongestPause)) {
+      if (stop_.requested()) return stopped();
       auto addresses = attempt();
       if (addresses || final_) return addresses;
       last = std::move(addresses.error());
       if (registration_.own != nullptr)
         if (auto s = registration_.own->status(); !s) return s.because(where());
       if (Clock::now() + pause >= deadline_) return unreachable(last);
-      std::this_thread::sleep_for(pause);
+      wait({-1, 0, 0}, Clock::now() + pause);
     }
   }
 
@@ -307,9 +310,10 @@ class Registrant {
     auto fd = start_connect(address);
     if (!fd) return fd;
     const TimePoint until = std::min(deadline_, Clock::now() + kAttempt);
-    pollfd waiting{fd->get(), POLLOUT, 0};
-    while (::poll(&waiting, 1, milliseconds_until(until)) <= 0)
+    while (!wait({fd->get(), POLLOUT, 0}, until)) {
+      if (stop_.requested()) return give_up(stopped());
       if (Clock::now() >= until) return Error(Code::timeout, fmt::format("{} does not answer", address.to_string()));
+    }
     if (const int error = connect_error(fd->get()); error != 0)
       return system_error(error, fmt::format("connecting to {}", address.to_string()));
     return fd;
@@ -338,9 +342,16 @@ class Registrant {
       }
       if (channel.ended()) return give_up(Error(Code::peer_lost, where() + ": it was closed before all ranks had registered", 0));
       if (Clock::now() >= deadline_) return give_up(channel.is_open() ? no_answer() : stranger());
-      pollfd waiting = channel.wanted();
-      (void)::poll(&waiting, 1, milliseconds_until(deadline_));
+      if (stop_.requested()) return give_up(stopped());
+      wait(channel.wanted(), deadline_);
     }
+  }
+
+  // Whether it is ready; until then, a request to stop, or for a second.
+  bool wait(pollfd awaited, TimePoint until) {
+    std::array fds{awaited, stop_.wanted()};
+    (void)::poll(fds.data(), fds.size(), milliseconds_until(until));
+    return fds[0].revents != 0;
   }
 
   Error give_up(Error error) {
@@ -370,6 +381,7 @@ class Registrant {
   }
 
   const Registration& registration_;
+  StopSignal stop_;
   TimePoint start_;
   TimePoint deadline_;
   bool final_ = false;

@@ -7,6 +7,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <stop_token>
 #include <thread>
 #include <vector>
 
@@ -56,6 +57,7 @@ struct Registration {
   std::function<Result<SocketAddress>(const SocketAddress& local)> listen;
   Duration timeout{};               // to reach the rendezvous, and again from there until all ranks have
   const Rendezvous* own = nullptr;  // where this process serves it
+  std::stop_token stop = {};
 };
 
 // Registers with the rendezvous, retrying with growing pauses, and returns the addresses of the neighbours.

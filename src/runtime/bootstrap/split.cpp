@@ -11,7 +11,8 @@
 
 namespace tutti {
 
-Result<std::optional<Session>> split(Session& parent, int color, int key, const Config& config) {
+Result<std::optional<Session>> split(Session& parent, int color, int key, const Config& config, std::stop_token stop) {
+  const auto stopping = parent.overlay->aborted_by(stop);
   Listener listener;
   Writer mine;
   mine.value(color).value(key);
@@ -48,6 +49,7 @@ Result<std::optional<Session>> split(Session& parent, int color, int key, const 
 
   Session session;
   session.launcher = parent.launcher;
+  session.stop = std::move(stop);
   session.size = std::max<Rank>(1, static_cast<Rank>(part.size()));
   // The listeners' ports make every split of a parent different.
   session.job = Hasher().value(parent.job).value(everybody.result()).value(color).result();

@@ -22,6 +22,13 @@ Result<SocketAddress> chosen_address(const Config& config) {
   return interface->address;
 }
 
+Result<SocketAddress> reachable(const SocketAddress& address, const Config& config) {
+  if (!address.is_link_local()) return address;
+  auto mine = chosen_address(config);
+  if (!mine) return mine;
+  return address.with_scope(mine->scope());
+}
+
 Duration timeout_of(const Config& config) { return from_seconds(config.seconds(Var::timeout)); }
 
 Result<Session> start_alone(std::string launcher) {
@@ -36,8 +43,8 @@ Result<Session> start_alone(std::string launcher) {
 
 Status connect_overlay(Session& session, Listener listener, std::vector<SocketAddress> next, const Config& config) {
   session.control_address = listener.address.with_port(0);
-  auto overlay = Overlay::connect(
-      {session.rank, session.size, session.secret, session.job, std::move(listener.fd), std::move(next), timeout_of(config)});
+  auto overlay = Overlay::connect({session.rank, session.size, session.secret, session.job, std::move(listener.fd),
+                                   std::move(next), timeout_of(config), session.stop});
   if (!overlay) return std::move(overlay.error());
   session.overlay = std::move(*overlay);
   log(LogLevel::info, fmt::format("rank {} of {} connected, started by {}", session.rank, session.size, session.launcher));

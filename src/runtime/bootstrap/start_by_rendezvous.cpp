@@ -30,6 +30,7 @@ Result<Session> meet(Session session, const Place& place, const Rendezvous* own,
   registration.at_text = place.text;
   registration.timeout = timeout_of(config);
   registration.own = own;
+  registration.stop = session.stop;
   registration.listen = [&](const SocketAddress& local) -> Result<SocketAddress> {
     auto at = listening_address(place, local, config);
     if (!at) return at;
@@ -74,13 +75,13 @@ Result<std::vector<Fd>> rendezvous_listeners(const Place& place, const Config& c
   return listeners;
 }
 
-Secret launch_secret(const Launch& launch, const Config& config) {
+}  // namespace
+
+Secret secret_of(const Config& config, std::string_view facts) {
   if (config.is_set(Var::secret)) return secret_from_text(config.text(Var::secret));
   log(LogLevel::info, "the secret of this job is made of facts that others may guess (job, user, rendezvous): set TUTTI_SECRET");
-  return secret_from_text(fmt::format("tutti job {} of user {} at {}", launch.job, getuid(), to_string(launch.rendezvous)));
+  return secret_from_text(fmt::format("tutti {}, user {}", facts, getuid()));
 }
-
-}  // namespace
 
 Result<Session> start_at(Session session, const Place& place, std::vector<Fd> listeners, const Config& config) {
   if (listeners.empty()) return meet(std::move(session), place, nullptr, config);
@@ -91,10 +92,15 @@ Result<Session> start_at(Session session, const Place& place, std::vector<Fd> li
 }
 
 Result<Session> start_by_rendezvous(Session session, const Launch& launch, const Config& config) {
-  session.secret = launch_secret(launch, config);
-  session.job = Hasher().text(launch.job).text(to_string(launch.rendezvous)).result();
-  const bool number = static_cast<bool>(SocketAddress::parse(launch.rendezvous.host));
-  const Place place{launch.rendezvous, launch.rendezvous_text, !number && launch.rendezvous.host != "localhost"};
+  const std::string at = to_string(launch.rendezvous);
+  session.secret = secret_of(config, fmt::format("job {} at {}", launch.job, at));
+  session.job = Hasher().text(launch.job).text(at).result();
+  return start_at_home(std::move(session), launch.rendezvous, launch.rendezvous_text, config);
+}
+
+Result<Session> start_at_home(Session session, const HostPort& at, std::string text, const Config& config) {
+  const bool number = static_cast<bool>(SocketAddress::parse(at.host));
+  const Place place{at, std::move(text), !number && at.host != "localhost"};
   std::vector<Fd> listeners;
   if (session.rank == 0) {
     auto opened = rendezvous_listeners(place, config);

@@ -7,6 +7,7 @@
 #include <mutex>
 
 #include "bootstrap/hex.h"
+#include "bootstrap/start.h"
 #include "core/handshake.h"
 #include "core/hash.h"
 #include "transports/tcp/interfaces.h"
@@ -15,10 +16,12 @@
 namespace tutti {
 namespace {
 
-// Magic 4, version 1, address 19, secret 32, zeros, checksum 8.
+// Magic 4, version 1, secret 32, kind 1, address 19 or length 4 and text, zeros, checksum 8.
 constexpr std::string_view kMagic = "ttid";
-constexpr std::uint8_t kVersion = 1;
+constexpr std::uint8_t kVersion = 2;
 constexpr std::size_t kChecked = UniqueId::kSize - sizeof(std::uint64_t);
+constexpr std::size_t kMostText = kChecked - 4 - 1 - 32 - 1 - 4;
+enum class PlaceKind : std::uint8_t { served, home };
 
 // An id is a plain value that nobody has to close, so somebody must keep what serves it: the process does, until it is finished.
 class Keeper {
@@ -92,15 +95,24 @@ Result<UniqueId> UniqueId::from_text(std::string_view text) {
   if (!raw) return raw.because("a unique id");
   UniqueId id;
   std::copy_n(raw->begin(), kSize, id.bytes.begin());
-  if (auto place = MeetingPlace::from_id(id); !place) return std::move(place.error());
+  if (auto s = id.check(); !s) return std::move(s.error());
   return id;
+}
+
+Status UniqueId::check() const {
+  auto place = MeetingPlace::from_id(*this);
+  return place ? Status{} : std::move(place.error());
 }
 
 UniqueId MeetingPlace::to_id() const {
   Writer out;
-  out.raw(std::as_bytes(std::span(kMagic))).value(kVersion);
-  encode(address, out);
-  auto body = out.raw(secret.bytes).take();
+  out.raw(std::as_bytes(std::span(kMagic))).value(kVersion).raw(secret.bytes);
+  out.value(home ? PlaceKind::home : PlaceKind::served);
+  if (home)
+    out.text(to_string(*home));
+  else
+    encode(address, out);
+  auto body = out.take();
   body.resize(kChecked);
   const std::uint64_t sum = Hasher().bytes(body.data(), body.size()).result();
   UniqueId id;
@@ -123,10 +135,17 @@ Result<MeetingPlace> MeetingPlace::from_id(const UniqueId& id) {
   if (sum != Hasher().bytes(body.data(), body.size()).result())
     return Error(Code::invalid_argument, "a unique id was damaged on its way: its checksum is wrong");
   MeetingPlace place;
-  auto address = decode_address(in, 0);
-  if (!address) return Error(Code::invalid_argument, "a unique id: " + address.error().message());
-  place.address = *address;
   std::ranges::copy(in.raw(place.secret.bytes.size()), place.secret.bytes.begin());
+  const auto because = [](const Error& e) { return Error(Code::invalid_argument, "a unique id: " + e.message()); };
+  if (in.value<PlaceKind>() == PlaceKind::home) {
+    auto home = parse_host_port(in.text());
+    if (!home) return because(home.error());
+    place.home = std::move(*home);
+  } else {
+    auto address = decode_address(in, 0);
+    if (!address) return because(address.error());
+    place.address = *address;
+  }
   return place;
 }
 
@@ -143,6 +162,44 @@ Result<UniqueId> create_unique_id(double lifetime_s) {
   auto config = Config::from_environment();
   if (!config) return std::move(config.error());
   return create_unique_id(*config, lifetime_s);
+}
+
+// By being all the ranks that it waits for.
+Status discard(const UniqueId& id) {
+  constexpr Duration kTimeout = std::chrono::seconds(1);
+  auto place = MeetingPlace::from_id(id);
+  if (!place) return std::move(place.error());
+  if (place->home) return {};
+  auto config = Config::from_environment();
+  if (!config) return std::move(config.error());
+  auto address = reachable(place->address, *config);
+  if (!address) return std::move(address.error());
+  Registration alone;
+  alone.secret = place->secret;
+  alone.job = job_of(id);
+  alone.at = {address->host(), address->port()};
+  alone.at_text = "the address in the unique id";
+  alone.listen = [](const SocketAddress& local) { return local.with_port(0); };
+  alone.timeout = kTimeout;
+  auto done = register_rank(alone);
+  return done ? Status{} : done.because("closing the meeting place of a unique id");
+}
+
+Result<UniqueId> unique_id_at(std::string_view host_port, const Config& config) {
+  auto home = parse_host_port(host_port);
+  if (!home) return std::move(home.error());
+  const std::string text = to_string(*home);
+  if (text.size() > kMostText)
+    return Error(Code::invalid_argument, fmt::format("\"{}\" has more than {} characters, which is what a unique id holds: write "
+                                                     "the host's address instead of its name",
+                                                     text, kMostText));
+  return MeetingPlace{{}, secret_of(config, "unique id of " + text), std::move(*home)}.to_id();
+}
+
+Result<UniqueId> unique_id_at(std::string_view host_port) {
+  auto config = Config::from_environment();
+  if (!config) return std::move(config.error());
+  return unique_id_at(host_port, *config);
 }
 
 struct StandbyId::Impl : Prepared {};

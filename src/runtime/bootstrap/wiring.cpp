@@ -25,6 +25,7 @@ std::vector<Fd> only(Fd fd) {
 Overlay::Wiring::Wiring(Overlay& overlay, Setup setup)
     : overlay_(overlay),
       setup_(std::move(setup)),
+      stop_(setup_.stop),
       links_(link_count(setup_.size)),
       reception_(only(std::move(setup_.listener)), setup_.secret, hello(std::numeric_limits<std::uint8_t>::max()), kMaxFrame),
       deadline_(Clock::now() + setup_.timeout) {
@@ -39,6 +40,7 @@ Status Overlay::Wiring::run() {
     overlay_.progress();
     if (overlay_.failure_) return overlay_.failure_->clone();
     if (finished()) break;
+    if (stop_.requested()) return stopped();
     if (Clock::now() >= deadline_) return late();
     sleep();
   }
@@ -148,7 +150,7 @@ Error Overlay::Wiring::late() const {
 }
 
 void Overlay::Wiring::sleep() {
-  std::vector<pollfd> fds;
+  std::vector<pollfd> fds{stop_.wanted()};
   reception_.append_fds(fds);
   auto until = std::min(deadline_, Clock::now() + kLongestPause);
   for (int link = 0; link < links_; ++link)

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "bootstrap/overlay.h"
+#include "core/stop.h"
 
 namespace tutti {
 
@@ -28,6 +29,7 @@ class Overlay::Wiring {
 
   Overlay& overlay_;
   Setup setup_;
+  StopSignal stop_;
   int links_;
   Reception reception_;
   std::vector<Attempt> attempts_;

@@ -22,6 +22,7 @@ enum CUresult : int {
   kNotFound = 500,
   kNotReady = 600,
   kIllegalAddress = 700,
+  kLaunchTimeout = 702,
   kPeerAccessAlreadyEnabled = 704,
   kContextIsDestroyed = 709,
   kHostMemoryAlreadyRegistered = 712,
@@ -59,6 +60,7 @@ enum CUdriverProcAddressQueryResult : int { kSymbolFound = 0, kSymbolNotFound = 
 
 constexpr unsigned kStreamNonBlocking = 1;
 constexpr unsigned kEventBlockingSync = 1, kEventDisableTiming = 2, kEventInterprocess = 4;
+constexpr unsigned kEventExternal = 1;  // of records and waits
 constexpr unsigned kWaitGeq = 0, kWaitEq = 1, kWaitAnd = 2, kWaitNor = 3, kWaitFlush = 1U << 30;
 constexpr unsigned kWriteNoBarrier = 1;
 constexpr unsigned kOpWait32 = 1, kOpWrite32 = 2, kOpFlushRemoteWrites = 3, kOpWait64 = 4, kOpWrite64 = 5, kOpBarrier = 6;
@@ -76,6 +78,7 @@ using CUgraph = void*;
 using CUgraphNode = void*;
 using CUgraphExec = void*;
 using CUhostFn = void (*)(void*);
+using CUstreamCallback = void (*)(CUstream, CUresult, void*);
 struct CUuuid {
   unsigned char bytes[16];
 };
@@ -113,6 +116,7 @@ CUresult cuDeviceGetUuid_v2(CUuuid* uuid, CUdevice device);
 CUresult cuDeviceTotalMem_v2(std::size_t* bytes, CUdevice device);
 CUresult cuDeviceCanAccessPeer(int* can, CUdevice device, CUdevice peer);
 CUresult cuDevicePrimaryCtxRetain(CUcontext* context, CUdevice device);
+CUresult cuDevicePrimaryCtxGetState(CUdevice device, unsigned* flags, int* active);
 CUresult cuDevicePrimaryCtxRelease_v2(CUdevice device);
 
 CUresult cuCtxGetCurrent(CUcontext* context);
@@ -121,6 +125,7 @@ CUresult cuCtxPushCurrent_v2(CUcontext context);
 CUresult cuCtxPopCurrent_v2(CUcontext* context);
 CUresult cuCtxGetDevice(CUdevice* device);
 CUresult cuCtxSynchronize();
+CUresult cuCtxGetStreamPriorityRange(int* least, int* greatest);
 CUresult cuCtxEnablePeerAccess(CUcontext peer, unsigned flags);
 
 CUresult cuMemGetInfo_v2(std::size_t* free_bytes, std::size_t* total_bytes);
@@ -148,6 +153,8 @@ CUresult cuMemcpyAsync(CUdeviceptr to, CUdeviceptr from, std::size_t bytes, CUst
 CUresult cuMemcpyDtoHAsync_v2(void* to, CUdeviceptr from, std::size_t bytes, CUstream stream);
 CUresult cuMemcpyHtoDAsync_v2(CUdeviceptr to, const void* from, std::size_t bytes, CUstream stream);
 CUresult cuMemcpyDtoDAsync_v2(CUdeviceptr to, CUdeviceptr from, std::size_t bytes, CUstream stream);
+CUresult cuMemsetD8_v2(CUdeviceptr to, unsigned char value, std::size_t count);
+CUresult cuMemsetD32_v2(CUdeviceptr to, unsigned value, std::size_t count);
 CUresult cuMemsetD8Async(CUdeviceptr to, unsigned char value, std::size_t count, CUstream stream);
 CUresult cuMemsetD32Async(CUdeviceptr to, unsigned value, std::size_t count, CUstream stream);
 
@@ -158,19 +165,23 @@ CUresult cuStreamSynchronize(CUstream stream);
 CUresult cuStreamQuery(CUstream stream);
 CUresult cuStreamWaitEvent(CUstream stream, CUevent event, unsigned flags);
 CUresult cuStreamGetCtx(CUstream stream, CUcontext* context);
+CUresult cuStreamGetPriority(CUstream stream, int* priority);
 CUresult cuStreamGetFlags(CUstream stream, unsigned* flags);
 CUresult cuStreamWaitValue32_v2(CUstream stream, CUdeviceptr address, std::uint32_t value, unsigned flags);
 CUresult cuStreamWriteValue32_v2(CUstream stream, CUdeviceptr address, std::uint32_t value, unsigned flags);
 CUresult cuStreamWaitValue64_v2(CUstream stream, CUdeviceptr address, std::uint64_t value, unsigned flags);
 CUresult cuStreamWriteValue64_v2(CUstream stream, CUdeviceptr address, std::uint64_t value, unsigned flags);
 CUresult cuStreamBatchMemOp_v2(CUstream stream, unsigned count, CUstreamBatchMemOpParams* operations, unsigned flags);
+CUresult cuStreamAddCallback(CUstream stream, CUstreamCallback function, void* argument, unsigned flags);
 CUresult cuLaunchHostFunc(CUstream stream, CUhostFn function, void* argument);
 
 CUresult cuEventCreate(CUevent* event, unsigned flags);
 CUresult cuEventRecord(CUevent event, CUstream stream);
+CUresult cuEventRecordWithFlags(CUevent event, CUstream stream, unsigned flags);
 CUresult cuEventQuery(CUevent event);
 CUresult cuEventSynchronize(CUevent event);
 CUresult cuEventDestroy_v2(CUevent event);
+CUresult cuEventElapsedTime(float* milliseconds, CUevent start, CUevent end);
 CUresult cuEventElapsedTime_v2(float* milliseconds, CUevent start, CUevent end);
 
 CUresult cuModuleLoadData(CUmodule* module, const void* image);
@@ -189,6 +200,7 @@ CUresult cuThreadExchangeStreamCaptureMode(CUstreamCaptureMode* mode);
 CUresult cuGraphInstantiateWithFlags(CUgraphExec* exec, CUgraph graph, unsigned long long flags);
 CUresult cuGraphLaunch(CUgraphExec exec, CUstream stream);
 CUresult cuGraphExecDestroy(CUgraphExec exec);
+CUresult cuGraphGetNodes(CUgraph graph, CUgraphNode* nodes, std::size_t* count);
 CUresult cuGraphDestroy(CUgraph graph);
 }
 #pragma GCC visibility pop

@@ -151,6 +151,24 @@ CUresult record(Stream& stream, const Work& work, bool* recorded) {
   return kSuccess;
 }
 
+void record(Stream& stream, const Graph& graph) {
+  std::lock_guard lock(stream.mutex);
+  Captured& mine = stream.captured;
+  std::lock_guard graph_lock(mine.capture->mutex);
+  Graph& into = mine.capture->graph;
+  const std::size_t nodes = into.nodes.size(), lanes = into.lanes.size();
+  into.lanes.insert(into.lanes.end(), graph.lanes.begin(), graph.lanes.end());
+  for (Graph::Node node : graph.nodes) {
+    for (std::size_t& before : node.after) before += nodes;
+    if (node.after.empty()) node.after = mine.after;
+    node.lane += lanes;
+    into.nodes.push_back(std::move(node));
+  }
+  std::vector<std::size_t> last = leaves(graph);
+  for (std::size_t& node : last) node += nodes;
+  if (!last.empty()) mine.after = last;
+}
+
 CUresult captured_position(Stream& stream, Captured* position) {
   std::lock_guard lock(stream.mutex);
   *position = stream.captured;
@@ -178,87 +196,15 @@ CUresult join(Stream& stream, const Captured& other) {
 
 void abandon_capture(Stream& stream) {
   Captured mine;
-  if (captured_position(stream, &mine) || !mine.capture) return;
+  static_cast<void>(captured_position(stream, &mine));
+  if (!mine.capture) return;
   invalidate(*mine.capture);
+  if (mine.capture->origin == &stream) end(mine.capture);
 }
 
 }  // namespace standin
 
 using namespace standin;
-
-namespace {
-
-Handles<Graph>& graphs() {
-  static auto* all = new Handles<Graph>;
-  return *all;
-}
-
-// A graph's lanes as streams of its own.
-struct GraphExec {
-  Graph graph;
-  std::vector<Stream*> lanes = {};
-  std::mutex mutex = {};
-  const Op* end = nullptr;  // of the launch before: launches of one graph follow each other
-};
-Handles<GraphExec>& execs() {
-  static auto* all = new Handles<GraphExec>;
-  return *all;
-}
-
-// What is last in a graph.
-std::vector<std::size_t> leaves(const Graph& graph) {
-  std::vector<bool> followed(graph.nodes.size());
-  for (const auto& node : graph.nodes)
-    for (const std::size_t before : node.after) followed[before] = true;
-  std::vector<std::size_t> last;
-  for (std::size_t i = 0; i < followed.size(); ++i)
-    if (!followed[i]) last.push_back(i);
-  return last;
-}
-
-CUresult nothing(Context&) { return kSuccess; }
-
-// A launch in a capture: the graph becomes part of the one that is being captured.
-void graft(const Graph& graph, Stream& stream) {
-  std::lock_guard lock(stream.mutex);
-  Captured& mine = stream.captured;
-  std::lock_guard graph_lock(mine.capture->mutex);
-  Graph& into = mine.capture->graph;
-  const std::size_t nodes = into.nodes.size(), lanes = into.lanes.size();
-  into.lanes.insert(into.lanes.end(), graph.lanes.begin(), graph.lanes.end());
-  for (Graph::Node node : graph.nodes) {
-    for (std::size_t& before : node.after) before += nodes;
-    if (node.after.empty()) node.after = mine.after;
-    node.lane += lanes;
-    into.nodes.push_back(std::move(node));
-  }
-  std::vector<std::size_t> last = leaves(graph);
-  for (std::size_t& node : last) node += nodes;
-  if (!last.empty()) mine.after = last;
-}
-
-CUresult launch(GraphExec& exec, Stream& stream) {
-  std::lock_guard lock(exec.mutex);
-  const Op* begin = nullptr;
-  Work first{nothing};
-  if (exec.end) first.after = {exec.end};
-  if (const CUresult error = submit(stream, first, &begin)) return error;
-  std::vector<const Op*> ops;
-  for (const auto& node : exec.graph.nodes) {
-    Stream& lane = *exec.lanes[node.lane];
-    std::vector<const Op*> after;
-    for (const std::size_t before : node.after) after.push_back(ops[before]);
-    if (after.empty()) after = {begin};
-    Verdict verdict = check(node.work.ranges, lane.context());
-    verdict.faults |= verdict.error != kSuccess;  // what was freed since the capture
-    ops.push_back(lane.append(runnable(node.work, verdict), std::move(after)));
-  }
-  Work last{nothing};
-  for (const std::size_t leaf : leaves(exec.graph)) last.after.push_back(ops[leaf]);
-  return submit(stream, last, &exec.end);
-}
-
-}  // namespace
 
 CUresult cuStreamBeginCapture_v2(CUstream handle, CUstreamCaptureMode mode) {
   return call_on_stream(handle, [&](Stream& stream) {
@@ -327,45 +273,4 @@ CUresult cuThreadExchangeStreamCaptureMode(CUstreamCaptureMode* mode) {
     std::swap(*mode, thread_mode());
     return kSuccess;
   });
-}
-
-CUresult cuGraphInstantiateWithFlags(CUgraphExec* exec, CUgraph handle, unsigned long long flags) {
-  return call_in_context([&](Context&) {
-    constexpr unsigned kAllFlags = 15;
-    const Graph* graph = graphs().find(handle);
-    if (!exec || !graph || flags > kAllFlags) return kInvalidValue;
-    auto made = std::unique_ptr<GraphExec>(new GraphExec{*graph});
-    for (Context* context : graph->lanes) made->lanes.push_back(make_stream(*context, kStreamNonBlocking, 0));
-    *exec = execs().add(std::move(made));
-    return kSuccess;
-  });
-}
-
-CUresult cuGraphLaunch(CUgraphExec handle, CUstream on) {
-  return call_on_stream(on, [&](Stream& stream) -> CUresult {
-    GraphExec* exec = execs().find(handle);
-    if (!exec) return kInvalidValue;
-    Captured captured;
-    if (const CUresult error = captured_position(stream, &captured)) return error;
-    if (!captured.capture) return launch(*exec, stream);
-    graft(exec->graph, stream);
-    return kSuccess;
-  });
-}
-
-CUresult cuGraphExecDestroy(CUgraphExec handle) {
-  return call([&] {
-    GraphExec* exec = execs().find(handle);
-    if (!exec || !execs().remove(handle)) return kInvalidValue;
-    std::lock_guard lock(exec->mutex);
-    for (Stream* lane : exec->lanes) {
-      streams().remove(lane);
-      lane->finish();
-    }
-    return kSuccess;
-  });
-}
-
-CUresult cuGraphDestroy(CUgraph graph) {
-  return call([&] { return graphs().remove(graph) ? kSuccess : kInvalidValue; });
 }

@@ -7,20 +7,10 @@
 #include <thread>
 #include <vector>
 
+#include "graph.h"
 #include "stream.h"
 
 namespace standin {
-
-// Operations and what they follow. Those of one captured stream are a lane: at a launch, lanes run beside each other.
-struct Graph {
-  struct Node {
-    Work work;
-    std::vector<std::size_t> after;
-    std::size_t lane;
-  };
-  std::vector<Node> nodes;
-  std::vector<Context*> lanes;
-};
 
 struct Capture {
   Stream* origin;
@@ -43,10 +33,13 @@ CUresult refuse_while_captured(const Context& context);
 
 // Where the stream is being captured, adds a node for this work.
 CUresult record(Stream& stream, const Work& work, bool* recorded);
+// The same for a graph that is launched there.
+void record(Stream& stream, const Graph& graph);
 // The stream's part in a capture; none where it is not being captured.
 CUresult captured_position(Stream& stream, Captured* position);
+// The stream is being destroyed: its capture is lost.
+void abandon_capture(Stream& stream);
 // The stream waits for something captured, and so becomes part of that capture.
 CUresult join(Stream& stream, const Captured& other);
-void abandon_capture(Stream& stream);
 
 }  // namespace standin

@@ -28,7 +28,8 @@ std::atomic<pid_t>& initialised_in() {
   return process;
 }
 
-thread_local std::vector<Context*> current;
+// Never destroyed, since programs call the driver from destructors that run after those of threads' variables.
+thread_local std::vector<Context*>& current = *new std::vector<Context*>;
 
 CUresult make_current(CUcontext handle) {
   Context* context = contexts().find(handle);
@@ -37,14 +38,13 @@ CUresult make_current(CUcontext handle) {
   return kSuccess;
 }
 
-// Whatever still runs is dropped, as far as it can be.
+// What has not begun is dropped; a kernel or a host function that runs is waited for.
 void destroy(Context& context) {
   context.fail(kContextIsDestroyed);
-  for (Stream* stream : streams_of(context)) {
-    stream->finish();
-    streams().remove(stream);
-  }
   contexts().remove(&context);
+  for (Stream* stream : streams_of(context))
+    if (streams().remove(stream)) stream->finish();
+  synchronize(context);
   memory().release_all(context);
 }
 
@@ -106,6 +106,18 @@ CUresult cuDevicePrimaryCtxRelease_v2(CUdevice device) {
     std::lock_guard lock(held.mutex);
     if (held.retained == 0) return kInvalidContext;
     if (--held.retained == 0) destroy(*held.context);
+    return kSuccess;
+  });
+}
+
+CUresult cuDevicePrimaryCtxGetState(CUdevice device, unsigned* flags, int* active) {
+  return call([&] {
+    if (!flags || !active) return kInvalidValue;
+    if (device < 0 || device >= settings().devices) return kInvalidDevice;
+    Primary& held = primary(device);
+    std::lock_guard lock(held.mutex);
+    *flags = 0;
+    *active = held.retained > 0 ? 1 : 0;
     return kSuccess;
   });
 }

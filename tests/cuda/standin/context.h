@@ -1,6 +1,7 @@
 // Contexts (one per device, the primary one), which of them is current, and what every call begins with.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <mutex>
 #include <set>
@@ -12,12 +13,17 @@
 namespace standin {
 
 class Stream;
+struct Op;
+// A hardware queue that streams share: the operation that entered it last.
+using Connection = std::atomic<const Op*>;
 
 struct Context {
   int device = 0;
   Stream* legacy = nullptr;
   std::mutex mutex;
   std::set<int> peers;  // devices whose memory was made accessible
+  std::array<Connection, kMaxConnections> connections = {};
+  std::atomic<unsigned> streams_made = 0;
 
   // The first asynchronous error stays until the context is gone. Relaxed: an error orders nothing.
   CUresult error() const { return error_.load(std::memory_order_relaxed); }

@@ -117,7 +117,8 @@ void Memory::release_all(const Context& context) {
 void Memory::unmap(Map::iterator at) {
   const Allocation& gone = at->second;
   if (gone.kind != Kind::registered)
-    mmap(pointer_to(gone.base), pages(gone.bytes), PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+    static_cast<void>(mmap(pointer_to(gone.base), pages(gone.bytes), PROT_NONE,
+                           MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0));
   if (gone.kind == Kind::device) close(gone.fd);
   live_.erase(at);
 }
@@ -151,7 +152,7 @@ Verdict check(const std::vector<Range>& ranges, Context& context) {
     if (range.address == 0 || memory().stale(range.address)) return {.error = kInvalidValue};
     if (!known && range.by_device_only) return {.error = kInvalidValue};
     if (!known) continue;
-    const bool far = known->on_device() && known->kind != Kind::managed && known->context != &context;
+    const bool far = known->kind == Kind::device && known->context != &context;
     if (range.by_device_only && far && !context.reaches(known->device)) return {.error = kInvalidValue};
     if (range.bytes > known->end() - range.address) verdict.faults = true;
   }
@@ -164,15 +165,14 @@ using namespace standin;
 
 namespace {
 
-template <class Pointer>
-CUresult allocate(Kind kind, Pointer* result, std::size_t bytes, const char* name) {
+CUresult allocate(Kind kind, void* result, std::size_t bytes, bool flags_are_valid, const char* name) {
   return call_in_context(
       [&](Context& context) {
-        if (!result || bytes == 0) return kInvalidValue;
+        if (!result || bytes == 0 || !flags_are_valid) return kInvalidValue;
         if (const CUresult error = refuse_in_capture()) return error;
         std::uintptr_t base = 0;
         const CUresult error = memory().allocate(context, kind, bytes, &base);
-        if (!error) *result = (Pointer)base;
+        if (!error) std::memcpy(result, &base, sizeof base);
         return error;
       },
       name);
@@ -202,7 +202,7 @@ CUresult attribute(const Allocation& of, CUpointer_attribute which, std::uintptr
   };
   switch (which) {
     case kAttributeContext:
-      return put(of.context);
+      return put(address_of(of.context));
     case kAttributeMemoryType:
       return put(of.on_device() ? kMemoryDevice : kMemoryHost);
     case kAttributeDevicePointer:
@@ -238,18 +238,16 @@ CUresult cuMemGetInfo_v2(std::size_t* free_bytes, std::size_t* total_bytes) {
   });
 }
 
-CUresult cuMemAlloc_v2(CUdeviceptr* address, std::size_t bytes) { return allocate(Kind::device, address, bytes, __func__); }
+CUresult cuMemAlloc_v2(CUdeviceptr* address, std::size_t bytes) { return allocate(Kind::device, address, bytes, true, __func__); }
 
 CUresult cuMemAllocManaged(CUdeviceptr* address, std::size_t bytes, unsigned flags) {
   constexpr unsigned kGlobal = 1, kHost = 2;
-  if (flags != kGlobal && flags != kHost) address = nullptr;
-  return allocate(Kind::managed, address, bytes, __func__);
+  return allocate(Kind::managed, address, bytes, flags == kGlobal || flags == kHost, __func__);
 }
 
 CUresult cuMemHostAlloc(void** address, std::size_t bytes, unsigned flags) {
   constexpr unsigned kAllFlags = 7;
-  if (flags > kAllFlags) address = nullptr;
-  return allocate(Kind::pinned, address, bytes, __func__);
+  return allocate(Kind::pinned, address, bytes, flags <= kAllFlags, __func__);
 }
 
 CUresult cuMemFree_v2(CUdeviceptr address) { return release(address, {Kind::device, Kind::managed}, kInvalidValue, __func__); }
@@ -290,8 +288,9 @@ CUresult cuMemGetAddressRange_v2(CUdeviceptr* base, std::size_t* bytes, CUdevice
   });
 }
 
+// Addresses mean the same in all contexts, so none has to be current.
 CUresult cuPointerGetAttribute(void* value, CUpointer_attribute which, CUdeviceptr address) {
-  return call_in_context([&](Context&) {
+  return call([&] {
     const auto known = memory().find(address);
     return value && known ? attribute(*known, which, address, value) : kInvalidValue;
   });
@@ -299,7 +298,7 @@ CUresult cuPointerGetAttribute(void* value, CUpointer_attribute which, CUdevicep
 
 // Unlike the function for one attribute this one knows every address: what is not the driver's has zeros.
 CUresult cuPointerGetAttributes(unsigned count, CUpointer_attribute* attributes, void** values, CUdeviceptr address) {
-  return call_in_context([&](Context&) {
+  return call([&] {
     if (!attributes || !values || count == 0) return kInvalidValue;
     const auto known = memory().find(address);
     for (unsigned i = 0; i < count; ++i) {

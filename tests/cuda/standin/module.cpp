@@ -67,12 +67,15 @@ bool valid(const StandinLaunch& launch) {
 
 }  // namespace
 
+// Loading may wait for all that runs, says CUDA's documentation, so here it does. Which kernels there are, the image does not
+// say.
 CUresult cuModuleLoadData(CUmodule* module, const void* image) {
   return call_in_context([&](Context& context) {
     const char* path = std::getenv("STANDIN_KERNELS");
     if (!module || !image) return kInvalidValue;
     if (const CUresult error = refuse_in_capture()) return error;
     if (!path || !*path) return kNoBinaryForGpu;
+    synchronize(context);
     void* library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
     if (!library) {
       std::fprintf(stderr, "stand-in for libcuda: STANDIN_KERNELS: %s\n", dlerror());

@@ -15,6 +15,7 @@ struct Named {
   const char* name;
   const char* text;
 };
+// Also some that only STANDIN_FAIL makes.
 constexpr std::array kNames{
     Named{kSuccess, "CUDA_SUCCESS", "no error"},
     Named{kInvalidValue, "CUDA_ERROR_INVALID_VALUE", "invalid argument"},
@@ -33,6 +34,7 @@ constexpr std::array kNames{
     Named{kNotFound, "CUDA_ERROR_NOT_FOUND", "named symbol not found"},
     Named{kNotReady, "CUDA_ERROR_NOT_READY", "device not ready"},
     Named{kIllegalAddress, "CUDA_ERROR_ILLEGAL_ADDRESS", "an illegal memory access was encountered"},
+    Named{kLaunchTimeout, "CUDA_ERROR_LAUNCH_TIMEOUT", "the launch timed out and was terminated"},
     Named{kPeerAccessAlreadyEnabled, "CUDA_ERROR_PEER_ACCESS_ALREADY_ENABLED", "peer access is already enabled"},
     Named{kContextIsDestroyed, "CUDA_ERROR_CONTEXT_IS_DESTROYED", "context is destroyed"},
     Named{kHostMemoryAlreadyRegistered, "CUDA_ERROR_HOST_MEMORY_ALREADY_REGISTERED",
@@ -40,6 +42,17 @@ constexpr std::array kNames{
     Named{kHostMemoryNotRegistered, "CUDA_ERROR_HOST_MEMORY_NOT_REGISTERED",
           "pointer does not correspond to a registered memory region"},
     Named{kNotPermitted, "CUDA_ERROR_NOT_PERMITTED", "operation not permitted"},
+    Named{static_cast<CUresult>(46), "CUDA_ERROR_DEVICE_UNAVAILABLE", "CUDA-capable device(s) is/are busy or unavailable"},
+    Named{static_cast<CUresult>(217), "CUDA_ERROR_PEER_ACCESS_UNSUPPORTED",
+          "peer access is not supported between these two devices"},
+    Named{static_cast<CUresult>(222), "CUDA_ERROR_UNSUPPORTED_PTX_VERSION", "the PTX was compiled with an unsupported toolchain"},
+    Named{static_cast<CUresult>(719), "CUDA_ERROR_LAUNCH_FAILED", "unspecified launch failure"},
+    Named{static_cast<CUresult>(802), "CUDA_ERROR_SYSTEM_NOT_READY", "system not yet initialized"},
+    Named{static_cast<CUresult>(803), "CUDA_ERROR_SYSTEM_DRIVER_MISMATCH",
+          "system has unsupported display driver / cuda driver combination"},
+    Named{static_cast<CUresult>(804), "CUDA_ERROR_COMPAT_NOT_SUPPORTED_ON_DEVICE",
+          "forward compatibility was attempted on non supported HW"},
+    Named{static_cast<CUresult>(999), "CUDA_ERROR_UNKNOWN", "unknown error"},
     Named{kNotSupported, "CUDA_ERROR_NOT_SUPPORTED", "operation not supported"},
     Named{kCaptureUnsupported, "CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED", "operation not permitted when stream is capturing"},
     Named{kCaptureInvalidated, "CUDA_ERROR_STREAM_CAPTURE_INVALIDATED",

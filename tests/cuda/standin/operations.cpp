@@ -1,5 +1,7 @@
 // The operations of a stream that are no kernels: copies, fills, values written and waited for, functions of the host.
 #include <algorithm>
+#include <array>
+#include <cstdio>
 #include <cstring>
 #include <memory>
 #include <thread>
@@ -40,8 +42,9 @@ CUresult copy(Stream& stream, std::uintptr_t to, std::uintptr_t from, std::size_
   }
   const Op* op = nullptr;
   const CUresult error = submit(stream, work, &op);
-  if (op && pageable(to)) op->done.wait();
-  return error;
+  if (error || !pageable(to)) return error;
+  op->done.wait();
+  return stream.context().error();
 }
 
 CUresult copy_async(std::uintptr_t to, std::uintptr_t from, std::size_t bytes, CUstream handle, const char* name) {
@@ -55,6 +58,7 @@ CUresult copy_now(std::uintptr_t to, std::uintptr_t from, std::size_t bytes, con
       kStreamLegacy,
       [&](Stream& stream) -> CUresult {
         if (bytes == 0) return kSuccess;
+        if (const CUresult error = refuse_in_capture()) return error;
         const auto target = memory().find(to), source = memory().find(from);
         const Op* op = nullptr;
         if (const CUresult error = submit(stream, copy_work(to, from, bytes), &op)) return error;
@@ -96,19 +100,32 @@ bool holds(T found, T value, unsigned condition) {
   }
 }
 
+// For who looks for a deadlock: which word, what is wanted and what is there.
+template <class T>
+CUresult give_up(std::uintptr_t address, T found, T value, unsigned condition) {
+  constexpr std::array kConditions{">=", "==", "&", "nor"};
+  std::fprintf(stderr, "stand-in for libcuda: a stream waits for the %zu-byte word at 0x%zx to be %s 0x%llx, it is 0x%llx\n",
+               sizeof(T), static_cast<std::size_t>(address), kConditions[condition], static_cast<unsigned long long>(value),
+               static_cast<unsigned long long>(found));
+  return kLaunchTimeout;
+}
+
 template <class T>
 CUresult wait_for(std::uintptr_t address, T value, unsigned condition, const Context& context) {
   using namespace std::chrono_literals;
   constexpr int kYields = 64;
   const std::atomic_ref<T> word(*pointer_to<T>(address));
-  for (int tries = 0; !holds(word.load(std::memory_order_acquire), value, condition); ++tries) {
-    if (context.error()) return kSuccess;
+  const std::chrono::seconds patience(settings().timeout_s);
+  const auto begun = Clock::now();
+  for (int tries = 0;; ++tries) {
+    const T found = word.load(std::memory_order_acquire);
+    if (holds(found, value, condition) || context.error()) return kSuccess;
+    if (patience > 0s && Clock::now() - begun > patience) return give_up(address, found, value, condition);
     if (tries < kYields)
       std::this_thread::yield();
     else
       std::this_thread::sleep_for(50us);
   }
-  return kSuccess;
 }
 
 template <class T>
@@ -155,7 +172,7 @@ CUresult batch(CUstream handle, std::vector<CUstreamBatchMemOpParams> ops, const
           if (is_wait(op.operation) || is_write(op.operation)) work.ranges.push_back({op.address, width(op.operation), true});
         work.run = [ops](const Context& context) {
           for (const auto& op : ops)
-            if (!context.error()) perform(op, context);
+            if (const CUresult error = context.error() ? context.error() : perform(op, context)) return error;
           return kSuccess;
         };
         return submit(stream, work);
@@ -166,6 +183,15 @@ CUresult batch(CUstream handle, std::vector<CUstreamBatchMemOpParams> ops, const
 CUresult one(CUstream stream, unsigned operation, CUdeviceptr address, std::uint64_t value, unsigned flags, const char* name) {
   return batch(stream, {{.operation = operation, .address = address, .value = value, .flags = flags, .alias = 0, .padding = 0}},
                name);
+}
+
+Work host_work(std::function<void()> function) {
+  return {[function = std::move(function)](Context&) {
+    inside_host_function() = true;
+    function();
+    inside_host_function() = false;
+    return kSuccess;
+  }};
 }
 
 }  // namespace
@@ -192,6 +218,13 @@ CUresult cuMemcpyDtoDAsync_v2(CUdeviceptr to, CUdeviceptr from, std::size_t byte
   return copy_async(to, from, bytes, stream, __func__);
 }
 
+// These do not wait for the device either.
+CUresult cuMemsetD8_v2(CUdeviceptr to, unsigned char value, std::size_t count) {
+  return fill(to, value, count, kStreamLegacy, __func__);
+}
+CUresult cuMemsetD32_v2(CUdeviceptr to, unsigned value, std::size_t count) {
+  return fill(to, value, count, kStreamLegacy, __func__);
+}
 CUresult cuMemsetD8Async(CUdeviceptr to, unsigned char value, std::size_t count, CUstream stream) {
   return fill(to, value, count, stream, __func__);
 }
@@ -214,19 +247,22 @@ CUresult cuStreamWriteValue64_v2(CUstream stream, CUdeviceptr address, std::uint
 
 CUresult cuStreamBatchMemOp_v2(CUstream stream, unsigned count, CUstreamBatchMemOpParams* operations, unsigned flags) {
   constexpr unsigned kMost = 256;
-  if (!operations || flags != 0 || count > kMost) count = 0;
-  return batch(stream, {operations, operations + count}, __func__);
+  std::vector<CUstreamBatchMemOpParams> ops;  // none is an error
+  if (operations && flags == 0 && count <= kMost) ops.assign(operations, operations + count);
+  return batch(stream, std::move(ops), __func__);
 }
 
 CUresult cuLaunchHostFunc(CUstream handle, CUhostFn function, void* argument) {
   return call_on_stream(handle, [&](Stream& stream) {
     if (!function) return kInvalidValue;
-    return submit(stream, {[=](Context&) {
-                             inside_host_function() = true;
-                             function(argument);
-                             inside_host_function() = false;
-                             return kSuccess;
-                           },
-                           {}});
+    return submit(stream, host_work([=] { function(argument); }));
+  });
+}
+
+CUresult cuStreamAddCallback(CUstream handle, CUstreamCallback function, void* argument, unsigned flags) {
+  return call_on_stream(handle, [&](Stream& stream) -> CUresult {
+    if (!function || flags != 0) return kInvalidValue;
+    if (is_captured(stream)) return refuse_while_captured(stream);
+    return submit(stream, host_work([=] { function(handle, kSuccess, argument); }));
   });
 }

@@ -1,5 +1,6 @@
 #include "settings.h"
 
+#include <algorithm>
 #include <cstdlib>
 #include <mutex>
 #include <shared_mutex>
@@ -36,6 +37,8 @@ void read_settings() {
   read.memory_bytes = static_cast<std::size_t>(number("STANDIN_MEMORY", static_cast<long long>(read.memory_bytes)));
   read.version = static_cast<int>(number("STANDIN_VERSION", read.version));
   read.jitter_us = static_cast<unsigned>(number("STANDIN_JITTER", 0));
+  read.timeout_s = static_cast<unsigned>(number("STANDIN_TIMEOUT", 0));
+  read.connections = static_cast<unsigned>(std::min<long long>(number("STANDIN_CONNECTIONS", 0), kMaxConnections));
   const char* failures = std::getenv("STANDIN_FAIL");
   std::istringstream list(failures ? failures : "");
   for (std::string item; std::getline(list, item, ',');) {

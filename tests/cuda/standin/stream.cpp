@@ -1,5 +1,6 @@
 #include "stream.h"
 
+#include <algorithm>
 #include <map>
 #include <random>
 #include <thread>
@@ -17,17 +18,34 @@ void jitter(unsigned most_us) {
   std::this_thread::sleep_for(std::chrono::microseconds(random() % (most_us + 1)));
 }
 
+Connection* connect(Context& context) {
+  const unsigned count = settings().connections;
+  return count == 0 ? nullptr : &context.connections[context.streams_made++ % count];
+}
+
+void destroy(Stream* stream) {
+  if (streams().remove(stream)) stream->finish();
+}
+
+// A thread's own streams, one per context, which go with it.
+struct OwnStreams {
+  std::map<const Context*, Stream*> streams;
+  ~OwnStreams() {
+    for (const auto& [context, stream] : streams) destroy(stream);
+  }
+};
+
 Stream* per_thread_stream(Context& context) {
-  thread_local std::map<const Context*, Stream*> own;
-  Stream*& stream = own[&context];
+  thread_local OwnStreams own;
+  Stream*& stream = own.streams[&context];
   if (!stream) stream = make_stream(context, 0, 0);
   return stream;
 }
 
 }  // namespace
 
-Stream::Stream(Context& context, unsigned flags, int priority) : context_(context), flags_(flags) {
-  static_cast<void>(priority);
+Stream::Stream(Context& context, unsigned flags, int priority)
+    : context_(context), flags_(flags), priority_(std::clamp(priority, kGreatestPriority, 0)), connection_(connect(context)) {
   last_ = &ops_.emplace_back();
   ops_.back().done.raise();
   std::thread(&Stream::run, this, last_.load()).detach();
@@ -39,6 +57,8 @@ const Op* Stream::append(std::function<CUresult(Context&)> run, std::vector<cons
   op.run = std::move(run);
   op.after = std::move(after);
   op.last = !op.run;
+  const Op* ahead = connection_ ? connection_->exchange(&op) : nullptr;
+  if (ahead) op.after.push_back(ahead);
   Op* before = last_.load(std::memory_order_relaxed);
   last_.store(&op, std::memory_order_release);
   before->next = &op;
@@ -192,6 +212,22 @@ CUresult cuStreamGetFlags(CUstream handle, unsigned* flags) {
   return call_on_stream(handle, [&](const Stream& stream) {
     if (!flags) return kInvalidValue;
     *flags = stream.flags();
+    return kSuccess;
+  });
+}
+
+CUresult cuStreamGetPriority(CUstream handle, int* priority) {
+  return call_on_stream(handle, [&](const Stream& stream) {
+    if (!priority) return kInvalidValue;
+    *priority = stream.priority();
+    return kSuccess;
+  });
+}
+
+CUresult cuCtxGetStreamPriorityRange(int* least, int* greatest) {
+  return call_in_context([&](Context&) {
+    if (least) *least = 0;
+    if (greatest) *greatest = kGreatestPriority;
     return kSuccess;
   });
 }

@@ -15,6 +15,8 @@
 
 namespace standin {
 
+constexpr int kGreatestPriority = -5;  // the least is 0
+
 using Clock = std::chrono::steady_clock;
 
 struct Work {
@@ -49,6 +51,7 @@ class Stream {
 
   Context& context() const { return context_; }
   unsigned flags() const { return flags_; }
+  int priority() const { return priority_; }
   bool is_legacy() const { return context_.legacy == this; }
   bool blocks() const { return (flags_ & kStreamNonBlocking) == 0; }
 
@@ -67,6 +70,8 @@ class Stream {
 
   Context& context_;
   const unsigned flags_;
+  const int priority_;
+  Connection* const connection_;  // null where it has one of its own
   std::mutex append_mutex_;
   std::deque<Op> ops_;
   std::atomic<Op*> last_ = nullptr;

@@ -8,12 +8,15 @@ program=semantics
 
 echo "== without other ranks"
 on 1 one_thread info init_arguments configs parameters
-on 1 processes abort_init
+on 1 "processes one_thread" abort_init abort_blocking_init leaves_init
 echo "== ranks of one thread"
-for ranks in 1 2 3 4; do on $ranks one_thread all_in_one nonblocking_group; done
+for ranks in 1 2 3 4; do
+  on $ranks one_thread all_in_one nonblocking_group
+  on $ranks "one_thread processes" fixed_id
+done
 for ranks in 1 2 3 4; do
   echo "== $ranks ranks"
-  on $ranks "processes threads" arguments point_to_point average premultiplied split shrink scalable nonblocking ends abort_waiting \
+  on $ranks "processes threads" arguments point_to_point average premultiplied split shrink scalable nonblocking abort_split ends abort_waiting \
     revoke_waiting mismatches memory simulated call_configs grow device_interface leaves_it_open
 done
 echo "== a rank dies"

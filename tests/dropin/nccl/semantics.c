@@ -18,6 +18,16 @@ static void works(ncclComm_t comm) {
   CHECK(sum == ranks * (ranks + 1) / 2);
 }
 
+static int threads_of_process(void) {
+  int threads = 0;
+  char line[200];
+  FILE* file = fopen("/proc/self/status", "r");
+  while (file != NULL && fgets(line, sizeof line, file) != NULL)
+    if (sscanf(line, "Threads: %d", &threads) == 1) break;
+  if (file != NULL) fclose(file);
+  return threads;
+}
+
 static void info(struct world* w) {
   (void)w;
   int version = 0, n = 0;
@@ -27,6 +37,12 @@ static void info(struct world* w) {
   CHECK(version == NCCL_VERSION_CODE && version == 23007);
   CHECK(strcmp(ncclGetLastError(NULL), "") == 0);
   FAILS(ncclGetVersion(NULL), ncclInvalidArgument, "version is NULL");
+  setenv("TUTTI_NCCL_VERSION", "22809", 1);
+  OK(ncclGetVersion(&version));
+  CHECK(version == 22809);
+  setenv("TUTTI_NCCL_VERSION", "2.28.9", 1);
+  FAILS(ncclGetVersion(&version), ncclInvalidUsage, "TUTTI_NCCL_VERSION=\"2.28.9\" is not a whole number from 20900 to 29999");
+  unsetenv("TUTTI_NCCL_VERSION");
   CHECK(strcmp(ncclGetErrorString(ncclSuccess), "no error") == 0);
   CHECK(strcmp(ncclGetErrorString(ncclInvalidArgument), "invalid argument (run with NCCL_DEBUG=WARN for details)") == 0);
   CHECK(strcmp(ncclGetErrorString(ncclTimeout), "timeout") == 0);
@@ -67,8 +83,36 @@ static void init_arguments(struct world* w) {
   OK(ncclGroupStart()); /* what is wrong with one is wrong with all */
   CHECK(ncclCommInitRank(&comm, 1, id, 5) == ncclInvalidArgument);
   CHECK(ncclGroupEnd() == ncclInvalidArgument);
-  setenv("NCCL_COMM_ID", "127.0.0.1:4711", 1);
-  FAILS(ncclGetUniqueId(&id), ncclInvalidUsage, "NCCL_COMM_ID");
+  setenv("NCCL_COMM_ID", "4711", 1);
+  FAILS(ncclGetUniqueId(&id), ncclInvalidArgument, "NCCL_COMM_ID");
+}
+
+/* NCCL_COMM_ID says where rank 0 waits for the others: everybody makes the id by itself. Ranks of one thread, or processes. */
+static void fixed_id(struct world* w) {
+  char at[40];
+  ncclUniqueId id, again;
+  ncclComm_t comms[kMostRanks];
+  sprintf(at, "127.0.0.1:%d", 20000 + (unsigned char)world_id.internal[126] * 32 + (unsigned char)world_id.internal[127] % 32);
+  setenv("NCCL_COMM_ID", at, 1);
+  for (int round = 0; round < 3; ++round) {
+    OK(ncclGetUniqueId(&id));
+    OK(ncclGetUniqueId(&again));
+    CHECK(memcmp(&id, &again, sizeof id) == 0);
+    OK(ncclGroupStart());
+    for (int i = 0; i < w->locals; ++i) OK(ncclCommInitRank(&comms[i], w->ranks, id, w->first + i));
+    OK(ncclGroupEnd());
+    OK(ncclGroupStart());
+    int ones[kMostRanks], sums[kMostRanks];
+    for (int i = 0; i < w->locals; ++i) {
+      ones[i] = w->first + i + 1;
+      OK(ncclAllReduce(&ones[i], &sums[i], 1, ncclInt, ncclSum, comms[i], NULL));
+    }
+    OK(ncclGroupEnd());
+    for (int i = 0; i < w->locals; ++i) {
+      CHECK(sums[i] == total(w));
+      OK(ncclCommDestroy(comms[i]));
+    }
+  }
 }
 
 static void arguments(struct world* w) {
@@ -274,13 +318,24 @@ static void shrink(struct world* w) {
 }
 
 static void scalable(struct world* w) {
-  ncclUniqueId ids[3] = {world_id, world_id, world_id};
+  /* Of different processes, where ranks are such; rank 0's is made before. */
+  ncclUniqueId ids[3] = {world_id};
+  const int made = w->ranks < 3 ? w->ranks : 3;
   ncclComm_t comm = NULL;
   ncclConfig_t config = NCCL_CONFIG_INITIALIZER;
   config.commName = "scalable";
-  OK(ncclCommInitRankScalable(&comm, w->ranks, w->first, w->ranks < 3 ? w->ranks : 3, ids, &config));
+  const int threads = threads_of_process();
+  for (int i = 1; i < made; ++i) {
+    if (w->first == i) OK(ncclGetUniqueId(&ids[i]));
+    share(w, i, &ids[i], sizeof ids[i]);
+  }
+  ids[made - 1].internal[50] ^= 1;
+  FAILS(ncclCommInitRankScalable(&comm, w->ranks, w->first, made, ids, &config), ncclInvalidArgument, "damaged");
+  ids[made - 1].internal[50] ^= 1;
+  OK(ncclCommInitRankScalable(&comm, w->ranks, w->first, made, ids, &config));
   works(comm);
   OK(ncclCommDestroy(comm));
+  while (alone_in_process(w) && threads_of_process() > threads) sleep_ms(1); /* no meeting place still waits */
 }
 
 static void wait_for(ncclComm_t comm) {
@@ -328,21 +383,67 @@ static void nonblocking(struct world* w) {
   OK(ncclCommDestroy(comm));
 }
 
-/* One that is given up while it waits for ranks that never come. */
+/* One that is given up while it waits for ranks that never come: nothing goes on behind the back of whoever has. */
 static void abort_init(struct world* w) {
-  if (w->first != 0) return;
+  (void)w;
+  ncclComm_t comm = NULL;
+  ncclConfig_t config = NCCL_CONFIG_INITIALIZER;
+  ncclResult_t state;
+  config.blocking = 0;
+  sleep_ms(50);
+  const int before = threads_of_process();
+  CHECK(ncclCommInitRankConfig(&comm, 2, world_id, 0, &config) == ncclInProgress);
+  CHECK(threads_of_process() > before);
+  sleep_ms(50);
+  OK(ncclCommAbort(comm));
+  CHECK(ncclCommGetAsyncError(comm, &state) == ncclInvalidArgument);
+  while (threads_of_process() > before) sleep_ms(1);
+}
+
+/* Waited for by ranks of a job that is not complete, and not ended by anybody: the process ends all the same. */
+static void leaves_init(struct world* w) {
+  (void)w;
   ncclComm_t comm = NULL;
   ncclConfig_t config = NCCL_CONFIG_INITIALIZER;
   config.blocking = 0;
-  setenv("TUTTI_TIMEOUT", "1", 1); /* so long the waiting goes on behind the back of whoever has given it up */
   CHECK(ncclCommInitRankConfig(&comm, 2, world_id, 0, &config) == ncclInProgress);
   sleep_ms(50);
-  const double start = seconds();
-  OK(ncclCommAbort(comm));
-  CHECK(seconds() - start < 1);
-  ncclResult_t state;
-  CHECK(ncclCommGetAsyncError(comm, &state) == ncclInvalidArgument);
-  sleep_ms(2000);
+}
+
+static void* abort_when_seen(void* of) {
+  ncclComm_t* const comm = of;
+  while (__atomic_load_n(comm, __ATOMIC_ACQUIRE) == NULL) sleep_ms(1);
+  sleep_ms(50);
+  OK(ncclCommAbort(*comm));
+  return NULL;
+}
+/* The handle of a blocking one can be seen by another thread. */
+static void abort_blocking_init(struct world* w) {
+  (void)w;
+  ncclComm_t comm = NULL;
+  pthread_t thread;
+  pthread_create(&thread, NULL, abort_when_seen, &comm);
+  FAILS(ncclCommInitRank(&comm, 2, world_id, 0), ncclRemoteError, "given up");
+  CHECK(comm == NULL);
+  pthread_join(thread, NULL);
+}
+
+/* Rank 0 makes another of it, alone, until it gives up. */
+static void abort_split(struct world* w) {
+  ncclComm_t comm = NULL, part = NULL;
+  ncclConfig_t config = NCCL_CONFIG_INITIALIZER;
+  config.blocking = 0;
+  CHECK(ncclCommInitRankConfig(&comm, w->ranks, world_id, w->first, &config) == ncclInProgress);
+  wait_for(comm);
+  works(comm);
+  if (w->first == 0) {
+    CHECK(ncclCommSplit(comm, 0, 0, &part, NULL) == ncclInProgress);
+    sleep_ms(50);
+    OK(ncclCommAbort(comm));
+    CHECK(part == NULL || w->ranks == 1);
+  }
+  after_rank_0(w, 3);
+  if (w->first != 0) OK(ncclCommAbort(comm));
 }
 
 static void ends(struct world* w) {
@@ -603,12 +704,9 @@ static void call_configs(struct world* w) {
 /* Two ranks grow to all. */
 static void grow(struct world* w) {
   if (w->ranks < 3) return;
-  char path[64], text[2 * NCCL_UNIQUE_ID_BYTES + 1];
   ncclUniqueId id;
   ncclComm_t comm = NULL, grown = NULL;
   int rank = -1;
-  id_to_hex(text);
-  sprintf(path, "%s/grow.%.16s", getenv("TMPDIR") != NULL ? getenv("TMPDIR") : "/tmp", text + 100);
   if (w->first < 2) {
     OK(ncclCommInitRank(&comm, 2, world_id, w->first));
     FAILS(ncclCommGrow(comm, 2, NULL, -1, &grown, NULL), ncclInvalidArgument, "has 2");
@@ -617,21 +715,13 @@ static void grow(struct world* w) {
     if (w->first == 1) {
       OK(ncclCommGetUniqueId(comm, &id));
       FAILS(ncclCommGetUniqueId(comm, &id), ncclInvalidUsage, "one at a time");
-      char hidden[80];
-      sprintf(hidden, "%s.new", path);
-      FILE* file = fopen(hidden, "wb");
-      CHECK(file != NULL && fwrite(&id, sizeof id, 1, file) == 1);
-      fclose(file);
-      CHECK(rename(hidden, path) == 0);
+      share(w, 1, &id, sizeof id);
     }
     OK(ncclCommGrow(comm, w->ranks, w->first == 1 ? &id : NULL, -1, &grown, NULL));
     works(comm);
     OK(ncclCommDestroy(comm));
   } else {
-    FILE* file = NULL;
-    while ((file = fopen(path, "rb")) == NULL) sleep_ms(5);
-    CHECK(fread(&id, sizeof id, 1, file) == 1);
-    fclose(file);
+    share(w, 1, &id, sizeof id);
     FAILS(ncclCommGrow(NULL, w->ranks, NULL, w->first, &grown, NULL), ncclInvalidArgument, "needs the id");
     OK(ncclCommGrow(NULL, w->ranks, &id, w->first, &grown, NULL));
   }
@@ -639,7 +729,6 @@ static void grow(struct world* w) {
   CHECK(rank == w->first);
   works(grown);
   OK(ncclCommDestroy(grown));
-  if (w->first == 1) remove(path);
 }
 
 /* A thread with all ranks: they are made, split and used in groups. */
@@ -886,6 +975,7 @@ static void leaves_it_open(struct world* w) {
 
 const struct test_case cases[] = {{"info", info, 1},
                                   {"init_arguments", init_arguments, 1},
+                                  {"fixed_id", fixed_id, 1},
                                   {"arguments", arguments, 0},
                                   {"point_to_point", point_to_point, 0},
                                   {"average", average, 0},
@@ -895,6 +985,9 @@ const struct test_case cases[] = {{"info", info, 1},
                                   {"scalable", scalable, 1},
                                   {"nonblocking", nonblocking, 1},
                                   {"abort_init", abort_init, 1},
+                                  {"abort_blocking_init", abort_blocking_init, 1},
+                                  {"abort_split", abort_split, 1},
+                                  {"leaves_init", leaves_init, 1},
                                   {"ends", ends, 1},
                                   {"abort_waiting", abort_waiting, 1},
                                   {"revoke_waiting", revoke_waiting, 1},

@@ -74,14 +74,29 @@ static void make_comms(struct world* w) {
   }
 }
 
+/* A file in TMPDIR that only these ranks know. */
+static inline void path_for(char path[200], const char* what, int a, int b, int c) {
+  char id[2 * NCCL_UNIQUE_ID_BYTES + 1];
+  for (int i = 0; i < NCCL_UNIQUE_ID_BYTES; ++i) sprintf(id + 2 * i, "%02x", (unsigned char)world_id.internal[i]);
+  snprintf(path, 200, "%.100s/%s.%.16s.%d.%d.%d", getenv("TMPDIR") != NULL ? getenv("TMPDIR") : "/tmp", what, id + 240, a, b, c);
+}
 /* `to` goes on when `from` has come to the same stage. By files, for ranks of all kinds. */
 static inline void pass(const struct world* w, int from, int to, int stage) {
-  char path[200], id[2 * NCCL_UNIQUE_ID_BYTES + 1];
-  for (int i = 0; i < NCCL_UNIQUE_ID_BYTES; ++i) sprintf(id + 2 * i, "%02x", (unsigned char)world_id.internal[i]);
-  snprintf(path, sizeof path, "%.100s/stage.%.16s.%d.%d.%d", getenv("TMPDIR") != NULL ? getenv("TMPDIR") : "/tmp", id + 100,
-           stage, from, to);
+  char path[200];
+  path_for(path, "stage", stage, from, to);
   if (w->first == from) fclose(fopen(path, "w"));
   while (w->first == to && remove(path) != 0) sleep_ms(5);
+}
+/* What `from` has there, on all ranks that call it, too; once. */
+static inline void share(const struct world* w, int from, void* data, size_t size) {
+  char path[200], hidden[200];
+  path_for(path, "shared", from, 0, 0);
+  path_for(hidden, "hidden", from, 0, 0);
+  FILE* file = w->first == from ? fopen(hidden, "wb") : fopen(path, "rb");
+  for (; file == NULL; file = fopen(path, "rb")) sleep_ms(5);
+  CHECK((w->first == from ? fwrite(data, size, 1, file) : fread(data, size, 1, file)) == 1);
+  fclose(file);
+  CHECK(w->first != from || rename(hidden, path) == 0);
 }
 /* Rank 0 goes on when all others have, which do not wait for it; the others when rank 0 has. */
 static inline void after_the_others(const struct world* w, int stage) {

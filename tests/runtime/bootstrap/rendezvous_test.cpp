@@ -70,6 +70,21 @@ TEST(Bootstrap, TheRendezvousMayBeAName) {
   });
 }
 
+TEST(Bootstrap, AFixedAddressServesAgainAndAgain) {
+  const UniqueId id = unique_id_at(loopback_at(free_port()), test_config()).value_or_throw();
+  for (Rank size = 2; size < 5; ++size)
+    each_rank(size, [&](Rank rank) {
+      auto session = bootstrap(id, rank, size, test_config());
+      ASSERT_TRUE(session) << session.error().to_string();
+      session->overlay->goodbye();
+    });
+  Fd taken = listen_at(v4_loopback()).value_or_throw();
+  const auto at = SocketAddress::of_socket(taken.get()).value_or_throw().to_string();
+  auto session = bootstrap(unique_id_at(at, test_config()).value_or_throw(), 0, 2, test_config());
+  ASSERT_FALSE(session);
+  EXPECT_THAT(session.error().to_string(), HasSubstr("EADDRINUSE"));
+}
+
 TEST(Bootstrap, OneRankAlone) {
   auto session = bootstrap(Config::from_environment().value_or_throw(), nothing());
   ASSERT_TRUE(session);
@@ -219,6 +234,61 @@ TEST(Bootstrap, GarbageOnTheControlPortDoesNotDisturb) {
     ASSERT_TRUE(overlay) << overlay.error().to_string();
     (*overlay)->goodbye();
   });
+}
+
+// Whoever waits would do so for longer than any test may take.
+class Stopped : public testing::Test {
+ protected:
+  ~Stopped() override {
+    if (asks_.joinable()) asks_.join();
+  }
+  std::stop_token soon() {
+    asks_ = std::thread([this] {
+      std::this_thread::sleep_for(std::chrono::milliseconds(50));
+      source_.request_stop();
+    });
+    return source_.get_token();
+  }
+  static void expect_stopped(const Error& error) {
+    EXPECT_EQ(error.code(), Code::aborted) << error.to_string();
+    EXPECT_THAT(error.to_string(), HasSubstr("given up"));
+  }
+  static constexpr auto kForever = "100000";
+
+ private:
+  std::stop_source source_;
+  std::thread asks_;
+};
+
+TEST_F(Stopped, WhileTheOthersDoNotCome) {
+  const UniqueId id = create_unique_id(test_config(kForever), 60).value_or_throw();
+  expect_stopped(bootstrap(id, 1, 3, test_config(kForever), soon()).error());
+}
+
+TEST_F(Stopped, BeforeItBegan) {
+  const UniqueId id = create_unique_id(test_config(kForever), 60).value_or_throw();
+  std::stop_source source;
+  source.request_stop();
+  expect_stopped(bootstrap(id, 1, 3, test_config(kForever), source.get_token()).error());
+}
+
+TEST_F(Stopped, WhileNobodyServesTheRendezvous) {
+  expect_stopped(bootstrap(plain(1, 2, loopback_at(free_port()), kForever), nothing(), soon()).error());
+}
+
+TEST_F(Stopped, WhileWhoServesTheRendezvousSaysNothing) {
+  Fd listener = listen_at(v4_loopback()).value_or_throw();
+  const auto address = SocketAddress::of_socket(listener.get()).value_or_throw();
+  expect_stopped(bootstrap(plain(1, 2, address.to_string(), kForever), nothing(), soon()).error());
+}
+
+TEST_F(Stopped, WhileANeighbourDoesNotConnect) {
+  Fd silent = listen_at(v4_loopback()).value_or_throw();
+  const auto address = SocketAddress::of_socket(silent.get()).value_or_throw();
+  auto overlay = Overlay::connect(
+      {0, 2, random_secret(), 1, listen_at(v4_loopback()).value_or_throw(), {address}, std::chrono::hours(24), soon()});
+  ASSERT_FALSE(overlay);
+  expect_stopped(overlay.error());
 }
 
 TEST(Bootstrap, AStrangersServiceAtTheRendezvousIsRecognized) {

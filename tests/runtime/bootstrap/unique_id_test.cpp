@@ -75,6 +75,39 @@ TEST(UniqueId, TwoAreNeverTheSame) {
   EXPECT_NE(job_of(a), job_of(b));
 }
 
+TEST(UniqueId, DiscardedOnesAreServedNoMore) {
+  Config config = Config::from_environment().value_or_throw();
+  config.set(Var::interface, "127.0.0.1").value_or_throw();
+  const UniqueId id = create_unique_id(config, 60).value_or_throw();
+  EXPECT_TRUE(discard(id));
+  EXPECT_THAT(discard(id).error().message(), HasSubstr("meeting place"));
+  EXPECT_EQ(discard({}).error().code(), Code::invalid_argument);
+  EXPECT_TRUE(discard(unique_id_at("10.1.2.3:4321", config).value_or_throw()));
+}
+
+TEST(UniqueId, OfAFixedAddressIsTheSameEverywhere) {
+  Config config = Config::from_environment().value_or_throw();
+  for (const char* at : {"10.1.2.3:4321", "[fd00::7]:1", "a-node.cluster.example.org:65535"}) {
+    const UniqueId id = unique_id_at(at, config).value_or_throw();
+    EXPECT_EQ(unique_id_at(at, config).value_or_throw(), id);
+    EXPECT_EQ(UniqueId::from_text(id.to_text()).value_or_throw(), id);
+    const MeetingPlace place = MeetingPlace::from_id(id).value_or_throw();
+    ASSERT_TRUE(place.home);
+    EXPECT_EQ(to_string(*place.home), at);
+    EXPECT_EQ(place.to_id(), id);
+  }
+  const UniqueId open = unique_id_at("10.1.2.3:4321", config).value_or_throw();
+  config.set(Var::secret, "sesame").value_or_throw();
+  EXPECT_NE(unique_id_at("10.1.2.3:4321", config).value_or_throw(), open);
+}
+
+TEST(UniqueId, OfNoAddressIsExplained) {
+  const Config config = Config::from_environment().value_or_throw();
+  EXPECT_THAT(unique_id_at("10.1.2.3", config).error().message(), HasSubstr("no colon"));
+  EXPECT_THAT(unique_id_at("host:0", config).error().message(), HasSubstr("1 to 65535"));
+  EXPECT_THAT(unique_id_at(std::string(100, 'h') + ":1", config).error().message(), HasSubstr("the host's address"));
+}
+
 TEST(UniqueId, AnImpossibleInterfaceIsExplained) {
   Config config = Config::from_environment().value_or_throw();
   config.set(Var::interface, "=nosuch0").value_or_throw();

@@ -1,0 +1,363 @@
+#include "gpu/stream_executor.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <numeric>
+
+#include "core/thread.h"
+#include "device/arguments.h"
+
+namespace tutti::gpu {
+namespace {
+
+constexpr std::uint32_t kMostSignature = (std::uint32_t{1} << 30) - 1;
+constexpr unsigned kThreads = 256;           // of a block
+constexpr std::uint64_t kThreadBytes = 64;   // that a thread has to do at least
+constexpr unsigned kBlocksPerProcessor = 4;  // at most
+
+const std::byte* pointer(Address at) { return reinterpret_cast<const std::byte*>(at); }
+std::byte* pointer_to(Address at) { return reinterpret_cast<std::byte*>(at); }
+
+// Of all stretches together: the same inbox serves them all.
+std::vector<LaneNeed> needs_of(const std::vector<Program*>& programs) {
+  std::map<std::tuple<Rank, std::uint16_t, bool>, std::uint64_t> most;
+  for (const Program* p : programs)
+    for (const bool outgoing : {false, true})
+      for (const LaneUse& use : outgoing ? p->outgoing : p->incoming) {
+        std::uint64_t& bytes = most[{use.peer, use.channel, outgoing}];
+        bytes = std::max(bytes, inbox_bytes(use.bytes));
+      }
+  std::vector<LaneNeed> needs;
+  for (const auto& [key, bytes] : most) needs.push_back({std::get<0>(key), std::get<1>(key), std::get<2>(key), bytes});
+  return needs;
+}
+
+}  // namespace
+
+std::size_t Prepared::operations() const noexcept {
+  return std::accumulate(stretches_.begin(), stretches_.end(), std::size_t{0},
+                         [](std::size_t sum, const Stretch& s) { return sum + s.pieces * s.program.ops.size(); });
+}
+
+std::uint64_t Prepared::scratch_bytes() const noexcept {
+  std::uint64_t most = 0;
+  for (const Stretch& s : stretches_) most = std::max(most, s.program.scratch_bytes);
+  return most;
+}
+
+// Puts one call into a stream.
+class Enqueuing {
+ public:
+  Enqueuing(const StreamExecutor& executor, std::span<const DeviceBuffers> buffers, const Factor& factor, StreamHandle stream)
+      : executor_(executor),
+        driver_(executor.driver()),
+        buffers_(buffers),
+        factor_(factor),
+        stream_(stream),
+        scratch_(executor.scratch_.empty() ? 0 : executor.scratch_.back()->at()) {}
+
+  Status run(const Prepared& call) {
+    for (const Prepared::Stretch& s : call.stretches_) {
+      stretch_ = &s;
+      for (std::uint64_t j = 0; j < s.pieces; ++j) {
+        shift_ = (s.first + j) * s.piece_bytes;
+        for (const Op& op : s.program.ops)
+          if (auto status = run(op); !status) return status;
+      }
+    }
+    return {};
+  }
+
+ private:
+  [[nodiscard]] Address at(const Spot& spot) const {
+    switch (spot.space) {
+      case Space::input:
+        return buffers_[spot.index].input + shift_ + spot.offset;
+      case Space::output:
+        return buffers_[spot.index].output + shift_ + spot.offset;
+      case Space::scratch:
+        return scratch_ + spot.offset;
+      case Space::inbox:
+        return inbox(stretch_->incoming[spot.index]) + spot.offset;
+      case Space::peers_inbox:
+        return inbox(stretch_->outgoing[spot.index]) + spot.offset;
+    }
+    return 0;
+  }
+  static Address inbox(const Prepared::Lane& lane) { return lane.inbox[lane.end->half]; }
+
+  Status wait(Address word, std::uint32_t value) {
+    return check(driver_, driver_.wait_value(stream_, word, value, executor_.lanes_->wait_flags()), "cuStreamWaitValue32");
+  }
+  // What came before on the stream is seen by whoever sees this.
+  Status write(Address word, std::uint32_t value) {
+    return check(driver_, driver_.write_value(stream_, word, value, 0), "cuStreamWriteValue32");
+  }
+
+  // Two words behind `ready`, the second one growing smaller as the first one grows: both are as large as mine, or larger, where
+  // they are mine, or where all waits are being ended.
+  static constexpr Address kFirst = 4, kSecond = 8;
+  [[nodiscard]] static std::uint32_t first(std::uint32_t signature) { return signature % (kMostSignature + 1); }
+  [[nodiscard]] static std::uint32_t second(std::uint32_t signature) { return kMostSignature - first(signature); }
+
+  Status sign(Address ready, std::uint32_t signature) {
+    if (auto s = write(ready + kFirst, first(signature)); !s) return s;
+    return write(ready + kSecond, second(signature));
+  }
+  Status check_signature(Address ready, std::uint32_t signature) {
+    if (auto s = wait(ready + kFirst, first(signature)); !s) return s;
+    return wait(ready + kSecond, second(signature));
+  }
+
+  Status run(const Op& op) {
+    switch (op.kind) {
+      case OpKind::acquire: {
+        LaneEnd& lane = *stretch_->outgoing[op.lane].end;
+        lane.half ^= 1;
+        const Address credit = lane.credit[lane.half];
+        if (auto s = wait(credit, 1); !s) return s;
+        if (auto s = write(credit, 0); !s) return s;
+        return sign(lane.ready[lane.half], op.signature);
+      }
+      case OpKind::post: {
+        const LaneEnd& lane = *stretch_->outgoing[op.lane].end;
+        return write(lane.ready[lane.half], op.value);
+      }
+      case OpKind::await: {
+        const LaneEnd& lane = *stretch_->incoming[op.lane].end;
+        const Address ready = lane.ready[lane.half];
+        if (auto s = wait(ready, op.value); !s || op.value > 1) return s;
+        return check_signature(ready, op.signature);
+      }
+      case OpKind::release: {
+        LaneEnd& lane = *stretch_->incoming[op.lane].end;
+        const std::uint32_t half = std::exchange(lane.half, lane.half ^ 1);
+        if (auto s = write(lane.ready[half], 0); !s) return s;
+        return write(lane.credit[half], 1);
+      }
+      case OpKind::copy:
+        return check(driver_, driver_.copy(at(op.to), at(op.from), op.count, stream_), "cuMemcpyAsync");
+      case OpKind::fold:
+        return fold(op);
+      case OpKind::prepare:
+        return prepare(op);
+      case OpKind::finish:
+        return finish(op);
+    }
+    return Error(Code::internal, "unknown kind of operation");
+  }
+
+  template <class Arguments>
+  Status launch(KernelHandle kernel, Arguments& arguments, std::string_view name) {
+    const std::uint64_t bytes = arguments.count * size_of(arguments.type);
+    const std::uint64_t blocks = (bytes + kThreads * kThreadBytes - 1) / (kThreads * kThreadBytes);
+    const auto grid = static_cast<unsigned>(std::clamp<std::uint64_t>(blocks, 1, executor_.most_blocks_));
+    void* list[] = {&arguments};
+    return check(driver_, driver_.launch(kernel, grid, 1, 1, kThreads, 1, 1, 0, stream_, list, nullptr), name);
+  }
+
+  // In turns where one kernel does not take them all: the result so far is the first operand of the next turn. Where it lies is
+  // written in the first turn, so an operand that lies there must be in it. The order of operands may change: every operator that
+  // has a kernel commutes.
+  Status fold(const Op& op) {
+    const Program& p = stretch_->program;
+    std::vector<Address> operands;
+    for (auto o = op.operands_begin; o < op.operands_end; ++o) operands.push_back(at(p.operands[o]));
+    const Address to = at(op.to);
+    if (operands.size() > device::kMostOperands)
+      if (const auto own = std::ranges::find(operands, to); own != operands.end()) std::iter_swap(own, operands.begin());
+    for (std::size_t done = 0; done < operands.size();) {
+      device::FoldArguments a{};
+      a.out = pointer_to(to);
+      a.count = op.count;
+      a.type = p.type;
+      a.kind = p.op.kind;
+      if (done > 0) a.inputs[a.operands++] = pointer(to);
+      while (a.operands < device::kMostOperands && done < operands.size()) a.inputs[a.operands++] = pointer(operands[done++]);
+      a.average_over = done == operands.size() ? p.average_over : 0;
+      if (auto s = launch(executor_.fold_, a, "tutti_fold"); !s) return s;
+    }
+    return {};
+  }
+
+  Status prepare(const Op& op) {
+    device::PrepareArguments a{.in = pointer(at(op.from)),
+                               .out = pointer_to(at(op.to)),
+                               .count = op.count,
+                               .scalar = pointer(factor_.on_device),
+                               .factor = factor_.value,
+                               .type = stretch_->program.type};
+    return launch(executor_.prepare_, a, "tutti_prepare");
+  }
+
+  Status finish(const Op& op) {
+    const Program& p = stretch_->program;
+    device::FinishArguments a{.data = pointer_to(at(op.to)), .count = op.count, .ranks = p.ranks, .type = p.type};
+    return launch(executor_.finish_, a, "tutti_finish");
+  }
+
+  const StreamExecutor& executor_;
+  const Driver& driver_;
+  std::span<const DeviceBuffers> buffers_;
+  const Factor& factor_;
+  StreamHandle stream_;
+  Address scratch_;
+  const Prepared::Stretch* stretch_ = nullptr;
+  std::uint64_t shift_ = 0;
+};
+
+Result<std::unique_ptr<StreamExecutor>> StreamExecutor::make(const Setup& setup) {
+  const Driver& driver = *setup.lanes.driver;
+  const Entered entered(driver, setup.lanes.context);
+  const Uncaptured uncaptured(driver);
+  auto last = Event::make(driver);
+  if (!last) return std::move(last.error());
+  std::unique_ptr<StreamExecutor> made(new StreamExecutor(setup, std::move(*last)));
+  auto lanes = Lanes::make(setup.lanes, made->load());
+  if (!lanes) return std::move(lanes.error());
+  made->lanes_ = std::move(*lanes);
+  return made;
+}
+
+StreamExecutor::~StreamExecutor() {
+  const Entered entered(driver(), setup_.lanes.context);
+  const Uncaptured uncaptured(driver());
+  if (called_) (void)driver().synchronize_event(last_.handle());
+  gone_ = true;
+  if (freeing_.joinable()) freeing_.join();
+  if (module_ != nullptr) (void)driver().unload_module(module_);
+}
+
+Status StreamExecutor::load() {
+  if (setup_.image.empty())
+    return Error(Code::unsupported,
+                 "this library was built without device code: build it where nvcc is, ./dev deps installs one");
+  if (auto s = check(driver(), driver().load_module(&module_, setup_.image.data()), "loading the kernels (cuModuleLoadData)"); !s)
+    return s;
+  const auto find = [&](KernelHandle& kernel, const char* name) {
+    return check(driver(), driver().kernel(&kernel, module_, name), fmt::format("kernel {} (cuModuleGetFunction)", name));
+  };
+  if (auto s = find(fold_, "tutti_fold"); !s) return s;
+  if (auto s = find(prepare_, "tutti_prepare"); !s) return s;
+  if (auto s = find(finish_, "tutti_finish"); !s) return s;
+  int device = 0, processors = 1;
+  if (auto s = check(driver(), driver().context_device(&device), "cuCtxGetDevice"); !s) return s;
+  if (auto s = check(driver(), driver().device_attribute(&processors, DeviceAttribute::multiprocessors, device),
+                     "cuDeviceGetAttribute");
+      !s)
+    return s;
+  most_blocks_ = kBlocksPerProcessor * static_cast<unsigned>(std::max(1, processors));
+  return {};
+}
+
+Result<std::shared_ptr<const Prepared>> StreamExecutor::prepare(const CollectiveCall& call, const Schedule& mine) {
+  auto pieces = cut(call);
+  if (!pieces) return std::move(pieces.error());
+  std::vector<Prepared::Stretch> stretches;
+  const auto add = [&](std::uint64_t elements, std::uint64_t first, std::uint64_t count) -> Status {
+    auto plan = plan_of_piece(call, mine, *pieces, elements);
+    if (!plan) return std::move(plan.error());
+    auto program = program_of(*plan, call, *pieces, elements);
+    if (!program) return std::move(program.error());
+    stretches.push_back({.program = std::move(*program),
+                         .pieces = count,
+                         .first = first,
+                         .piece_bytes = pieces->per_piece * call.element_bytes()});
+    return {};
+  };
+  const bool even = pieces->rest() == pieces->per_piece;
+  const std::uint64_t full = even || pieces->pieces == 0 ? pieces->pieces : pieces->pieces - 1;
+  if (full > 0)
+    if (auto s = add(pieces->per_piece, 0, full); !s) return std::move(s.error());
+  if (full < pieces->pieces)
+    if (auto s = add(pieces->rest(), full, 1); !s) return std::move(s.error());
+  return open(std::move(stretches));
+}
+
+Result<std::shared_ptr<const Prepared>> StreamExecutor::prepare(std::span<const Message> group) {
+  auto program = program_of(setup_.lanes.rank, group);
+  if (!program) return std::move(program.error());
+  std::vector<Prepared::Stretch> stretches;
+  stretches.push_back({.program = std::move(*program)});
+  return open(std::move(stretches));
+}
+
+Result<std::shared_ptr<const Prepared>> StreamExecutor::open(std::vector<Prepared::Stretch> stretches) {
+  if (aborted_) return Error(Code::aborted, "this communicator was aborted");
+  std::vector<Program*> programs;
+  for (auto& s : stretches) programs.push_back(&s.program);
+  const std::vector<LaneNeed> needs = needs_of(programs);
+  if (auto s = lanes_->open(needs); !s) return std::move(s.error());
+  const auto lane = [&](const LaneUse& use, bool outgoing) {
+    const auto need = std::ranges::find_if(
+        needs, [&](const LaneNeed& n) { return n.peer == use.peer && n.channel == use.channel && n.outgoing == outgoing; });
+    LaneEnd& end = lanes_->end(*need);
+    return Prepared::Lane{&end, end.inboxes[need->inbox_bytes]};
+  };
+  for (auto& s : stretches) {
+    for (const LaneUse& use : s.program.outgoing) s.outgoing.push_back(lane(use, true));
+    for (const LaneUse& use : s.program.incoming) s.incoming.push_back(lane(use, false));
+  }
+  auto prepared = std::make_shared<Prepared>();
+  prepared->stretches_ = std::move(stretches);
+  if (auto s = reserve(prepared->scratch_bytes()); !s) return std::move(s.error());
+  return std::shared_ptr<const Prepared>(std::move(prepared));
+}
+
+Status StreamExecutor::reserve(std::uint64_t bytes) {
+  constexpr std::uint64_t kLeast = std::uint64_t{2} << 20;
+  if (bytes == 0 || (!scratch_.empty() && scratch_.back()->bytes() >= bytes)) return {};
+  auto memory = DeviceMemory::make(driver(), setup_.lanes.context, (bytes + kLeast - 1) / kLeast * kLeast);
+  if (!memory) return memory.because("scratch");
+  scratch_.push_back(std::move(*memory));
+  return {};
+}
+
+Status StreamExecutor::follow(StreamHandle stream) {
+  if (!called_ || last_stream_ == stream) return {};
+  return check(driver(), driver().wait_event(stream, last_.handle(), 0), "waiting for the stream of the call before");
+}
+
+Status StreamExecutor::lead(StreamHandle stream) {
+  called_ = true;
+  last_stream_ = stream;
+  return check(driver(), driver().record(last_.handle(), stream),
+               fmt::format("following stream {}, which must belong to the same device on every call", stream));
+}
+
+Status StreamExecutor::enqueue(const Prepared& call, std::span<const DeviceBuffers> buffers, const Factor& factor,
+                               StreamHandle stream) {
+  if (aborted_) return Error(Code::aborted, "this communicator was aborted");
+  const Entered entered(driver(), setup_.lanes.context);
+  auto captured = is_capturing(driver(), stream);
+  if (!captured) return std::move(captured.error());
+  if (!*captured)
+    if (auto s = follow(stream); !s) return s;
+  auto status = Enqueuing(*this, buffers, factor, stream).run(call);
+  if (!*captured)
+    if (auto s = lead(stream); !s && status) return s;
+  return status;
+}
+
+Status StreamExecutor::abort() {
+  if (aborted_.exchange(true)) return {};
+  auto thread = start_thread([this] { free_waiters_until_gone(); });
+  if (!thread) return std::move(thread.error());
+  freeing_ = std::move(*thread);
+  return {};
+}
+
+// Again and again: what was enqueued goes on using the flags.
+void StreamExecutor::free_waiters_until_gone() {
+  while (!gone_ && lanes_->free_waiters()) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+}
+
+std::uint64_t StreamExecutor::memory_bytes() const noexcept {
+  std::uint64_t sum = lanes_->memory_bytes();
+  for (const auto& s : scratch_) sum += s->bytes();
+  return sum;
+}
+
+}  // namespace tutti::gpu

@@ -1,0 +1,103 @@
+// Calls as operations of a CUDA stream: copies, small kernels, and waits for and writes of words of memory (program.h says
+// which). Nothing spins on the device, any number of ranks may share one, and all of it can be captured into a graph.
+//
+//   auto executor = StreamExecutor::make({...});           meets all other ranks; Code::unsupported on all of them if on any
+//   auto call = (*executor)->prepare(what all know, my schedule);         may wait for peers that prepare the same
+//   (*executor)->enqueue(**call, {{input, output}}, {}, stream);          never waits, allocates nothing
+//
+// All ranks enqueue the same calls in the same order; messages need only be in order for each pair of ranks. Whether a call is
+// captured must be the same on all its ranks. Calls keep their order on whatever streams they are; where graphs come among them
+// is the program's affair.
+#pragma once
+
+#include <thread>
+
+#include "gpu/lanes.h"
+#include "gpu/program.h"
+
+namespace tutti::gpu {
+
+// A call made ready for any number of runs on whatever buffers.
+class Prepared {
+ public:
+  [[nodiscard]] std::size_t operations() const noexcept;  // of one run
+  [[nodiscard]] std::uint64_t scratch_bytes() const noexcept;
+
+ private:
+  friend class StreamExecutor;
+  friend class Enqueuing;
+  struct Lane {
+    LaneEnd* end = nullptr;
+    std::array<Address, 2> inbox = {};
+  };
+  // A program run on `pieces` parts of the buffers, which are `piece_bytes` apart.
+  struct Stretch {
+    Program program;
+    std::vector<Lane> outgoing = {}, incoming = {};  // of the program's lanes
+    std::uint64_t pieces = 1, first = 0, piece_bytes = 0;
+  };
+  std::vector<Stretch> stretches_;
+};
+
+struct DeviceBuffers {
+  Address input = 0, output = 0;
+};
+
+// premul_sum: this rank's factor; where `on_device` is given, one number of the call's type there, read when the call runs.
+struct Factor {
+  double value = 1;
+  Address on_device = 0;
+};
+
+// Used by one thread at a time, but for abort.
+class StreamExecutor {
+ public:
+  struct Setup {
+    Lanes::Setup lanes;
+    std::span<const unsigned char> image;  // of the kernels, device/image.h
+  };
+  static Result<std::unique_ptr<StreamExecutor>> make(const Setup& setup);
+  StreamExecutor(const StreamExecutor&) = delete;
+  StreamExecutor& operator=(const StreamExecutor&) = delete;
+  // Waits for what was enqueued, which must be able to end (abort). Graphs must not run any more.
+  ~StreamExecutor();
+
+  // `mine` is this rank's schedule, in place or not. Code::unsupported where there is no kernel for the call; any other error has
+  // happened here only, and the other ranks wait.
+  Result<std::shared_ptr<const Prepared>> prepare(const CollectiveCall& call, const Schedule& mine);
+  // Sends and receives that go on together: enqueue takes the buffers of each.
+  Result<std::shared_ptr<const Prepared>> prepare(std::span<const Message> group);
+  // After an error the lanes are in no known state: abort.
+  Status enqueue(const Prepared& call, std::span<const DeviceBuffers> buffers, const Factor& factor, StreamHandle stream);
+
+  // From any thread: whatever waits on this rank's lanes, now or later, goes on with whatever is there; nothing is enqueued any
+  // more.
+  Status abort();
+  // Of the device, that this rank has taken.
+  [[nodiscard]] std::uint64_t memory_bytes() const noexcept;
+
+ private:
+  friend class Enqueuing;
+  StreamExecutor(const Setup& setup, Event last) : setup_(setup), last_(std::move(last)) {}
+  [[nodiscard]] const Driver& driver() const noexcept { return *setup_.lanes.driver; }
+  Status load();
+  Result<std::shared_ptr<const Prepared>> open(std::vector<Prepared::Stretch> stretches);
+  Status reserve(std::uint64_t scratch_bytes);
+  Status follow(StreamHandle stream);
+  Status lead(StreamHandle stream);
+  void free_waiters_until_gone();
+
+  Setup setup_;
+  ModuleHandle module_ = nullptr;
+  KernelHandle fold_ = nullptr, prepare_ = nullptr, finish_ = nullptr;
+  unsigned most_blocks_ = 1;  // of a kernel
+  std::unique_ptr<Lanes> lanes_;
+  std::vector<std::shared_ptr<const DeviceMemory>> scratch_;  // the last one is for new calls; graphs may use those before
+  Event last_;                                                // after the last call
+  bool called_ = false;
+  StreamHandle last_stream_ = nullptr;  // once called
+  std::atomic<bool> aborted_{false}, gone_{false};
+  std::thread freeing_;
+};
+
+}  // namespace tutti::gpu

@@ -1,0 +1,102 @@
+#include "runtime/letters.h"
+
+#include <array>
+#include <cstring>
+
+namespace tutti {
+namespace {
+
+constexpr std::uint64_t kSalt = 0x6c65747465727321;  // no other connections of the communicator have it
+constexpr std::size_t kSheetBytes = 512;
+constexpr Signature kSignature{.count = kSheetBytes, .collective = static_cast<std::uint8_t>(Collective::send_recv)};
+
+}  // namespace
+
+struct Letters::Sheet {
+  std::array<std::byte, kSheetBytes> bytes{};
+  Plan plan;
+  std::unique_ptr<Execution> execution;
+
+  Status start() {
+    execution = std::make_unique<Execution>(plan);
+    return execution->start({.input = bytes.data(), .output = bytes.data()}, 0);
+  }
+};
+
+Letters::Letters(Job& job, WaitPolicy policy, FailureWatch& watch)
+    : job_(job), policy_(std::move(policy)), watch_(watch), streams_(job, kSalt) {}
+
+Letters::~Letters() { streams_.close(); }
+
+// All connections are polled while one of them is waited for: what this rank has told moves on meanwhile.
+Result<std::unique_ptr<Letters::Sheet>> Letters::sheet(Rank peer, bool sends) {
+  auto& stream = open_[peer];
+  if (stream == nullptr) {
+    auto opened = streams_.stream(peer, 0);
+    if (!opened) return std::move(opened.error());
+    stream = *opened;
+  }
+  auto made = std::make_unique<Sheet>();
+  Plan& plan = made->plan;
+  plan.signature = kSignature;
+  plan.rank = job_.rank();
+  plan.ranks = job_.size();
+  for (const auto& [r, s] : open_) {
+    if (r == peer) plan.steps.push_back({.kind = sends ? StepKind::send : StepKind::recv});
+    if (r == peer) plan.steps.back().stream = static_cast<std::uint32_t>(plan.streams.size());
+    plan.links.push_back({.peer = r});
+    plan.streams.push_back(s);
+  }
+  PlanStep& step = plan.steps.front();
+  step.count = kSheetBytes;
+  step.to.buffer = Buffer::output;
+  plan.ready = {0};
+  return made;
+}
+
+// The first sheet begins with the length of all.
+Status Letters::tell(Rank peer, ConstBytes letter) {
+  const auto length = static_cast<std::uint32_t>(letter.size());
+  std::vector<std::byte> all(sizeof length);
+  std::memcpy(all.data(), &length, sizeof length);
+  all.insert(all.end(), letter.begin(), letter.end());
+  for (std::size_t at = 0; at < all.size(); at += kSheetBytes) {
+    auto made = sheet(peer, true);
+    if (!made) return std::move(made.error());
+    std::memcpy((*made)->bytes.data(), all.data() + at, std::min(kSheetBytes, all.size() - at));
+    told_.push_back(std::move(*made));
+    if (auto s = told_.back()->start(); !s) return s;
+  }
+  return {};
+}
+
+Status Letters::hear_sheet(Rank peer, std::vector<std::byte>& into) {
+  auto made = sheet(peer, false);
+  if (!made) return std::move(made.error());
+  if (auto s = (*made)->start(); !s) return s;
+  if (!(*made)->execution->done())
+    if (auto s = drive(*(*made)->execution, policy_, watch_); !s) return s;
+  into.insert(into.end(), (*made)->bytes.begin(), (*made)->bytes.end());
+  return {};
+}
+
+Result<std::vector<std::byte>> Letters::hear(Rank peer) {
+  std::uint32_t length = 0;
+  std::vector<std::byte> all;
+  do {
+    if (auto s = hear_sheet(peer, all); !s) return std::move(s.error());
+    std::memcpy(&length, all.data(), sizeof length);
+  } while (all.size() < sizeof length + length);
+  return std::vector<std::byte>(all.begin() + sizeof length, all.begin() + sizeof length + length);
+}
+
+Status Letters::flush() {
+  for (; !told_.empty(); told_.pop_front()) {
+    Execution& execution = *told_.front()->execution;
+    if (!execution.done())
+      if (auto s = drive(execution, policy_, watch_); !s) return s;
+  }
+  return {};
+}
+
+}  // namespace tutti
