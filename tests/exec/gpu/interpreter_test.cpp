@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "gpu/ops.h"
+#include "standin/api.h"
 #include "tests/algorithms/rows.h"
 #include "tests/exec/gpu/cases.h"
 #include "tests/exec/gpu/launch.h"
@@ -144,6 +145,11 @@ class InterpretedJob {
     void* parameters[] = {&a};
     const StandinLaunch shape{{how_.blocks, 1, 1}, {how_.threads, 1, 1}, static_cast<unsigned>(p.call.shared_bytes())};
     tutti_interpret(&shape, parameters);
+  }
+  // Of calls that are not in place.
+  void forget_results() {
+    for (Rank r = 0; r < c_.ranks; ++r)
+      std::fill_n(rank(r).output, values_.writes(r) ? values_.expected(r).size() : 0, std::byte{0xee});
   }
   void run(Mail& mail) {
     start(mail);
@@ -330,6 +336,55 @@ TEST(Interpreter, AbortEndsTheWaitForRoom) {
     EXPECT_EQ(p.control.stopped, 1U);
     EXPECT_EQ(p.lanes[0].own->state.sent, 3U);
   }
+}
+
+void done(CUresult result) { ASSERT_EQ(result, kSuccess); }
+
+// Launched by the driver's stand-in and captured: what counts pieces lies in memory, so a replay goes on where the last one was.
+TEST(Interpreter, IsReplayedByGraphs) {
+  constexpr Rank kRanks = 3;
+  setenv("STANDIN_KERNELS", TUTTI_KERNELS_HOST, 1);
+  CUcontext context = nullptr;
+  CUmodule module = nullptr;
+  CUfunction kernel = nullptr;
+  done(cuInit(0));
+  done(cuDevicePrimaryCtxRetain(&context, 0));
+  done(cuCtxSetCurrent(context));
+  done(cuModuleLoadData(&module, "not looked at"));
+  done(cuModuleGetFunction(&kernel, module, "tutti_interpret"));
+  for (const Protocol protocol : kProtocols) {
+    const How how{.protocol = protocol, .pieces = 4, .blocks = 2};
+    InterpretedJob job(plain(Collective::all_reduce, "ring", kRanks), how);
+    Mail mail(job.half_bytes());
+    job.start(mail);
+    std::vector<CUstream> streams(kRanks);
+    std::vector<CUgraph> graphs(kRanks);
+    std::vector<CUgraphExec> ready(kRanks);
+    for (std::size_t r = 0; r < kRanks; ++r) {
+      Participant& p = job.rank(static_cast<Rank>(r));
+      InterpretArguments a = p.arguments(mail.half_bytes());
+      void* parameters[] = {&a};
+      done(cuStreamCreate(&streams[r], kStreamNonBlocking));
+      done(cuStreamBeginCapture_v2(streams[r], kCaptureRelaxed));
+      done(cuLaunchKernel(kernel, how.blocks, 1, 1, how.threads, 1, 1, static_cast<unsigned>(p.call.shared_bytes()), streams[r],
+                          parameters, nullptr));
+      done(cuStreamEndCapture(streams[r], &graphs[r]));
+      done(cuGraphInstantiateWithFlags(&ready[r], graphs[r], 0));
+    }
+    for (int replay = 0; replay < 5; ++replay) {
+      job.forget_results();
+      for (std::size_t r = 0; r < kRanks; ++r) done(cuGraphLaunch(ready[r], streams[r]));
+      for (const CUstream stream : streams) done(cuStreamSynchronize(stream));
+      job.check();
+    }
+    for (std::size_t r = 0; r < kRanks; ++r) {
+      done(cuGraphExecDestroy(ready[r]));
+      done(cuGraphDestroy(graphs[r]));
+      done(cuStreamDestroy_v2(streams[r]));
+    }
+  }
+  done(cuModuleUnload(module));
+  done(cuDevicePrimaryCtxRelease_v2(0));
 }
 
 TEST(KernelCall, RefusesUsersOperators) {
