@@ -6,6 +6,8 @@
 #include <deque>
 #include <map>
 
+#include "gpu/only_reader.h"
+
 namespace tutti::gpu {
 namespace {
 
@@ -174,7 +176,7 @@ class Compiler {
   void recv(std::size_t i) {
     const PlanStep& s = plan_.steps[i];
     const Spot arrival = arrive(s);
-    if (is_read_once(i))
+    if (only_reader(plan_, size_, i))
       in_inbox_[s.to.offset] = arrival;
     else
       copy(spot(s.to), arrival, s.count * size_);
@@ -194,32 +196,6 @@ class Compiler {
          .to = spot(s.to),
          .operands_begin = begin,
          .operands_end = static_cast<std::uint32_t>(program_.operands.size())});
-  }
-
-  // Whether scratch that a step receives into is read by one later step, as a whole, and not touched otherwise.
-  [[nodiscard]] bool is_read_once(std::size_t receive) const {
-    const PlanStep& r = plan_.steps[receive];
-    if (r.to.buffer != Buffer::scratch || r.count == 0) return false;
-    const std::uint64_t bytes = r.count * size_;
-    int reads = 0;
-    bool other = false;
-    for (std::size_t i = 0; i < plan_.steps.size(); ++i) {
-      const PlanStep& s = plan_.steps[i];
-      const auto touches = [&](const PlanRange& range) {
-        return range.buffer == Buffer::scratch && range.offset < r.to.offset + bytes &&
-               r.to.offset < range.offset + s.count * size_;
-      };
-      const auto read = [&](const PlanRange& range) {
-        if (!touches(range)) return;
-        ++reads;
-        other |= range.offset != r.to.offset || s.count != r.count || i < receive;
-      };
-      if (i == receive || s.count == 0) continue;
-      if (s.kind != StepKind::send) other |= touches(s.to);
-      if (s.kind != StepKind::recv && s.kind != StepKind::fold) read(s.from);
-      for (auto o = s.operands_begin; o < s.operands_end; ++o) read(plan_.operands[o]);
-    }
-    return reads == 1 && !other;
   }
 
   // Behind the last operation that awaits a message or reads from the inbox.

@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "device/op.h"
 #include "kernels/kernels.h"
 #include "launch.h"
 
@@ -316,7 +317,9 @@ TEST(DeviceKernels, TellTheSizesOfTheirParameters) {
   EXPECT_EQ(tutti_fold_argument_bytes[0], sizeof(FoldArguments));
   EXPECT_EQ(tutti_prepare_argument_bytes[0], sizeof(PrepareArguments));
   EXPECT_EQ(tutti_finish_argument_bytes[0], sizeof(FinishArguments));
-  for (const unsigned* sizes : {tutti_fold_argument_bytes, tutti_prepare_argument_bytes, tutti_finish_argument_bytes})
+  EXPECT_EQ(tutti_interpret_argument_bytes[0], sizeof(device::InterpretArguments));
+  for (const unsigned* sizes :
+       {tutti_fold_argument_bytes, tutti_prepare_argument_bytes, tutti_finish_argument_bytes, tutti_interpret_argument_bytes})
     EXPECT_EQ(sizes[1], 0U);
 }
 

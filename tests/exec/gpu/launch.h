@@ -8,9 +8,11 @@ extern "C" {
 void tutti_fold(const StandinLaunch* launch, void** arguments);
 void tutti_prepare(const StandinLaunch* launch, void** arguments);
 void tutti_finish(const StandinLaunch* launch, void** arguments);
+void tutti_interpret(const StandinLaunch* launch, void** arguments);
 extern const unsigned tutti_fold_argument_bytes[];
 extern const unsigned tutti_prepare_argument_bytes[];
 extern const unsigned tutti_finish_argument_bytes[];
+extern const unsigned tutti_interpret_argument_bytes[];
 }
 
 namespace tutti::test {

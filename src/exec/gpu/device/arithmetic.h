@@ -6,6 +6,7 @@
 #pragma once
 
 #include <bit>
+#include <cstddef>
 #include <cstdint>
 #include <type_traits>
 
@@ -334,15 +335,6 @@ constexpr Route route(Operation operation, DataType type) {
   if (type == DataType::c64 && !product) return {operation, DataType::f32, 2};
   if (type == DataType::c128 && !product) return {operation, DataType::f64, 2};
   return {operation, ordered ? type : without_sign(type)};
-}
-
-// One input is copied as it is.
-constexpr Route copying(DataType type) {
-  const auto bytes = static_cast<std::uint32_t>(size_of(type));
-  if (bytes == 1) return {Operation::bor, DataType::u8};
-  if (bytes == 2) return {Operation::bor, DataType::u16};
-  if (bytes == 4) return {Operation::bor, DataType::u32};
-  return {Operation::bor, DataType::u64, bytes / 8};
 }
 
 // visit(Lanes()), where the type is a real one.

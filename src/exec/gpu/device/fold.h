@@ -2,22 +2,12 @@
 #pragma once
 
 #include <bit>
-#include <cstring>
 
 #include "device/arguments.h"
 #include "device/arithmetic.h"
+#include "device/machine.h"
 
 namespace tutti::device {
-
-// Which of the threads at work this is.
-struct Threads {
-  std::uint64_t index, count;
-};
-
-// What one load or store moves where alignment allows.
-struct alignas(16) Word {
-  std::uint32_t part[4];
-};
 
 template <class Element>
 struct alignas(16) Pack {
@@ -28,89 +18,90 @@ constexpr std::uint32_t alignment_of(const std::byte* address) {
   return static_cast<std::uint32_t>(reinterpret_cast<std::uintptr_t>(address) % sizeof(Word));
 }
 
-// Inputs and output of a fold, by elements and, where all addresses have one alignment, by words between head and tail.
-template <class Lanes>
-struct Operands {
-  using Element = typename Lanes::Element;
-  using Value = typename Lanes::Value;
-  static constexpr std::uint32_t kPerWord = sizeof(Word) / sizeof(Element);
-
-  const std::byte* const* inputs;
-  std::uint32_t count;
-  std::byte* out;
-  bool aligned = true;  // to elements
-  std::uint64_t head = 0, words = 0;
-
-  constexpr Operands(const std::byte* const* in, std::uint32_t n, std::byte* to, std::uint64_t elements)
-      : inputs(in), count(n), out(to) {
-    const std::uint32_t offset = alignment_of(out);
-    bool alike = true;
-    aligned = offset % sizeof(Element) == 0;
-    for (std::uint32_t s = 0; s < count; ++s) {
-      alike = alike && alignment_of(inputs[s]) == offset;
-      aligned = aligned && alignment_of(inputs[s]) % sizeof(Element) == 0;
+// Of a word at any address, the first bytes; the others are 0.
+template <class Machine>
+[[gnu::noinline]] constexpr Word load_part(const std::byte* from, std::uint64_t bytes) {
+  if (bytes >= sizeof(Word) && alignment_of(from) == 0) return Machine::load(from);
+  Word word = {};
+  const bool numbers = alignment_of(from) % 4 == 0;
+  for (std::uint32_t k = 0; k < 4; ++k) {
+    if (numbers && 4 * k + 4 <= bytes) {
+      word.part[k] = reinterpret_cast<const std::uint32_t*>(from)[k];
+      continue;
     }
-    if (!alike || !aligned) return;
-    const std::uint64_t first = (sizeof(Word) - offset) % sizeof(Word) / sizeof(Element);
-    if (first > elements) return;
-    head = first;
-    words = (elements - head) / kPerWord;
+    for (std::uint32_t b = 0; b < 4; ++b)
+      if (4 * k + b < bytes) word.part[k] |= static_cast<std::uint32_t>(from[4 * k + b]) << 8 * b;
   }
+  return word;
+}
 
-  [[nodiscard]] constexpr Element element(std::uint32_t s, std::uint64_t at) const {
-    const std::byte* from = inputs[s] + at * sizeof(Element);
-    if (aligned) return *reinterpret_cast<const Element*>(from);
-    Element element;
-    std::memcpy(&element, from, sizeof(Element));
-    return element;
-  }
-  constexpr void put(std::uint64_t at, Element element) const {
-    std::byte* to = out + at * sizeof(Element);
-    if (aligned)
-      *reinterpret_cast<Element*>(to) = element;
-    else
-      std::memcpy(to, &element, sizeof(Element));
-  }
-  [[nodiscard]] constexpr std::uint64_t offset_of(std::uint64_t word) const {
-    return head * sizeof(Element) + word * sizeof(Word);
-  }
-};
-
-// Calls with_operator(visit) for every element, where visit(operator) combines: small code for what is rarely much.
-template <class Lanes, class WithOperator>
-constexpr void fold_elements(const Operands<Lanes>& operands, std::uint64_t count, Threads threads,
-                             WithOperator&& with_operator) {
-  const std::uint64_t in_words = operands.words * Operands<Lanes>::kPerWord;
-  for (std::uint64_t i = threads.index; i < count - in_words; i += threads.count) {
-    const std::uint64_t at = i < operands.head ? i : i + in_words;
-    auto acc = Lanes::load(operands.element(0, at));
-    with_operator([&](auto op) { acc = op.enter(acc); });
-    for (std::uint32_t s = 1; s < operands.count; ++s) {
-      const auto next = Lanes::load(operands.element(s, at));
-      with_operator([&](auto op) { acc = op.combine(acc, op.enter(next)); });
+template <class Machine>
+[[gnu::noinline]] constexpr void store_part(std::byte* to, Word word, std::uint64_t bytes) {
+  if (bytes >= sizeof(Word) && alignment_of(to) == 0) return Machine::store(to, word);
+  const bool numbers = alignment_of(to) % 4 == 0;
+  for (std::uint32_t k = 0; k < 4; ++k) {
+    if (numbers && 4 * k + 4 <= bytes) {
+      reinterpret_cast<std::uint32_t*>(to)[k] = word.part[k];
+      continue;
     }
-    with_operator([&](auto op) { acc = op.leave(acc); });
-    operands.put(at, Lanes::store(acc));
+    for (std::uint32_t b = 0; b < 4; ++b)
+      if (4 * k + b < bytes) to[4 * k + b] = static_cast<std::byte>(word.part[k] >> 8 * b);
   }
 }
 
-// kUnroll words at a time, so that as many loads are under way.
+// What is done to `bytes` bytes: in whole words at aligned addresses from `head` bytes on, if all addresses are aligned alike,
+// and the rest, or all, in parts: words of which less may be there, at any address.
+struct Layout {
+  std::uint64_t bytes = 0, head = 0, words = 0;
+
+  constexpr Layout(const std::byte* const* inputs, std::uint32_t count, const std::byte* out, std::uint64_t all,
+                   std::uint64_t element_bytes)
+      : bytes(all) {
+    const std::uint32_t offset = alignment_of(out);
+    const std::uint32_t first = (sizeof(Word) - offset) % sizeof(Word);
+    if (first % element_bytes != 0 || first + sizeof(Word) > bytes) return;
+    for (std::uint32_t s = 0; s < count; ++s)
+      if (alignment_of(inputs[s]) != offset) return;
+    head = first;
+    words = (bytes - head) / sizeof(Word);
+  }
+  // visit(where, bytes)
+  template <class Visit>
+  constexpr void each_part(Threads threads, Visit&& visit) const {
+    const std::uint64_t behind = head + words * sizeof(Word);
+    const std::uint64_t parts = words > 0 ? 2 : (bytes + sizeof(Word) - 1) / sizeof(Word);
+    for (std::uint64_t i = threads.index; i < parts; i += threads.count) {
+      std::uint64_t at = i * sizeof(Word), end = at + sizeof(Word);
+      if (words > 0) {
+        at = i == 0 ? 0 : behind;
+        end = i == 0 ? head : bytes;
+      }
+      if (end > bytes) end = bytes;
+      if (at < end) visit(at, end - at);
+    }
+  }
+};
+
+template <class Lanes>
+inline constexpr std::uint32_t kPerWord = sizeof(Word) / sizeof(typename Lanes::Element);
+
+// The words of a layout, some at a time, so that as many loads are under way.
 template <class Machine, class Lanes, class Op>
-constexpr void fold_words(const Operands<Lanes>& operands, Op op, Threads threads) {
+[[gnu::noinline]] constexpr void fold_words(const Layout& layout, const std::byte* const* inputs, std::uint32_t operands,
+                                            std::byte* out, Op op, Threads threads) {
   using Element = typename Lanes::Element;
-  constexpr std::uint32_t kPerWord = Operands<Lanes>::kPerWord;
   constexpr std::uint32_t kUnroll = sizeof(Element) >= 4 ? 4 : sizeof(Element);
-  for (std::uint64_t first = threads.index; first < operands.words; first += kUnroll * threads.count) {
-    typename Lanes::Value acc[kUnroll][kPerWord] = {};
+  for (std::uint64_t first = threads.index; first < layout.words; first += kUnroll * threads.count) {
+    typename Lanes::Value acc[kUnroll][kPerWord<Lanes>] = {};
     Word loaded[kUnroll] = {};
-    for (std::uint32_t s = 0; s < operands.count; ++s) {
+    for (std::uint32_t s = 0; s < operands; ++s) {
       for (std::uint32_t u = 0; u < kUnroll; ++u) {
         const std::uint64_t word = first + u * threads.count;
-        if (word < operands.words) loaded[u] = Machine::load(operands.inputs[s] + operands.offset_of(word));
+        if (word < layout.words) loaded[u] = Machine::load(inputs[s] + layout.head + word * sizeof(Word));
       }
       for (std::uint32_t u = 0; u < kUnroll; ++u) {
         const auto pack = std::bit_cast<Pack<Element>>(loaded[u]);
-        for (std::uint32_t k = 0; k < kPerWord; ++k) {
+        for (std::uint32_t k = 0; k < kPerWord<Lanes>; ++k) {
           const auto value = op.enter(Lanes::load(pack.of[k]));
           acc[u][k] = s == 0 ? value : op.combine(acc[u][k], value);
         }
@@ -118,55 +109,126 @@ constexpr void fold_words(const Operands<Lanes>& operands, Op op, Threads thread
     }
     for (std::uint32_t u = 0; u < kUnroll; ++u) {
       Pack<Element> pack = {};
-      for (std::uint32_t k = 0; k < kPerWord; ++k) pack.of[k] = Lanes::store(op.leave(acc[u][k]));
+      for (std::uint32_t k = 0; k < kPerWord<Lanes>; ++k) pack.of[k] = Lanes::store(op.leave(acc[u][k]));
       const std::uint64_t word = first + u * threads.count;
-      if (word < operands.words) Machine::store(operands.out + operands.offset_of(word), std::bit_cast<Word>(pack));
+      if (word < layout.words) Machine::store(out + layout.head + word * sizeof(Word), std::bit_cast<Word>(pack));
     }
   }
 }
 
-template <class Machine, class Lanes, class WithOperator>
-constexpr void fold(const Operands<Lanes>& operands, std::uint64_t count, Threads threads, WithOperator&& with_operator) {
-  if (operands.words > 0) with_operator([&](auto op) { fold_words<Machine>(operands, op, threads); });
-  fold_elements(operands, count, threads, with_operator);
+// Each byte as it is.
+template <class Machine>
+[[gnu::noinline]] constexpr void copy(const std::byte* from, std::byte* to, std::uint64_t bytes, Threads threads) {
+  const Layout layout(&from, 1, to, bytes, 1);
+  fold_words<Machine, Direct<std::uint32_t>>(layout, &from, 1, to, BitwiseOf<Bitwise::disjunction>(), threads);
+  layout.each_part(threads, [&](std::uint64_t at, std::uint64_t part) {
+    store_part<Machine>(to + at, load_part<Machine>(from + at, part), part);
+  });
+}
+
+// out = op(in), elements of Lanes.
+template <class Machine, class Lanes, class Op>
+constexpr void map(const std::byte* in, std::byte* out, std::uint64_t count, Op op, Threads threads) {
+  const Layout layout(&in, 1, out, count * sizeof(typename Lanes::Element), sizeof(typename Lanes::Element));
+  fold_words<Machine, Lanes>(layout, &in, 1, out, op, threads);
+  layout.each_part(threads, [&](std::uint64_t at, std::uint64_t part) {
+    auto pack = std::bit_cast<Pack<typename Lanes::Element>>(load_part<Machine>(in + at, part));
+    for (std::uint32_t k = 0; k < kPerWord<Lanes>; ++k) pack.of[k] = Lanes::store(op.leave(op.enter(Lanes::load(pack.of[k]))));
+    store_part<Machine>(out + at, std::bit_cast<Word>(pack), part);
+  });
+}
+
+// A reduction: the operator on the type, as of FoldArguments.
+struct Reduction {
+  DataType type;
+  ReduceKind kind;
+  std::int32_t average_over;
+};
+
+// A word of the result of a fold of `operands`, whose words fetch(k) brings in their order.
+template <class Machine, class Fetch>
+[[gnu::noinline]] constexpr Word fold_word(const Reduction& r, std::uint32_t operands, const Fetch& fetch) {
+  const Route way = route(operation_of(r.kind, r.average_over), r.type);
+  Word result = {};
+  visit_lanes<Machine>(way.lanes, [&]<class Lanes>(Lanes) {
+    using Value = typename Lanes::Value;
+    using Packed = Pack<typename Lanes::Element>;
+    Value acc[kPerWord<Lanes>] = {};
+    for (std::uint32_t s = 0; s < operands; ++s) {
+      const auto pack = std::bit_cast<Packed>(fetch(s));
+      Value next[kPerWord<Lanes>] = {};
+      for (std::uint32_t k = 0; k < kPerWord<Lanes>; ++k) next[k] = Lanes::load(pack.of[k]);
+      visit_operator<Lanes>(way.operation, r.average_over, [&](auto op) {
+        for (std::uint32_t k = 0; k < kPerWord<Lanes>; ++k) {
+          const Value value = op.enter(next[k]);
+          acc[k] = s == 0 ? value : op.combine(acc[k], value);
+        }
+      });
+    }
+    if (way.operation == Operation::mean)
+      for (std::uint32_t k = 0; k < kPerWord<Lanes>; ++k)
+        if constexpr (std::is_arithmetic_v<Value>) acc[k] = Mean{{}, r.average_over}.leave(acc[k]);
+    Packed pack = {};
+    for (std::uint32_t k = 0; k < kPerWord<Lanes>; ++k) pack.of[k] = Lanes::store(acc[k]);
+    result = std::bit_cast<Word>(pack);
+  });
+  return result;
+}
+
+// Words of memory, as fold_word wants them.
+template <class Machine>
+struct FetchPart {
+  const std::byte* const* inputs;
+  std::uint64_t at, bytes;
+  constexpr Word operator()(std::uint32_t k) const { return load_part<Machine>(inputs[k] + at, bytes); }
+};
+
+template <class Machine>
+[[gnu::noinline]] constexpr void fold(const Reduction& r, const std::byte* const* inputs, std::uint32_t operands, std::byte* out,
+                                      std::uint64_t count, Threads threads) {
+  const Operation operation = operation_of(r.kind, r.average_over);
+  const Route way = route(operation, r.type);
+  const std::uint64_t bytes = count * size_of(r.type);
+  if (way.operation == Operation::none) return;
+  if (operands == 1 && operation != Operation::mean) return copy<Machine>(inputs[0], out, bytes, threads);
+  const Layout layout(inputs, operands, out, bytes, size_of(way.lanes));
+  if (layout.words > 0)
+    visit_lanes<Machine>(way.lanes, [&]<class Lanes>(Lanes) {
+      visit_operator<Lanes>(way.operation, r.average_over,
+                            [&](auto op) { fold_words<Machine, Lanes>(layout, inputs, operands, out, op, threads); });
+    });
+  layout.each_part(threads, [&](std::uint64_t at, std::uint64_t part) {
+    store_part<Machine>(out + at, fold_word<Machine>(r, operands, FetchPart<Machine>{inputs, at, part}), part);
+  });
 }
 
 // ---- the kernels
 
 template <class Machine>
 constexpr void fold(const FoldArguments& a, Threads threads) {
-  const Operation operation = operation_of(a.kind, a.average_over);
-  const Route defined = route(operation, a.type);
-  if (defined.operation == Operation::none) return;
-  const Route way = a.operands == 1 && operation != Operation::mean ? copying(a.type) : defined;
-  visit_lanes<Machine>(way.lanes, [&]<class Lanes>(Lanes) {
-    const std::uint64_t count = a.count * way.lanes_per_element;
-    fold<Machine>(Operands<Lanes>(a.inputs, a.operands, a.out, count), count, threads,
-                  [&](auto visit) { visit_operator<Lanes>(way.operation, a.average_over, visit); });
-  });
+  fold<Machine>(Reduction{a.type, a.kind, a.average_over}, a.inputs, a.operands, a.out, a.count, threads);
 }
 
 template <class Machine>
-constexpr void prepare(const PrepareArguments& a, Threads threads) {
+[[gnu::noinline]] constexpr void prepare(const PrepareArguments& a, Threads threads) {
   const Route way = route(Operation::sum, a.type);
   visit_real<Machine>(way.lanes, [&]<class Lanes>(Lanes) {
     using Value = typename Lanes::Value;
     if constexpr (!std::is_signed_v<Value> || std::is_floating_point_v<Value>) {
-      const std::uint64_t count = a.count * way.lanes_per_element;
+      using Packed = Pack<typename Lanes::Element>;
       Scale<Value> op{{}, factor_of<Value>(a.factor)};
-      if (a.scalar != nullptr) op.factor = Lanes::load(Operands<Lanes>(&a.scalar, 1, a.out, 0).element(0, 0));
-      fold<Machine>(Operands<Lanes>(&a.in, 1, a.out, count), count, threads, [&](auto visit) { visit(op); });
+      if (a.scalar != nullptr)
+        op.factor = Lanes::load(std::bit_cast<Packed>(load_part<Machine>(a.scalar, size_of(way.lanes))).of[0]);
+      map<Machine, Lanes>(a.in, a.out, a.count * way.lanes_per_element, op, threads);
     }
   });
 }
 
 template <class Machine>
-constexpr void finish(const FinishArguments& a, Threads threads) {
+[[gnu::noinline]] constexpr void finish(const FinishArguments& a, Threads threads) {
   const Route way = route(Operation::mean, a.type);
-  const std::byte* in = a.data;
   visit_real<Machine>(way.lanes, [&]<class Lanes>(Lanes) {
-    const std::uint64_t count = a.count * way.lanes_per_element;
-    fold<Machine>(Operands<Lanes>(&in, 1, a.data, count), count, threads, [&](auto visit) { visit(Mean{{}, a.ranks}); });
+    map<Machine, Lanes>(a.data, a.data, a.count * way.lanes_per_element, Mean{{}, a.ranks}, threads);
   });
 }
 

@@ -1,6 +1,7 @@
 // The kernels as GPUs run them.
 #include "device/cuda_machine.h"
 #include "device/fold.h"
+#include "device/interpret.h"
 
 namespace tutti::device {
 namespace {
@@ -16,6 +17,12 @@ extern "C" {
 __global__ void tutti_fold(const __grid_constant__ FoldArguments a) { fold<CudaMachine>(a, threads()); }
 __global__ void tutti_prepare(const __grid_constant__ PrepareArguments a) { prepare<CudaMachine>(a, threads()); }
 __global__ void tutti_finish(const __grid_constant__ FinishArguments a) { finish<CudaMachine>(a, threads()); }
+
+__global__ void __launch_bounds__(512) tutti_interpret(const __grid_constant__ InterpretArguments a) {
+  extern __shared__ std::uint64_t shared[];
+  CudaMachine block({threadIdx.x, blockDim.x}, blockIdx.x, gridDim.x, reinterpret_cast<std::byte*>(shared));
+  Interpreter<CudaMachine>(a, block).run();
+}
 
 }  // extern "C"
 }  // namespace tutti::device
