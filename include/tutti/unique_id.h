@@ -35,8 +35,8 @@ static_assert(sizeof(UniqueId) == UniqueId::kSize);
 // ranks have come, `lifetime_s` seconds have passed without any, or the process ends. Thread safe.
 [[nodiscard]] Result<UniqueId> create_unique_id(double lifetime_s = 3600);
 
-// Closes the meeting place of an id that nobody will use, wherever it is served; without an effect where ranks have come already.
-// An error says that nobody answers there (any more).
+// Closes the meeting place of an id that nobody will use, wherever it is served; ranks that have come there fail. An error says
+// that nobody answers there (any more).
 Status discard(const UniqueId& id);
 
 // The id of a fixed address, "host:port" ("[address]:port" for IPv6): any process can make it, and gets the same one as all

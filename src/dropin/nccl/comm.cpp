@@ -178,6 +178,7 @@ void Comm::interrupt(const char* by) {
 }
 
 ncclResult_t comm_finalize(ncclComm_t handle) {
+  if (handle == nullptr) return ncclSuccess;
   const auto comm = find_comm("ncclCommFinalize", handle);
   if (!comm) return ncclInvalidArgument;
   if (comm->finalized()) return invalid_argument("ncclCommFinalize: the communicator was finalized before");

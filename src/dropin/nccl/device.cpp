@@ -9,6 +9,20 @@
 
 namespace tutti::nccl {
 
+namespace {
+
+// Nothing is wrong with any number as far as NCCL is concerned; pointers that are NULL it would follow.
+ncclResult_t needed(std::string_view name, const void* handle, ncclDevResourceRequirements_t* needs,
+                    const ncclDevResourceRequirements_t& what) {
+  if (handle == nullptr || needs == nullptr)
+    return invalid_argument("{}: {} is NULL", name, handle == nullptr ? "outHandle" : "outReq");
+  *needs = what;
+  return ncclSuccess;
+}
+size_t size(int n) { return static_cast<size_t>(n); }
+
+}  // namespace
+
 static_assert(sizeof(ncclCommProperties) == 56 && offsetof(ncclCommProperties, ginType) == 36 &&
               offsetof(ncclCommProperties, railedGinType) == 48);
 
@@ -49,12 +63,64 @@ ncclResult_t dev_comm_destroy(ncclComm_t comm, const ncclDevComm_t* made) {
 }
 
 ncclResult_t window_pointer(ncclWindow_t window, size_t, void** pointer) {
-  if (pointer != nullptr) *pointer = nullptr;
+  if (window != nullptr && pointer != nullptr) *pointer = nullptr;
   if (window == nullptr) return invalid_argument("the window is NULL: there are no windows without a GPU");
   return invalid_argument("{} is no window", static_cast<void*>(window));
 }
 
-ncclResult_t no_kernels() { return invalid_usage("what kernels need cannot be prepared: there is no GPU"); }
+// The sizes are those that NCCL 2.30.7 answers with: 12 bytes and 4 more for each rank of a barrier among GPUs that reach each
+// other's memory; ...
+ncclResult_t lsa_barrier_requirement(ncclTeam_t team, int barriers, ncclLsaBarrierHandle_t* handle,
+                                     ncclDevResourceRequirements_t* needs) {
+  if (handle != nullptr) handle->nBarriers = barriers;
+  return needed("ncclLsaBarrierCreateRequirement", handle, needs,
+                {.bufferSize = size(barriers) * (12 + 4 * size(team.nRanks)),
+                 .bufferAlign = 4,
+                 .outBufferHandle = handle == nullptr ? nullptr : &handle->bufHandle});
+}
+
+// ... a signal for each rank where a network is between them;
+ncclResult_t gin_barrier_requirement(ncclTeam_t team, int barriers, ncclGinBarrierHandle_t* handle,
+                                     ncclDevResourceRequirements_t* needs) {
+  return needed("ncclGinBarrierCreateRequirement", handle, needs,
+                {.ginSignalCount = barriers * team.nRanks, .outGinSignalStart = handle == nullptr ? nullptr : &handle->signal0});
+}
+
+// ... for each block of an outbox its size, at least 128 bytes, and 65 lines of 128 bytes;
+ncclResult_t gin_outbox_requirement(int blocks, int size_log2, ncclGinOutboxHandle_t* handle,
+                                    ncclDevResourceRequirements_t* needs) {
+  const int log2 = std::max(size_log2, 7);
+  if (handle != nullptr) handle->size_log2 = static_cast<uint32_t>(log2);
+  return needed("ncclGinOutboxCreateRequirement", handle, needs,
+                {.bufferSize = size(blocks) * (65 * 128 + (size_t{1} << log2)),
+                 .bufferAlign = 128,
+                 .outBufferHandle = handle == nullptr ? nullptr : &handle->bufHandle});
+}
+
+// ... for each block of an inbox its size, in lines, and one line, 2048 signals and 4 more for each peer;
+ncclResult_t gin_inbox_requirement(ncclTeam_t peers, int blocks, int size_log2, ncclGinInboxA2AHandle_t* handle,
+                                   ncclDevResourceRequirements_t* needs) {
+  const int others = peers.nRanks - 1;
+  if (handle != nullptr) {
+    handle->size_log2 = static_cast<uint32_t>(size_log2);
+    handle->nPeers_rcp32 = others > 0 ? static_cast<uint32_t>((uint64_t{1} << 32) / static_cast<uint64_t>(others)) : 0;
+  }
+  return needed("ncclGinInboxA2ACreateRequirement", handle, needs,
+                {.bufferSize = size(blocks) * (128 + (size_t{1} << std::max(size_log2, 7))),
+                 .bufferAlign = 128,
+                 .outBufferHandle = handle == nullptr ? nullptr : &handle->bufHandle,
+                 .ginSignalCount = blocks * (2048 + 4 * others),
+                 .outGinSignalStart = handle == nullptr ? nullptr : &handle->signals});
+}
+
+// ... for each block of an all-to-all of small messages 16 bytes, and two such for each slot.
+ncclResult_t lla2a_requirement(int blocks, int slots, ncclLLA2AHandle_t* handle, ncclDevResourceRequirements_t* needs) {
+  if (handle != nullptr) handle->nSlots = static_cast<uint32_t>(slots);
+  return needed("ncclLLA2ACreateRequirement", handle, needs,
+                {.bufferSize = size(blocks) * (1 + 2 * size(slots)) * 16,
+                 .bufferAlign = 16,
+                 .outBufferHandle = handle == nullptr ? nullptr : &handle->bufHandle});
+}
 
 ncclTeam_t team_world(ncclComm_t handle) {
   const auto comm = find_comm("ncclTeamWorld", handle);

@@ -8,12 +8,37 @@ extern "C" {
 
 using ncclDevComm_t = struct ncclDevComm;
 using ncclDevCommRequirements_t = struct ncclDevCommRequirements;
-using ncclDevResourceRequirements_t = struct ncclDevResourceRequirements;
-using ncclLsaBarrierHandle_t = struct ncclLsaBarrierHandle;
-using ncclGinBarrierHandle_t = struct ncclGinBarrierHandle;
-using ncclGinOutboxHandle_t = struct ncclGinOutboxHandle;
-using ncclGinInboxA2AHandle_t = struct ncclGinInboxA2AHandle;
-using ncclLLA2AHandle_t = struct ncclLLA2AHandle;
+
+// What a kernel needs, and the handles by which it finds that later: as of 2.28 to 2.32.
+struct ncclDevResourceRequirements {
+  ncclDevResourceRequirements* next = nullptr;
+  size_t bufferSize = 0, bufferAlign = 0;
+  uint32_t* outBufferHandle = nullptr;
+  int ginSignalCount = 0, ginCounterCount = 0;
+  uint32_t *outGinSignalStart = nullptr, *outGinCounterStart = nullptr;
+};
+using ncclDevResourceRequirements_t = ncclDevResourceRequirements;
+struct ncclLsaBarrierHandle {
+  uint32_t bufHandle;
+  int nBarriers;
+};
+using ncclLsaBarrierHandle_t = ncclLsaBarrierHandle;
+struct ncclGinBarrierHandle {
+  uint32_t signal0, unused;
+};
+using ncclGinBarrierHandle_t = ncclGinBarrierHandle;
+struct ncclGinOutboxHandle {
+  uint32_t bufHandle, size_log2;
+};
+using ncclGinOutboxHandle_t = ncclGinOutboxHandle;
+struct ncclGinInboxA2AHandle {
+  uint32_t bufHandle, signals, size_log2, nPeers_rcp32;
+};
+using ncclGinInboxA2AHandle_t = ncclGinInboxA2AHandle;
+struct ncclLLA2AHandle {
+  uint32_t bufHandle, nSlots;
+};
+using ncclLLA2AHandle_t = ncclLLA2AHandle;
 
 struct ncclTeam {
   int nRanks, rank, stride;
@@ -105,8 +130,17 @@ ncclResult_t dev_comm_create(ncclComm_t comm, const ncclDevCommRequirements_t* r
 ncclResult_t dev_comm_destroy(ncclComm_t comm, const ncclDevComm_t* made);
 // Pointers of windows, of which there are none.
 ncclResult_t window_pointer(ncclWindow_t window, size_t offset, void** pointer);
-// What kernels would need for their barriers and mailboxes.
-ncclResult_t no_kernels();
+// What kernels would need for their barriers and mailboxes. Nobody gets it without a GPU (dev_comm_create), but what it is NCCL
+// says anywhere.
+ncclResult_t lsa_barrier_requirement(ncclTeam_t team, int barriers, ncclLsaBarrierHandle_t* handle,
+                                     ncclDevResourceRequirements_t* needs);
+ncclResult_t gin_barrier_requirement(ncclTeam_t team, int barriers, ncclGinBarrierHandle_t* handle,
+                                     ncclDevResourceRequirements_t* needs);
+ncclResult_t gin_outbox_requirement(int blocks, int size_log2, ncclGinOutboxHandle_t* handle,
+                                    ncclDevResourceRequirements_t* needs);
+ncclResult_t gin_inbox_requirement(ncclTeam_t peers, int blocks, int size_log2, ncclGinInboxA2AHandle_t* handle,
+                                   ncclDevResourceRequirements_t* needs);
+ncclResult_t lla2a_requirement(int blocks, int slots, ncclLLA2AHandle_t* handle, ncclDevResourceRequirements_t* needs);
 // All ranks; those whose memory a kernel reaches directly (this one alone); one of each of such teams (all).
 ncclTeam_t team_world(ncclComm_t comm);
 ncclTeam_t team_alone(ncclComm_t comm);

@@ -264,22 +264,26 @@ ncclTeam_t pncclTeamCft(ncclComm_t comm, ncclCftTeamMode_t) { return nccl::team_
 ncclTeam_t pncclTeamCftMultimem(ncclComm_t comm) { return nccl::team_alone(comm); }
 int pncclTeamRankToWorld(ncclComm_t comm, ncclTeam_t team, int rank) { return nccl::team_rank_to_world(comm, team, rank); }
 int pncclTeamRankToLsa(ncclComm_t comm, ncclTeam_t team, int rank) { return nccl::team_rank_to_lsa(comm, team, rank); }
-ncclResult_t pncclLsaBarrierCreateRequirement(ncclTeam_t, int, ncclLsaBarrierHandle_t*, ncclDevResourceRequirements_t*) {
-  return entry<nccl::no_kernels>();
+ncclResult_t pncclLsaBarrierCreateRequirement(ncclTeam_t team, int nBarriers, ncclLsaBarrierHandle_t* outHandle,
+                                              ncclDevResourceRequirements_t* outReq) {
+  return entry<nccl::lsa_barrier_requirement>(team, nBarriers, outHandle, outReq);
 }
-ncclResult_t pncclGinBarrierCreateRequirement(ncclComm_t, ncclTeam_t, int, ncclGinBarrierHandle_t*,
-                                              ncclDevResourceRequirements_t*) {
-  return entry<nccl::no_kernels>();
+ncclResult_t pncclGinBarrierCreateRequirement(ncclComm_t, ncclTeam_t team, int nBarriers, ncclGinBarrierHandle_t* outHandle,
+                                              ncclDevResourceRequirements_t* outReq) {
+  return entry<nccl::gin_barrier_requirement>(team, nBarriers, outHandle, outReq);
 }
-ncclResult_t pncclGinOutboxCreateRequirement(int, int, ncclGinOutboxHandle_t*, ncclDevResourceRequirements_t*) {
-  return entry<nccl::no_kernels>();
+ncclResult_t pncclGinOutboxCreateRequirement(int nBlocks, int size_log2, ncclGinOutboxHandle_t* outHandle,
+                                             ncclDevResourceRequirements_t* outReq) {
+  return entry<nccl::gin_outbox_requirement>(nBlocks, size_log2, outHandle, outReq);
 }
-ncclResult_t pncclGinInboxA2ACreateRequirement(ncclTeam_t, int, int, ncclGinInboxA2AHandle_t*, ncclDevResourceRequirements_t*) {
-  return entry<nccl::no_kernels>();
+ncclResult_t pncclGinInboxA2ACreateRequirement(ncclTeam_t peers, int nBlocks, int size_log2, ncclGinInboxA2AHandle_t* outHandle,
+                                               ncclDevResourceRequirements_t* outReq) {
+  return entry<nccl::gin_inbox_requirement>(peers, nBlocks, size_log2, outHandle, outReq);
 }
 int pncclLLA2ACalcSlots(int maxElts, int maxEltSize) { return maxElts * ((maxEltSize + 7) / 8); }
-ncclResult_t pncclLLA2ACreateRequirement(int, int, ncclLLA2AHandle_t*, ncclDevResourceRequirements_t*) {
-  return entry<nccl::no_kernels>();
+ncclResult_t pncclLLA2ACreateRequirement(int nBlocks, int nSlots, ncclLLA2AHandle_t* outHandle,
+                                         ncclDevResourceRequirements_t* outReq) {
+  return entry<nccl::lla2a_requirement>(nBlocks, nSlots, outHandle, outReq);
 }
 void ncclResetDebugInitInternal() { nccl::reset_debug_init(); }
 

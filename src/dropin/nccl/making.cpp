@@ -31,13 +31,19 @@ Result<Communicator> come_to_be(Making& m) try {
   return Error(Code::resource, error.what());
 }
 
+// Nothing comes of it.
+ncclResult_t fail(const Making& m, const Error& error) {
+  const ncclResult_t result = report(error);
+  m.comm->set_failed(result, error.to_string());
+  if (m.blocking && !m.parent) forget_comm(std::exchange(*m.out, nullptr));
+  return result;
+}
+
 ncclResult_t carry_out(Making& m) {
   auto made = come_to_be(m);
   if (!made) {
     const Error error = made.because(m.name);
-    const ncclResult_t result = report(error);
-    m.comm->set_failed(result, error.to_string());
-    if (m.blocking && !m.parent) forget_comm(std::exchange(*m.out, nullptr));
+    const ncclResult_t result = fail(m, error);
     // The parent is ended by what went wrong between ranks, not by what cannot be done.
     if (m.parent && error.code() != Code::unsupported) (void)m.parent->failed(error);
     return result;
@@ -88,9 +94,10 @@ ncclResult_t make_in_background(std::vector<Chain> chains) {
       continue;
     }
     const Error error = thread.because(first.name);
-    for (const Making& m : *shared) m.comm->set_failed(ncclSystemError, error.to_string());
+    ncclResult_t result = ncclSystemError;
+    for (const Making& m : *shared) result = fail(m, error);
     if (first.parent) first.parent->set_idle(before);
-    return report(error);
+    return result;
   }
   return ncclInProgress;
 }
@@ -101,10 +108,12 @@ ncclResult_t make_now(std::vector<Chain> chains) {
   for (std::size_t i = 1; i < chains.size(); ++i) {
     auto thread = start_thread([&, i] { results[i] = carry_out(chains[i]); });
     // Without it other ranks wait in vain, for the time that is set for it: what has begun goes on.
-    if (thread)
+    if (thread) {
       threads.push_back(std::move(*thread));
-    else
-      results[i] = report(thread.because(chains[i].front().name));
+      continue;
+    }
+    const Error error = thread.because(chains[i].front().name);
+    for (const Making& m : chains[i]) results[i] = fail(m, error);
   }
   results[0] = carry_out(chains[0]);
   for (auto& thread : threads) thread.join();

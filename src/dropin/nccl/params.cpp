@@ -13,10 +13,12 @@
 namespace tutti::nccl {
 namespace {
 
-constexpr const char* kUnknown = "<unknown>";
 const std::array kKeys{
     "NCCL_DEBUG",          "NCCL_DEBUG_FILE", "NCCL_DEBUG_SUBSYS", "NCCL_DEBUG_TIMESTAMP_FORMAT", "NCCL_DEBUG_TIMESTAMP_LEVELS",
     "NCCL_SET_THREAD_NAME"};
+// What NCCL says of those that are not set.
+constexpr std::array kUnset{"<unknown>", "", "INIT,ENV,BOOTSTRAP", "[%F %T] ", "WARN", "FALSE"};
+static_assert(kKeys.size() == kUnset.size());
 
 // A handle is the place in the table.
 const char* const* find(const char* key) {
@@ -26,6 +28,9 @@ const char* const* find(const char* key) {
 const char* key_of(ncclParamHandle_t handle) {
   const auto* place = reinterpret_cast<const char* const*>(handle);
   return std::ranges::any_of(kKeys, [&](const char* const& k) { return &k == place; }) ? *place : nullptr;
+}
+std::string text_of(const char* key) {
+  return environment(key).value_or(kUnset[static_cast<std::size_t>(find(key) - kKeys.begin())]);
 }
 
 ncclResult_t no_handle(std::string_view call) {
@@ -71,7 +76,7 @@ ncclResult_t param_get_str(ncclParamHandle_t handle, const char** value) {
   thread_local std::string text;
   const char* key = key_of(handle);
   if (key == nullptr || value == nullptr) return no_handle("ncclParamGetStr");
-  text = environment(key).value_or(kUnknown);
+  text = text_of(key);
   *value = text.c_str();
   return ncclSuccess;
 }
@@ -79,7 +84,7 @@ ncclResult_t param_get_str(ncclParamHandle_t handle, const char** value) {
 ncclResult_t param_get(ncclParamHandle_t handle, void* value, int most, int* length) {
   const char* key = key_of(handle);
   if (key == nullptr || value == nullptr || most < 0) return no_handle("ncclParamGet");
-  const std::string text = environment(key).value_or(kUnknown);
+  const std::string text = text_of(key);
   if (text.size() + 1 > static_cast<std::size_t>(most))
     return invalid_argument("ncclParamGet: {} takes {} bytes, there is room for {}", key, text.size() + 1, most);
   std::memcpy(value, text.c_str(), text.size() + 1);
@@ -91,7 +96,7 @@ ncclResult_t param_get_parameter(const char* key, const char** value, int* lengt
   thread_local std::string text;
   if (value == nullptr) return invalid_argument("ncclParamGetParameter: value is NULL");
   if (find(key) == nullptr) return no_key("ncclParamGetParameter", key);
-  text = environment(key).value_or(kUnknown);
+  text = text_of(key);
   *value = text.c_str();
   if (length != nullptr) *length = static_cast<int>(text.size());
   return ncclSuccess;
@@ -106,7 +111,7 @@ ncclResult_t param_get_all_parameter_keys(const char*** keys, int* count) {
 }
 
 void param_dump_all() {
-  for (const char* key : kKeys) log(LogLevel::info, fmt::format("{}={}", key, environment(key).value_or(kUnknown)));
+  for (const char* key : kKeys) log(LogLevel::info, fmt::format("{}={}", key, text_of(key)));
 }
 
 }  // namespace tutti::nccl

@@ -26,7 +26,10 @@ Result<Session> bootstrap(const UniqueId& id, Rank rank, Rank size, const Config
                  fmt::format("rank {} of {} ranks: expected a size from 1 to {} and a rank below it", rank, size, kMaxRanks));
   auto place = MeetingPlace::from_id(id);
   if (!place) return std::move(place.error());
-  if (size == 1) return start_alone("a unique id");
+  if (size == 1) {
+    close_here(id);
+    return start_alone("a unique id");
+  }
   Session session;
   session.rank = rank;
   session.size = size;
@@ -37,7 +40,8 @@ Result<Session> bootstrap(const UniqueId& id, Rank rank, Rank size, const Config
   if (place->home) return start_at_home(std::move(session), *place->home, "the fixed address of the unique id", config);
   auto address = reachable(place->address, config);
   if (!address) return std::move(address.error());
-  return start_at(std::move(session), {{address->host(), address->port()}, "the address in the unique id", false}, {}, config);
+  return start_at(std::move(session), {{address->host(), address->port()}, "the address in the unique id", false, true}, {},
+                  config);
 }
 
 }  // namespace tutti

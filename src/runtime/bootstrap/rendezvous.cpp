@@ -308,15 +308,20 @@ class Registrant {
   Result<Fd> connected(const SocketAddress& address) {
     constexpr Duration kAttempt = std::chrono::seconds(5);
     auto fd = start_connect(address);
-    if (!fd) return fd;
+    if (!fd) return failed_to_connect(std::move(fd.error()));
     const TimePoint until = std::min(deadline_, Clock::now() + kAttempt);
     while (!wait({fd->get(), POLLOUT, 0}, until)) {
       if (stop_.requested()) return give_up(stopped());
       if (Clock::now() >= until) return Error(Code::timeout, fmt::format("{} does not answer", address.to_string()));
     }
-    if (const int error = connect_error(fd->get()); error != 0)
-      return system_error(error, fmt::format("connecting to {}", address.to_string()));
+    if (const int error = connect_error(fd->get()); error != 0) return failed_to_connect(connect_failure(error, address));
     return fd;
+  }
+
+  Error failed_to_connect(Error error) {
+    if (!registration_.of_an_id || error.code() != Code::peer_lost) return error;
+    return give_up(std::move(error).because(
+        where() + ": nobody serves this unique id: it was used before (it serves one communicator), or its maker has ended"));
   }
 
   Result<std::vector<SocketAddress>> answer(Channel& channel, std::uint32_t scope) {

@@ -57,6 +57,7 @@ struct Registration {
   std::function<Result<SocketAddress>(const SocketAddress& local)> listen;
   Duration timeout{};               // to reach the rendezvous, and again from there until all ranks have
   const Rendezvous* own = nullptr;  // where this process serves it
+  bool of_an_id = false;            // it was served before anybody heard of it: when nobody listens there, nobody will again
   std::stop_token stop = {};
 };
 

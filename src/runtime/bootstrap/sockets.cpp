@@ -120,9 +120,13 @@ Result<Fd> start_connect(const SocketAddress& address) {
   auto fd = stream_socket(address.family());
   if (!fd) return fd;
   prepare_stream(fd->get());
-  if (connect(fd->get(), address.get(), address.size()) != 0 && errno != EINPROGRESS)
-    return system_error(errno, fmt::format("connecting to {}", address.to_string()));
+  if (connect(fd->get(), address.get(), address.size()) != 0 && errno != EINPROGRESS) return connect_failure(errno, address);
   return fd;
+}
+
+Error connect_failure(int error, const SocketAddress& address) {
+  Error failure = system_error(error, fmt::format("connecting to {}", address.to_string()));
+  return error == ECONNREFUSED ? Error(Code::peer_lost, failure.message()) : std::move(failure);
 }
 
 int connect_error(int fd) {

@@ -35,9 +35,10 @@ void encode(const SocketAddress& address, Writer& out);
 // Close-on-exec. Code::environment when the address is not this host's. Port 0 picks a free one; SocketAddress::of_socket tells
 // which.
 [[nodiscard]] Result<Fd> listen_at(const SocketAddress& address);
-// Starts to connect; finished when the socket becomes writable and connect_error() says 0.
+// Starts to connect; finished when the socket becomes writable and connect_error() says 0. Code::peer_lost where nobody listens.
 [[nodiscard]] Result<Fd> start_connect(const SocketAddress& address);
 [[nodiscard]] int connect_error(int fd);
+[[nodiscard]] Error connect_failure(int error, const SocketAddress& address);
 // For poll(): until then, but for a second at most.
 [[nodiscard]] int milliseconds_until(TimePoint deadline);
 // The next connection of a listening socket. No descriptor: none is waiting.

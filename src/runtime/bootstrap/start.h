@@ -30,8 +30,9 @@ Status connect_overlay(Session& session, Listener listener, std::vector<SocketAd
 // Where all ranks can come.
 struct Place {
   HostPort at;
-  std::string text;      // where it was said, for errors
-  bool by_name = false;  // a name that may mean loopback on its own host, and something else on others
+  std::string text;       // where it was said, for errors
+  bool by_name = false;   // a name that may mean loopback on its own host, and something else on others
+  bool of_an_id = false;  // of which whoever made it serves the place already
 };
 // TUTTI_SECRET; while that is not set, a secret of what all ranks know: the user and `facts`.
 [[nodiscard]] Secret secret_of(const Config& config, std::string_view facts);

@@ -30,6 +30,7 @@ Result<Session> meet(Session session, const Place& place, const Rendezvous* own,
   registration.at_text = place.text;
   registration.timeout = timeout_of(config);
   registration.own = own;
+  registration.of_an_id = place.of_an_id;
   registration.stop = session.stop;
   registration.listen = [&](const SocketAddress& local) -> Result<SocketAddress> {
     auto at = listening_address(place, local, config);

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <map>
 #include <mutex>
 
 #include "bootstrap/hex.h"
@@ -30,15 +31,20 @@ class Keeper {
   // A forked child has these objects but not their threads: it must not wait for them.
   ~Keeper() {
     if (getpid() != owner_)
-      for (auto& rendezvous : serving_) (void)rendezvous.release();
+      for (auto& [job, rendezvous] : serving_) (void)rendezvous.release();
   }
   Keeper(const Keeper&) = delete;
   Keeper& operator=(const Keeper&) = delete;
 
-  void keep(std::unique_ptr<Rendezvous> rendezvous) {
+  void keep(std::uint64_t job, std::unique_ptr<Rendezvous> rendezvous) {
     const std::lock_guard lock(mutex_);
-    std::erase_if(serving_, [](const auto& r) { return r->finished(); });
-    serving_.push_back(std::move(rendezvous));
+    std::erase_if(serving_, [](const auto& s) { return s.second->finished(); });
+    serving_.emplace(job, std::move(rendezvous));
+  }
+  bool close(std::uint64_t job) {
+    if (getpid() != owner_) return false;
+    const std::lock_guard lock(mutex_);
+    return serving_.erase(job) > 0;
   }
   static Keeper& of_this_process() {
     static Keeper keeper;
@@ -48,7 +54,7 @@ class Keeper {
  private:
   std::mutex mutex_;
   pid_t owner_ = getpid();
-  std::vector<std::unique_ptr<Rendezvous>> serving_;
+  std::map<std::uint64_t, std::unique_ptr<Rendezvous>> serving_;  // by the id's job
 };
 
 // A place that listens, and is served once it is opened.
@@ -75,7 +81,7 @@ struct Prepared {
     listeners.push_back(std::move(listener));
     auto rendezvous = Rendezvous::start(std::move(listeners), place.secret, job_of(id), {from_seconds(lifetime_s), timeout});
     if (!rendezvous) return std::move(rendezvous.error());
-    Keeper::of_this_process().keep(std::move(*rendezvous));
+    Keeper::of_this_process().keep(job_of(id), std::move(*rendezvous));
     return {};
   }
 };
@@ -151,6 +157,8 @@ Result<MeetingPlace> MeetingPlace::from_id(const UniqueId& id) {
 
 std::uint64_t job_of(const UniqueId& id) { return Hasher().bytes(id.bytes.data(), id.bytes.size()).result(); }
 
+bool close_here(const UniqueId& id) { return Keeper::of_this_process().close(job_of(id)); }
+
 Result<UniqueId> create_unique_id(const Config& config, double lifetime_s) {
   auto prepared = Prepared::make(config);
   if (!prepared) return std::move(prepared.error());
@@ -169,7 +177,7 @@ Status discard(const UniqueId& id) {
   constexpr Duration kTimeout = std::chrono::seconds(1);
   auto place = MeetingPlace::from_id(id);
   if (!place) return std::move(place.error());
-  if (place->home) return {};
+  if (place->home || close_here(id)) return {};
   auto config = Config::from_environment();
   if (!config) return std::move(config.error());
   auto address = reachable(place->address, *config);
@@ -181,6 +189,7 @@ Status discard(const UniqueId& id) {
   alone.at_text = "the address in the unique id";
   alone.listen = [](const SocketAddress& local) { return local.with_port(0); };
   alone.timeout = kTimeout;
+  alone.of_an_id = true;
   auto done = register_rank(alone);
   return done ? Status{} : done.because("closing the meeting place of a unique id");
 }

@@ -21,6 +21,8 @@ struct MeetingPlace {
   static Result<MeetingPlace> from_id(const UniqueId& id);
 };
 [[nodiscard]] std::uint64_t job_of(const UniqueId& id);
+// Closes the place if this process serves it; says whether.
+bool close_here(const UniqueId& id);
 
 [[nodiscard]] Result<UniqueId> create_unique_id(const Config& config, double lifetime_s);
 [[nodiscard]] Result<UniqueId> unique_id_at(std::string_view host_port, const Config& config);

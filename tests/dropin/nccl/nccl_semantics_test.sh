@@ -16,7 +16,7 @@ for ranks in 1 2 3 4; do
 done
 for ranks in 1 2 3 4; do
   echo "== $ranks ranks"
-  on $ranks "processes threads" arguments point_to_point average premultiplied split shrink scalable nonblocking abort_split ends abort_waiting \
+  on $ranks "processes threads" arguments point_to_point average premultiplied split shrink scalable used_id nonblocking abort_split ends abort_waiting \
     revoke_waiting mismatches memory simulated call_configs grow device_interface leaves_it_open
 done
 echo "== a rank dies"

@@ -8,6 +8,6 @@ compile values
 program=values
 for ranks in "${@:4}"; do
   echo "== $ranks ranks"
-  on "$ranks" "processes threads one_thread" values grouped
+  on "$ranks" "processes threads one_thread" values grouped configured
 done
 finish

@@ -185,4 +185,29 @@ static void grouped(struct world* w) {
   run_in_groups(w, w->first % 2); /* some ranks so, some so */
 }
 
-const struct test_case cases[] = {{"values", values, 0}, {"grouped", grouped, 0}, {NULL, NULL, 0}};
+/* The structs with sizes and versions of the header that this was compiled with. */
+static void configured(struct world* w) {
+  ncclComm_t comms[kMostRanks];
+  ncclConfig_t config = NCCL_CONFIG_INITIALIZER;
+  ncclSimInfo_t info = NCCL_SIM_INFO_INITIALIZER;
+  config.blocking = 1, config.splitShare = 0, config.commName = "configured";
+  OK(ncclGroupStart());
+  for (int i = 0; i < w->locals; ++i) OK(ncclCommSplit(w->comms[i], 0, 0, &comms[i], &config));
+  OK(ncclGroupEnd());
+  const struct job job = {all_reduce, ncclFloat32, ncclSum, 0, 0, 100};
+  struct buffers b[kMostRanks];
+  for (int i = 0; i < w->locals; ++i) prepare(&b[i], &job, w->ranks, w->first + i);
+  OK(ncclGroupStart());
+  for (int i = 0; i < w->locals; ++i) OK(call(&job, &b[i], comms[i], w->first + i));
+  OK(ncclGroupSimulateEnd(&info));
+  CHECK(w->ranks == 1 || info.estimatedTime > 0);
+  OK(ncclGroupStart());
+  for (int i = 0; i < w->locals; ++i) OK(call(&job, &b[i], comms[i], w->first + i));
+  OK(ncclGroupEnd());
+  for (int i = 0; i < w->locals; ++i) {
+    verify(&job, &b[i], w->ranks, w->first + i);
+    OK(ncclCommDestroy(comms[i]));
+  }
+}
+
+const struct test_case cases[] = {{"values", values, 0}, {"grouped", grouped, 0}, {"configured", configured, 0}, {NULL, NULL, 0}};

@@ -1,5 +1,6 @@
-/* Starts a case on ranks that are processes, threads, or all of one thread: PROGRAM processes|threads|one_thread RANKS CASE. Ends
-   with status 0 and prints "CASE: ok", or says what was wrong. To be included once, by a program that defines cases[]. */
+/* Starts a case on ranks that are processes, threads, or all of one thread: PROGRAM processes|threads|one_thread RANKS CASE. (Or
+   one rank, which is started elsewhere: PROGRAM rank RANKS CASE RANK ID.) Ends with status 0 and prints "CASE: ok", or says what
+   was wrong. To be included once, by a program that defines cases[]. */
 #ifndef WORLD_H
 #define WORLD_H
 
@@ -175,7 +176,19 @@ static int run_processes(char* program, int ranks) {
   return bad;
 }
 
+/* An id for ranks that are started elsewhere, served until nothing more can be read. */
+static int make_id(void) {
+  char id[2 * NCCL_UNIQUE_ID_BYTES + 1];
+  OK(ncclGetUniqueId(&world_id));
+  id_to_hex(id);
+  printf("%s\n", id);
+  fflush(stdout);
+  while (getchar() != EOF) continue;
+  return 0;
+}
+
 int main(int argc, char** argv) {
+  if (argc == 2 && strcmp(argv[1], "id") == 0) return make_id();
   if (argc < 4) return 2;
   const char* mode = argv[1];
   const int ranks = atoi(argv[2]);
@@ -183,7 +196,10 @@ int main(int argc, char** argv) {
   int status = 0;
   if (strcmp(mode, "rank") == 0) {
     struct world w = {.mode = "processes", .ranks = ranks, .locals = 1, .first = atoi(argv[4])};
-    hex_to_id(argv[5]);
+    if (strcmp(argv[5], "-") == 0)
+      OK(ncclGetUniqueId(&world_id)); /* NCCL_COMM_ID */
+    else
+      hex_to_id(argv[5]);
     run_world(&w);
     return 0;
   }
