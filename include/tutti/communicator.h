@@ -110,6 +110,7 @@ struct MemoryUse {
   std::uint64_t scratch_bytes = 0;    // for intermediate results
   std::uint64_t transport_bytes = 0;  // cells and staging of this communicator's connections
   std::uint64_t plan_bytes = 0;       // cached plans
+  std::uint64_t device_bytes = 0;     // of the device: inboxes, flags and scratch of calls in streams; not in the limit
   [[nodiscard]] std::uint64_t total() const noexcept { return scratch_bytes + transport_bytes + plan_bytes; }
 };
 

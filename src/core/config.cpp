@@ -89,6 +89,10 @@ constexpr std::array kTable{
         Var::nccl_version, "TUTTI_NCCL_VERSION", Kind::integer, "23007", "",
         "The version that libnccl.so.2 says it is (ncclGetVersion), for programs that ask for another one: 22809 is 2.28.9.",
         20900, 29999},
+    ConfigRow{
+        Var::cuda, "TUTTI_CUDA", Kind::choice, "auto", "auto|host|off",
+        "Who does calls on memory of devices: the devices where they can (auto), or always the host. off: NVIDIA's driver is "
+        "not looked for, and all memory taken for the host's."},
 };
 
 constexpr bool rows_in_order() {

@@ -40,6 +40,7 @@ enum class Var : std::uint8_t {
   mpi_report,
   mpi_check,
   nccl_version,
+  cuda,
 };
 
 struct ConfigRow {

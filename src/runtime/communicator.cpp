@@ -172,7 +172,12 @@ void Communicator::abort(const std::string& reason) {
   if (impl_) impl_->runner->abort(reason);
 }
 
-MemoryUse Communicator::memory() const { return impl_ ? impl_->runner->memory() : MemoryUse{}; }
+MemoryUse Communicator::memory() const {
+  if (!impl_) return {};
+  MemoryUse use = impl_->runner->memory();
+  if (StreamOrder* streams = impl_->streams_made.load()) use.device_bytes = streams->device_bytes();
+  return use;
+}
 
 Result<std::string> Communicator::explain(const Call& call, bool as_json) const {
   if (!impl_) return nobody();
@@ -187,7 +192,11 @@ Result<std::string> Communicator::explain(const Call& call, bool as_json) const 
   return as_json ? to_json(*selection, asked, machine) : render(*selection, asked, machine);
 }
 
-std::string Communicator::last_algorithm() const { return impl_ ? impl_->runner->last_algorithm() : ""; }
+std::string Communicator::last_algorithm() const {
+  if (!impl_) return "";
+  const bool devices = impl_->streams && !impl_->streams->last_algorithm().empty();
+  return devices ? impl_->streams->last_algorithm() : impl_->runner->last_algorithm();
+}
 
 std::string Communicator::transports() const { return impl_ ? impl_->runner->job().transports_in_use() : ""; }
 

@@ -46,12 +46,12 @@ std::uint32_t signature_of(const Request& r, const Candidate& chosen) {
 Result<std::unique_ptr<DeviceCalls>> DeviceCalls::make(const gpu::Driver& driver, gpu::ContextHandle context, Runner& runner) {
   Job& job = runner.job();
   const gpu::Entered entered(driver, context);
-  auto mine = bus_id_of(driver);
+  auto mine = job.config().text(Var::cuda) == "host" ? std::string() : bus_id_of(driver);
   if (!mine) return std::move(mine.error());
   auto devices = gather_devices(job, *mine);
   if (!devices) return std::move(devices.error());
   if (const auto none = std::ranges::find(*devices, ""); none != devices->end())
-    return Error(Code::unsupported, fmt::format("rank {} has no device", none - devices->begin()));
+    return Error(Code::unsupported, fmt::format("rank {} has no device, or TUTTI_CUDA=host", none - devices->begin()));
   std::unique_ptr<DeviceCalls> made(new DeviceCalls(runner, on_devices(job.machine(), *devices, job.topology())));
   auto executor = gpu::StreamExecutor::make(
       {.lanes = {.driver = &driver, .context = context, .rank = job.rank(), .ranks = job.size(), .courier = &made->letters_},

@@ -95,8 +95,8 @@ Result<gpu::StreamHandle> StreamOrder::own_stream() {
 
 Status StreamOrder::meet() {
   if (std::exchange(met_, true) || ranks() == 1) return {};
-  if (auto s = wait_until_idle(); !s) return s;
   const gpu::Uncaptured uncaptured(driver_);
+  if (auto s = wait_until_idle(); !s) return s;
   auto made = DeviceCalls::make(driver_, context_, runner_);
   if (!made && made.error().code() != Code::unsupported) return std::move(made.error());
   if (!made) {
@@ -104,6 +104,7 @@ Status StreamOrder::meet() {
     return {};
   }
   devices_ = std::move(*made);
+  device_bytes_ = devices_->memory_bytes();
   const std::lock_guard lock(mutex_);
   to_free_ = devices_.get();
   return {};
@@ -141,6 +142,7 @@ HostRound& StreamOrder::keep(HostRound round) {
 }
 
 Status StreamOrder::enqueue(HostRound round, gpu::StreamHandle stream) {
+  last_algorithm_.clear();
   HostRound& kept = keep(std::move(round));
   // In a thread of the driver, which this must not call.
   const auto ask = [](void* data) {
@@ -170,6 +172,8 @@ std::uint32_t StreamOrder::announce(const Signature& signature, bool captured) {
 Status StreamOrder::enqueue(const DeviceCalls::Ready& ready, const Signature& signature,
                             std::span<const gpu::DeviceBuffers> buffers, const gpu::Factor& factor, gpu::StreamHandle stream,
                             bool captured) {
+  if (last_algorithm_ != ready.algorithm) last_algorithm_ = ready.algorithm;
+  device_bytes_ = devices_->memory_bytes();
   const std::uint32_t number = announce(signature, captured);
   if (captured) return devices_->enqueue(ready, buffers, factor, stream);
   const auto mark = [&](Word w) {

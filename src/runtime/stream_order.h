@@ -44,6 +44,10 @@ class StreamOrder {
   [[nodiscard]] Status failure() const;
   // What stream waits for goes on. From any thread.
   void fail(const Error& error);
+  // Of the device, that devices() holds. From any thread.
+  [[nodiscard]] std::uint64_t device_bytes() const noexcept { return device_bytes_.load(); }
+  // What the devices did last; empty where the last call was the host's.
+  [[nodiscard]] const std::string& last_algorithm() const noexcept { return last_algorithm_; }
   // For calls that bring none, or that of another communicator.
   Result<gpu::StreamHandle> own_stream();
 
@@ -90,6 +94,8 @@ class StreamOrder {
   std::deque<gpu::PinnedMemory> staging_;   // the last one is for new calls; those before may still be in use
   std::atomic<std::size_t> unfinished_{0};  // by the host
   std::unique_ptr<DeviceCalls> devices_;
+  std::string last_algorithm_;
+  std::atomic<std::uint64_t> device_bytes_{0};
   bool met_ = false;
 
   mutable std::mutex mutex_;

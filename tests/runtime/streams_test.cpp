@@ -6,6 +6,7 @@
 #include <map>
 #include <mutex>
 
+#include "device/image.h"
 #include "gpu/memory.h"
 #include "tests/runtime/reference.h"
 
@@ -133,6 +134,25 @@ void enqueue_all(Communicator& comm, CudaStream stream, std::size_t count) {
                               stream);
 }
 
+TEST(Streams, AreFilledByTheDevicesThemselvesWhereThereIsCodeForThem) {
+  if (device::image().empty()) GTEST_SKIP() << "built without nvcc";
+  run_ranks(3, [](Communicator& comm) {
+    const OnDevice on_device;
+    const Stream stream;
+    for (const std::string name : {"ring", "direct", "recursive_doubling"}) {
+      Trial<Sum> trial({Collective::all_reduce, name, 1000}, comm.rank(), 3);
+      ok(comm.enqueue(trial.call(), stream));
+      stream.wait();
+      trial.check();
+      EXPECT_EQ(comm.last_algorithm(), name);
+    }
+    Trial<Stretches> by_host({Collective::all_reduce, {}, 1000}, comm.rank(), 3);  // there are no kernels for a user's function
+    ok(comm.enqueue(by_host.call(), stream));
+    stream.wait();
+    by_host.check();
+  });
+}
+
 TEST(Streams, AllCollectivesOnDeviceMemory) {
   for (const Rank p : {1, 2, 3})
     run_ranks(p, [](Communicator& comm) {
@@ -162,6 +182,7 @@ TEST(Streams, ACallComesAfterWhatTheStreamWasGivenBeforeAndReturnsAtOnce) {
     const OnDevice on_device;
     const Stream stream;
     Vector<std::uint32_t> data(1000, 0), copy(1000, 0);
+    ok(comm.meet_devices());  // loading code would wait for the stream
     Gate gate(stream);
     done(d().set_words(gpu::address(data.data()), 5, data.size(), stream));
     ok(comm.enqueue({.collective = Collective::all_reduce,
@@ -193,6 +214,7 @@ TEST(Streams, CallsOfOneCommunicatorKeepTheirOrderOnAllStreams) {
     const OnDevice on_device;
     const Stream first, second;
     Vector<std::uint32_t> a(10, 1), b(3000, 2);
+    ok(comm.meet_devices());
     for (int round = 0; round < 5; ++round) {
       // Each rank's streams are held up differently.
       Gate gate(comm.rank() == 1 ? first : second);

@@ -287,7 +287,10 @@ ncclResult_t comm_mem_stats(ncclComm_t handle, ncclCommMemStat_t stat, uint64_t*
   if (value == nullptr) return invalid_argument("ncclCommMemStats: value is NULL");
   if (static_cast<unsigned>(stat) > ncclStatGpuMemTotal)
     return invalid_argument("ncclCommMemStats: there is no statistic {}", static_cast<int>(stat));
-  *value = stat == ncclStatGpuMemSuspended && comm->suspended() ? 1 : 0;  // bytes on the GPU: none
+  // What is on the GPU stays there: nothing of it is taken away by a suspension.
+  const bool bytes = stat == ncclStatGpuMemPersist || stat == ncclStatGpuMemTotal;
+  *value = bytes && comm->state() != ncclInProgress ? comm->device_bytes() : 0;
+  if (stat == ncclStatGpuMemSuspended && comm->suspended()) *value = 1;
   return ncclSuccess;
 }
 

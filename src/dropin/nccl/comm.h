@@ -79,6 +79,7 @@ class Comm {
   [[nodiscard]] std::stop_token stop() const noexcept { return stop_.get_token(); }
   [[nodiscard]] bool aborted() const noexcept { return aborted_; }
   void revoke();
+  [[nodiscard]] std::uint64_t device_bytes() const { return made_ ? communicator_->memory().device_bytes : 0; }
   // Whether a stream has yet to pass calls of it.
   [[nodiscard]] bool in_streams() const noexcept { return made_ && communicator_->busy(); }
   // Ends the calls that are under way.

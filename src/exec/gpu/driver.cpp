@@ -3,6 +3,8 @@
 #include <dlfcn.h>
 #include <fmt/format.h>
 
+#include "core/config.h"
+
 namespace tutti::gpu {
 namespace {
 
@@ -76,6 +78,7 @@ void find_all(Symbols& symbols, Driver& d) {
 }
 
 Result<Driver> start() {
+  if (environment("TUTTI_CUDA") == "off") return Error(Code::environment, "NVIDIA's driver is not used: TUTTI_CUDA is off");
   auto loaded = load_driver();
   if (!loaded) return loaded;
   if (const int result = loaded->init(0); result == kNoDevice)

@@ -1,0 +1,212 @@
+// Ranks as processes that map each other's device memory.
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdio>
+
+#include "tests/exec/gpu/cases.h"
+#include "tests/exec/gpu/ranks.h"
+
+namespace tutti::gpu {
+namespace {
+
+// Sockets that keep letters apart, one for each pair of ranks.
+class Sockets {
+ public:
+  explicit Sockets(Rank ranks) : ends_(static_cast<std::size_t>(ranks), std::vector<int>(static_cast<std::size_t>(ranks), -1)) {
+    for (std::size_t a = 0; a < ends_.size(); ++a)
+      for (std::size_t b = a + 1; b < ends_.size(); ++b) {
+        int pair[2];
+        if (socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair) != 0) throw std::runtime_error("socketpair");
+        ends_[a][b] = pair[0];
+        ends_[b][a] = pair[1];
+      }
+  }
+  Sockets(const Sockets&) = delete;
+  Sockets& operator=(const Sockets&) = delete;
+  ~Sockets() {
+    for (std::size_t r = 0; r < ends_.size(); ++r) close_all(r);
+  }
+  void keep_only(Rank me) {
+    for (std::size_t r = 0; r < ends_.size(); ++r)
+      if (r != static_cast<std::size_t>(me)) close_all(r);
+  }
+  [[nodiscard]] int end(Rank me, Rank peer) const { return ends_[static_cast<std::size_t>(me)][static_cast<std::size_t>(peer)]; }
+
+ private:
+  void close_all(std::size_t r) {
+    for (int& end : ends_[r])
+      if (end >= 0) close(std::exchange(end, -1));
+  }
+  std::vector<std::vector<int>> ends_;
+};
+
+class SocketCourier final : public Courier {
+ public:
+  SocketCourier(const Sockets& sockets, Rank me) : sockets_(sockets), me_(me) {}
+  Status tell(Rank peer, ConstBytes letter) override {
+    if (send(sockets_.end(me_, peer), letter.data(), letter.size(), MSG_NOSIGNAL) < 0)
+      return Error(Code::peer_lost, "rank " + std::to_string(peer) + " is gone", peer);
+    return {};
+  }
+  Result<std::vector<std::byte>> hear(Rank peer) override {
+    std::vector<std::byte> letter(4096);
+    const ssize_t size = recv(sockets_.end(me_, peer), letter.data(), letter.size(), 0);
+    if (size <= 0) return Error(Code::peer_lost, "rank " + std::to_string(peer) + " is gone", peer);
+    letter.resize(static_cast<std::size_t>(size));
+    return letter;
+  }
+
+ private:
+  const Sockets& sockets_;
+  Rank me_;
+};
+
+void expect(bool what, const char* text) {
+  if (!what) throw std::runtime_error(text);
+}
+
+// The body in a process for each rank; it is given a courier, and says by throwing what is wrong. How each one ended.
+using Body = std::function<void(Rank, Courier&)>;
+std::vector<int> on_processes(Rank ranks, const Body& body) {
+  Sockets sockets(ranks);
+  std::vector<pid_t> children;
+  for (Rank r = 0; r < ranks; ++r) {
+    const pid_t child = fork();
+    if (child == 0) {
+      sockets.keep_only(r);
+      int code = 0;
+      try {
+        SocketCourier courier(sockets, r);
+        body(r, courier);
+      } catch (const std::exception& e) {
+        std::fprintf(stderr, "rank %d: %s\n", r, e.what());
+        code = 1;
+      }
+      _exit(code);
+    }
+    children.push_back(child);
+  }
+  sockets.keep_only(kNoRank);
+  std::vector<int> ends;
+  for (const pid_t child : children) {
+    int status = 0;
+    waitpid(child, &status, 0);
+    ends.push_back(status);
+  }
+  return ends;
+}
+
+Case a_case(std::string_view row, Rank ranks) {
+  Case c;
+  c.row = find_algorithm(Collective::all_reduce, row);
+  c.ranks = ranks;
+  return c;
+}
+
+// A call on memory of its own, checked.
+void run(StreamExecutor& executor, const Case& c, Rank me, std::uint64_t count, std::uint64_t most_bytes) {
+  const Values values(c, count);
+  const StreamHandle stream = new_stream();
+  const Values::Place place = values.place(me);
+  const TestMemory memory(place.size);
+  CollectiveCall call = c.call(count);
+  call.most_bytes = most_bytes;
+  auto prepared = executor.prepare(call, c.schedule(me));
+  if (!prepared) throw std::runtime_error(prepared.error().to_string());
+  put(memory.at() + place.input, values.input(me), stream);
+  const DeviceBuffers buffers{memory.at() + place.input, memory.at() + place.output};
+  for (int times = 0; times < 3; ++times) ok(executor.enqueue(**prepared, {&buffers, 1}, {}, stream));
+  const auto expected = values.expected(me);
+  expect(take(buffers.output, expected.size(), stream) == expected, "wrong values");
+  done(d().destroy_stream(stream));
+}
+
+TEST(Processes, MapEachOthersMemory) {
+  constexpr Rank kRanks = 3;
+  const auto ends = on_processes(kRanks, [](Rank me, Courier& courier) {
+    const ContextHandle context = context_of_device(0);
+    const Entered entered(d(), context);
+    auto executor = StreamExecutor::make(setup(context, me, kRanks, courier));
+    if (!executor) throw std::runtime_error(executor.error().to_string());
+    for (const auto* row : {"direct", "ring", "two_shot", "recursive_doubling", "double_binary_tree"})
+      for (const std::uint64_t count : {1, 777, 40'000, 300'000})
+        run(**executor, a_case(row, kRanks), me, count, std::uint64_t{128} << 10);
+  });
+  EXPECT_EQ(ends, std::vector<int>(kRanks, 0));
+}
+
+// All of them are told, and why.
+TEST(Processes, AllLearnThatMemoryCannotBeMapped) {
+  constexpr Rank kRanks = 3;
+  for (const char* function : {"cuIpcOpenMemHandle", "cuIpcGetMemHandle"})
+    for (const Rank unlucky : {0, 2}) {
+      const auto ends = on_processes(kRanks, [&](Rank me, Courier& courier) {
+        if (me == unlucky) setenv("STANDIN_FAIL", function, 1);
+        const ContextHandle context = context_of_device(0);
+        const Entered entered(d(), context);
+        auto made = StreamExecutor::make(setup(context, me, kRanks, courier));
+        expect(!made, "made in spite of all");
+        const std::string why = made.error().to_string();
+        expect(made.error().code() == Code::unsupported, "another code");
+        expect(why.find("rank " + std::to_string(unlucky) + ": ") != std::string::npos && why.find(function) != std::string::npos,
+               why.c_str());
+      });
+      EXPECT_EQ(ends, std::vector<int>(kRanks, 0)) << function;
+    }
+}
+
+TEST(Processes, RunningOutOfMemoryAtFirstUseIsAnErrorThatSaysSo) {
+  const auto ends = on_processes(2, [](Rank me, Courier& courier) {
+    if (me == 0) setenv("STANDIN_MEMORY", "8000000", 1);
+    const ContextHandle context = context_of_device(0);
+    const Entered entered(d(), context);
+    auto executor = StreamExecutor::make(setup(context, me, 2, courier));
+    if (!executor) throw std::runtime_error(executor.error().to_string());
+    const Case c = a_case("direct", 2);
+    auto prepared = (*executor)->prepare(c.call(10'000'000), c.schedule(me));
+    if (me == 1) return;  // is given room, or hears that rank 0 has gone
+    expect(!prepared && prepared.error().code() == Code::resource, "no error");
+    expect(prepared.error().to_string().find("bytes of device memory") != std::string::npos,
+           prepared.error().to_string().c_str());
+  });
+  EXPECT_EQ(ends, std::vector<int>(2, 0));
+}
+
+// One is killed while the others' streams wait for it: aborting frees them, and their devices serve on.
+TEST(Processes, StreamsThatWaitForAKilledRankAreFreed) {
+  constexpr Rank kRanks = 3;
+  for (const auto* row : {"direct", "ring", "two_shot"}) {
+    const auto ends = on_processes(kRanks, [&](Rank me, Courier& courier) {
+      const ContextHandle context = context_of_device(0);
+      const Entered entered(d(), context);
+      auto executor = StreamExecutor::make(setup(context, me, kRanks, courier));
+      if (!executor) throw std::runtime_error(executor.error().to_string());
+      const Case c = a_case(row, kRanks);
+      run(**executor, c, me, 5000, 4096);
+      if (me == 1) raise(SIGKILL);
+      const TestMemory memory(40'000);
+      const StreamHandle stream = new_stream();
+      CollectiveCall call = c.call(5000);
+      call.most_bytes = 4096;
+      auto prepared = (*executor)->prepare(call, c.schedule(me));
+      if (!prepared) throw std::runtime_error(prepared.error().to_string());
+      const DeviceBuffers buffers{memory.at(), memory.at() + 20'000};
+      for (int times = 0; times < 2; ++times) ok((*executor)->enqueue(**prepared, {&buffers, 1}, {}, stream));
+      expect(d().query_stream(stream) == kNotReady, "did not wait");
+      ok((*executor)->abort());
+      done(d().synchronize(stream));
+      executor->reset();
+      put(memory.at(), std::vector<std::byte>(100, std::byte{7}), stream);
+      expect(take(memory.at(), 100, stream) == std::vector<std::byte>(100, std::byte{7}), "the device is of no use any more");
+    });
+    EXPECT_EQ(ends[0], 0);
+    EXPECT_TRUE(WIFSIGNALED(ends[1]));
+    EXPECT_EQ(ends[2], 0);
+  }
+}
+
+}  // namespace
+}  // namespace tutti::gpu
