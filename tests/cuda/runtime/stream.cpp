@@ -1,4 +1,4 @@
-// Streams, events, capture and graphs: the driver's.
+// Streams and events: the driver's.
 #include "runtime.h"
 
 using namespace tutti::runtime;
@@ -36,30 +36,5 @@ CUresult cudaEventSynchronize(void* event) { return in_context(cuEventSynchroniz
 CUresult cudaEventElapsedTime(float* milliseconds, void* from, void* to) {
   return in_context(cuEventElapsedTime_v2, milliseconds, from, to);
 }
-
-CUresult cudaStreamBeginCapture(void* stream, CUstreamCaptureMode mode) {
-  return in_context(cuStreamBeginCapture_v2, stream, mode);
-}
-CUresult cudaStreamEndCapture(void* stream, void** graph) { return in_context(cuStreamEndCapture, stream, graph); }
-CUresult cudaStreamIsCapturing(void* stream, CUstreamCaptureStatus* status) {
-  return in_context(cuStreamIsCapturing, stream, status);
-}
-CUresult cudaStreamGetCaptureInfo(void* stream, CUstreamCaptureStatus* status, std::uint64_t* id, CUgraph* graph,
-                                  const CUgraphNode** nodes, const void** edges, size_t* count) {
-  return in_context(cuStreamGetCaptureInfo_v3, stream, status, id, graph, nodes, edges, count);
-}
-CUresult cudaThreadExchangeStreamCaptureMode(CUstreamCaptureMode* mode) {
-  return in_context(cuThreadExchangeStreamCaptureMode, mode);
-}
-CUresult cudaGraphInstantiateWithFlags(void** executable, void* graph, unsigned long long flags) {
-  return in_context(cuGraphInstantiateWithFlags, executable, graph, flags);
-}
-CUresult cudaGraphInstantiate(void** executable, void* graph, unsigned long long flags) {
-  return cudaGraphInstantiateWithFlags(executable, graph, flags);
-}
-CUresult cudaGraphLaunch(void* executable, void* stream) { return in_context(cuGraphLaunch, executable, stream); }
-CUresult cudaGraphGetNodes(void* graph, void** nodes, size_t* count) { return in_context(cuGraphGetNodes, graph, nodes, count); }
-CUresult cudaGraphDestroy(void* graph) { return in_context(cuGraphDestroy, graph); }
-CUresult cudaGraphExecDestroy(void* executable) { return in_context(cuGraphExecDestroy, executable); }
 
 }  // extern "C"

@@ -29,8 +29,8 @@ def run(name, rank_main, ranks):
     print(f"{name} on {ranks} ranks: ok")
 
 
-def forked(name, rank_main, ranks, *arguments):
-    """The same with rank_main(rank, ranks, *arguments) in copies of this process, which need not import again; each ends as a program does."""
+def forked(rank_main, ranks, *arguments):
+    """Exit statuses of rank_main(rank, ranks, *arguments) in copies of this process, which need not import again; each ends as a program does."""
     sys.stdout.flush()
     children = []
     for rank in range(ranks):
@@ -38,14 +38,11 @@ def forked(name, rank_main, ranks, *arguments):
         if children[-1] == 0:
             rank_main(rank, ranks, *arguments)
             sys.exit(0)
-    statuses = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
-    if any(statuses):
-        print(f"exit statuses: {statuses}")
-    print(f"{name} on {ranks} ranks: ok")
+    return [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
 
 
 def torch_store():
-    """The port of a torch.distributed.TCPStore that outlives all ranks, in a process of its own that ends with this one."""
+    """The port of a torch.distributed.TCPStore that outlives all ranks, in a process of its own that ends after them and this one."""
     from torch.distributed import TCPStore
 
     (port_end, port), (life, life_end) = os.pipe(), os.pipe()
@@ -53,7 +50,6 @@ def torch_store():
         os.close(life_end)
         store = TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
         os.write(port, str(store.port).encode())
-        os.read(life, 1)
+        os.read(life, 1)  # until no process has the other end
         os._exit(0)
-    os.close(port)
     return int(os.read(port_end, 16))

@@ -1,13 +1,16 @@
-"""nccl_torch_test.py RANKS [CASE...]: unmodified PyTorch's init_process_group("nccl") on libnccl.so.2, ranks as processes. The CUDA below is
-a stand-in whose device memory lies on the host: copies, streams and events are real, kernels do nothing. So data is made and checked on
-the CPU, and whatever torch does with kernels is out of reach: arithmetic and comparisons on the device, fill_, reductions, thus object
-collectives (they take the maximum of sizes on the device), DistributedDataParallel and FSDP.
+"""nccl_torch_test.py: unmodified PyTorch's init_process_group("nccl") on libnccl.so.2, ranks as processes. The CUDA below is a stand-in whose
+device memory lies on the host: copies, streams, events and graphs are real, kernels do nothing. So data is made and checked on the CPU, and
+whatever torch does with kernels is out of reach: arithmetic and comparisons on the device, fill_, reductions, thus object collectives (they
+take the maximum of sizes on the device), DistributedDataParallel and FSDP.
+
+TORCH_DIST_USE_NCCL2=0 in the environment takes torch's older engine.
 """
 
 import datetime
 import faulthandler
 import gc
 import os
+import pathlib
 import signal
 import sys
 import tempfile
@@ -19,8 +22,8 @@ import torch.distributed as dist
 import job
 
 warnings.filterwarnings("ignore")
-ENGINE = "legacy" if os.environ.get("TORCH_DIST_USE_NCCL2") == "0" else "nccl2"
-COUNT = 1003
+COUNT, SECONDS = 1003, 150
+DEVICE = torch.device("cuda:0")  # all ranks share it
 SUM, PRODUCT, MIN, MAX, AVG = dist.ReduceOp.SUM, dist.ReduceOp.PRODUCT, dist.ReduceOp.MIN, dist.ReduceOp.MAX, dist.ReduceOp.AVG
 FLOATS = [torch.float16, torch.bfloat16, torch.float32, torch.float64]
 EIGHT_BITS = [torch.float8_e4m3fn, torch.float8_e5m2]
@@ -87,7 +90,7 @@ def combined(op, tensors):
 def ops_of(dtype):
     if dtype.is_complex or dtype == torch.bool:
         return [SUM]
-    return [SUM, PRODUCT, MIN, MAX] + ([AVG] if dtype.is_floating_point else [])
+    return [SUM, PRODUCT, MIN, MAX, AVG]
 
 
 def case_all_reduce(rank, ranks):
@@ -97,7 +100,7 @@ def case_all_reduce(rank, ranks):
             tensor = on_device(inputs[rank])
             dist.all_reduce(tensor, op)
             equal(tensor, combined(op, inputs), f"all_reduce {op} {dtype}")
-    for count in (1, 2, 100_000):
+    for count in (1, 2, 3_000_000):
         tensor = on_device(data(rank, count))
         dist.all_reduce(tensor)
         equal(tensor, combined(SUM, [data(r, count) for r in range(ranks)]), f"all_reduce of {count}")
@@ -272,6 +275,19 @@ def case_streams(rank, ranks):
     equal(copy, combined(SUM, [data(r) for r in range(ranks)]), "all_reduce on a stream")
 
 
+def case_graph(rank, ranks):
+    tensor, out = nothing(), nothing(ranks * COUNT)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        dist.all_reduce(tensor)
+        dist.all_gather_into_tensor(out, tensor)
+    for i in range(3):
+        tensor.copy_(data(rank + i))
+        graph.replay()
+        total = combined(SUM, [data(r + i) for r in range(ranks)])
+        equal(out, together([total] * ranks), "calls in a graph")
+
+
 def case_coalescing(rank, ranks):
     inputs = [[data(r + i, 10 + i) for r in range(ranks)] for i in range(4)]
     for asynchronous in (False, True):
@@ -390,6 +406,7 @@ def case_memory_pool(rank, ranks):
 def case_suspend(rank, ranks):
     backend = dist.group.WORLD._get_backend(torch.device("cuda"))
     backend.suspend()
+    raises(lambda: dist.all_reduce(on_device(data(rank))), "the communicator is suspended")
     backend.resume()
     assert set(backend.memory_stats()) == {"total", "persist", "suspended", "suspend"}
     sum_in(None, on_device(data(rank)), list(range(ranks)))
@@ -399,66 +416,103 @@ CALLS = [value for name, value in globals().items() if name.startswith("case_")]
 
 
 def job_calls(rank, ranks):
+    start(rank, ranks)
     for case in CALLS:
         case(rank, ranks)
     dist.destroy_process_group()
 
 
-def job_shrink(rank, ranks):
-    if rank == ranks - 1:
-        return
-    group = dist.shrink_group([ranks - 1])
-    sum_in(group, on_device(data(rank)), list(range(ranks - 1)))
+def job_unbound(rank, ranks):
+    """torch learns from the first call which device is meant; communicators are made when they are needed."""
+    start(rank, ranks, device=None)
+    for case in (case_send_and_recv, case_broadcast, case_groups, case_barrier):
+        case(rank, ranks)
     dist.destroy_process_group()
 
 
+def job_shrink(rank, ranks):
+    start(rank, ranks)
+    if rank < ranks - 1:
+        group = dist.shrink_group([ranks - 1])
+        sum_in(group, on_device(data(rank)), range(ranks - 1))
+        dist.destroy_process_group()
+
+
 def job_abort(rank, ranks):
+    start(rank, ranks)
     group = dist.new_group(list(range(ranks)))
-    sum_in(group, on_device(data(rank)), list(range(ranks)))
+    sum_in(group, on_device(data(rank)), range(ranks))
     if rank == 0:
         dist.all_reduce(on_device(data(rank)), group=group, async_op=True)  # which no other rank makes
     dist.distributed_c10d._abort_process_group(group)
     torch.cuda.synchronize()
-    dist.barrier()
+    sum_in(None, on_device(data(rank)), range(ranks))
     dist.distributed_c10d._abort_process_group()
 
 
 def job_leave(rank, ranks):
-    """Programs end without destroying anything, one after the other."""
-    group = dist.new_group(list(range(ranks)))
-    sum_in(group, on_device(data(rank)), list(range(ranks)))
-    for other in range(rank):
-        torch.cuda._sleep(1)
+    """Programs end one after the other and destroy nothing."""
+    start(rank, ranks)
+    sum_in(dist.new_group(list(range(ranks))), on_device(data(rank)), range(ranks))
 
 
 def job_killed(rank, ranks):
+    start(rank, ranks)
     dist.barrier()
     if rank == ranks - 1:
         os.kill(os.getpid(), signal.SIGKILL)
-    def until_it_fails():
-        for _ in range(100):
-            dist.all_reduce(on_device(data(rank)))
-            torch.cuda.synchronize()
-    try: until_it_fails()
-    except Exception as e: print(rank, "RAISED", e)
+    wait_for_failure(on_device(data(rank)))
 
 
 def job_mismatch(rank, ranks):
-    def f():
-        dist.all_reduce(on_device(data(rank, 10 + rank)))
+    start(rank, ranks)
+    wait_for_failure(on_device(data(rank, 10 + rank)))
+
+
+def wait_for_failure(tensor):
+    """The calling thread gets an exception, or torch's watchdog ends the process."""
+    while True:
+        dist.all_reduce(tensor)
         torch.cuda.synchronize()
-    try: f()
-    except Exception as e: print(rank, "RAISED", e)
 
 
-def rank_main(rank, ranks, port, job):
-    faulthandler.dump_traceback_later(25)
-    torch.cuda.set_device(0)
-    store = dist.TCPStore("127.0.0.1", port, is_master=False)
-    dist.init_process_group("nccl", store=store, rank=rank, world_size=ranks, device_id=torch.device("cuda:0"), timeout=datetime.timedelta(seconds=20))
-    job(rank, ranks)
+def start(rank, ranks, device=DEVICE):
+    torch.cuda.set_device(DEVICE)
+    store = dist.TCPStore("127.0.0.1", PORT, is_master=False)
+    timeout = datetime.timedelta(seconds=SECONDS)
+    dist.init_process_group("nccl", store=dist.PrefixStore(JOB, store), rank=rank, world_size=ranks, device_id=device, timeout=timeout)
+
+
+def rank_main(rank, ranks, function, log):
+    faulthandler.dump_traceback_later(SECONDS, exit=True)
+    os.dup2(os.open(f"{log}{rank}", os.O_CREAT | os.O_WRONLY), 2)
+    function(rank, ranks)
+
+
+def run(name, ranks, expected=None, words=""):
+    """The job on so many ranks; all end well, or with the expected statuses. The others must have said `words` to their standard error."""
+    global JOB
+    JOB = f"{name} on {ranks} ranks"
+    folder = tempfile.mkdtemp()
+    statuses = job.forked(rank_main, ranks, globals()[f"job_{name}"], f"{folder}/")
+    logs = [pathlib.Path(f"{folder}/{rank}").read_text() for rank in range(ranks)]
+    failed = [status != 0 for status in statuses]
+    if failed == (expected or [False] * ranks) and all(words in log for log, status in zip(logs, statuses) if status != -signal.SIGKILL):
+        print(f"{JOB}: ok", flush=True)
+        return
+    for rank, log in enumerate(logs):
+        print(f"--- rank {rank}, exit status {statuses[rank]}\n{log[-4000:]}")
+    sys.exit(f"{JOB}: failed")
 
 
 if __name__ == "__main__":
-    for name in sys.argv[2:]:
-        job.forked("torch "+name, rank_main, int(sys.argv[1]), job.torch_store(), globals()["job_" + name])
+    PORT = job.torch_store()
+    for ranks in (2, 3):
+        run("calls", ranks)
+    if os.environ.get("TORCH_DIST_USE_NCCL2") != "0":
+        run("calls", 4)
+    run("unbound", 2)
+    for name in ("shrink", "abort", "leave"):
+        run(name, 3)
+    run("killed", 3, [True] * 3, "died or closed its connection")
+    run("mismatch", 2, [True] * 2, "ranks disagree about the call")
