@@ -1,0 +1,47 @@
+// What the kernels of device/ are given: one such struct by value each. Plain C++, shared by those who launch and by the kernels.
+//
+// Addresses are the device's (or, in the host build, the host's), and need no alignment. Semantics are those of
+// src/exec/cpu/kernels/kernels.h. Any number of blocks and threads does the work; more than there are 16-byte words are idle.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "tutti/types.h"
+
+namespace tutti::device {
+
+inline constexpr std::uint32_t kMostOperands = 16;
+
+// tutti_fold: out = inputs[0] (+) inputs[1] (+) ... in one pass over memory. `out` may be exactly one of the inputs; otherwise
+// nothing overlaps.
+struct FoldArguments {
+  const std::byte* inputs[kMostOperands];
+  std::byte* out;
+  std::uint64_t count;        // elements
+  std::uint32_t operands;     // 1 to kMostOperands
+  std::int32_t average_over;  // avg only: when positive, divide by so many ranks before the one rounding
+  DataType type;
+  ReduceKind kind;  // not `user`; the pair must be supported, or nothing is written
+};
+
+// tutti_prepare: out[i] = factor * in[i]; `out` may be `in`.
+struct PrepareArguments {
+  const std::byte* in;
+  std::byte* out;
+  std::uint64_t count;
+  // Where the factor lies on the device when the kernel runs, one number of the type (of its parts, if complex). Null: `factor`.
+  const std::byte* scalar;
+  double factor;
+  DataType type;
+};
+
+// tutti_finish: data[i] /= ranks.
+struct FinishArguments {
+  std::byte* data;
+  std::uint64_t count;
+  std::int32_t ranks;
+  DataType type;
+};
+
+}  // namespace tutti::device

@@ -1,0 +1,7 @@
+#include "device/image.h"
+
+namespace tutti::device {
+
+std::span<const unsigned char> image() { return {}; }
+
+}  // namespace tutti::device

@@ -1,0 +1,21 @@
+// The kernels as GPUs run them.
+#include "device/cuda_machine.h"
+#include "device/fold.h"
+
+namespace tutti::device {
+namespace {
+
+__device__ Threads threads() {
+  return {std::uint64_t{blockIdx.x} * blockDim.x + threadIdx.x, std::uint64_t{gridDim.x} * blockDim.x};
+}
+
+}  // namespace
+
+extern "C" {
+
+__global__ void tutti_fold(const __grid_constant__ FoldArguments a) { fold<CudaMachine>(a, threads()); }
+__global__ void tutti_prepare(const __grid_constant__ PrepareArguments a) { prepare<CudaMachine>(a, threads()); }
+__global__ void tutti_finish(const __grid_constant__ FinishArguments a) { finish<CudaMachine>(a, threads()); }
+
+}  // extern "C"
+}  // namespace tutti::device
