@@ -62,4 +62,24 @@ run_ranks "0 0" 2 "$tutti" perf all_gather --max-bytes 8 --iterations 1 --device
 run_ranks "2 2" 2 bash -c 'exec "$0" perf barrier --device $([[ $TUTTI_RANK == 0 ]] && echo host || echo cuda)' "$tutti"
 unset STANDIN_DEVICES
 
+echo "== doctor"
+doctor() { # doctor STATUS TEXT...: with other problems of this host, whatever they are
+  local wanted=$1 status=0
+  shift
+  what="tutti doctor"
+  "$tutti" doctor >"$work/out" 2>"$work/err" || status=$?
+  [[ $wanted == any || $status == "$wanted" ]] || fail "'$what' ended with $status, not $wanted"
+  printed "$@"
+}
+doctor any "gpus" "1 GPU ($name, 4.0 GiB), driver of CUDA 13.0" "streams wait for values" "processes can map each other's memory" \
+  "1 rank of this host, 1 GPU"
+STANDIN_DEVICES=2 STANDIN_VERSION=12080 doctor any "2 GPUs (2 x $name, 4.0 GiB), driver of CUDA 12.8"
+STANDIN_DEVICES=0 doctor any "no GPU can be used: the driver knows no device"
+STANDIN_FAIL=cuIpcOpenMemHandle doctor any "processes cannot map each other's memory of device 0" "the driver says: cuIpcOpenMemHandle"
+STANDIN_FAIL=cuIpcGetMemHandle doctor any "processes cannot map each other's memory of device 0" "the driver says: cuIpcGetMemHandle"
+STANDIN_FAIL=cuStreamWaitValue32 doctor 1 "streams cannot wait for values in memory"
+STANDIN_FAIL=cuDevicePrimaryCtxRetain doctor any "device 0 cannot be used"
+start_ranks 3 "$tutti" doctor
+wait_ranks
+grep -q "3 ranks of this host share 1 GPU without" "$work/out.0" || { fail "$what does not see that ranks share a GPU"; show_ranks; }
 finish
