@@ -47,23 +47,23 @@ class Progress {
   TimePoint last_ = Clock::now();
 };
 
-Result<PerfRow> measure_both(Communicator& comm, const PerfPlan& plan, const PerfCase& c) {
+Result<PerfRow> measure_both(Communicator& comm, const PerfPlan& plan, const PerfCase& c, PerfDevice* device) {
   PerfRow row{.what = c, .out_of_place = {}, .in_place = {}};
   const bool never_in_place = c.collective == Collective::barrier || c.collective == Collective::send_recv;
   if (plan.out_of_place || never_in_place) {
-    auto t = measure(comm, plan, c, false);
+    auto t = measure(comm, plan, c, false, device);
     if (!t) return std::move(t.error());
     row.out_of_place = std::move(*t);
   }
   if (plan.in_place && !never_in_place) {
-    auto t = measure(comm, plan, c, true);
+    auto t = measure(comm, plan, c, true, device);
     if (!t) return std::move(t.error());
     row.in_place = std::move(*t);
   }
   return row;
 }
 
-Status measure_all(Communicator& comm, const PerfPlan& plan, PerfTable& table) {
+Status measure_all(Communicator& comm, const PerfPlan& plan, PerfDevice* device, PerfTable& table) {
   Progress progress(comm.rank() == 0, plan.collectives.size() * plan.sizes.size());
   for (const Collective collective : plan.collectives) {
     if (collective == Collective::send_recv && comm.size() == 1 && plan.collectives.size() > 1) continue;
@@ -73,7 +73,7 @@ Status measure_all(Communicator& comm, const PerfPlan& plan, PerfTable& table) {
       const PerfCase next = plan.at(collective, size, comm.rank(), comm.size());
       if (count == next.count) continue;  // a barrier, or too little for larger blocks than before
       count = next.count;
-      auto row = measure_both(comm, plan, next);
+      auto row = measure_both(comm, plan, next, device);
       if (!row) return std::move(row.error());
       table.add(std::move(*row));
     }
@@ -98,6 +98,8 @@ OptionValues values_of(const PerfOptions& o) {
           {"--iterations", std::to_string(o.iterations)},
           {"--warmup", std::to_string(o.warmup)},
           {"--check", o.check ? "on" : "off"},
+          {"--device", o.device.substr(0, o.device.find(':'))},
+          {"--graph", o.graph ? "on" : "off"},
           {"--in-place", o.in_place_only ? "on" : "off"},
           {"--out-of-place", o.out_of_place_only ? "on" : "off"}};
 }
@@ -106,6 +108,15 @@ OptionValues values_of(const PerfOptions& o) {
 bool ends_with_launcher() {
   const LauncherKind kind = started_by();
   return kind != LauncherKind::none && kind != LauncherKind::variables;
+}
+
+std::unique_ptr<PerfDevice> open_device(Communicator& comm, const DeviceChoice& choice, std::vector<RankDevice>& devices) {
+  auto device = PerfDevice::open(comm, choice);
+  leave_if_any(comm, device ? Status{} : std::move(device.error()));
+  auto known = devices_of_ranks(comm, **device);
+  if (!known) leave(known.error());
+  devices = std::move(*known);
+  return std::move(*device);
 }
 
 void run(const PerfOptions& o) {
@@ -117,11 +128,16 @@ void run(const PerfOptions& o) {
   if (!comm) leave(comm.error());
   leave_if_unlike(*comm, values_of(o));
   leave_if_any(*comm, check_root(*comm, plan->root));
-  leave_if_any(*comm, check_memory(*comm, *plan));
+  std::vector<RankDevice> devices;
+  const auto device = plan->device.cuda ? open_device(*comm, plan->device, devices) : nullptr;
+  leave_if_any(*comm, check_memory(*comm, *plan, device.get()));
+  if (device)
+    leave_if_any(
+        *comm, device->reserve(static_cast<std::uint64_t>(memory_needed(*plan, comm->rank(), comm->size())) + kDeviceAlignment));
   const bool writes = comm->rank() == 0 && !o.json.empty();
   leave_if_any(*comm, writes ? check_writable(o.json) : Status{});  // better known now than after an hour
-  PerfTable table(*comm, *plan);
-  if (auto s = measure_all(*comm, *plan, table); !s) leave(s.error());
+  PerfTable table(*comm, *plan, std::move(devices));
+  if (auto s = measure_all(*comm, *plan, device.get(), table); !s) leave(s.error());
   leave_if_any(*comm, writes ? replace_file(o.json, table.json()) : Status{});
   leave_if_any(*comm, all_right(table));
 }
@@ -153,6 +169,14 @@ void add_perf_command(CLI::App& app) {
       ->check(not_empty());
   command->add_option("--filter", o->filter, "Choose from these algorithms only: names separated by commas; ^name excludes one")
       ->check(not_empty());
+  command
+      ->add_option(
+          "--device", o->device,
+          "Where the buffers are: host; cuda, each rank of a host on the next of its GPUs (ranks may share one); cuda:N, on "
+          "GPU N. On a GPU calls are given to a stream and timed until it has done them all")
+      ->capture_default_str()
+      ->check(not_empty());
+  command->add_flag("--graph", o->graph, "With --device cuda: capture the call into a CUDA graph, and time its launches");
   add_own_options(*command, o->own);
   command->add_option("--transport", o->transport, "Transports that may be used, as in TUTTI_TRANSPORT")->check(not_empty());
   command->add_option("--json", o->json, "Write the table to this file, too")->check(file_name());

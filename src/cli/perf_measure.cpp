@@ -1,6 +1,7 @@
 #include "cli/perf_measure.h"
 
 #include <cstring>
+#include <optional>
 
 #include "cli/sizes.h"
 #include "core/clock.h"
@@ -10,14 +11,43 @@ namespace {
 
 constexpr std::byte kUntouched{0x5a};  // what an output holds before a call
 
-// The memory of a measurement.
+// The memory of a measurement. Data is made and checked on the host.
 class Buffers {
  public:
-  Buffers(const PerfCase& c, bool in_place) : case_(c), in_place_(in_place) {}
+  Buffers(const PerfCase& c, bool in_place, PerfDevice* device) : case_(c), in_place_(in_place), device_(device) {}
 
-  // Fresh data, and where it lies. In place the two buffers are one; where the smaller lies in the larger is the collective's
-  // rule.
-  void prepare(Call& call) {
+  // Fresh data, and where it lies.
+  Status prepare(Call& call) {
+    prepare_on_host(call);
+    on_host_ = static_cast<std::byte*>(call.output);
+    if (device_ == nullptr) return {};
+    std::byte* input = device_->memory();
+    std::byte* output = input + (input_.size() + kDeviceAlignment - 1) / kDeviceAlignment * kDeviceAlignment;
+    const auto there = [&](const void* memory) -> std::byte* {
+      const auto* m = static_cast<const std::byte*>(memory);
+      if (m == nullptr) return nullptr;
+      return m >= input_.data() && m <= input_.data() + input_.size() ? input + (m - input_.data())
+                                                                      : output + (m - output_.data());
+    };
+    call.input = there(call.input);
+    call.output = there(call.output);
+    if (auto s = device_->copy(input, input_.data(), input_.size()); !s) return s;
+    return device_->copy(output, output_.data(), output_.size());
+  }
+
+  // Of what the call has made.
+  Result<std::uint64_t> wrong(const Call& call) {
+    if (device_ != nullptr)
+      if (auto s =
+              device_->copy(on_host_, static_cast<const std::byte*>(call.output), case_.output_count() * size_of(case_.type));
+          !s)
+        return std::move(s.error());
+    return count_wrong(case_, on_host_);
+  }
+
+ private:
+  // In place the two buffers are one; where the smaller lies in the larger is the collective's rule.
+  void prepare_on_host(Call& call) {
     const std::size_t size = size_of(case_.type);
     const std::size_t in_bytes = case_.input_count() * size, out_bytes = case_.output_count() * size;
     const std::size_t own = static_cast<std::size_t>(case_.me) * case_.count * size;
@@ -39,10 +69,11 @@ class Buffers {
     call.input = inside;
   }
 
- private:
   const PerfCase& case_;
   bool in_place_;
+  PerfDevice* device_;
   std::vector<std::byte> input_, output_;
+  std::byte* on_host_ = nullptr;  // what is to be checked
 };
 
 Call call_of(const PerfPlan& plan, const PerfCase& c) {
@@ -58,28 +89,59 @@ Call call_of(const PerfPlan& plan, const PerfCase& c) {
   return call;
 }
 
-Status repeat(Communicator& comm, const Call& call, int times) {
-  for (int i = 0; i < times; ++i)
-    if (auto s = comm.run(call); !s) return s;
-  return {};
-}
+// Makes a call again and again: one after the other, or in the order of a device's stream, perhaps as a graph.
+class Repeated {
+ public:
+  Repeated(Communicator& comm, const Call& call, PerfDevice* device) : comm_(comm), call_(call), device_(device) {}
+
+  Status capture() {
+    auto graph = device_->capture([&] { return comm_.enqueue(call_, device_->stream()); });
+    if (!graph) return std::move(graph.error());
+    graph_.emplace(std::move(*graph));
+    return {};
+  }
+  // All are done when it returns.
+  Status run(int times) {
+    for (int i = 0; i < times; ++i)
+      if (auto s = one(); !s) return s;
+    if (device_ == nullptr) return {};
+    if (auto s = device_->wait(); !s) return s;
+    return comm_.failure();
+  }
+
+ private:
+  Status one() {
+    if (graph_) return graph_->launch();
+    return device_ != nullptr ? comm_.enqueue(call_, device_->stream()) : comm_.run(call_);
+  }
+
+  Communicator& comm_;
+  const Call& call_;
+  PerfDevice* device_;
+  std::optional<PerfGraph> graph_;
+};
 
 }  // namespace
 
-Result<Timing> measure(Communicator& comm, const PerfPlan& plan, const PerfCase& c, bool in_place) {
-  Buffers buffers(c, in_place);
+Result<Timing> measure(Communicator& comm, const PerfPlan& plan, const PerfCase& c, bool in_place, PerfDevice* device) {
+  Buffers buffers(c, in_place, device);
   Call call = call_of(plan, c);
-  buffers.prepare(call);
-  if (auto s = repeat(comm, call, plan.warmup); !s) return std::move(s.error());
+  if (auto s = buffers.prepare(call); !s) return std::move(s.error());
+  Repeated calls(comm, call, device);
+  if (plan.graph)
+    if (auto s = calls.capture(); !s) return s.because("--graph: capturing the call");
+  if (auto s = calls.run(plan.warmup); !s) return std::move(s.error());
   if (auto s = comm.barrier(); !s) return std::move(s.error());
   const TimePoint start = Clock::now();
-  if (auto s = repeat(comm, call, plan.iterations); !s) return std::move(s.error());
+  if (auto s = calls.run(plan.iterations); !s) return std::move(s.error());
   double seconds = seconds_since(start) / plan.iterations;
   Timing t{.algorithm = comm.last_algorithm()};
   if (plan.check) {  // once more, on fresh data: in place the loop has reduced its own results
-    buffers.prepare(call);
-    if (auto s = comm.run(call); !s) return std::move(s.error());
-    t.wrong = count_wrong(c, static_cast<const std::byte*>(call.output));
+    if (auto s = buffers.prepare(call); !s) return std::move(s.error());
+    if (auto s = calls.run(1); !s) return std::move(s.error());
+    auto wrong = buffers.wrong(call);
+    if (!wrong) return std::move(wrong.error());
+    t.wrong = *wrong;
   }
   if (auto s = comm.all_reduce(std::span(&seconds, 1), {.kind = ReduceKind::max, .user = {}}); !s) return std::move(s.error());
   if (auto s = comm.all_reduce(std::span(&t.wrong, 1)); !s) return std::move(s.error());

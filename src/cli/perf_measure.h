@@ -3,6 +3,7 @@
 
 #include <string>
 
+#include "cli/perf_device.h"
 #include "cli/perf_plan.h"
 
 namespace tutti {
@@ -13,7 +14,8 @@ struct Timing {
   std::string algorithm;
 };
 
-// All ranks call it.
-[[nodiscard]] Result<Timing> measure(Communicator& comm, const PerfPlan& plan, const PerfCase& c, bool in_place);
+// All ranks call it. The buffers lie on the device where there is one, which has memory for them.
+[[nodiscard]] Result<Timing> measure(Communicator& comm, const PerfPlan& plan, const PerfCase& c, bool in_place,
+                                     PerfDevice* device);
 
 }  // namespace tutti

@@ -25,9 +25,9 @@ struct Pool {
 
 struct Claim {
   double need = 0;
-  std::array<Pool, 2> pools;  // of the host; of the control group with the least left
+  std::array<Pool, 3> pools;  // of the host; of the control group with the least left; of the device
 };
-constexpr std::array<std::string_view, 2> kPoolNames{"on this host", "in this control group"};
+constexpr std::array<std::string_view, 3> kPoolNames{"on this host", "in this control group", "on this device"};
 
 double available_on_host() {
   std::ifstream in("/proc/meminfo");
@@ -37,27 +37,19 @@ double available_on_host() {
   return std::numeric_limits<double>::infinity();
 }
 
-Claim claim(double need) {
+Result<Claim> claim(double need, const PerfDevice* device) {
   const std::string host = boot_id();
   const CgroupLimits limits = read_cgroup_limits();
   Claim mine{.need = need, .pools = {}};
   mine.pools[0] = {Hasher().text(host).result(), available_on_host()};
   if (limits.memory_bytes > 0)
     mine.pools[1] = {Hasher().text(host).value(limits.memory_group).result(), static_cast<double>(limits.memory_left_bytes)};
+  if (device == nullptr) return mine;
+  const auto left = device->memory_left();
+  if (!left) return left.error().clone();
+  mine.pools[2] = {device->id(), static_cast<double>(*left)};
   return mine;
 }
-
-// Input and output of the largest measurement; only one is in memory at a time.
-double need_of(const PerfPlan& plan, Rank me, Rank ranks) {
-  double need = 0;
-  for (const Collective collective : plan.collectives) {
-    const PerfCase c = plan.at(collective, plan.sizes.back(), me, ranks);
-    const double elements = static_cast<double>(c.input_count()) + static_cast<double>(c.output_count());
-    need = std::max(need, elements * static_cast<double>(size_of(c.type)));
-  }
-  return need;
-}
-
 std::string human(double bytes) {
   constexpr std::string_view kUnits = "KMGTPEZ";
   std::size_t unit = 0;
@@ -67,8 +59,20 @@ std::string human(double bytes) {
 
 }  // namespace
 
-Status check_memory(Communicator& comm, const PerfPlan& plan) {
-  const Claim mine = claim(need_of(plan, comm.rank(), comm.size()));
+double memory_needed(const PerfPlan& plan, Rank me, Rank ranks) {
+  double need = 0;
+  for (const Collective collective : plan.collectives) {
+    const PerfCase c = plan.at(collective, plan.sizes.back(), me, ranks);
+    const double elements = static_cast<double>(c.input_count()) + static_cast<double>(c.output_count());
+    need = std::max(need, elements * static_cast<double>(size_of(c.type)));
+  }
+  return need;
+}
+
+Status check_memory(Communicator& comm, const PerfPlan& plan, const PerfDevice* device) {
+  const auto claimed = claim(memory_needed(plan, comm.rank(), comm.size()), device);
+  if (!claimed) return claimed.error().clone();
+  const Claim mine = *claimed;
   std::vector<Claim> all(static_cast<std::size_t>(comm.size()));
   if (auto s = comm.all_gather(std::as_bytes(std::span(&mine, 1)), std::as_writable_bytes(std::span(all))); !s) return s;
   for (std::size_t p = 0; p < mine.pools.size(); ++p) {

@@ -88,6 +88,9 @@ Result<PerfPlan> make_plan(const PerfOptions& o) {
   if (!sizes) return std::move(sizes.error());
   if (o.iterations < 1) return bad("--iterations {}: must be at least 1", o.iterations);
   if (o.warmup < 0) return bad("--warmup {}: must be at least 0", o.warmup);
+  auto device = parse_device(o.device);
+  if (!device) return std::move(device.error());
+  if (o.graph && !device->cuda) return bad("--graph: only calls on a device make a graph; add --device cuda");
   if (o.root < 0) return bad("--root {}: ranks count from 0", o.root);
   return PerfPlan{.collectives = std::move(*collectives),
                   .sizes = std::move(*sizes),
@@ -99,6 +102,8 @@ Result<PerfPlan> make_plan(const PerfOptions& o) {
                   .check = o.check,
                   .out_of_place = !o.in_place_only,
                   .in_place = !o.out_of_place_only,
+                  .graph = o.graph,
+                  .device = *device,
                   .algorithm = o.algorithm,
                   .filter = o.filter};
 }

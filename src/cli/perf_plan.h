@@ -6,17 +6,19 @@
 
 #include "cli/own.h"
 #include "cli/perf_data.h"
+#include "cli/perf_device.h"
 
 namespace tutti {
 
 // As on the command line.
 struct PerfOptions {
-  std::string collective, min_bytes = "8", max_bytes = "4M", type = "f32", op = "sum", algorithm, filter, transport, json;
+  std::string collective, min_bytes = "8", max_bytes = "4M", type = "f32", op = "sum", algorithm, filter, transport,
+                          device = "host", json;
   OwnAlgorithms own;
   double factor = 4;
   int iterations = 20, warmup = 5;
   Rank root = 0;
-  bool check = true, in_place_only = false, out_of_place_only = false;
+  bool check = true, in_place_only = false, out_of_place_only = false, graph = false;
 };
 
 struct PerfPlan {
@@ -26,7 +28,8 @@ struct PerfPlan {
   ReduceOp op;
   Rank root = 0;
   int iterations = 20, warmup = 5;
-  bool check = true, out_of_place = true, in_place = true;
+  bool check = true, out_of_place = true, in_place = true, graph = false;
+  DeviceChoice device;
   std::string algorithm, filter;
 
   [[nodiscard]] PerfCase at(Collective collective, std::uint64_t size, Rank me, Rank ranks) const;

@@ -4,6 +4,7 @@
 
 #include <cstdio>
 #include <nlohmann/json.hpp>
+#include <set>
 
 namespace tutti {
 namespace {
@@ -47,17 +48,38 @@ std::string PerfTable::json() const {
                     {"in_place", side(r.in_place)},
                     {"algorithm", algorithm_of(r)},
                     {"transport", comm_.transports()}});
-  const json table{
-      {"tutti_perf", 1},        {"ranks", comm_.size()}, {"launcher", comm_.launcher()}, {"iterations", plan_.iterations},
-      {"warmup", plan_.warmup}, {"rows", rows}};
+  json devices = json::array();  // of the ranks, in order
+  for (const RankDevice& d : devices_) devices.push_back({{"device", d.number}, {"name", d.name}});
+  const json table{{"tutti_perf", 1},
+                   {"ranks", comm_.size()},
+                   {"launcher", comm_.launcher()},
+                   {"buffers", plan_.device.cuda ? "cuda" : "host"},
+                   {"devices", devices},
+                   {"graph", plan_.graph},
+                   {"iterations", plan_.iterations},
+                   {"warmup", plan_.warmup},
+                   {"rows", rows}};
   return table.dump(2) + "\n";
+}
+
+// "2 devices (NVIDIA H200)".
+std::string PerfTable::where() const {
+  if (devices_.empty()) return "host memory";
+  std::set<std::uint64_t> ids;
+  std::set<std::string> names;
+  for (const RankDevice& d : devices_) {
+    ids.insert(d.id);
+    names.insert(d.name);
+  }
+  return fmt::format("the memory of {} device{} ({})", ids.size(), ids.size() == 1 ? "" : "s", fmt::join(names, ", "));
 }
 
 void PerfTable::print_head() const {
   fmt::print(
-      "# tutti perf: {} ranks, launcher {}, transports {}, {} iterations after {} to warm up, times are the slowest rank's "
-      "mean\n",
-      comm_.size(), comm_.launcher(), comm_.transports(), plan_.iterations, plan_.warmup);
+      "# tutti perf: {} ranks, launcher {}, transports {}, buffers in {}, {} iterations after {} to warm up{}, times are the "
+      "slowest rank's mean\n",
+      comm_.size(), comm_.launcher(), comm_.transports(), where(), plan_.iterations, plan_.warmup,
+      plan_.graph ? ", each the launch of a graph" : "");
   fmt::print("# {:<14} {:>11} {:>11} {:>6} {:>10} {:>4}   {:^39}   {:^39}\n", "", "", "", "", "", "", "out of place", "in place");
   constexpr std::string_view kSide = "    time us     algbw     busbw   wrong";
   fmt::print("# {:<14} {:>11} {:>11} {:>6} {:>10} {:>4}  {}   {}  algorithm, transport\n", "collective", "size B", "count",

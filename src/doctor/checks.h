@@ -39,6 +39,12 @@ struct Check {
 [[nodiscard]] Findings check_nics_of_gpus(const System& system);
 [[nodiscard]] Findings check_iommu(const System& system);
 [[nodiscard]] Findings check_acs(const System& system);
+// --- gpus.cpp ---
+[[nodiscard]] Findings check_gpus(const System& system);
+[[nodiscard]] Findings check_gpu_code(const System& system);
+[[nodiscard]] Findings check_gpu_streams(const System& system);
+[[nodiscard]] Findings check_gpu_memory(const System& system);
+[[nodiscard]] Findings check_gpu_sharing(const System& system);
 // --- kernel.cpp ---
 [[nodiscard]] Findings check_kernel(const System& system);
 [[nodiscard]] Findings check_virtual(const System& system);

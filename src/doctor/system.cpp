@@ -37,6 +37,7 @@ Result<System> System::here(const Config& config, int ranks, int ranks_here) {
   system.uses_cma = config.flag(Var::cma);
   system.is_root = geteuid() == 0;
   system.cma_error = probe_cma();
+  system.gpus = probe_gpus();
   auto topology = discover();
   if (topology)
     system.topology = std::move(*topology);

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "core/config.h"
+#include "doctor/gpus.h"
 #include "topology/sources/cgroup.h"
 #include "transports/tcp/interfaces.h"
 #include "tutti/topology.h"
@@ -58,6 +59,7 @@ class System {
   std::uint64_t shm_bytes = 8u << 20;  // TUTTI_SHM_BYTES
   bool uses_cma = true;                // TUTTI_CMA
   std::optional<int> cma_error;        // of reading another process's memory: 0: it works
+  Gpus gpus;
   bool is_root = false;
   int tcp_sockets = 2;  // TUTTI_TCP_SOCKETS
   int ranks = 1, ranks_here = 1;

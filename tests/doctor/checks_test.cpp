@@ -49,6 +49,63 @@ TEST(Doctor, WhatIsWrongHasACostAndARemedy) {
   }
 }
 
+TEST(Doctor, Gpus) {
+  Tree tree;
+  Gpus& g = tree.system.gpus;
+  g.none = "libcuda.so.1 cannot be loaded";
+  EXPECT_THAT(check_gpus(tree.system), only(note, "libcuda.so.1 cannot be loaded"));
+  tree.described("core:2 gpu:1");
+  EXPECT_THAT(check_gpus(tree.system), only(warning, "libcuda.so.1 cannot be loaded"));
+  for (const auto& check : {check_gpu_streams, check_gpu_memory, check_gpu_sharing})
+    EXPECT_THAT(check(tree.system), only(ok, "no GPU"));
+  g = {.none = "", .driver_version = 12080, .devices = {{"A", std::uint64_t{24} << 30}, {"B", 1 << 29}, {"B", 1 << 29}}};
+  EXPECT_THAT(check_gpus(tree.system), only(ok, "3 GPUs (A, 24.0 GiB; 2 x B, 0.5 GiB), driver of CUDA 12.8"));
+}
+
+TEST(Doctor, CodeForGpus) {
+  Tree tree;
+  Gpus& g = tree.system.gpus;
+  EXPECT_THAT(check_gpu_code(tree.system), only(ok, "built without code"));
+  g.has_code = true;
+  EXPECT_THAT(check_gpu_code(tree.system), only(ok, "has code"));
+  g = {.none = "", .driver_version = 12020, .has_code = false};
+  EXPECT_THAT(check_gpu_code(tree.system), only(warning, "built without code"));
+  g.has_code = true;
+  EXPECT_THAT(check_gpu_code(tree.system), only(ok, "takes"));
+  g.no_code = "unsupported PTX version";
+  EXPECT_THAT(check_gpu_code(tree.system), only(warning, "unsupported PTX version"));
+  EXPECT_THAT(check_gpu_code(tree.system).front().mend, testing::HasSubstr("CUDA 12.2"));
+}
+
+TEST(Doctor, WhatGpusCan) {
+  Tree tree;
+  tree.system.gpus = {.none = "", .driver_version = 13000, .devices = {{"A", 1 << 30}}};
+  Gpus& g = tree.system.gpus;
+  EXPECT_THAT(check_gpu_streams(tree.system), only(ok, "wait for values"));
+  EXPECT_THAT(check_gpu_memory(tree.system), only(ok, "can map"));
+  EXPECT_THAT(check_gpu_sharing(tree.system), only(ok, "1 rank of this host, 1 GPU"));
+  g.no_stream = g.no_ipc = "not supported";
+  EXPECT_THAT(check_gpu_streams(tree.system), only(problem, "cannot wait"));
+  EXPECT_THAT(check_gpu_memory(tree.system), only(warning, "cannot map"));
+  tree.system.ranks_here = 4;
+  EXPECT_THAT(check_gpu_sharing(tree.system), only(note, "4 ranks of this host share 1 GPU without"));
+  g.mps = true;
+  EXPECT_THAT(check_gpu_sharing(tree.system), only(ok, "with NVIDIA's Multi-Process Service"));
+}
+
+TEST(Doctor, WhatIsSaidAboutGpusRoundTrips) {
+  const Gpus g{.none = "",
+               .driver_version = 12020,
+               .devices = {{"A", 1 << 30}},
+               .no_ipc = "i",
+               .no_stream = "s",
+               .has_code = true,
+               .no_code = "c",
+               .mps = true};
+  EXPECT_EQ(to_json(gpus_from_json(to_json(g)).value_or_throw()), to_json(g));
+  for (const char* bad : {"", "{}", "[]", "{\"none\": 1}"}) EXPECT_FALSE(gpus_from_json(bad)) << bad;
+}
+
 TEST(Doctor, Binding) {
   Tree tree;
   tree.described("numa:2 core:4").write("sys/devices/system/cpu/online", "0-7\n");

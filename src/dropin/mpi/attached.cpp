@@ -1,6 +1,5 @@
 #include "mpi/attached.h"
 
-#include <dlfcn.h>
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/socket.h>
@@ -15,6 +14,7 @@
 #include "core/fd.h"
 #include "core/hash.h"
 #include "core/log.h"
+#include "gpu/driver.h"
 #include "mpi/report.h"
 
 namespace tutti::mpi {
@@ -116,12 +116,6 @@ bool mpi_is_there() {
   return pmpi::initialized(&initialized) == kSuccess && initialized != 0;
 }
 
-bool device_memory_may_be_in_use() {
-  void* driver = dlopen("libcuda.so.1", RTLD_LAZY | RTLD_NOLOAD);
-  if (driver != nullptr) dlclose(driver);
-  return driver != nullptr;
-}
-
 // What a start needs of every rank is tried out before any of them waits for it: the others would wait for a rank without it
 // until their time is up. Empty when there are sockets and some descriptors to be had.
 std::string lacks_descriptors() {
@@ -140,7 +134,6 @@ std::string objection() {
   auto config = Config::from_environment();
   if (!config) return config.error().to_string();
   if (!config->flag(Var::mpi)) return "TUTTI_MPI=0";
-  if (device_memory_may_be_in_use()) return "the CUDA driver is loaded, so that buffers may be device memory";
   return "";
 }
 
@@ -157,12 +150,6 @@ void complain_of_variables() {
 bool check_wanted() {
   auto config = Config::from_environment();
   return config && config->flag(Var::mpi_check);
-}
-
-bool all_agree(bool mine, Handle comm) {
-  const int in = mine ? 1 : 0;
-  int out = 0;
-  return pmpi::allreduce(&in, &out, 1, abi().integer, abi().min, comm) == kSuccess && out == 1;
 }
 
 // What this rank knows of MPI_COMM_WORLD, where that is attached; 0 is nothing. Ranks of one world know the same.
@@ -233,7 +220,7 @@ std::unique_ptr<Attached> attach(Handle comm) {
   pmpi::comm_size(comm, &a->size);
   if (inter != 0)
     a->left_because = "an inter-communicator";
-  else if (a->size == 1)
+  else if (a->size == 1 && gpu::driver() == nullptr)
     a->left_because = "a communicator of one rank";
   else if (auto s = connect(*a); !s)
     a->left_because = s.error().to_string();
@@ -241,6 +228,12 @@ std::unique_ptr<Attached> attach(Handle comm) {
 }
 
 }  // namespace
+
+bool all_agree(bool mine, Handle comm) {
+  const int in = mine ? 1 : 0;
+  int out = 0;
+  return pmpi::allreduce(&in, &out, 1, abi().integer, abi().min, comm) == kSuccess && out == 1;
+}
 
 bool willing() { return mpi_is_there() && objection().empty(); }
 

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "mpi/check.h"
+#include "mpi/device.h"
 #include "mpi/layout.h"
 #include "runtime/runner.h"
 #include "tutti/communicator.h"
@@ -32,17 +33,20 @@ struct Attached {
   // Of the call under way
   std::vector<Block> input_blocks, output_blocks;
   std::vector<std::uint64_t> input_counts, input_displacements, output_counts, output_displacements;
-  Scratch input, output, aside;
+  Place input, output, aside;
   Combiner combiner;
   Count bytes = 0;  // that its largest side holds
   Check check;
 };
 
+// Collective: whether all ranks say so.
+[[nodiscard]] bool all_agree(bool mine, Handle comm);
+
 // nullptr: the call is MPI's business alone (no such communicator, an unknown MPI library, MPI is being finalized). Collective
 // over the communicator when it is first used.
 [[nodiscard]] Attached* find_attached(Handle comm);
 
-// Whether MPI is there, and this process lets tutti serve anything (TUTTI_MPI, and no device memory).
+// Whether MPI is there, and this process lets tutti serve anything (TUTTI_MPI).
 [[nodiscard]] bool willing();
 
 // MPI_Finalize is to print the report and end what this library holds. Local.

@@ -27,7 +27,7 @@ int original(const Plain& plain, const Large& large, int root, Handle comm, Args
 
 // `serve` is tutti's way to do the call, `forward` the MPI library's, with its result in the buffer given.
 template <class Serve, class Forward>
-int observe(std::string_view name, Attached& a, void* out, Serve&& serve, Forward&& forward) {
+int observe(std::string_view name, Attached& a, bool on_devices, void* out, Serve&& serve, Forward&& forward) {
   const TimePoint start = Clock::now();
   a.check.forget();
   const int code = serve(a);
@@ -36,34 +36,37 @@ int observe(std::string_view name, Attached& a, void* out, Serve&& serve, Forwar
                  [&] { return forward(out); });
   if (code != kSuccess) return code;
   note_served(name, a, Clock::now() - start);
-  if (!a.checked) return code;
+  if (!a.checked || !all_agree(!on_devices, a.handle)) return code;
   if (const int theirs = forward(a.check.shadow(a, out)); theirs != kSuccess) return theirs;
   note_check(name, a, a.check.difference(a));
   return code;
 }
 
 template <class Serve, class Forward>
-int collective(std::string_view name, Handle comm, void* out, Serve&& serve, Forward&& forward) {
+int collective(std::string_view name, Handle comm, const void* in, void* out, Serve&& serve, Forward&& forward) {
   comm = abi().cut(comm);
   Attached* a = attached(comm);
-  if (a == nullptr) return forward(out);
-  if (!a->communicator) return leave(name, a->left_because, [&] { return forward(out); });
-  if (a->checked || observed()) return observe(name, *a, out, serve, forward);
+  const auto forward_or_decline = [&](void* result) {
+    return beyond_mpi(in) || beyond_mpi(result) ? decline(name, comm) : forward(result);
+  };
+  if (a == nullptr) return forward_or_decline(out);
+  if (!a->communicator) return leave(name, a->left_because, [&] { return forward_or_decline(out); });
+  if (a->checked || observed()) return observe(name, *a, on_device(in) || on_device(out), out, serve, forward_or_decline);
   const int code = serve(*a);
-  return code == kForward ? forward(out) : code;
+  return code == kForward ? forward_or_decline(out) : code;
 }
 
 template <class N>
 int any_bcast(void* buffer, N count, Handle type, int root, Handle comm) {
   return collective(
-      "Bcast", comm, buffer, [&](Attached& a) { return bcast(a, buffer, count, type, root); },
+      "Bcast", comm, buffer, buffer, [&](Attached& a) { return bcast(a, buffer, count, type, root); },
       [&](void* result) { return original<N>(pmpi::bcast, pmpi::bcast_c, root, comm, result, count, type, root); });
 }
 
 template <class N>
 int any_gather(const void* in, N in_count, Handle in_type, void* out, N out_count, Handle out_type, int root, Handle comm) {
   return collective(
-      "Gather", comm, out, [&](Attached& a) { return gather(a, in, in_count, in_type, out, out_count, out_type, root); },
+      "Gather", comm, in, out, [&](Attached& a) { return gather(a, in, in_count, in_type, out, out_count, out_type, root); },
       [&](void* result) {
         return original<N>(pmpi::gather, pmpi::gather_c, root, comm, in, in_count, in_type, result, out_count, out_type, root);
       });
@@ -73,7 +76,7 @@ template <class N>
 int any_gatherv(const void* in, N in_count, Handle in_type, void* out, const N* counts, const N* displacements, Handle out_type,
                 int root, Handle comm) {
   return collective(
-      "Gatherv", comm, out,
+      "Gatherv", comm, in, out,
       [&](Attached& a) { return gatherv(a, in, in_count, in_type, out, counts, displacements, out_type, root); },
       [&](void* result) {
         return original<N>(pmpi::gatherv, pmpi::gatherv_c, root, comm, in, in_count, in_type, result, counts, displacements,
@@ -84,7 +87,7 @@ int any_gatherv(const void* in, N in_count, Handle in_type, void* out, const N* 
 template <class N>
 int any_scatter(const void* in, N in_count, Handle in_type, void* out, N out_count, Handle out_type, int root, Handle comm) {
   return collective(
-      "Scatter", comm, out, [&](Attached& a) { return scatter(a, in, in_count, in_type, out, out_count, out_type, root); },
+      "Scatter", comm, in, out, [&](Attached& a) { return scatter(a, in, in_count, in_type, out, out_count, out_type, root); },
       [&](void* result) {
         return original<N>(pmpi::scatter, pmpi::scatter_c, root, comm, in, in_count, in_type, result, out_count, out_type, root);
       });
@@ -94,7 +97,7 @@ template <class N>
 int any_scatterv(const void* in, const N* counts, const N* displacements, Handle in_type, void* out, N out_count, Handle out_type,
                  int root, Handle comm) {
   return collective(
-      "Scatterv", comm, out,
+      "Scatterv", comm, in, out,
       [&](Attached& a) { return scatterv(a, in, counts, displacements, in_type, out, out_count, out_type, root); },
       [&](void* result) {
         return original<N>(pmpi::scatterv, pmpi::scatterv_c, root, comm, in, counts, displacements, in_type, result, out_count,
@@ -105,7 +108,7 @@ int any_scatterv(const void* in, const N* counts, const N* displacements, Handle
 template <class N>
 int any_allgather(const void* in, N in_count, Handle in_type, void* out, N out_count, Handle out_type, Handle comm) {
   return collective(
-      "Allgather", comm, out, [&](Attached& a) { return allgather(a, in, in_count, in_type, out, out_count, out_type); },
+      "Allgather", comm, in, out, [&](Attached& a) { return allgather(a, in, in_count, in_type, out, out_count, out_type); },
       [&](void* result) {
         return original<N>(pmpi::allgather, pmpi::allgather_c, kNoRoot, comm, in, in_count, in_type, result, out_count, out_type);
       });
@@ -115,7 +118,7 @@ template <class N>
 int any_allgatherv(const void* in, N in_count, Handle in_type, void* out, const N* counts, const N* displacements,
                    Handle out_type, Handle comm) {
   return collective(
-      "Allgatherv", comm, out,
+      "Allgatherv", comm, in, out,
       [&](Attached& a) { return allgatherv(a, in, in_count, in_type, out, counts, displacements, out_type); },
       [&](void* result) {
         return original<N>(pmpi::allgatherv, pmpi::allgatherv_c, kNoRoot, comm, in, in_count, in_type, result, counts,
@@ -126,7 +129,7 @@ int any_allgatherv(const void* in, N in_count, Handle in_type, void* out, const 
 template <class N>
 int any_alltoall(const void* in, N in_count, Handle in_type, void* out, N out_count, Handle out_type, Handle comm) {
   return collective(
-      "Alltoall", comm, out, [&](Attached& a) { return alltoall(a, in, in_count, in_type, out, out_count, out_type); },
+      "Alltoall", comm, in, out, [&](Attached& a) { return alltoall(a, in, in_count, in_type, out, out_count, out_type); },
       [&](void* result) {
         return original<N>(pmpi::alltoall, pmpi::alltoall_c, kNoRoot, comm, in, in_count, in_type, result, out_count, out_type);
       });
@@ -136,7 +139,7 @@ template <class N>
 int any_alltoallv(const void* in, const N* in_counts, const N* in_displacements, Handle in_type, void* out, const N* out_counts,
                   const N* out_displacements, Handle out_type, Handle comm) {
   return collective(
-      "Alltoallv", comm, out,
+      "Alltoallv", comm, in, out,
       [&](Attached& a) {
         return alltoallv(a, in, in_counts, in_displacements, in_type, out, out_counts, out_displacements, out_type);
       },
@@ -150,7 +153,7 @@ template <class N>
 int any_alltoallw(const void* in, const N* in_counts, const N* in_displacements, const void* in_types, void* out,
                   const N* out_counts, const N* out_displacements, const void* out_types, Handle comm) {
   return collective(
-      "Alltoallw", comm, out,
+      "Alltoallw", comm, in, out,
       [&](Attached& a) {
         return alltoallw(a, in, in_counts, in_displacements, in_types, out, out_counts, out_displacements, out_types);
       },
@@ -163,21 +166,21 @@ int any_alltoallw(const void* in, const N* in_counts, const N* in_displacements,
 template <class N>
 int any_reduce(const void* in, void* out, N count, Handle type, Handle op, int root, Handle comm) {
   return collective(
-      "Reduce", comm, out, [&](Attached& a) { return reduce(a, in, out, count, type, op, root); },
+      "Reduce", comm, in, out, [&](Attached& a) { return reduce(a, in, out, count, type, op, root); },
       [&](void* result) { return original<N>(pmpi::reduce, pmpi::reduce_c, root, comm, in, result, count, type, op, root); });
 }
 
 template <class N>
 int any_allreduce(const void* in, void* out, N count, Handle type, Handle op, Handle comm) {
   return collective(
-      "Allreduce", comm, out, [&](Attached& a) { return allreduce(a, in, out, count, type, op); },
+      "Allreduce", comm, in, out, [&](Attached& a) { return allreduce(a, in, out, count, type, op); },
       [&](void* result) { return original<N>(pmpi::allreduce, pmpi::allreduce_c, kNoRoot, comm, in, result, count, type, op); });
 }
 
 template <class N>
 int any_reduce_scatter_block(const void* in, void* out, N count, Handle type, Handle op, Handle comm) {
   return collective(
-      "Reduce_scatter_block", comm, out, [&](Attached& a) { return reduce_scatter_block(a, in, out, count, type, op); },
+      "Reduce_scatter_block", comm, in, out, [&](Attached& a) { return reduce_scatter_block(a, in, out, count, type, op); },
       [&](void* result) {
         return original<N>(pmpi::reduce_scatter_block, pmpi::reduce_scatter_block_c, kNoRoot, comm, in, result, count, type, op);
       });
@@ -186,7 +189,7 @@ int any_reduce_scatter_block(const void* in, void* out, N count, Handle type, Ha
 template <class N>
 int any_reduce_scatter(const void* in, void* out, const N* counts, Handle type, Handle op, Handle comm) {
   return collective(
-      "Reduce_scatter", comm, out, [&](Attached& a) { return reduce_scatter(a, in, out, counts, type, op); },
+      "Reduce_scatter", comm, in, out, [&](Attached& a) { return reduce_scatter(a, in, out, counts, type, op); },
       [&](void* result) {
         return original<N>(pmpi::reduce_scatter, pmpi::reduce_scatter_c, kNoRoot, comm, in, result, counts, type, op);
       });
@@ -195,14 +198,14 @@ int any_reduce_scatter(const void* in, void* out, const N* counts, Handle type, 
 template <class N>
 int any_scan(const void* in, void* out, N count, Handle type, Handle op, Handle comm) {
   return collective(
-      "Scan", comm, out, [&](Attached& a) { return scan(a, in, out, count, type, op); },
+      "Scan", comm, in, out, [&](Attached& a) { return scan(a, in, out, count, type, op); },
       [&](void* result) { return original<N>(pmpi::scan, pmpi::scan_c, kNoRoot, comm, in, result, count, type, op); });
 }
 
 template <class N>
 int any_exscan(const void* in, void* out, N count, Handle type, Handle op, Handle comm) {
   return collective(
-      "Exscan", comm, out, [&](Attached& a) { return exscan(a, in, out, count, type, op); },
+      "Exscan", comm, in, out, [&](Attached& a) { return exscan(a, in, out, count, type, op); },
       [&](void* result) { return original<N>(pmpi::exscan, pmpi::exscan_c, kNoRoot, comm, in, result, count, type, op); });
 }
 
@@ -215,7 +218,7 @@ using tutti::mpi::Handle;
 extern "C" {
 
 int MPI_Barrier(Handle comm) {
-  return tutti::mpi::collective("Barrier", comm, nullptr, tutti::mpi::barrier,
+  return tutti::mpi::collective("Barrier", comm, nullptr, nullptr, tutti::mpi::barrier,
                                 [&](void* /*none*/) { return tutti::mpi::pmpi::barrier(comm); });
 }
 int MPI_Bcast(void* buffer, int count, Handle type, int root, Handle comm) {

@@ -69,6 +69,13 @@ int call_plain(Handle comm, int root, Args... args) {
   return std::apply([&](auto... a) { return call<kName>(comm, a...); }, narrowed);
 }
 
+// Buffers are the only arguments of this kind, but for arrays of types.
+template <class Arg>
+bool is_beyond_mpi(Arg arg) {
+  if constexpr (std::is_same_v<Arg, const void*> || std::is_same_v<Arg, void*>) return beyond_mpi(arg);
+  return false;
+}
+
 template <Name kName, class... Args>
 int forward(Args... args) {
   constexpr std::size_t kComm = sizeof...(Args) - 1 - kForm<kName>.arguments_after_comm();
@@ -76,7 +83,9 @@ int forward(Args... args) {
   const Handle comm = std::get<kComm>(arguments);
   if (observed()) watch_finalize();
   constexpr std::string_view kText = kName.text;
-  return leave(kText.substr(4, kText.size() - (kForm<kName>.large ? 6 : 4)), kForm<kName>.reason(), [&] {
+  constexpr std::string_view kShort = kText.substr(4, kText.size() - (kForm<kName>.large ? 6 : 4));
+  return leave(kShort, kForm<kName>.reason(), [&] {
+    if ((is_beyond_mpi(args) || ...)) return decline(kShort, comm);
     if constexpr (kForm<kName>.large) {
       constexpr Function<kName, Args...> kLarge;
       if (!kLarge) {

@@ -6,6 +6,9 @@
 #include <cstring>
 #include <vector>
 
+#include "core/log.h"
+#include "mpi/device.h"
+
 namespace tutti::mpi {
 namespace {
 
@@ -64,10 +67,9 @@ int ask(Handle type, Handle comm, Layout& layout) {
   return compact && layout.row == nullptr && layout.size <= kMostProbed ? find_dense(type, comm, layout) : kSuccess;
 }
 
-// MPI_Pack and MPI_Unpack count in an int. Nothing is left to do for dense elements.
+// MPI_Pack and MPI_Unpack count in an int.
 template <class Batch>
 int in_batches(Count count, const Layout& layout, Handle comm, Batch&& batch) {
-  if (layout.dense || layout.size == 0) return kSuccess;
   const Count at_once = std::clamp<Count>(kBytesAtOnce / layout.size, 1, INT_MAX);
   for (Count done = 0; done < count; done += at_once) {
     const Count n = std::min(at_once, count - done);
@@ -77,7 +79,21 @@ int in_batches(Count count, const Layout& layout, Handle comm, Batch&& batch) {
   return kSuccess;
 }
 
+int told(const Status& status, Handle comm) {
+  if (status) [[likely]]
+    return kSuccess;
+  log(LogLevel::error, status.error().to_string());
+  pmpi::comm_call_errhandler(comm, abi().err_other);
+  return abi().err_other;
+}
+
 }  // namespace
+
+const void* first_byte(const void* buffer, std::span<const Block> blocks) noexcept {
+  for (const Block& b : blocks)
+    if (b.bytes() > 0) return static_cast<const std::byte*>(buffer) + b.offset + b.layout.true_lb;
+  return nullptr;
+}
 
 Count total_bytes(std::span<const Block> blocks) noexcept {
   Count sum = 0;
@@ -115,21 +131,35 @@ int layout_of(Handle type, Handle comm, Layout& layout) {
 }
 
 int pack(const void* elements, Count count, Handle type, const Layout& layout, std::byte* packed, Handle comm) {
-  if (layout.dense && count * layout.size > 0) std::memcpy(packed, elements, static_cast<std::size_t>(count * layout.size));
-  return in_batches(count, layout, comm, [&](Count done, int n, int bytes) {
+  const Count size = count * layout.size;
+  if (size <= 0) return kSuccess;
+  if (layout.dense) return told(copy_bytes(packed, elements, static_cast<std::size_t>(size)), comm);
+  const Aint low = layout.low(count);
+  OnHost from(static_cast<const std::byte*>(elements) + low, static_cast<std::size_t>(layout.high(count) - low));
+  OnHost to(packed, static_cast<std::size_t>(size));
+  if (const int code = told(from.fetch(), comm); code != kSuccess) return code;
+  const int code = in_batches(count, layout, comm, [&](Count done, int n, int bytes) {
     int position = 0;
-    return pmpi::pack(static_cast<const std::byte*>(elements) + done * layout.extent, n, type, packed + done * layout.size, bytes,
-                      &position, comm);
+    return pmpi::pack(from.data() - low + done * layout.extent, n, type, to.data() + done * layout.size, bytes, &position, comm);
   });
+  return code != kSuccess ? code : told(to.put(), comm);
 }
 
 int unpack(const std::byte* packed, void* elements, Count count, Handle type, const Layout& layout, Handle comm) {
-  if (layout.dense && count * layout.size > 0) std::memcpy(elements, packed, static_cast<std::size_t>(count * layout.size));
-  return in_batches(count, layout, comm, [&](Count done, int n, int bytes) {
+  const Count size = count * layout.size;
+  if (size <= 0) return kSuccess;
+  if (layout.dense) return told(copy_bytes(elements, packed, static_cast<std::size_t>(size)), comm);
+  const Aint low = layout.low(count);
+  OnHost from(packed, static_cast<std::size_t>(size));
+  OnHost to(static_cast<std::byte*>(elements) + low, static_cast<std::size_t>(layout.high(count) - low));
+  if (const int code = told(from.fetch(), comm); code != kSuccess) return code;
+  if (const int code = told(to.fetch(), comm); code != kSuccess) return code;
+  const int code = in_batches(count, layout, comm, [&](Count done, int n, int bytes) {
     int position = 0;
-    return pmpi::unpack(packed + done * layout.size, bytes, &position, static_cast<std::byte*>(elements) + done * layout.extent,
-                        n, type, comm);
+    return pmpi::unpack(from.data() + done * layout.size, bytes, &position, to.data() - low + done * layout.extent, n, type,
+                        comm);
   });
+  return code != kSuccess ? code : told(to.put(), comm);
 }
 
 int pack(const void* buffer, std::span<const Block> blocks, std::byte* packed, Handle comm) {

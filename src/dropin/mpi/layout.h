@@ -29,7 +29,10 @@ struct Block {
   [[nodiscard]] Count bytes() const noexcept { return count * layout.size; }
 };
 [[nodiscard]] Count total_bytes(std::span<const Block> blocks) noexcept;
+// The first byte that they hold in a buffer; null where they are empty.
+[[nodiscard]] const void* first_byte(const void* buffer, std::span<const Block> blocks) noexcept;
 
+// Memory may be a device's: what is not dense is then worked on in a copy, of all that lies between, too.
 // All of these return what MPI said; an error has then been through MPI's error handler. The type must not be null.
 int layout_of(Handle type, Handle comm, Layout& layout);
 int pack(const void* elements, Count count, Handle type, const Layout& layout, std::byte* packed, Handle comm);

@@ -2,8 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <cstring>
-
 #include "core/log.h"
 
 namespace tutti::mpi {
@@ -90,7 +88,7 @@ int wire_input(Attached& a, const void* buffer, std::span<const Block> blocks, b
     return kSuccess;
   }
   const Count bytes = total_bytes(blocks);
-  wire = {a.input.reserve(static_cast<std::uint64_t>(bytes)), true, bytes};
+  wire = {a.input.reserve(static_cast<std::uint64_t>(bytes), first_byte(buffer, blocks)), true, bytes};
   if (wire.data == nullptr) return out_of_memory(a, bytes);
   return pack(buffer, blocks, wire.data, a.handle);
 }
@@ -103,7 +101,7 @@ int wire_output(Attached& a, const void* buffer, std::span<const Block> blocks, 
     return kSuccess;
   }
   const Count bytes = total_bytes(blocks);
-  wire = {a.output.reserve(static_cast<std::uint64_t>(bytes)), true, bytes};
+  wire = {a.output.reserve(static_cast<std::uint64_t>(bytes), first_byte(buffer, blocks)), true, bytes};
   return wire.data == nullptr && bytes > 0 ? out_of_memory(a, bytes) : kSuccess;
 }
 
@@ -114,7 +112,7 @@ int deliver(Attached& a, const Wire& wire, void* buffer, std::span<const Block> 
 int copy_block(Attached& a, const void* from, const Block& in, void* to, const Block& out) {
   if (in.bytes() != out.bytes()) return sizes_differ(a, in.bytes(), out.bytes());
   if (in.bytes() == 0) return kSuccess;
-  std::byte* packed = a.aside.reserve(static_cast<std::uint64_t>(in.bytes()));
+  std::byte* packed = a.aside.reserve(static_cast<std::uint64_t>(in.bytes()), nullptr);
   if (packed == nullptr) return out_of_memory(a, in.bytes());
   const auto* source = static_cast<const std::byte*>(from) + in.offset;
   if (const int code = pack(source, in.count, in.type, in.layout, packed, a.handle); code != kSuccess) return code;
@@ -128,10 +126,10 @@ int run(Attached& a, Call& call, Count span) {
   if (status.error().code() != Code::invalid_argument) return fail(a, status.error());
   // MPI lets the input lie between the blocks of the output; tutti does not.
   if (call.input != nullptr && call.output != nullptr && call.input != call.output && span > 0) {
-    std::byte* copy = a.aside.reserve(static_cast<std::uint64_t>(span));
-    if (copy == nullptr) return out_of_memory(a, span);
-    std::memcpy(copy, call.input, static_cast<std::size_t>(span));
-    call.input = copy;
+    std::byte* aside = a.aside.reserve(static_cast<std::uint64_t>(span), call.input);
+    if (aside == nullptr) return out_of_memory(a, span);
+    if (auto s = copy_bytes(aside, call.input, static_cast<std::size_t>(span)); !s) return fail(a, s.error());
+    call.input = aside;
     status = a.communicator->run(call);
     if (status) return kSuccess;
     if (status.error().code() != Code::invalid_argument) return fail(a, status.error());

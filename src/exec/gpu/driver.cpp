@@ -36,6 +36,7 @@ void find_all(Symbols& symbols, Driver& d) {
   symbols.find(d.device_name, "cuDeviceGetName");
   symbols.find(d.device_pci, "cuDeviceGetPCIBusId");
   symbols.find(d.device_uuid, "cuDeviceGetUuid_v2");
+  symbols.find(d.device_memory, "cuDeviceTotalMem_v2");
   symbols.find(d.can_access_peer, "cuDeviceCanAccessPeer");
   symbols.find(d.retain_context, "cuDevicePrimaryCtxRetain");
   symbols.find(d.release_context, "cuDevicePrimaryCtxRelease_v2");
@@ -46,6 +47,7 @@ void find_all(Symbols& symbols, Driver& d) {
   symbols.find(d.enable_peer_access, "cuCtxEnablePeerAccess");
   symbols.find(d.pointer_attribute, "cuPointerGetAttribute");
   symbols.find(d.address_range, "cuMemGetAddressRange_v2");
+  symbols.find(d.memory_left, "cuMemGetInfo_v2");
   symbols.find(d.allocate, "cuMemAlloc_v2");
   symbols.find(d.free, "cuMemFree_v2");
   symbols.find(d.allocate_host, "cuMemHostAlloc");
@@ -68,6 +70,12 @@ void find_all(Symbols& symbols, Driver& d) {
   symbols.find(d.call_host, "cuLaunchHostFunc");
   symbols.find(d.is_capturing, "cuStreamIsCapturing");
   symbols.find(d.exchange_capture_mode, "cuThreadExchangeStreamCaptureMode");
+  symbols.find(d.begin_capture, "cuStreamBeginCapture_v2");
+  symbols.find(d.end_capture, "cuStreamEndCapture");
+  symbols.find(d.destroy_graph, "cuGraphDestroy");
+  symbols.find(d.instantiate, "cuGraphInstantiateWithFlags");
+  symbols.find(d.launch_graph, "cuGraphLaunch");
+  symbols.find(d.destroy_ready, "cuGraphExecDestroy");
   symbols.find(d.make_event, "cuEventCreate");
   symbols.find(d.destroy_event, "cuEventDestroy_v2");
   symbols.find(d.record, "cuEventRecord");

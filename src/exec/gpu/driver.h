@@ -17,6 +17,8 @@ using StreamHandle = void*;
 using EventHandle = void*;
 using ModuleHandle = void*;
 using KernelHandle = void*;
+using GraphHandle = void*;
+using ReadyGraphHandle = void*;  // that can be launched
 
 struct IpcMemory {
   std::byte bytes[64];
@@ -65,6 +67,7 @@ struct Driver {
   int (*device_name)(char* name, int length, int device) = nullptr;
   int (*device_pci)(char* bus_id, int length, int device) = nullptr;
   int (*device_uuid)(DeviceUuid* uuid, int device) = nullptr;
+  int (*device_memory)(std::size_t* bytes, int device) = nullptr;
   int (*can_access_peer)(int* can, int device, int peer) = nullptr;
 
   int (*retain_context)(ContextHandle* context, int device) = nullptr;  // the device's primary one
@@ -77,6 +80,7 @@ struct Driver {
 
   int (*pointer_attribute)(void* value, PointerAttribute attribute, Address pointer) = nullptr;
   int (*address_range)(Address* base, std::size_t* size, Address pointer) = nullptr;
+  int (*memory_left)(std::size_t* left, std::size_t* all) = nullptr;  // of the current context's device
   int (*allocate)(Address* memory, std::size_t size) = nullptr;
   int (*free)(Address memory) = nullptr;
   int (*allocate_host)(void** memory, std::size_t size, unsigned flags) = nullptr;
@@ -102,6 +106,12 @@ struct Driver {
   int (*call_host)(StreamHandle stream, void (*function)(void* data), void* data) = nullptr;
   int (*is_capturing)(StreamHandle stream, CaptureStatus* status) = nullptr;
   int (*exchange_capture_mode)(CaptureMode* mode) = nullptr;
+  int (*begin_capture)(StreamHandle stream, CaptureMode mode) = nullptr;
+  int (*end_capture)(StreamHandle stream, GraphHandle* graph) = nullptr;
+  int (*destroy_graph)(GraphHandle graph) = nullptr;
+  int (*instantiate)(ReadyGraphHandle* ready, GraphHandle graph, unsigned long long flags) = nullptr;
+  int (*launch_graph)(ReadyGraphHandle ready, StreamHandle stream) = nullptr;
+  int (*destroy_ready)(ReadyGraphHandle ready) = nullptr;
 
   int (*make_event)(EventHandle* event, unsigned flags) = nullptr;
   int (*destroy_event)(EventHandle event) = nullptr;

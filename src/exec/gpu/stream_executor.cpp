@@ -61,6 +61,7 @@ class Enqueuing {
   Status run(const Prepared& call) {
     for (const Prepared::Stretch& s : call.stretches_) {
       stretch_ = &s;
+      checked_.assign(s.incoming.size(), false);
       for (std::uint64_t j = 0; j < s.pieces; ++j) {
         shift_ = (s.first + j) * s.piece_bytes;
         for (const Op& op : s.program.ops)
@@ -106,6 +107,21 @@ class Enqueuing {
     return check(driver_, driver_.memory_operations(stream_, count, flags_.data(), 0), "cuStreamBatchMemOp");
   }
 
+  // Two words behind `ready`, the second one growing smaller as the first one grows: both are as large as mine, or larger, where
+  // they are mine, or where all waits are being ended.
+  static constexpr Address kFirst = 4, kSecond = 8;
+  [[nodiscard]] static std::uint32_t first(std::uint32_t signature) { return signature % (kMostSignature + 1); }
+  [[nodiscard]] static std::uint32_t second(std::uint32_t signature) { return kMostSignature - first(signature); }
+
+  Status sign(Address ready, std::uint32_t signature) {
+    if (auto s = write(ready + kFirst, first(signature)); !s) return s;
+    return write(ready + kSecond, second(signature));
+  }
+  Status check_signature(Address ready, std::uint32_t signature) {
+    if (auto s = wait(ready + kFirst, first(signature)); !s) return s;
+    return wait(ready + kSecond, second(signature));
+  }
+
   Status run(const Op& op) {
     switch (op.kind) {
       case OpKind::acquire: {
@@ -113,7 +129,8 @@ class Enqueuing {
         lane.half ^= 1;
         const Address credit = lane.credit[lane.half];
         if (auto s = wait(credit, 1); !s) return s;
-        return write(credit, 0);
+        if (auto s = write(credit, 0); !s) return s;
+        return sign(lane.ready[lane.half], op.signature);
       }
       case OpKind::post: {
         const LaneEnd& lane = *stretch_->outgoing[op.lane].end;
@@ -121,11 +138,15 @@ class Enqueuing {
       }
       case OpKind::await: {
         const LaneEnd& lane = *stretch_->incoming[op.lane].end;
-        return wait(lane.ready[lane.half], op.value);
+        const Address ready = lane.ready[lane.half];
+        if (auto s = wait(ready, op.value); !s || checked_[op.lane]) return s;
+        checked_[op.lane] = true;
+        return check_signature(ready, op.signature);
       }
       case OpKind::release: {
         LaneEnd& lane = *stretch_->incoming[op.lane].end;
         const std::uint32_t half = std::exchange(lane.half, lane.half ^ 1);
+        checked_[op.lane] = false;
         if (auto s = write(lane.ready[half], 0); !s) return s;
         return write(lane.credit[half], 1);
       }
@@ -201,7 +222,8 @@ class Enqueuing {
   const Prepared::Stretch* stretch_ = nullptr;
   std::uint64_t shift_ = 0;
   std::array<MemoryOperation, kMostMemoryOperations> flags_;
-  unsigned waiting_ = 0;  // of them
+  unsigned waiting_ = 0;       // of them
+  std::vector<bool> checked_;  // of the incoming lanes' messages in this piece one, whether they belong to this call
 };
 
 Result<std::unique_ptr<StreamExecutor>> StreamExecutor::make(const Setup& setup) {

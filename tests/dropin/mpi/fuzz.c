@@ -1,13 +1,15 @@
-/* fuzz SEED CASES [verbose]: random collectives, each done by MPI_X (which may be interposed), with types of many layouts, and by
+/* fuzz SEED CASES [device] [verbose]: random collectives, each done by MPI_X (which may be interposed), with types of many layouts, and by
    PMPI_X (the MPI library), on the same values one after the other, which every MPI library gets right. The results must be equal,
    and no byte between the elements of a result may have changed. Values are such that sums and products of floats are exact in any
    order. All ranks draw what they must agree on from one sequence, and what each may do as it likes (layouts, displacements) from
-   their own. */
+   their own. With "device", MPI_X finds each buffer, by chance, in the memory of a GPU. */
 #include <mpi.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "device.h"
 
 typedef struct { uint64_t state; } Random;
 static Random shared, own;
@@ -196,6 +198,21 @@ static void compare(Buffer ours, const unsigned char* expected, Buffer before, c
 
 static void release(Buffer b) { free(b.memory); }
 
+/* Where MPI_X finds a buffer. */
+static int devices;
+static Buffer lend(Buffer b) {
+  if (!devices || next(&own, 4) == 0) return b;
+  Buffer there = {device_memory(b.bytes), NULL, b.bytes};
+  there.at = there.memory + (b.at - b.memory);
+  to_device(there.memory, b.memory, b.bytes);
+  return there;
+}
+static void take_back(Buffer there, Buffer b) {
+  if (there.memory == b.memory) return;
+  from_device(b.memory, there.memory, b.bytes);
+  free_device(there.memory);
+}
+
 /* ---- operators of our own, on pairs of 32-bit numbers: x -> a x + b modulo a prime; composing them does not commute */
 
 static void compose(void* in, void* inout, int* count, MPI_Datatype* type) {
@@ -347,7 +364,8 @@ static void moving_case(MPI_Comm comm, int rank, int ranks) {
   Buffer before = copy_of(output), input_before = copy_of(input);
   const int size = in_types[0].size, sc = in[0].count, rc = out[0].count;
   const MPI_Datatype st = in_types[0].type, rt = out_types[0].type;
-  void *send = in_place ? MPI_IN_PLACE : input.at, *receive = in_place ? MPI_IN_PLACE : output.at;
+  Buffer in_lent = lend(input), out_lent = lend(output);
+  void *send = in_place ? MPI_IN_PLACE : in_lent.at, *receive = in_place ? MPI_IN_PLACE : out_lent.at;
 
   unsigned char *values = pack(input, in, ins), *result = pack(output, out, outs); /* what the MPI library works on */
   int from_bytes[kMostRanks], from_at[kMostRanks], to_bytes[kMostRanks], to_at[kMostRanks];
@@ -372,50 +390,51 @@ static void moving_case(MPI_Comm comm, int rank, int ranks) {
   switch (move) {
     case bcast:
       PMPI_Bcast(result, rc * size, MPI_BYTE, root, comm);
-      MPI_Bcast(output.at, rc, rt, root, comm);
+      MPI_Bcast(out_lent.at, rc, rt, root, comm);
       break;
     case gather:
       PMPI_Gather(from, sent, MPI_BYTE, result, count * size, MPI_BYTE, root, comm);
-      MPI_Gather(send, sc, st, output.at, count, rt, root, comm);
+      MPI_Gather(send, sc, st, out_lent.at, count, rt, root, comm);
       if (!at_root) results = 0;
       break;
     case gatherv:
       PMPI_Gatherv(from, sent, MPI_BYTE, result, to_bytes, to_at, MPI_BYTE, root, comm);
-      MPI_Gatherv(send, sc, st, output.at, out_counts, out_at, rt, root, comm);
+      MPI_Gatherv(send, sc, st, out_lent.at, out_counts, out_at, rt, root, comm);
       if (!at_root) results = 0;
       break;
     case scatter:
       PMPI_Scatter(values, count * size, MPI_BYTE, result, rc * size, MPI_BYTE, root, comm);
-      MPI_Scatter(input.at, count, st, receive, rc, rt, root, comm);
+      MPI_Scatter(in_lent.at, count, st, receive, rc, rt, root, comm);
       if (in_place) results = 0;
       break;
     case scatterv:
       PMPI_Scatterv(values, from_bytes, from_at, MPI_BYTE, result, rc * size, MPI_BYTE, root, comm);
-      MPI_Scatterv(input.at, in_counts, in_at, st, receive, rc, rt, root, comm);
+      MPI_Scatterv(in_lent.at, in_counts, in_at, st, receive, rc, rt, root, comm);
       if (in_place) results = 0;
       break;
     case allgather:
       PMPI_Allgather(from, sent, MPI_BYTE, result, count * size, MPI_BYTE, comm);
-      MPI_Allgather(send, sc, st, output.at, count, rt, comm);
+      MPI_Allgather(send, sc, st, out_lent.at, count, rt, comm);
       break;
     case allgatherv:
       PMPI_Allgatherv(from, sent, MPI_BYTE, result, to_bytes, to_at, MPI_BYTE, comm);
-      MPI_Allgatherv(send, sc, st, output.at, out_counts, out_at, rt, comm);
+      MPI_Allgatherv(send, sc, st, out_lent.at, out_counts, out_at, rt, comm);
       break;
     case alltoall:
       PMPI_Alltoall(from, count * size, MPI_BYTE, result, count * size, MPI_BYTE, comm);
-      MPI_Alltoall(send, count, st, output.at, count, rt, comm);
+      MPI_Alltoall(send, count, st, out_lent.at, count, rt, comm);
       break;
     case alltoallv:
       PMPI_Alltoallv(from, from_bytes, from_at, MPI_BYTE, result, to_bytes, to_at, MPI_BYTE, comm);
-      MPI_Alltoallv(send, in_counts, in_at, st, output.at, out_counts, out_at, rt, comm);
+      MPI_Alltoallv(send, in_counts, in_at, st, out_lent.at, out_counts, out_at, rt, comm);
       break;
     case alltoallw:
       PMPI_Alltoallw(from, from_bytes, from_at, bytes, result, to_bytes, to_at, bytes, comm);
-      MPI_Alltoallw(send, in_counts, in_at, in_handles, output.at, out_counts, out_at, out_handles, comm);
+      MPI_Alltoallw(send, in_counts, in_at, in_handles, out_lent.at, out_counts, out_at, out_handles, comm);
       break;
     case kMoves: break;
   }
+  take_back(in_lent, input), take_back(out_lent, output);
   compare(output, result, before, out, results, 1, 1);
   if (memcmp(input.memory, input_before.memory, input.bytes) != 0) die("the input has changed");
   release(input), release(output), release(before), release(input_before);
@@ -467,7 +486,8 @@ static void reducing_case(MPI_Comm comm, int rank, int ranks) {
   fill_block(input.at, in, &o.basic);
   fill_block(output.at, in, &o.basic);
   Buffer before = copy_of(output), input_before = copy_of(input);
-  void* send = in_place ? MPI_IN_PLACE : input.at;
+  Buffer in_lent = lend(input), out_lent = lend(output);
+  void* send = in_place ? MPI_IN_PLACE : in_lent.at;
 
   /* What the MPI library works on: the same values as elements without holes (but for those of pairs). */
   Type plain = make_type(o.basic.type, o.group, 0);
@@ -477,30 +497,31 @@ static void reducing_case(MPI_Comm comm, int rank, int ranks) {
   switch (kind) {
     case allreduce:
       PMPI_Allreduce(values.at, result.at, count, plain.type, o.op, comm);
-      MPI_Allreduce(send, output.at, count, type.type, o.op, comm);
+      MPI_Allreduce(send, out_lent.at, count, type.type, o.op, comm);
       break;
     case reduce:
       PMPI_Reduce(values.at, result.at, count, plain.type, o.op, root, comm);
-      MPI_Reduce(send, output.at, count, type.type, o.op, root, comm);
+      MPI_Reduce(send, out_lent.at, count, type.type, o.op, root, comm);
       break;
     case reduce_scatter_block:
       PMPI_Reduce_scatter_block(values.at, result.at, count, plain.type, o.op, comm);
-      MPI_Reduce_scatter_block(send, output.at, count, type.type, o.op, comm);
+      MPI_Reduce_scatter_block(send, out_lent.at, count, type.type, o.op, comm);
       break;
     case reduce_scatter:
       PMPI_Reduce_scatter(values.at, result.at, counts, plain.type, o.op, comm);
-      MPI_Reduce_scatter(send, output.at, counts, type.type, o.op, comm);
+      MPI_Reduce_scatter(send, out_lent.at, counts, type.type, o.op, comm);
       break;
     case scan:
       PMPI_Scan(values.at, result.at, count, plain.type, o.op, comm);
-      MPI_Scan(send, output.at, count, type.type, o.op, comm);
+      MPI_Scan(send, out_lent.at, count, type.type, o.op, comm);
       break;
     case exscan:
       PMPI_Exscan(values.at, result.at, count, plain.type, o.op, comm);
-      MPI_Exscan(send, output.at, count, type.type, o.op, comm);
+      MPI_Exscan(send, out_lent.at, count, type.type, o.op, comm);
       break;
     case kReductions: break;
   }
+  take_back(in_lent, input), take_back(out_lent, output);
   const int has_result = (kind != reduce || rank == root) && (kind != exscan || rank != 0);
   unsigned char* expected = pack(result, &plain_out, 1);
   compare(output, expected, before, &out, has_result, o.basic.size, o.basic.type == MPI_LONG_DOUBLE ? 10 : o.basic.size);
@@ -514,7 +535,11 @@ static void reducing_case(MPI_Comm comm, int rank, int ranks) {
 int main(int argc, char** argv) {
   MPI_Init(&argc, &argv);
   seed = argc > 1 ? strtoull(argv[1], NULL, 10) : 1;
-  verbose = argc > 3;
+  for (int i = 3; i < argc; ++i) {
+    if (strcmp(argv[i], "device") == 0) devices = 1;
+    if (strcmp(argv[i], "verbose") == 0) verbose = 1;
+  }
+  if (devices) find_device();
   const long cases = argc > 2 ? atol(argv[2]) : 1000;
   int ranks;
   MPI_Comm_rank(MPI_COMM_WORLD, &world_rank);
@@ -536,7 +561,7 @@ int main(int argc, char** argv) {
     MPI_Comm_rank(comms[which], &rank);
     MPI_Comm_size(comms[which], &size);
     Random before = shared;
-    if (size == 1)
+    if (size == 1 && !devices)
       ; /* left to the MPI library */
     else if (moving)
       moving_case(comms[which], rank, size);
