@@ -1,10 +1,13 @@
 #include "runtime/enqueue.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <map>
 #include <set>
 
 #include "core/thread.h"
+#include "kernels/scalar.h"
 #include "runtime/stream_order.h"
 
 namespace tutti {
@@ -182,13 +185,27 @@ class Enqueuing {
     for (const StreamCall* c : share.collectives) {
       const Request& r = c->request;
       const gpu::DeviceBuffers buffers{gpu::address(r.input), gpu::address(r.output)};
-      const gpu::Factor factor{.value = r.op.scalar};
-      if (auto s = share.order->enqueue(*share.order->devices()->find(r), signature_of(r), {&buffers, 1}, factor, share.stream,
+      auto factor = factor_of(r);
+      if (!factor) return std::move(factor.error());
+      if (auto s = share.order->enqueue(*share.order->devices()->find(r), signature_of(r), {&buffers, 1}, *factor, share.stream,
                                         captured_);
           !s)
         return s;
     }
     return {};
+  }
+
+  // premul_sum's.
+  Result<gpu::Factor> factor_of(const Request& r) const {
+    if (r.op.kind != ReduceKind::premul_sum || r.op.scalar_at == nullptr) return gpu::Factor{.value = r.op.scalar};
+    if (gpu::locate(driver_, r.op.scalar_at).kind != MemoryKind::host)
+      return gpu::Factor{.on_device = gpu::address(r.op.scalar_at)};
+    const kernels::Scalar scalar = kernels::read_scalar(r.op.scalar_at, r.type);
+    if (scalar.exact(r.type)) return gpu::Factor{.value = scalar.value};
+    return Error(Code::unsupported,
+                 fmt::format("devices take a factor of more than 53 bits from their own memory only; this one, {}, "
+                             "lies in the host's",
+                             scalar.integer));
   }
 
   Status enqueue_messages(Share& share) {

@@ -1,6 +1,7 @@
 // Calls in streams that the host does: pieces of them that are done side by side, in pinned memory.
 #pragma once
 
+#include <array>
 #include <map>
 #include <memory>
 #include <vector>
@@ -28,6 +29,7 @@ struct HostRound {
     StreamOrder* order;
     Runner* runner;
     std::unique_ptr<OwnedCall> call;
+    std::unique_ptr<std::array<std::byte, 8>> scalar;  // premul_sum: a copy of what its operator refers to
   };
   std::vector<Part> parts = {};
   struct Copy {
@@ -58,17 +60,18 @@ class HostRounds {
   struct Left {
     const StreamCall* call;
     std::uint64_t pieces, next;
-    bool host_in, host_out;  // its memory is of a kind that the driver does not know
+    bool host_in, host_out, host_scalar;  // its memory is of a kind that the driver does not know
   };
   // A piece, and where in its communicator's staging memory it lies.
   struct Placed {
     const Left* of;
     HostPiece piece;
     std::uint64_t at;
+    std::uint64_t scalar_at;  // where its operator's factor is copied to
   };
   void place(Left& left);
   void place_all();
-  static void add(const Placed& placed, std::byte* staging, Next& next);
+  static void add(const Placed& placed, std::byte* all_staging, Next& next);
 
   std::vector<Left> left_;
   std::vector<Placed> placed_;                  // in the next round

@@ -190,7 +190,7 @@ Status Runner::make_room(const CachedPlan& plan) {
 // Scratch memory that is there once a plan has been made stays there, though it may move.
 CallBuffers Runner::buffers_for(const CachedPlan& plan, const Call& call) noexcept {
   return {static_cast<const std::byte*>(call.input), static_cast<std::byte*>(call.output), scratch_.reserve(plan.scratch_bytes),
-          call.op.scalar};
+          call.op.scalar, call.op.scalar_at};
 }
 
 Result<CachedPlan*> Runner::plan_for(const Call& call) {

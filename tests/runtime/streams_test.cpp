@@ -324,6 +324,36 @@ TEST(Streams, AStreamThatDoesNotExistIsAnErrorAndNothingHappens) {
   });
 }
 
+// The factor lies on the device, and is written by the stream before the call.
+TEST(Streams, FactorsAreReadWhenTheCallRuns) {
+  for (const bool by_host : {false, true})
+    run_ranks(2, [by_host](Communicator& comm) {
+      const OnDevice on_device;
+      const Stream stream;
+      ok(comm.meet_devices());
+      Vector<std::uint32_t> factor(1, 7), data(100, 2);
+      // Counts for each rank are the host's affair.
+      const std::vector<std::uint64_t> counts{50, 50};
+      Call call = sum_of(data);
+      call.op = {.kind = ReduceKind::premul_sum, .scalar_at = factor.data()};
+      if (by_host) {
+        call.collective = Collective::reduce_scatter;
+        call.output = data.data() + 50 * comm.rank();
+        call.count = 0;
+        call.input_counts = counts;
+      }
+      Gate gate(stream);
+      done(d().set_words(gpu::address(factor.data()), 3 + static_cast<unsigned>(comm.rank()), 1, stream));
+      ok(comm.enqueue(call, stream));
+      gate.open();
+      stream.wait();
+      ok(comm.failure());
+      const auto mine = std::span(data).subspan(by_host ? static_cast<std::size_t>(50 * comm.rank()) : 0, 50);
+      EXPECT_THAT(mine, testing::Each(14U)) << "2 * 3 + 2 * 4";
+      EXPECT_EQ(comm.last_algorithm().empty(), false);
+    });
+}
+
 // What a stream was given between begin and end, to be launched again and again.
 class Graph {
  public:

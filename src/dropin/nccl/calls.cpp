@@ -22,8 +22,8 @@ ncclResult_t check_op(DataCall& c, ncclRedOp_t op, ncclDataType_t type) {
   if (own->type != type)
     return invalid_argument("{}: operator {} was made for data type {}, the call's is {}", c.name, number,
                             static_cast<int>(own->type), static_cast<int>(type));
-  c.call.op = {.kind = ReduceKind::premul_sum, .scalar = own->scalar};
-  if (own->read_later != nullptr) c.scalar = own;
+  c.call.op = {.kind = ReduceKind::premul_sum, .scalar_at = own->at()};
+  c.scalar = own;
   return ncclSuccess;
 }
 

@@ -19,14 +19,6 @@ struct Pending {
 };
 thread_local Pending pending;
 
-Status read_late_scalar(DataCall& c) {
-  if (!c.scalar) return {};
-  auto value = read_scalar(c.scalar->read_later, c.scalar->type);
-  if (!value) return value.because(std::string(c.name));
-  c.call.op.scalar = *value;
-  return {};
-}
-
 // Without a driver calls are complete when they return. So are those that name no stream and have memory that the host alone
 // knows, whose programs need not know of CUDA at all.
 bool complete_at_return(const DataCall& c) {
@@ -111,8 +103,6 @@ ncclResult_t run_together(std::vector<DataCall>& calls) {
 }
 
 ncclResult_t run_calls(std::vector<DataCall> calls) {
-  for (DataCall& c : calls)
-    if (auto s = read_late_scalar(c); !s) return report(s.error());
   if (const auto result = join_those_to_itself(calls); result != ncclSuccess) return result;
   if (calls.size() != 1) return run_together(calls);
   return calls.front().comm->use(calls.front().name, [&](Communicator&) { return run_one(calls.front()); });
@@ -141,7 +131,6 @@ ncclResult_t note(ncclResult_t result) noexcept {
 ncclResult_t submit(DataCall c) {
   if (const auto result = c.comm->usable(c.name); result != ncclSuccess) return result;
   if (pending.depth == 0) {
-    if (auto s = read_late_scalar(c); !s) return report(s.error());
     if (to_itself(c))
       return invalid_usage("{}: rank {} names itself as the peer; that takes a group with both sides", c.name, c.comm->rank());
     return c.comm->use(c.name, [&](Communicator&) { return run_one(c); });

@@ -18,7 +18,7 @@ struct DataCall {
   std::shared_ptr<Comm> comm;
   Call call;
   cudaStream_t stream = nullptr;
-  std::optional<PreMulSum> scalar = {};  // that is read when the call runs
+  std::shared_ptr<const PreMulSum> scalar = {};  // that the call's operator refers to
 };
 
 // At once, or at the end of the group this thread is in.

@@ -3,7 +3,10 @@
 
 #include <nccl.h>
 
+#include <array>
+#include <cstddef>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <optional>
 
@@ -14,11 +17,13 @@ namespace tutti::nccl {
 
 [[nodiscard]] std::optional<DataType> data_type(ncclDataType_t type) noexcept;
 
-// sum(scalar * input). A scalar that is not copied is read when the call runs.
+// sum(scalar * input).
 struct PreMulSum {
   ncclDataType_t type;
-  double scalar;
-  const void* read_later = nullptr;
+  std::array<std::byte, 8> scalar = {};
+  const void* read_later = nullptr;  // where it lies instead, when the call runs
+
+  [[nodiscard]] const void* at() const noexcept { return read_later != nullptr ? read_later : scalar.data(); }
 };
 
 class Operators {
@@ -26,15 +31,13 @@ class Operators {
   // Numbers that no other communicator of this process has.
   ncclRedOp_t add(const PreMulSum& op);
   bool remove(ncclRedOp_t op);
-  [[nodiscard]] std::optional<PreMulSum> find(ncclRedOp_t op) const;
+  // For as long as a call needs it, even if it is destroyed meanwhile.
+  [[nodiscard]] std::shared_ptr<const PreMulSum> find(ncclRedOp_t op) const;
 
  private:
   mutable std::mutex mutex_;
-  std::map<int, PreMulSum> ops_;
+  std::map<int, std::shared_ptr<const PreMulSum>> ops_;
 };
-
-// As a double: Code::invalid_argument where it does not fit into one.
-Result<double> read_scalar(const void* scalar, ncclDataType_t type);
 
 ncclResult_t red_op_create_pre_mul_sum(ncclRedOp_t* op, void* scalar, ncclDataType_t type, ncclScalarResidence_t residence,
                                        ncclComm_t comm);

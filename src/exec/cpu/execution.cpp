@@ -118,6 +118,7 @@ Status Execution::go_on_from(std::uint32_t step) {
 void Execution::premultiply(const CallBuffers& buffers) {
   ReduceOp op = plan_->op;
   op.scalar = buffers.scalar;
+  op.scalar_at = buffers.scalar_at;
   std::byte*& from = base_[static_cast<std::size_t>(plan_->premultiply_in)];
   std::byte* to = plan_->in_place ? from : buffers.scratch + plan_->scratch_bytes;
   for (const Extent& e : plan_->premultiply) {

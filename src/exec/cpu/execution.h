@@ -11,8 +11,9 @@ namespace tutti {
 struct CallBuffers {
   const std::byte* input = nullptr;
   std::byte* output = nullptr;
-  std::byte* scratch = nullptr;  // Plan::scratch_needed() bytes
-  double scalar = 1;             // premul_sum: this rank's factor
+  std::byte* scratch = nullptr;     // Plan::scratch_needed() bytes
+  double scalar = 1;                // premul_sum: this rank's factor, or
+  const void* scalar_at = nullptr;  // where it lies
 };
 
 class Execution {

@@ -255,7 +255,12 @@ static void premultiplied(struct world* w) {
   OK(ncclCommDestroy(child));
   OK(ncclRedOpDestroy(op, comm));
   FAILS(ncclRedOpDestroy(ncclSum, comm), ncclInvalidArgument, "NCCL's own");
-  FAILS(ncclRedOpCreatePreMulSum(&op, &huge, ncclInt64, ncclScalarHostImmediate, comm), ncclInvalidArgument, "53");
+  const int64_t three = 3;
+  int64_t product = 0;
+  OK(ncclRedOpCreatePreMulSum(&op, &huge, ncclInt64, ncclScalarHostImmediate, comm));
+  OK(ncclAllReduce(&three, &product, 1, ncclInt64, op, comm, NULL));
+  CHECK((uint64_t)product == 3 * (uint64_t)huge * (uint64_t)w->ranks); /* in 64 bits, not in those of a double */
+  OK(ncclRedOpDestroy(op, comm));
   FAILS(ncclRedOpCreatePreMulSum(&op, NULL, ncclInt64, ncclScalarHostImmediate, comm), ncclInvalidArgument, "scalar is NULL");
   FAILS(ncclRedOpCreatePreMulSum(&op, &two, (ncclDataType_t)12, ncclScalarHostImmediate, comm), ncclInvalidArgument,
         "data type 12");

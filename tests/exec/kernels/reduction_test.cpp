@@ -241,6 +241,11 @@ TEST_P(Reduction, PrepareSaturatesFactorsNoIntegerHolds) {
   EXPECT_EQ(prepare(1e300), std::numeric_limits<std::int64_t>::max());
   EXPECT_EQ(prepare(-1e300), std::numeric_limits<std::int64_t>::min());
   EXPECT_EQ(prepare(std::numeric_limits<double>::quiet_NaN()), 0);
+  // All 64 bits of a factor that lies in memory count.
+  const std::int64_t huge = (std::int64_t{1} << 60) + 1;
+  kernels::prepare({.kind = ReduceKind::premul_sum, .scalar_at = &huge}, DataType::i64, in.data(), out.data(), 2);
+  for (std::size_t i = 0; i < 2; ++i)
+    EXPECT_EQ(static_cast<std::uint64_t>(out[i]), static_cast<std::uint64_t>(in[i]) * static_cast<std::uint64_t>(huge));
   kernels::prepare({.kind = ReduceKind::sum, .scalar = 9}, DataType::i64, in.data(), out.data(), 2);
   EXPECT_EQ(out, in) << "other operators only copy";
 }

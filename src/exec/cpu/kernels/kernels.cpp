@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "kernels/job.h"
+#include "kernels/scalar.h"
 
 namespace tutti::kernels {
 namespace {
@@ -224,10 +225,11 @@ void reduce2(const ReduceOp& op, DataType type, const void* left, const void* ri
 void prepare(const ReduceOp& op, DataType type, const void* in, void* out, std::size_t count) {
   if (count == 0) return;
   if (op.kind != ReduceKind::premul_sum || !supports(op.kind, type)) return copy(out, in, count * element_bytes(type, op));
+  const Scalar given = op.scalar_at != nullptr ? read_scalar(op.scalar_at, type) : Scalar{op.scalar, truncated(op.scalar)};
   // Of all NaNs only the canonical one is sure to stay NaN when rounded to bf16.
-  const double factor = std::isnan(op.scalar) ? std::numeric_limits<double>::quiet_NaN() : op.scalar;
+  const double factor = std::isnan(given.value) ? std::numeric_limits<double>::quiet_NaN() : given.value;
   const Route way = route(Operation::scale, type);
-  run(way, {&in, 1, 0, out, count * way.lanes_per_element, factor, truncated(factor)});
+  run(way, {&in, 1, 0, out, count * way.lanes_per_element, factor, given.integer});
 }
 
 void finish(const ReduceOp& op, DataType type, void* data, std::size_t count, int ranks) {
