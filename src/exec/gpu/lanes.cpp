@@ -14,7 +14,8 @@ constexpr int kPeerAccessAlreadyEnabled = 704;
 constexpr auto kCanFlushRemoteWrites = static_cast<DeviceAttribute>(98);
 constexpr unsigned kWaitFlush = 1U << 30;
 
-constexpr std::uint64_t kLine = 128;  // flags of different sides share no line
+constexpr std::uint64_t kLine = 128;       // flags of different sides share no line
+constexpr std::uint64_t kWordsOfLine = 3;  // that are waited for: a flag, and the signature beside it
 constexpr std::uint64_t kFlagBytes = std::uint64_t{1} << 20;
 constexpr std::uint64_t kRegionBytes = std::uint64_t{2} << 20;  // what the driver allocates is a multiple of this
 constexpr std::uint32_t kGoOn = 0x7fffffff;                     // not less than what any wait waits for
@@ -316,9 +317,15 @@ Status Lanes::open(std::span<const LaneNeed> needs) {
 Status Lanes::free_waiters() {
   const Entered entered(driver(), setup_.context);
   const Uncaptured uncaptured(driver());
-  const std::size_t words = flags_used_ / sizeof(std::uint32_t);
-  if (words > 0)
-    if (auto s = check(driver(), driver().set_words(flags_->at(), kGoOn, words, stream_), "cuMemsetD32Async"); !s) return s;
+  std::vector<MemoryOperation> writes;
+  for (Address at = flags_->at(); at < flags_->at() + flags_used_; at += kLine)
+    for (std::uint64_t word = 0; word < kWordsOfLine; ++word)
+      writes.push_back({.kind = MemoryOperation::Kind::write, .word = at + word * sizeof(std::uint32_t), .value = kGoOn});
+  for (std::size_t done = 0; done < writes.size(); done += kMostMemoryOperations) {
+    const auto count = static_cast<unsigned>(std::min<std::size_t>(writes.size() - done, kMostMemoryOperations));
+    if (auto s = check(driver(), driver().memory_operations(stream_, count, writes.data() + done, 0), "cuStreamBatchMemOp"); !s)
+      return s;
+  }
   return check(driver(), driver().synchronize(stream_), "cuStreamSynchronize");
 }
 

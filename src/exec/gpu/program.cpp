@@ -41,9 +41,10 @@ std::vector<Op> flags_together(const std::vector<Op>& ops) {
     const auto waits = [](const Op& op) { return op.kind == OpKind::acquire || op.kind == OpKind::await; };
     const auto copies = [](const Op& op) { return op.kind == OpKind::copy; };
     for (auto op = begin; op != end; ++op) {
-      // Of several messages on a lane the last one counts.
-      const bool again = (op->kind == OpKind::post || op->kind == OpKind::await) &&
-                         std::any_of(op + 1, end, [&](const Op& o) { return o.kind == op->kind && o.lane == op->lane; });
+      // Of several messages on a lane the last one counts, and of those that are awaited the first one, with its signature.
+      const bool counts_last = op->kind == OpKind::post || (op->kind == OpKind::await && op->value > 1);
+      const bool again =
+          counts_last && std::any_of(op + 1, end, [&](const Op& o) { return o.kind == op->kind && o.lane == op->lane; });
       if (!again) sorted.push_back(*op);
     }
     if (phase != Phase::other) {
