@@ -19,7 +19,7 @@ constexpr std::uint64_t kScratchUnit = 256;  // blocks' scratch begins at multip
 class Lister {
  public:
   Lister(const Plan& plan, const CollectiveCall& call, const Cut& cut, std::uint64_t elements, KernelCall& whole)
-      : plan_(plan), call_(call), size_(call.element_bytes()), whole_(whole) {
+      : plan_(plan), size_(call.element_bytes()), whole_(whole) {
     if (cut.pieces > 1 && input_chunks(call.collective, 2, 1) == 2) {
       input_block_bytes_ = cut.count * size_;
       piece_bytes_ = elements * size_;
@@ -176,7 +176,6 @@ class Lister {
   }
 
   const Plan& plan_;
-  const CollectiveCall& call_;
   std::uint64_t size_;
   KernelCall& whole_;
   std::uint64_t input_block_bytes_ = 0, piece_bytes_ = 0;  // where the input's blocks are far apart

@@ -154,6 +154,7 @@ class InterpretedJob {
   void run(Mail& mail) {
     start(mail);
     std::vector<std::thread> threads;
+    threads.reserve(ranks_.size());
     for (Rank r = 0; r < c_.ranks; ++r) threads.emplace_back([this, r, &mail] { launch(r, mail.half_bytes()); });
     for (std::thread& t : threads) t.join();
   }

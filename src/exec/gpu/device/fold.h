@@ -14,7 +14,8 @@ struct alignas(16) Pack {
   Element of[sizeof(Word) / sizeof(Element)];
 };
 
-constexpr std::uint32_t alignment_of(const std::byte* address) {
+template <class Byte>
+constexpr std::uint32_t alignment_of(const Byte* address) {
   return static_cast<std::uint32_t>(reinterpret_cast<std::uintptr_t>(address) % sizeof(Word));
 }
 
@@ -59,7 +60,7 @@ struct Layout {
       : bytes(all) {
     const std::uint32_t offset = alignment_of(out);
     const std::uint32_t first = (sizeof(Word) - offset) % sizeof(Word);
-    if (first % element_bytes != 0 || first + sizeof(Word) > bytes) return;
+    if (element_bytes == 0 || first % element_bytes != 0 || first + sizeof(Word) > bytes) return;
     for (std::uint32_t s = 0; s < count; ++s)
       if (alignment_of(inputs[s]) != offset) return;
     head = first;
