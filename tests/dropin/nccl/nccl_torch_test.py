@@ -489,15 +489,17 @@ def rank_main(rank, ranks, function, log):
     function(rank, ranks)
 
 
-def run(name, ranks, expected=None, words=""):
-    """The job on so many ranks; all end well, or with the expected statuses. The others must have said `words` to their standard error."""
+def run(name, ranks, fails=False, words="", by="auto"):
+    """The job on so many ranks, which all end well, or all fail; those that live so long say `words` to their standard error. `by` is for
+    TUTTI_CUDA: whether devices do the calls or the host does.
+    """
     global JOB
-    JOB = f"{name} on {ranks} ranks"
+    JOB, os.environ["TUTTI_CUDA"] = f"{name} on {ranks} ranks", by
     folder = tempfile.mkdtemp()
     statuses = job.forked(rank_main, ranks, globals()[f"job_{name}"], f"{folder}/")
     logs = [pathlib.Path(f"{folder}/{rank}").read_text() for rank in range(ranks)]
-    failed = [status != 0 for status in statuses]
-    if failed == (expected or [False] * ranks) and all(words in log for log, status in zip(logs, statuses) if status != -signal.SIGKILL):
+    ended_so = all((status != 0) == fails for status in statuses)
+    if ended_so and all(words in log for log, status in zip(logs, statuses) if status != -signal.SIGKILL):
         print(f"{JOB}: ok", flush=True)
         return
     for rank, log in enumerate(logs):
@@ -507,12 +509,12 @@ def run(name, ranks, expected=None, words=""):
 
 if __name__ == "__main__":
     PORT = job.torch_store()
-    for ranks in (2, 3):
-        run("calls", ranks)
+    run("calls", 2)
+    run("calls", 3, by="host")
     if os.environ.get("TORCH_DIST_USE_NCCL2") != "0":
         run("calls", 4)
     run("unbound", 2)
     for name in ("shrink", "abort", "leave"):
         run(name, 3)
-    run("killed", 3, [True] * 3, "died or closed its connection")
-    run("mismatch", 2, [True] * 2, "ranks disagree about the call")
+    run("killed", 3, fails=True, words="died or closed its connection")
+    run("mismatch", 2, fails=True, words="ranks disagree about the call")
