@@ -33,8 +33,10 @@ static void free_device(void* memory) {
   driver_did(((int (*)(unsigned long long))driver_function("cuMemFree_v2"))((uintptr_t)memory), "cuMemFree");
 }
 static void to_device(void* to, const void* from, size_t bytes) {
-  driver_did(((int (*)(unsigned long long, const void*, size_t))driver_function("cuMemcpyHtoD_v2"))((uintptr_t)to, from, bytes), "cuMemcpyHtoD");
+  driver_did(((int (*)(unsigned long long, const void*, size_t))driver_function("cuMemcpyHtoD_v2"))((uintptr_t)to, from, bytes),
+             "cuMemcpyHtoD");
 }
 static void from_device(void* to, const void* from, size_t bytes) {
-  driver_did(((int (*)(void*, unsigned long long, size_t))driver_function("cuMemcpyDtoH_v2"))(to, (uintptr_t)from, bytes), "cuMemcpyDtoH");
+  driver_did(((int (*)(void*, unsigned long long, size_t))driver_function("cuMemcpyDtoH_v2"))(to, (uintptr_t)from, bytes),
+             "cuMemcpyDtoH");
 }
