@@ -130,12 +130,13 @@ class Enqueuing {
   Status prepare() {
     std::vector<Share*> strangers, fresh;
     for (Share& share : shares_)
-      if (std::ranges::any_of(calls_, [&](const StreamCall& c) { return c.order == share.order && !is_message(c); }))
+      if (std::ranges::any_of(calls_,
+                              [&](const StreamCall& c) { return c.order == share.order && !is_message(c) && !c.beside_hosts; }))
         strangers.push_back(&share);
     begun_ = true;  // others may be waiting for this rank
     if (auto s = for_each_share(strangers, [](Share& share) { return share.order->meet(); }); !s) return s;
     for (const StreamCall& c : calls_) {
-      if (c.order->devices() == nullptr || !DeviceCalls::serves(c.request)) {
+      if (c.beside_hosts || c.order->devices() == nullptr || !DeviceCalls::serves(c.request)) {
         rounds_.add(driver_, c);
         continue;
       }

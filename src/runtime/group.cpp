@@ -54,12 +54,12 @@ Status Group::enqueue(const std::vector<Entry>& entries) {
     if (!order) return std::move(order.error());
     auto request = impl.check(entry.call);
     if (!request) return std::move(request.error());
-    calls.push_back({*order, entry.call, std::move(*request), entry.stream});
+    calls.push_back({*order, entry.call, std::move(*request), entry.stream, !entry.has_stream});
   }
   return tutti::enqueue(driver, calls);
 }
 
-// Each communicator's in a stream of its own.
+// Each communicator's in a stream of its own. Other ranks' buffers need not be on devices, and nobody knows.
 Status Group::run_on_devices(std::vector<Entry> entries) {
   const gpu::Driver& driver = *gpu::driver();
   for (Entry& entry : entries) {

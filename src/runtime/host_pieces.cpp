@@ -70,10 +70,11 @@ std::uint64_t host_pieces(const Request& r, Rank ranks) {
   return std::max<std::uint64_t>(1, pieces_of(std::max(r.count, r.receive_count), elements_of_piece(r, ranks)));
 }
 
-HostPiece host_piece(const Call& call, const Request& r, std::uint64_t index, Rank me, Rank ranks) {
+HostPiece host_piece(const Call& call, const Request& r, std::uint64_t index, std::uint64_t pieces, Rank me, Rank ranks) {
   HostPiece piece{.call = call};
   const bool p2p = r.collective == Collective::send_recv;
-  const std::uint64_t of_piece = elements_of_piece(r, ranks), begin = r.equal_blocks() ? index * of_piece : 0;
+  const std::uint64_t of_piece = pieces == 1 ? std::max(r.count, r.receive_count) : elements_of_piece(r, ranks);
+  const std::uint64_t begin = index * of_piece;
   if (r.equal_blocks()) shorten(piece.call, r, index, begin, of_piece);
   const Footprint f = check_shape(piece.call, me, ranks).value_or_throw().footprint;
   piece.has_input = f.input_bytes > 0;

@@ -26,6 +26,8 @@ struct HostPiece {
 
 // How many there are: at least one, as ranks that have nothing to say compare what they are in, too.
 [[nodiscard]] std::uint64_t host_pieces(const Request& request, Rank ranks);
-[[nodiscard]] HostPiece host_piece(const Call& call, const Request& request, std::uint64_t index, Rank me, Rank ranks);
+// Piece `index` of `pieces`: of host_pieces(), or the only one.
+[[nodiscard]] HostPiece host_piece(const Call& call, const Request& request, std::uint64_t index, std::uint64_t pieces, Rank me,
+                                   Rank ranks);
 
 }  // namespace tutti

@@ -33,8 +33,8 @@ Status HostRound::run() {
 
 void HostRounds::add(const gpu::Driver& driver, const StreamCall& c) {
   const auto unknown = [&](const void* memory) { return gpu::locate(driver, memory).kind == MemoryKind::host; };
-  left_.push_back({&c, host_pieces(c.request, c.order->ranks()), 0, unknown(c.call.input), unknown(c.call.output),
-                   unknown(c.call.op.scalar_at)});
+  left_.push_back({&c, c.beside_hosts ? 1 : host_pieces(c.request, c.order->ranks()), 0, unknown(c.call.input),
+                   unknown(c.call.output), unknown(c.call.op.scalar_at)});
 }
 
 bool HostRounds::done() const {
@@ -43,7 +43,7 @@ bool HostRounds::done() const {
 
 void HostRounds::place(Left& left) {
   const StreamCall& c = *left.call;
-  Placed p{&left, host_piece(c.call, c.request, left.next++, c.order->rank(), c.order->ranks()), used_[c.order], 0};
+  Placed p{&left, host_piece(c.call, c.request, left.next++, left.pieces, c.order->rank(), c.order->ranks()), used_[c.order], 0};
   p.scalar_at = p.at + p.piece.staging_bytes;
   used_[c.order] = p.scalar_at + kScalarRoom;
   placed_.push_back(std::move(p));

@@ -20,6 +20,8 @@ struct StreamCall {
   Call call;
   Request request;  // of the call
   gpu::StreamHandle stream;
+  // Other ranks may make the call on ordinary memory, as a whole: no devices, and no pieces.
+  bool beside_hosts = false;
 };
 
 struct HostRound {

@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <unordered_map>
 
+#include "core/handshake.h"
 #include "core/thread.h"
 #include "nccl/errors.h"
 
@@ -15,8 +16,7 @@ class Handles {
  public:
   ncclComm_t add(std::shared_ptr<Comm> comm) {
     const std::lock_guard lock(mutex_);
-    // Programs may end without ncclCommDestroy. The others shall not take such a rank for dead.
-    if (last_ == 0) std::atexit([] { of_this_process().clear(); });
+    if (last_ == 0) end_at_exit();
     const auto handle = reinterpret_cast<ncclComm_t>(last_ += kStep);
     comms_.emplace(handle, std::move(comm));
     return handle;
@@ -44,6 +44,13 @@ class Handles {
   }
 
  private:
+  // Programs may end without ncclCommDestroy. The others shall not take such a rank for dead. What is registered last comes
+  // first: OpenSSL, which ends its own affairs in the same way, has to be at work already, as threads may need it till then.
+  static void end_at_exit() {
+    (void)random_secret();
+    std::atexit([] { of_this_process().clear(); });
+  }
+
   void clear() {
     if (getpid() != owner_) return;  // a forked child has these objects but not the threads that make some of them
     std::unordered_map<ncclComm_t, std::shared_ptr<Comm>> all;
