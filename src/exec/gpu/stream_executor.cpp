@@ -367,8 +367,11 @@ Status StreamExecutor::abort() {
   return {};
 }
 
-// Again and again: what was enqueued goes on using the flags.
+// Again and again: what was enqueued goes on using the flags. First ranks that live are given time to take what has been sent to
+// them for calls that do end: what goes on here without their credit overwrites it.
 void StreamExecutor::free_waiters_until_gone() {
+  constexpr int kGraceMs = 50;
+  for (int ms = 0; ms < kGraceMs && !gone_; ++ms) std::this_thread::sleep_for(std::chrono::milliseconds(1));
   while (!gone_ && lanes_->free_waiters()) std::this_thread::sleep_for(std::chrono::milliseconds(1));
 }
 

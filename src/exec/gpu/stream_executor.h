@@ -70,8 +70,9 @@ class StreamExecutor {
   // After an error the lanes are in no known state: abort.
   Status enqueue(const Prepared& call, std::span<const DeviceBuffers> buffers, const Factor& factor, StreamHandle stream);
 
-  // From any thread: whatever waits on this rank's lanes, now or later, goes on with whatever is there; nothing is enqueued any
-  // more.
+  // From any thread: whatever waits on this rank's lanes, now or later, goes on with whatever is there, after a moment; nothing
+  // is enqueued any more. What this rank sends then is garbage, so the results of calls that have not ended on all ranks are,
+  // too.
   Status abort();
   // Of the device, that this rank has taken.
   [[nodiscard]] std::uint64_t memory_bytes() const noexcept;

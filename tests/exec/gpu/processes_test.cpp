@@ -186,6 +186,16 @@ TEST(Processes, StreamsThatWaitForAKilledRankAreFreed) {
       if (!executor) throw std::runtime_error(executor.error().to_string());
       const Case c = a_case(row, kRanks);
       run(**executor, c, me, 5000, 4096);
+      // Garbage of those who abort early must not meet what others still compute.
+      for (const bool tell : {true, false})
+        for (Rank r = 0; r < kRanks; ++r) {
+          const std::byte done{1};
+          if (r == me) continue;
+          if (tell)
+            ok(courier.tell(r, {&done, 1}));
+          else
+            expect(static_cast<bool>(courier.hear(r)), "a rank has gone");
+        }
       if (me == 1) raise(SIGKILL);
       const TestMemory memory(40'000);
       const StreamHandle stream = new_stream();

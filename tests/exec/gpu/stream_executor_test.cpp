@@ -349,9 +349,10 @@ TEST(StreamExecutor, AbortFreesStreamsThatWaitForADeadRank) {
   for (const Case& c : all) {
     Job job(c, 5000);
     job.most_bytes = 1024;
-    std::barrier all_have_tried(c.ranks);
+    std::barrier all_have_run(c.ranks), all_have_tried(c.ranks);
     on_threads(c.ranks, [&](const RankTools& rank) {
       job.run(rank);
+      all_have_run.arrive_and_wait();
       const auto prepared = job.prepare(rank);
       if (rank.rank != 1) {
         for (int i = 0; i < 3; ++i) job.enqueue(rank, *prepared);
