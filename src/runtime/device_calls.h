@@ -41,6 +41,8 @@ class DeviceCalls {
                  gpu::StreamHandle stream) {
     return executor_->enqueue(*ready.prepared, buffers, factor, stream);
   }
+  // The stream waits until the other ranks' devices write into this one's memory no more.
+  Status settle(gpu::StreamHandle stream) { return executor_->settle(stream); }
   Status abort() { return executor_->abort(); }
   [[nodiscard]] std::uint64_t memory_bytes() const noexcept { return executor_->memory_bytes(); }
   [[nodiscard]] const JobMachine& machine() const noexcept { return machine_; }

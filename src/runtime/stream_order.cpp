@@ -50,6 +50,7 @@ StreamOrder::~StreamOrder() {
   const gpu::Entered entered(driver_, context_);
   const gpu::Uncaptured uncaptured(driver_);
   (void)wait_until_idle();
+  settle();
   {
     const std::lock_guard lock(mutex_);
     stopping_ = true;
@@ -58,6 +59,16 @@ StreamOrder::~StreamOrder() {
   if (thread_.joinable()) thread_.join();
   devices_.reset();
   if (own_stream_ != nullptr) (void)driver_.destroy_stream(own_stream_);
+}
+
+// Memory that others' devices write into is not given back before they have. As in calls, failures are looked out for meanwhile.
+void StreamOrder::settle() {
+  if (devices_ == nullptr || !failure()) return;
+  auto stream = own_stream();
+  if (!stream) return;
+  const std::uint32_t number = announce({}, false);
+  const auto mark = [&](Word w) { return driver_.write_value(*stream, address(w), number, 0) == 0; };
+  if (mark(Word::begun) && devices_->settle(*stream) && mark(Word::done)) (void)driver_.synchronize(*stream);
 }
 
 bool StreamOrder::idle() const noexcept {

@@ -314,6 +314,12 @@ Status Lanes::open(std::span<const LaneNeed> needs) {
   return {};
 }
 
+std::vector<Address> Lanes::credits() const {
+  std::vector<Address> words;
+  for (const auto& [peer, end] : outgoing_) words.insert(words.end(), end.credit.begin(), end.credit.end());
+  return words;
+}
+
 Status Lanes::free_waiters() {
   const Entered entered(driver(), setup_.context);
   const Uncaptured uncaptured(driver());

@@ -79,6 +79,8 @@ class Lanes {
   Status open(std::span<const LaneNeed> needs);
   [[nodiscard]] LaneEnd& end(const LaneNeed& need) { return (need.outgoing ? outgoing_ : incoming_)[{need.peer, need.channel}]; }
 
+  // Where peers say that they have taken what this rank has sent.
+  [[nodiscard]] std::vector<Address> credits() const;
   // All that waits now for a flag of this rank's goes on; what the flags say is not true afterwards. From any thread.
   Status free_waiters();
   // With the flags of waits, kWaitGreaterOrEqual.

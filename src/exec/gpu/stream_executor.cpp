@@ -359,6 +359,19 @@ Status StreamExecutor::enqueue(const Prepared& call, std::span<const DeviceBuffe
   return status;
 }
 
+Status StreamExecutor::settle(StreamHandle stream) {
+  const Entered entered(driver(), setup_.lanes.context);
+  std::vector<MemoryOperation> waits;
+  for (const Address credit : lanes_->credits())
+    waits.push_back({.kind = MemoryOperation::Kind::wait, .word = credit, .value = 1, .flags = lanes_->wait_flags()});
+  for (std::size_t done = 0; done < waits.size(); done += kMostMemoryOperations) {
+    const auto count = static_cast<unsigned>(std::min<std::size_t>(waits.size() - done, kMostMemoryOperations));
+    if (auto s = check(driver(), driver().memory_operations(stream, count, waits.data() + done, 0), "cuStreamBatchMemOp"); !s)
+      return s;
+  }
+  return {};
+}
+
 Status StreamExecutor::abort() {
   if (aborted_.exchange(true)) return {};
   auto thread = start_thread([this] { free_waiters_until_gone(); });

@@ -70,6 +70,9 @@ class StreamExecutor {
   // After an error the lanes are in no known state: abort.
   Status enqueue(const Prepared& call, std::span<const DeviceBuffers> buffers, const Factor& factor, StreamHandle stream);
 
+  // The stream waits until the peers have taken all that was sent to them, and write into this rank's memory no more.
+  Status settle(StreamHandle stream);
+
   // From any thread: whatever waits on this rank's lanes, now or later, goes on with whatever is there, after a moment; nothing
   // is enqueued any more. What this rank sends then is garbage, so the results of calls that have not ended on all ranks are,
   // too.
