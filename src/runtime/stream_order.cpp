@@ -252,10 +252,27 @@ Status StreamOrder::look_for_failures() {
   }
   if (auto s = runner_.watch().check(waiting); !s) return s;
   if (now - *since_ < runner_.policy().timeout) return {};
+  const Rank peer = stop_kernel();
   return Error(Code::timeout,
-               fmt::format("{} on the device of rank {} was not done within {:.6g} s (TUTTI_TIMEOUT); every rank must "
+               fmt::format("{} on the device of rank {} was not done within {:.6g} s (TUTTI_TIMEOUT){}; every rank must "
                            "make the same calls in the same order",
-                           first.to_string(), rank(), std::chrono::duration<double>(runner_.policy().timeout).count()));
+                           first.to_string(), rank(), std::chrono::duration<double>(runner_.policy().timeout).count(),
+                           peer == kNoRank ? "" : fmt::format(", waiting for rank {}", peer)),
+               peer);
+}
+
+// The rank that it waited for, if it was one that waited.
+Rank StreamOrder::stop_kernel() {
+  constexpr auto kPatience = std::chrono::milliseconds(200);
+  const std::lock_guard lock(mutex_);
+  if (to_free_ == nullptr) return kNoRank;
+  if (auto s = to_free_->abort(); !s) log(LogLevel::error, s.error().to_string());
+  Rank peer = kNoRank;
+  for (const TimePoint until = Clock::now() + kPatience; peer == kNoRank && Clock::now() < until;) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    peer = to_free_->waited_for();
+  }
+  return peer;
 }
 
 }  // namespace tutti
