@@ -50,6 +50,7 @@ class DeviceCalls {
     if (kernels_) kernels_->abort();
     return executor_->abort();
   }
+  [[nodiscard]] bool has_kernels() const noexcept { return kernels_ != nullptr; }
   // Behind abort: the rank that a kernel waited for, or kNoRank. From any thread.
   [[nodiscard]] Rank waited_for() const noexcept { return kernels_ ? kernels_->waited_for() : kNoRank; }
   [[nodiscard]] std::uint64_t memory_bytes() const noexcept { return executor_->memory_bytes(); }

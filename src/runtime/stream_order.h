@@ -81,7 +81,7 @@ class StreamOrder {
   void run(HostRound& round);
   void look_out();
   Status look_for_failures();
-  Rank stop_kernel();
+  Error too_late(const Signature& call);
   [[nodiscard]] std::atomic_ref<std::uint32_t> word(Word w) const noexcept;
   [[nodiscard]] gpu::Address address(Word w) const noexcept;
 

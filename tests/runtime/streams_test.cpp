@@ -468,6 +468,30 @@ TEST_P(Streams, AnAbortFreesTheStream) {
   });
 }
 
+TEST_P(Streams, ACallThatIsNotDoneInTimeIsAnErrorThatNamesWhomAKernelWaitedFor) {
+  if (device::image().empty()) GTEST_SKIP() << "built without nvcc";
+  const bool own = GetParam();
+  setenv("TUTTI_TIMEOUT", "1", 1);
+  run_ranks(2, [own](Communicator& comm) {
+    const OnDevice on_device;
+    const Stream stream;
+    Vector<std::uint32_t> data(10, 7);
+    ok(comm.enqueue(sum_of(data), stream));
+    stream.wait();
+    Gate gate(stream);
+    if (comm.rank() == 0) gate.open();
+    ok(comm.enqueue(sum_of(data), stream));
+    if (comm.rank() == 0) {
+      stream.wait();
+      fails(comm.failure(), Code::timeout, {"was not done within 1 s", own ? "waiting for rank 1" : "all_reduce"});
+    }
+    while (comm.failure()) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    gate.open();
+    stream.wait();
+  });
+  unsetenv("TUTTI_TIMEOUT");
+}
+
 TEST_P(Streams, RanksThatDisagreeFindOut) {
   run_ranks(2, [](Communicator& comm) {
     const OnDevice on_device;
