@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <limits>
 
 #include "core/hash.h"
 #include "core/log.h"
@@ -167,8 +168,39 @@ Result<DeviceCalls::Way> DeviceCalls::price(const Request& r, std::optional<Kern
   if (!winner) return std::move(winner.error());
   way.candidate = std::move(*winner);
   tutti::price(way.candidate, asked, on.machine, on.costs);  // a table's is that of another size
-  way.us = way.candidate.total_us + (protocol ? launch_us(*protocol) : 0);
+  auto turns = turns_of(r, way);
+  if (!turns) return std::move(turns.error());
+  way.us = way.candidate.total_us + (*turns - 1) * way.candidate.latency_us + (protocol ? launch_us(*protocol) : 0);
   return way;
+}
+
+// Pieces that come one after the other, each with its latency. Infinitely many where it cannot be done this way.
+Result<double> DeviceCalls::turns_of(const Request& r, const Way& way) const {
+  const gpu::CollectiveCall call = call_of(r, way);
+  if (!way.protocol) {
+    auto pieces = gpu::cut(call);
+    if (!pieces) return std::move(pieces.error());
+    return static_cast<double>(std::max<std::uint64_t>(pieces->pieces, 1));
+  }
+  auto layout = gpu::kernel_layout(call, protocol_of(*way.protocol), way.channels);
+  if (!layout && layout.error().code() == Code::unsupported) return std::numeric_limits<double>::infinity();
+  if (!layout) return std::move(layout.error());
+  return static_cast<double>(std::max<std::uint64_t>((layout->cut.pieces + layout->blocks - 1) / layout->blocks, 1));
+}
+
+Schedule DeviceCalls::schedule_of(const Way& way, Rank rank, Rank root, bool in_place) const {
+  return fuse(way.candidate.algorithm->build(rank, shape_on(machine_, root, in_place), way.candidate.chunking));
+}
+
+gpu::CollectiveCall DeviceCalls::call_of(const Request& r, const Way& way) const {
+  return {.collective = r.collective,
+          .ranks = machine_.ranks,
+          .count = r.count,
+          .type = r.type,
+          .op = r.op,
+          .meets_at_once = way.candidate.algorithm->meets_at_once,
+          .build = [this, &way, root = r.root](Rank rank) { return schedule_of(way, rank, root, false); },
+          .signature = signature_of(r, way.candidate, way.protocol ? static_cast<int>(*way.protocol) : -1, way.channels)};
 }
 
 // The cheapest; the same on all ranks.
@@ -186,21 +218,9 @@ Result<DeviceCalls::Way> DeviceCalls::choose(const Request& r) {
 }
 
 Result<DeviceCalls::Ready> DeviceCalls::prepare(const Request& r, const Way& way) {
-  const Algorithm* algorithm = way.candidate.algorithm;
-  const auto build = [this, algorithm, root = r.root, chunking = way.candidate.chunking](Rank rank, bool in_place) {
-    return fuse(algorithm->build(rank, shape_on(machine_, root, in_place), chunking));
-  };
-  const gpu::CollectiveCall call{
-      .collective = r.collective,
-      .ranks = machine_.ranks,
-      .count = r.count,
-      .type = r.type,
-      .op = r.op,
-      .meets_at_once = algorithm->meets_at_once,
-      .build = [&build](Rank rank) { return build(rank, false); },
-      .signature = signature_of(r, way.candidate, way.protocol ? static_cast<int>(*way.protocol) : -1, way.channels)};
-  const Schedule mine = build(runner_.job().rank(), r.in_place);
-  Ready ready{.prepared = {}, .kernel = {}, .algorithm = std::string(algorithm->name)};
+  const gpu::CollectiveCall call = call_of(r, way);
+  const Schedule mine = schedule_of(way, runner_.job().rank(), r.root, r.in_place);
+  Ready ready{.prepared = {}, .kernel = {}, .algorithm = std::string(way.candidate.algorithm->name)};
   if (way.protocol) {
     auto kernel = kernels_->prepare(call, mine, protocol_of(*way.protocol), way.channels);
     if (!kernel) return std::move(kernel.error());

@@ -73,6 +73,9 @@ class DeviceCalls {
     Candidate candidate = {};
     double us = 0;
   };
+  [[nodiscard]] Schedule schedule_of(const Way& way, Rank rank, Rank root, bool in_place) const;
+  [[nodiscard]] gpu::CollectiveCall call_of(const Request& request, const Way& way) const;  // refers to the way
+  [[nodiscard]] Result<double> turns_of(const Request& request, const Way& way) const;
   Result<Way> price(const Request& request, std::optional<KernelProtocol> protocol);
   Result<Way> choose(const Request& request);
   Result<Ready> prepare(const Request& request, const Way& way);
