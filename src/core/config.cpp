@@ -90,9 +90,11 @@ constexpr std::array kTable{
         "The version that libnccl.so.2 says it is (ncclGetVersion), for programs that ask for another one: 22809 is 2.28.9.",
         20900, 29999},
     ConfigRow{
-        Var::cuda, "TUTTI_CUDA", Kind::choice, "auto", "auto|host|off",
-        "Who does calls on memory of devices: the devices where they can (auto), or always the host. off: NVIDIA's driver is "
-        "not looked for, and all memory taken for the host's."},
+        Var::cuda, "TUTTI_CUDA", Kind::choice, "auto", "auto|streams|kernel|host|off",
+        "Who does calls on memory of devices: the devices where they can (auto; always by operations of streams, or, where no "
+        "two "
+        "ranks share a device, by a kernel), or the host. off: NVIDIA's driver is not looked for, and all memory taken for the "
+        "host's."},
 };
 
 constexpr bool rows_in_order() {

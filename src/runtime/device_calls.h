@@ -1,17 +1,20 @@
-// Calls that a communicator's devices do themselves, as operations of streams (exec/gpu): where the ranks' devices map each
-// other's memory, and for what there are kernels.
+// Calls that a communicator's devices do themselves (exec/gpu): where the ranks' devices map each other's memory, and for what
+// there are kernels. As operations of streams, or by one kernel where each rank has a device of its own, whichever is faster.
 #pragma once
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "gpu/kernel_executor.h"
 #include "gpu/stream_executor.h"
 #include "runtime/letters.h"
 #include "runtime/request.h"
 #include "runtime/runner.h"
 #include "select/choice_table.h"
+#include "select/devices.h"
 
 namespace tutti {
 
@@ -26,7 +29,8 @@ class DeviceCalls {
 
   // Ready to be put into streams.
   struct Ready {
-    std::shared_ptr<const gpu::Prepared> prepared;
+    std::shared_ptr<const gpu::Prepared> prepared;      // or
+    std::shared_ptr<const gpu::PreparedKernel> kernel;  // for one pair of buffers
     std::string algorithm;
   };
   // Whether the devices can do the call; the same on all ranks.
@@ -39,11 +43,22 @@ class DeviceCalls {
   Result<const Ready*> prepare(std::span<const gpu::Message> group);
   Status enqueue(const Ready& ready, std::span<const gpu::DeviceBuffers> buffers, const gpu::Factor& factor,
                  gpu::StreamHandle stream) {
+    if (ready.kernel) return kernels_->enqueue(*ready.kernel, buffers.front(), factor, stream);
     return executor_->enqueue(*ready.prepared, buffers, factor, stream);
   }
   // The stream waits until the other ranks' devices write into this one's memory no more.
-  Status settle(gpu::StreamHandle stream) { return executor_->settle(stream); }
-  Status abort() { return executor_->abort(); }
+  Status settle(gpu::StreamHandle stream) {
+    if (kernels_)
+      if (auto s = kernels_->settle(stream); !s) return s;
+    return executor_->settle(stream);
+  }
+  Status abort() {
+    if (kernels_) kernels_->abort();
+    return executor_->abort();
+  }
+  [[nodiscard]] bool has_kernels() const noexcept { return kernels_ != nullptr; }
+  // Behind abort: the rank that a kernel waited for, or kNoRank. From any thread.
+  [[nodiscard]] Rank waited_for() const noexcept { return kernels_ ? kernels_->waited_for() : kNoRank; }
   [[nodiscard]] std::uint64_t memory_bytes() const noexcept { return executor_->memory_bytes(); }
   [[nodiscard]] const JobMachine& machine() const noexcept { return machine_; }
 
@@ -51,18 +66,46 @@ class DeviceCalls {
   using Shape = std::tuple<Collective, std::uint64_t, DataType, ReduceKind, Rank, bool, std::string, std::string>;
   [[nodiscard]] static Shape shape_of(const Request& request);
 
-  DeviceCalls(Runner& runner, JobMachine machine)
+  // A machine, and what has been found out about it.
+  struct Costed {
+    JobMachine machine;
+    ChoiceTable choices = {};
+    Costs costs = {};
+  };
+  // How a call can be done; without a protocol, as operations of streams.
+  struct Way {
+    std::optional<KernelProtocol> protocol;
+    unsigned channels = 1;
+    Candidate candidate = {};
+    double us = 0;
+  };
+  [[nodiscard]] Schedule schedule_of(const Way& way, Rank rank, Rank root, bool in_place) const;
+  [[nodiscard]] gpu::CollectiveCall call_of(const Request& request, const Way& way) const;  // refers to the way
+  [[nodiscard]] Result<double> turns_of(const Request& request, const Way& way) const;
+  Result<Way> price(const Request& request, std::optional<KernelProtocol> protocol);
+  Result<Way> choose(const Request& request);
+  Result<Ready> prepare(const Request& request, const Way& way);
+
+  DeviceCalls(Runner& runner, std::vector<std::string> devices)
       : runner_(runner),
-        machine_(std::move(machine)),
+        machine_(on_devices(runner.job().machine(), devices, runner.job().topology())),
         watch_(*runner.job().session().overlay),
-        letters_(runner.job(), runner.policy(), watch_) {}
+        letters_(runner.job(), runner.policy(), watch_),
+        devices_(std::move(devices)) {}
+
+  Status meet_kernels(bool only_kernels);
 
   Runner& runner_;
   JobMachine machine_;
   OverlayWatch watch_;
   Letters letters_;
-  ChoiceTable choices_;
+  std::map<std::pair<std::optional<KernelProtocol>, unsigned>, Costed> costed_;
+  std::vector<std::string> devices_;            // of all ranks
+  std::vector<KernelProtocol> protocols_ = {};  // that may be used
+  bool streams_ = true;                         // where a kernel can do the call, too
+  std::size_t kernel_calls_ = 0;
   std::unique_ptr<gpu::StreamExecutor> executor_;
+  std::unique_ptr<gpu::KernelExecutor> kernels_;
   std::map<Shape, Ready> collectives_;
   std::map<std::vector<gpu::Message>, Ready> groups_;
 };

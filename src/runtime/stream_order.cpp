@@ -88,7 +88,7 @@ Status StreamOrder::failure() const {
 
 void StreamOrder::fail(const Error& error) {
   const std::lock_guard lock(mutex_);
-  if (failure_) return;
+  if (failure_ && failure_->code() != Code::timeout) return;  // what a timeout was found to come from is said instead
   failure_ = error.clone();
   if (to_free_ != nullptr)
     if (auto s = to_free_->abort(); !s) log(LogLevel::error, s.error().to_string());
@@ -263,10 +263,29 @@ Status StreamOrder::look_for_failures() {
   }
   if (auto s = runner_.watch().check(waiting); !s) return s;
   if (now - *since_ < runner_.policy().timeout) return {};
-  return Error(Code::timeout,
-               fmt::format("{} on the device of rank {} was not done within {:.6g} s (TUTTI_TIMEOUT); every rank must "
-                           "make the same calls in the same order",
-                           first.to_string(), rank(), std::chrono::duration<double>(runner_.policy().timeout).count()));
+  return too_late(first);
+}
+
+// A kernel says for whom it waited only when it is stopped; its stream goes on then, and whoever waited for that finds the error.
+Error StreamOrder::too_late(const Signature& call) {
+  constexpr auto kPatience = std::chrono::milliseconds(200);
+  const std::lock_guard lock(mutex_);
+  Rank peer = kNoRank;
+  if (to_free_->has_kernels()) {
+    if (auto s = to_free_->abort(); !s) log(LogLevel::error, s.error().to_string());
+    for (const TimePoint until = Clock::now() + kPatience; peer == kNoRank && Clock::now() < until;) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+      peer = to_free_->waited_for();
+    }
+  }
+  Error error(Code::timeout,
+              fmt::format("{} on the device of rank {} was not done within {:.6g} s (TUTTI_TIMEOUT){}; every rank must "
+                          "make the same calls in the same order",
+                          call.to_string(), rank(), std::chrono::duration<double>(runner_.policy().timeout).count(),
+                          peer == kNoRank ? "" : fmt::format(", waiting for rank {}", peer)),
+              peer);
+  failure_ = error.clone();
+  return error;
 }
 
 }  // namespace tutti

@@ -82,6 +82,7 @@ class StreamOrder {
   void look_out();
   Status look_for_failures();
   void settle();
+  Error too_late(const Signature& call);
   [[nodiscard]] std::atomic_ref<std::uint32_t> word(Word w) const noexcept;
   [[nodiscard]] gpu::Address address(Word w) const noexcept;
 

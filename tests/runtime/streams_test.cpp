@@ -1,8 +1,13 @@
 // Calls in the order of CUDA streams, on the driver of tests/cuda/standin, whose "device" memory the host can look into.
 #include <dlfcn.h>
+#include <unistd.h>
 
 #include <bit>
 #include <condition_variable>
+#include <cstdio>
+#include <cstdlib>
+#include <fstream>
+#include <iterator>
 #include <map>
 #include <mutex>
 
@@ -59,11 +64,37 @@ class DeviceMemory {
 };
 constexpr MixedMemory::Other kDevice{DeviceMemory::allocate, DeviceMemory::deallocate};
 
+constexpr int kDevices = 4;
+thread_local int this_device = 0;  // of the rank that the thread is
+
 gpu::ContextHandle primary_context() {
   gpu::ContextHandle context = nullptr;
-  done(d().retain_context(&context, 0));
+  done(d().retain_context(&context, this_device));
   return context;
 }
+
+// All ranks on one device, which they share; or each on its own, where kernels do their calls.
+class Streams : public testing::TestWithParam<bool> {
+ protected:
+  void SetUp() override {
+    if (GetParam()) setenv("STANDIN_DEVICES", std::to_string(kDevices).c_str(), 1), setenv("TUTTI_CUDA", "kernel", 1);
+    done(d().init(0));
+  }
+  void TearDown() override {
+    unsetenv("STANDIN_DEVICES");
+    unsetenv("TUTTI_CUDA");
+    done(d().init(0));
+  }
+  static void run_ranks(Rank ranks, const std::function<void(Communicator&)>& body) {
+    const bool own = GetParam();
+    tutti::run_ranks(ranks, [&](Communicator& comm) {
+      this_device = own ? comm.rank() % kDevices : 0;
+      body(comm);
+    });
+  }
+};
+INSTANTIATE_TEST_SUITE_P(Devices, Streams, testing::Bool(),
+                         [](const auto& one) { return one.param ? std::string("Own") : std::string("Shared"); });
 
 // This thread's vectors lie on the device meanwhile.
 class OnDevice {
@@ -134,7 +165,7 @@ void enqueue_all(Communicator& comm, CudaStream stream, std::size_t count) {
                               stream);
 }
 
-TEST(Streams, AreFilledByTheDevicesThemselvesWhereThereIsCodeForThem) {
+TEST_P(Streams, AreFilledByTheDevicesThemselvesWhereThereIsCodeForThem) {
   if (device::image().empty()) GTEST_SKIP() << "built without nvcc";
   run_ranks(3, [](Communicator& comm) {
     const OnDevice on_device;
@@ -153,7 +184,43 @@ TEST(Streams, AreFilledByTheDevicesThemselvesWhereThereIsCodeForThem) {
   });
 }
 
-TEST(Streams, AllCollectivesOnDeviceMemory) {
+// What a communicator says of calls that it gets ready.
+std::string log_of(Rank ranks, const char* how, const std::function<int(Rank)>& device_of) {
+  const std::string file = testing::TempDir() + "tutti_streams_" + std::to_string(getpid()) + ".log";
+  setenv("TUTTI_LOG", "debug", 1);
+  setenv("TUTTI_LOG_FILE", file.c_str(), 1);
+  setenv("TUTTI_CUDA", how, 1);
+  run_ranks(ranks, [&](Communicator& comm) {
+    this_device = device_of(comm.rank());
+    const OnDevice on_device;
+    const Stream stream;
+    for (const std::size_t count : {std::size_t{10}, std::size_t{3'000'000}})
+      enqueue_case<Sum>(comm, {Collective::all_reduce, {}, count}, stream);
+  });
+  for (const char* variable : {"TUTTI_LOG", "TUTTI_LOG_FILE", "TUTTI_CUDA"}) unsetenv(variable);
+  std::ifstream in(file);
+  std::string text((std::istreambuf_iterator<char>(in)), {});
+  std::remove(file.c_str());
+  return text;
+}
+
+TEST_P(Streams, AreGivenKernelsOnlyWhereNoTwoRanksShareADevice) {
+  if (device::image().empty()) GTEST_SKIP() << "built without nvcc";
+  const auto says = [](const std::string& log, const char* what) { return log.find(what) != std::string::npos; };
+  const char *kernel = "a kernel, ", *operations = "operations of a stream";
+  const bool own = GetParam();
+  const std::string wanted = log_of(3, "kernel", [&](Rank r) { return own ? r : 0; });
+  EXPECT_EQ(says(wanted, kernel), own) << wanted;
+  EXPECT_EQ(says(wanted, operations), !own) << wanted;
+  const std::string two_share = log_of(3, "kernel", [&](Rank r) { return own ? r / 2 : 0; });
+  EXPECT_FALSE(says(two_share, kernel)) << two_share;
+  const std::string refused = log_of(3, "streams", [&](Rank r) { return own ? r : 0; });
+  EXPECT_FALSE(says(refused, kernel)) << refused;
+  const std::string automatic = log_of(3, "auto", [&](Rank r) { return own ? r : 0; });
+  EXPECT_EQ(says(automatic, kernel), own) << automatic;
+}
+
+TEST_P(Streams, AllCollectivesOnDeviceMemory) {
   for (const Rank p : {1, 2, 3})
     run_ranks(p, [](Communicator& comm) {
       const OnDevice on_device;
@@ -166,7 +233,7 @@ TEST(Streams, AllCollectivesOnDeviceMemory) {
 }
 
 // Memory of all kinds meets in one call, and what is larger than a piece comes in several.
-TEST(Streams, LargeCallsInPiecesAndMemoryOfAnyKind) {
+TEST_P(Streams, LargeCallsInPiecesAndMemoryOfAnyKind) {
   run_ranks(2, [](Communicator& comm) {
     const OnDevice on_device(comm.rank() == 1);
     const Stream stream;
@@ -177,7 +244,7 @@ TEST(Streams, LargeCallsInPiecesAndMemoryOfAnyKind) {
   });
 }
 
-TEST(Streams, ACallComesAfterWhatTheStreamWasGivenBeforeAndReturnsAtOnce) {
+TEST_P(Streams, ACallComesAfterWhatTheStreamWasGivenBeforeAndReturnsAtOnce) {
   run_ranks(2, [](Communicator& comm) {
     const OnDevice on_device;
     const Stream stream;
@@ -209,7 +276,7 @@ Call sum_of(Vector<std::uint32_t>& data) {
           .type = DataType::u32};
 }
 
-TEST(Streams, CallsOfOneCommunicatorKeepTheirOrderOnAllStreams) {
+TEST_P(Streams, CallsOfOneCommunicatorKeepTheirOrderOnAllStreams) {
   run_ranks(3, [](Communicator& comm) {
     const OnDevice on_device;
     const Stream first, second;
@@ -246,7 +313,7 @@ Call recv_from(Rank peer, Vector<std::uint32_t>& data) {
           .receive_count = data.size()};
 }
 
-TEST(Streams, GroupsOfMessagesOfAnySizeAndCollectives) {
+TEST_P(Streams, GroupsOfMessagesOfAnySizeAndCollectives) {
   for (const std::size_t count : {std::size_t{0}, std::size_t{1}, std::size_t{700001}})
     run_ranks(3, [count](Communicator& comm) {
       const OnDevice on_device;
@@ -273,7 +340,7 @@ TEST(Streams, GroupsOfMessagesOfAnySizeAndCollectives) {
     });
 }
 
-TEST(Streams, OneThreadWithAllRanks) {
+TEST_P(Streams, OneThreadWithAllRanks) {
   const OnDevice on_device;
   auto comms = make_communicators(3);
   std::vector<Stream> streams(3);
@@ -289,7 +356,7 @@ TEST(Streams, OneThreadWithAllRanks) {
   }
 }
 
-TEST(Streams, CallsWithoutAStreamTakeDeviceMemoryToo) {
+TEST_P(Streams, CallsWithoutAStreamTakeDeviceMemoryToo) {
   run_ranks(2, [](Communicator& comm) {
     const OnDevice on_device;
     for (const bool in_place : {false, true})
@@ -303,7 +370,7 @@ TEST(Streams, CallsWithoutAStreamTakeDeviceMemoryToo) {
   });
 }
 
-TEST(Streams, AreNamedForAllCallsOfAGroupOrForNone) {
+TEST_P(Streams, AreNamedForAllCallsOfAGroupOrForNone) {
   run_ranks(1, [](Communicator& comm) {
     Vector<std::uint32_t> data(10, 7);
     const Stream stream;
@@ -315,7 +382,7 @@ TEST(Streams, AreNamedForAllCallsOfAGroupOrForNone) {
   });
 }
 
-TEST(Streams, AStreamThatDoesNotExistIsAnErrorAndNothingHappens) {
+TEST_P(Streams, AStreamThatDoesNotExistIsAnErrorAndNothingHappens) {
   run_ranks(1, [](Communicator& comm) {
     Vector<std::uint32_t> data(10, 7);
     int nothing = 0;
@@ -380,7 +447,7 @@ class Graph {
   void *graph_ = nullptr, *ready_ = nullptr;
 };
 
-TEST(Streams, CallsAreCapturedIntoGraphs) {
+TEST_P(Streams, CallsAreCapturedIntoGraphs) {
   run_ranks(2, [](Communicator& comm) {
     const OnDevice on_device;
     const Stream stream;
@@ -411,7 +478,7 @@ TEST(Streams, CallsAreCapturedIntoGraphs) {
 }
 
 // What waits for a rank that does not come goes on once the communicator is aborted.
-TEST(Streams, AnAbortFreesTheStream) {
+TEST_P(Streams, AnAbortFreesTheStream) {
   run_ranks(2, [](Communicator& comm) {
     const OnDevice on_device;
     const Stream stream;
@@ -431,7 +498,31 @@ TEST(Streams, AnAbortFreesTheStream) {
   });
 }
 
-TEST(Streams, RanksThatDisagreeFindOut) {
+TEST_P(Streams, ACallThatIsNotDoneInTimeIsAnErrorThatNamesWhomAKernelWaitedFor) {
+  if (device::image().empty()) GTEST_SKIP() << "built without nvcc";
+  const bool own = GetParam();
+  setenv("TUTTI_TIMEOUT", "1", 1);
+  run_ranks(2, [own](Communicator& comm) {
+    const OnDevice on_device;
+    const Stream stream;
+    Vector<std::uint32_t> data(10, 7);
+    ok(comm.enqueue(sum_of(data), stream));
+    stream.wait();
+    Gate gate(stream);
+    if (comm.rank() == 0) gate.open();
+    ok(comm.enqueue(sum_of(data), stream));
+    if (comm.rank() == 0) {
+      stream.wait();
+      fails(comm.failure(), Code::timeout, {"was not done within 1 s", own ? "waiting for rank 1" : "all_reduce"});
+    }
+    while (comm.failure()) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    gate.open();
+    stream.wait();
+  });
+  unsetenv("TUTTI_TIMEOUT");
+}
+
+TEST_P(Streams, RanksThatDisagreeFindOut) {
   run_ranks(2, [](Communicator& comm) {
     const OnDevice on_device;
     const Stream stream;

@@ -40,16 +40,18 @@ std::array<Address, 2> lines_at(Address first) { return {first, first + kLine}; 
 
 // Between ranks of one library on one host.
 struct Lanes::Letter {
-  enum class Kind : std::uint8_t { introduction, flags, verdict, inbox, credit } kind = Kind::introduction;
+  enum class Kind : std::uint8_t { introduction, flags, verdict, inbox, credit, mailbox } kind = Kind::introduction;
   bool good = true;  // introduction, flags, verdict; else `reason`
   std::uint16_t channel = 0;
-  int device = 0;                   // introduction
-  ContextHandle context = nullptr;  // introduction: for peers of this process
-  ProcessId process = {};           // introduction
-  std::uint64_t inbox_bytes = 0;    // inbox
-  std::uint64_t offset = 0;         // inbox: in the memory
-  std::uint64_t flags = 0;          // inbox, credit: in the memory of flags
-  Address memory = 0;               // flags, inbox
+  std::uint16_t block = 0;                               // mailbox
+  device::Protocol protocol = device::Protocol::simple;  // mailbox
+  int device = 0;                                        // introduction
+  ContextHandle context = nullptr;                       // introduction: for peers of this process
+  ProcessId process = {};                                // introduction
+  std::uint64_t inbox_bytes = 0;                         // inbox, mailbox: of a half
+  std::uint64_t offset = 0;                              // inbox, mailbox: in the memory
+  std::uint64_t flags = 0;                               // inbox, credit: in the memory of flags
+  Address memory = 0;                                    // flags, inbox, mailbox
   IpcMemory handle = {};
   std::shared_ptr<const DeviceMemory>* owner = nullptr;  // of the memory, to a peer of this process, which takes it
   char reason[512] = {};
@@ -123,7 +125,7 @@ Status Lanes::exchange(Write&& write, Read&& read) {
   return {};
 }
 
-// Who is who, where the flags are, and what came of it: in the end all ranks know the same. `mine`: what is wrong here.
+// Who is who, and where the flags are. `mine`: what is wrong here.
 Status Lanes::introduce(Status mine) {
   Letter introduction{.kind = Letter::Kind::introduction, .context = setup_.context, .process = this_process()};
   (void)driver().context_device(&introduction.device);
@@ -152,6 +154,10 @@ Status Lanes::introduce(Status mine) {
   };
   if (auto s = exchange(give_flags, map_flags); !s) return s;
 
+  return agree(mine);
+}
+
+Status Lanes::agree(const Status& mine) {
   const auto say = [&](Rank) {
     Letter letter{.kind = Letter::Kind::verdict};
     if (!mine) letter.refuse(mine.error());
@@ -233,6 +239,12 @@ Status Lanes::take(Rank r) {
   auto letter = hear(r);
   if (!letter) return std::move(letter.error());
   const std::pair key{r, letter->channel};
+  if (letter->kind == Letter::Kind::mailbox) {
+    auto memory = map(r, *letter);
+    if (!memory) return memory.because(fmt::format("mapping a mailbox of rank {}", r));
+    mailboxes_[{r, letter->channel, letter->block, letter->protocol, letter->inbox_bytes}].peers = *memory + letter->offset;
+    return {};
+  }
   const bool sane = letter->flags % kLine == 0 && letter->flags + 2 * kLine <= kFlagBytes;
   if (sane && letter->kind == Letter::Kind::credit) {
     incoming_[key].credit = lines_at(peer(r).flags + letter->flags);
@@ -260,12 +272,36 @@ Result<std::uint64_t> Lanes::new_flags() {
 
 // The last region has room for so much then, and has it taken; where in it.
 Result<std::uint64_t> Lanes::room_for(std::uint64_t bytes) {
+  constexpr std::uint64_t kUnit = 256;
+  bytes = (bytes + kUnit - 1) / kUnit * kUnit;
   if (regions_.empty() || regions_.back().used + bytes > regions_.back().memory->bytes()) {
     auto memory = DeviceMemory::make(driver(), setup_.context, (bytes + kRegionBytes - 1) / kRegionBytes * kRegionBytes);
     if (!memory) return std::move(memory.error());
     regions_.push_back({std::move(*memory)});
   }
   return std::exchange(regions_.back().used, regions_.back().used + bytes);
+}
+
+// Memory that a letter tells of.
+Result<Address> Lanes::offer(Rank r, std::uint64_t bytes, Letter& letter) {
+  auto offset = room_for(bytes);
+  if (!offset) return std::move(offset.error());
+  const auto& memory = regions_.back().memory;
+  letter.offset = *offset;
+  if (auto s = share(r, letter, memory); !s) return std::move(s.error());
+  return memory->at() + *offset;
+}
+
+Result<Address> Lanes::put(ConstBytes bytes) {
+  const Entered entered(driver(), setup_.context);
+  const Uncaptured uncaptured(driver());
+  auto offset = room_for(bytes.size());
+  if (!offset) return std::move(offset.error());
+  const Address at = regions_.back().memory->at() + *offset;
+  if (auto s = check(driver(), driver().copy(at, address(bytes.data()), bytes.size(), stream_), "cuMemcpyAsync"); !s)
+    return std::move(s.error());
+  if (auto s = check(driver(), driver().synchronize(stream_), "cuStreamSynchronize"); !s) return std::move(s.error());
+  return at;
 }
 
 Status Lanes::offer_inbox(const LaneNeed& need, LaneEnd& end) {
@@ -275,17 +311,13 @@ Status Lanes::offer_inbox(const LaneNeed& need, LaneEnd& end) {
     if (!flags) return std::move(flags.error());
     end.ready = lines_at(flags_->at() + *flags);
   }
-  auto offset = room_for(2 * need.inbox_bytes);
-  if (!offset) return std::move(offset.error());
-  const auto& memory = regions_.back().memory;
   Letter letter{.kind = Letter::Kind::inbox,
                 .channel = need.channel,
                 .inbox_bytes = need.inbox_bytes,
-                .offset = *offset,
                 .flags = end.ready.front() - flags_->at()};
-  if (auto s = share(need.peer, letter, memory); !s) return s;
-  const Address inbox = memory->at() + *offset;
-  end.inboxes[need.inbox_bytes] = {inbox, inbox + need.inbox_bytes};
+  auto inbox = offer(need.peer, 2 * need.inbox_bytes, letter);
+  if (!inbox) return std::move(inbox.error());
+  end.inboxes[need.inbox_bytes] = {*inbox, *inbox + need.inbox_bytes};
   return tell(need.peer, letter);
 }
 
@@ -318,6 +350,41 @@ std::vector<Address> Lanes::credits() const {
   std::vector<Address> words;
   for (const auto& [peer, end] : outgoing_) words.insert(words.end(), end.credit.begin(), end.credit.end());
   return words;
+}
+
+std::vector<Address> Lanes::own_mailboxes() const {
+  std::vector<Address> all;
+  for (const auto& [need, ends] : mailboxes_) all.push_back(ends.own);
+  return all;
+}
+
+// A peer may write into a mailbox as soon as it hears of it.
+Status Lanes::open(std::span<const MailboxNeed> needs) {
+  const Entered entered(driver(), setup_.context);
+  const Uncaptured uncaptured(driver());
+  std::vector<std::pair<Rank, Letter>> letters;
+  for (const MailboxNeed& need : needs) {
+    MailboxEnds& ends = mailboxes_[need];
+    if (ends.own != 0) continue;
+    Letter letter{.kind = Letter::Kind::mailbox,
+                  .channel = need.channel,
+                  .block = need.block,
+                  .protocol = need.protocol,
+                  .inbox_bytes = need.half_bytes};
+    const std::uint64_t bytes = device::mailbox_bytes(need.half_bytes);
+    auto own = offer(need.peer, bytes, letter);
+    if (!own) return std::move(own.error());
+    ends.own = *own;
+    letters.emplace_back(need.peer, letter);
+    if (auto s = check(driver(), driver().set_words(*own, 0, bytes / 4, stream_), "cuMemsetD32Async"); !s) return s;
+  }
+  if (auto s = check(driver(), driver().synchronize(stream_), "cuStreamSynchronize"); !s) return s;
+  for (const auto& [peer, letter] : letters)
+    if (auto s = tell(peer, letter); !s) return s;
+  for (const MailboxNeed& need : needs)
+    while (mailboxes_[need].peers == 0)
+      if (auto s = take(need.peer); !s) return s;
+  return {};
 }
 
 Status Lanes::free_waiters() {

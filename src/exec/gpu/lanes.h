@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "device/op.h"
 #include "gpu/memory.h"
 #include "tutti/result.h"
 
@@ -59,6 +60,18 @@ struct LaneNeed {
   std::uint64_t inbox_bytes = 0;  // of a half; the same on both sides
 };
 
+// A mailbox of a block of the interpreter kernel (device/op.h), and that of the peer; the same on both sides.
+struct MailboxNeed {
+  Rank peer = kNoRank;
+  std::uint16_t channel = 0, block = 0;
+  device::Protocol protocol = device::Protocol::simple;
+  std::uint64_t half_bytes = 0;
+  friend auto operator<=>(const MailboxNeed&, const MailboxNeed&) = default;
+};
+struct MailboxEnds {
+  Address own = 0, peers = 0;
+};
+
 // Used by one thread at a time, but for free_waiters.
 class Lanes {
  public:
@@ -79,8 +92,17 @@ class Lanes {
   Status open(std::span<const LaneNeed> needs);
   [[nodiscard]] LaneEnd& end(const LaneNeed& need) { return (need.outgoing ? outgoing_ : incoming_)[{need.peer, need.channel}]; }
 
+  Status open(std::span<const MailboxNeed> needs);
+  [[nodiscard]] MailboxEnds mailbox(const MailboxNeed& need) const { return mailboxes_.at(need); }
+
+  // Whether all ranks can do what they are about to: else Code::unsupported, on all of them, with the reason of one.
+  Status agree(const Status& mine);
+
+  // Memory for as long as this lives, and the bytes that come to lie there. Waits for nothing that others do.
+  Result<Address> put(ConstBytes bytes);
   // Where peers say that they have taken what this rank has sent.
   [[nodiscard]] std::vector<Address> credits() const;
+  [[nodiscard]] std::vector<Address> own_mailboxes() const;
   // All that waits now for a flag of this rank's goes on; what the flags say is not true afterwards. From any thread.
   Status free_waiters();
   // With the flags of waits, kWaitGreaterOrEqual.
@@ -124,6 +146,7 @@ class Lanes {
 
   Result<std::uint64_t> new_flags();
   Result<std::uint64_t> room_for(std::uint64_t bytes);
+  Result<Address> offer(Rank r, std::uint64_t bytes, Letter& letter);
   Status offer_inbox(const LaneNeed& need, LaneEnd& end);
   Status offer_credit(const LaneNeed& need, LaneEnd& end);
 
@@ -132,9 +155,10 @@ class Lanes {
   StreamHandle stream_ = nullptr;  // of its own, for what must be done at once
   std::shared_ptr<const DeviceMemory> flags_;
   std::atomic<std::uint64_t> flags_used_{0};
-  std::vector<Region> regions_;  // where inboxes lie
+  std::vector<Region> regions_;  // where inboxes and mailboxes lie
   std::vector<Peer> peers_;
   Ends outgoing_, incoming_;
+  std::map<MailboxNeed, MailboxEnds> mailboxes_;
 };
 
 }  // namespace tutti::gpu

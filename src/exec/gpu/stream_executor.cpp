@@ -56,7 +56,7 @@ class Enqueuing {
         buffers_(buffers),
         factor_(factor),
         stream_(stream),
-        scratch_(executor.scratch_.empty() ? 0 : executor.scratch_.back()->at()) {}
+        scratch_(executor.station_->scratch()) {}
 
   Status run(const Prepared& call) {
     for (const Prepared::Stretch& s : call.stretches_) {
@@ -90,7 +90,8 @@ class Enqueuing {
   static Address inbox(const Prepared::Lane& lane) { return lane.inbox[lane.end->half]; }
 
   Status wait(Address word, std::uint32_t value) {
-    return add({.kind = MemoryOperation::Kind::wait, .word = word, .value = value, .flags = executor_.lanes_->wait_flags()});
+    return add(
+        {.kind = MemoryOperation::Kind::wait, .word = word, .value = value, .flags = executor_.station_->lanes().wait_flags()});
   }
   // What came before on the stream is seen by whoever sees this.
   Status write(Address word, std::uint32_t value) {
@@ -167,7 +168,8 @@ class Enqueuing {
   Status launch(KernelHandle kernel, Arguments& arguments, std::string_view name) {
     const std::uint64_t bytes = arguments.count * size_of(arguments.type);
     const std::uint64_t blocks = (bytes + kThreads * kThreadBytes - 1) / (kThreads * kThreadBytes);
-    const auto grid = static_cast<unsigned>(std::clamp<std::uint64_t>(blocks, 1, executor_.most_blocks_));
+    const auto grid =
+        static_cast<unsigned>(std::clamp<std::uint64_t>(blocks, 1, kBlocksPerProcessor * executor_.station_->processors()));
     void* list[] = {&arguments};
     if (auto s = use_flags(); !s) return s;
     return check(driver_, driver_.launch(kernel, grid, 1, 1, kThreads, 1, 1, 0, stream_, list, nullptr), name);
@@ -192,7 +194,7 @@ class Enqueuing {
       if (done > 0) a.inputs[a.operands++] = pointer(to);
       while (a.operands < device::kMostOperands && done < operands.size()) a.inputs[a.operands++] = pointer(operands[done++]);
       a.average_over = done == operands.size() ? p.average_over : 0;
-      if (auto s = launch(executor_.fold_, a, "tutti_fold"); !s) return s;
+      if (auto s = launch(executor_.station_->kernels().fold, a, "tutti_fold"); !s) return s;
     }
     return {};
   }
@@ -204,13 +206,13 @@ class Enqueuing {
                                .scalar = pointer(factor_.on_device),
                                .factor = factor_.value,
                                .type = stretch_->program.type};
-    return launch(executor_.prepare_, a, "tutti_prepare");
+    return launch(executor_.station_->kernels().prepare, a, "tutti_prepare");
   }
 
   Status finish(const Op& op) {
     const Program& p = stretch_->program;
     device::FinishArguments a{.data = pointer_to(at(op.to)), .count = op.count, .ranks = p.ranks, .type = p.type};
-    return launch(executor_.finish_, a, "tutti_finish");
+    return launch(executor_.station_->kernels().finish, a, "tutti_finish");
   }
 
   const StreamExecutor& executor_;
@@ -227,47 +229,15 @@ class Enqueuing {
 };
 
 Result<std::unique_ptr<StreamExecutor>> StreamExecutor::make(const Setup& setup) {
-  const Driver& driver = *setup.lanes.driver;
-  const Entered entered(driver, setup.lanes.context);
-  const Uncaptured uncaptured(driver);
-  auto last = Event::make(driver);
-  if (!last) return std::move(last.error());
-  std::unique_ptr<StreamExecutor> made(new StreamExecutor(setup, std::move(*last)));
-  auto lanes = Lanes::make(setup.lanes, made->load());
-  if (!lanes) return std::move(lanes.error());
-  made->lanes_ = std::move(*lanes);
-  return made;
+  auto station = Station::make(setup);
+  if (!station) return std::move(station.error());
+  return std::unique_ptr<StreamExecutor>(new StreamExecutor(std::move(*station)));
 }
 
 StreamExecutor::~StreamExecutor() {
-  const Entered entered(driver(), setup_.lanes.context);
-  const Uncaptured uncaptured(driver());
-  if (called_) (void)driver().synchronize_event(last_.handle());
+  station_->wait();
   gone_ = true;
   if (freeing_.joinable()) freeing_.join();
-  if (module_ != nullptr) (void)driver().unload_module(module_);
-}
-
-Status StreamExecutor::load() {
-  if (setup_.image.empty())
-    return Error(Code::unsupported,
-                 "this library was built without device code: build it where nvcc is, ./dev deps installs one");
-  if (auto s = check(driver(), driver().load_module(&module_, setup_.image.data()), "loading the kernels (cuModuleLoadData)"); !s)
-    return s;
-  const auto find = [&](KernelHandle& kernel, const char* name) {
-    return check(driver(), driver().kernel(&kernel, module_, name), fmt::format("kernel {} (cuModuleGetFunction)", name));
-  };
-  if (auto s = find(fold_, "tutti_fold"); !s) return s;
-  if (auto s = find(prepare_, "tutti_prepare"); !s) return s;
-  if (auto s = find(finish_, "tutti_finish"); !s) return s;
-  int device = 0, processors = 1;
-  if (auto s = check(driver(), driver().context_device(&device), "cuCtxGetDevice"); !s) return s;
-  if (auto s = check(driver(), driver().device_attribute(&processors, DeviceAttribute::multiprocessors, device),
-                     "cuDeviceGetAttribute");
-      !s)
-    return s;
-  most_blocks_ = kBlocksPerProcessor * static_cast<unsigned>(std::max(1, processors));
-  return {};
 }
 
 Result<std::shared_ptr<const Prepared>> StreamExecutor::prepare(const CollectiveCall& call, const Schedule& mine) {
@@ -295,7 +265,7 @@ Result<std::shared_ptr<const Prepared>> StreamExecutor::prepare(const Collective
 }
 
 Result<std::shared_ptr<const Prepared>> StreamExecutor::prepare(std::span<const Message> group) {
-  auto program = program_of(setup_.lanes.rank, group);
+  auto program = program_of(station_->rank(), group);
   if (!program) return std::move(program.error());
   std::vector<Prepared::Stretch> stretches;
   stretches.push_back({.program = std::move(*program)});
@@ -307,11 +277,11 @@ Result<std::shared_ptr<const Prepared>> StreamExecutor::open(std::vector<Prepare
   std::vector<Program*> programs;
   for (auto& s : stretches) programs.push_back(&s.program);
   const std::vector<LaneNeed> needs = needs_of(programs);
-  if (auto s = lanes_->open(needs); !s) return std::move(s.error());
+  if (auto s = station_->lanes().open(needs); !s) return std::move(s.error());
   const auto lane = [&](const LaneUse& use, bool outgoing) {
     const auto need = std::ranges::find_if(
         needs, [&](const LaneNeed& n) { return n.peer == use.peer && n.channel == use.channel && n.outgoing == outgoing; });
-    LaneEnd& end = lanes_->end(*need);
+    LaneEnd& end = station_->lanes().end(*need);
     return Prepared::Lane{&end, end.inboxes[need->inbox_bytes]};
   };
   for (auto& s : stretches) {
@@ -320,50 +290,30 @@ Result<std::shared_ptr<const Prepared>> StreamExecutor::open(std::vector<Prepare
   }
   auto prepared = std::make_shared<Prepared>();
   prepared->stretches_ = std::move(stretches);
-  if (auto s = reserve(prepared->scratch_bytes()); !s) return std::move(s.error());
+  if (auto s = station_->reserve(prepared->scratch_bytes()); !s) return std::move(s.error());
   return std::shared_ptr<const Prepared>(std::move(prepared));
-}
-
-Status StreamExecutor::reserve(std::uint64_t bytes) {
-  constexpr std::uint64_t kLeast = std::uint64_t{2} << 20;
-  if (bytes == 0 || (!scratch_.empty() && scratch_.back()->bytes() >= bytes)) return {};
-  auto memory = DeviceMemory::make(driver(), setup_.lanes.context, (bytes + kLeast - 1) / kLeast * kLeast);
-  if (!memory) return memory.because("scratch");
-  scratch_.push_back(std::move(*memory));
-  return {};
-}
-
-Status StreamExecutor::follow(StreamHandle stream) {
-  if (!called_ || last_stream_ == stream) return {};
-  return check(driver(), driver().wait_event(stream, last_.handle(), 0), "waiting for the stream of the call before");
-}
-
-Status StreamExecutor::lead(StreamHandle stream) {
-  called_ = true;
-  last_stream_ = stream;
-  return check(driver(), driver().record(last_.handle(), stream),
-               fmt::format("following stream {}, which must belong to the same device on every call", stream));
 }
 
 Status StreamExecutor::enqueue(const Prepared& call, std::span<const DeviceBuffers> buffers, const Factor& factor,
                                StreamHandle stream) {
   if (aborted_) return Error(Code::aborted, "this communicator was aborted");
-  const Entered entered(driver(), setup_.lanes.context);
+  const Entered entered(driver(), station_->context());
   auto captured = is_capturing(driver(), stream);
   if (!captured) return std::move(captured.error());
   if (!*captured)
-    if (auto s = follow(stream); !s) return s;
+    if (auto s = station_->follow(stream); !s) return s;
   auto status = Enqueuing(*this, buffers, factor, stream).run(call);
   if (!*captured)
-    if (auto s = lead(stream); !s && status) return s;
+    if (auto s = station_->lead(stream); !s && status) return s;
   return status;
 }
 
 Status StreamExecutor::settle(StreamHandle stream) {
-  const Entered entered(driver(), setup_.lanes.context);
+  Lanes& lanes = station_->lanes();
+  const Entered entered(driver(), station_->context());
   std::vector<MemoryOperation> waits;
-  for (const Address credit : lanes_->credits())
-    waits.push_back({.kind = MemoryOperation::Kind::wait, .word = credit, .value = 1, .flags = lanes_->wait_flags()});
+  for (const Address credit : lanes.credits())
+    waits.push_back({.kind = MemoryOperation::Kind::wait, .word = credit, .value = 1, .flags = lanes.wait_flags()});
   for (std::size_t done = 0; done < waits.size(); done += kMostMemoryOperations) {
     const auto count = static_cast<unsigned>(std::min<std::size_t>(waits.size() - done, kMostMemoryOperations));
     if (auto s = check(driver(), driver().memory_operations(stream, count, waits.data() + done, 0), "cuStreamBatchMemOp"); !s)
@@ -385,13 +335,7 @@ Status StreamExecutor::abort() {
 void StreamExecutor::free_waiters_until_gone() {
   constexpr int kGraceMs = 50;
   for (int ms = 0; ms < kGraceMs && !gone_; ++ms) std::this_thread::sleep_for(std::chrono::milliseconds(1));
-  while (!gone_ && lanes_->free_waiters()) std::this_thread::sleep_for(std::chrono::milliseconds(1));
-}
-
-std::uint64_t StreamExecutor::memory_bytes() const noexcept {
-  std::uint64_t sum = lanes_->memory_bytes();
-  for (const auto& s : scratch_) sum += s->bytes();
-  return sum;
+  while (!gone_ && station_->lanes().free_waiters()) std::this_thread::sleep_for(std::chrono::milliseconds(1));
 }
 
 }  // namespace tutti::gpu

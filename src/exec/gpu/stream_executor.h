@@ -12,8 +12,8 @@
 
 #include <thread>
 
-#include "gpu/lanes.h"
 #include "gpu/program.h"
+#include "gpu/station.h"
 
 namespace tutti::gpu {
 
@@ -39,23 +39,10 @@ class Prepared {
   std::vector<Stretch> stretches_;
 };
 
-struct DeviceBuffers {
-  Address input = 0, output = 0;
-};
-
-// premul_sum: this rank's factor; where `on_device` is given, one number of the call's type there, read when the call runs.
-struct Factor {
-  double value = 1;
-  Address on_device = 0;
-};
-
 // Used by one thread at a time, but for abort.
 class StreamExecutor {
  public:
-  struct Setup {
-    Lanes::Setup lanes;
-    std::span<const unsigned char> image;  // of the kernels, device/image.h
-  };
+  using Setup = Station::Setup;
   static Result<std::unique_ptr<StreamExecutor>> make(const Setup& setup);
   StreamExecutor(const StreamExecutor&) = delete;
   StreamExecutor& operator=(const StreamExecutor&) = delete;
@@ -78,28 +65,17 @@ class StreamExecutor {
   // too.
   Status abort();
   // Of the device, that this rank has taken.
-  [[nodiscard]] std::uint64_t memory_bytes() const noexcept;
+  [[nodiscard]] std::uint64_t memory_bytes() const noexcept { return station_->memory_bytes(); }
+  [[nodiscard]] const std::shared_ptr<Station>& station() const noexcept { return station_; }
 
  private:
   friend class Enqueuing;
-  StreamExecutor(const Setup& setup, Event last) : setup_(setup), last_(std::move(last)) {}
-  [[nodiscard]] const Driver& driver() const noexcept { return *setup_.lanes.driver; }
-  Status load();
+  explicit StreamExecutor(std::shared_ptr<Station> station) : station_(std::move(station)) {}
+  [[nodiscard]] const Driver& driver() const noexcept { return station_->driver(); }
   Result<std::shared_ptr<const Prepared>> open(std::vector<Prepared::Stretch> stretches);
-  Status reserve(std::uint64_t scratch_bytes);
-  Status follow(StreamHandle stream);
-  Status lead(StreamHandle stream);
   void free_waiters_until_gone();
 
-  Setup setup_;
-  ModuleHandle module_ = nullptr;
-  KernelHandle fold_ = nullptr, prepare_ = nullptr, finish_ = nullptr;
-  unsigned most_blocks_ = 1;  // of a kernel
-  std::unique_ptr<Lanes> lanes_;
-  std::vector<std::shared_ptr<const DeviceMemory>> scratch_;  // the last one is for new calls; graphs may use those before
-  Event last_;                                                // after the last call
-  bool called_ = false;
-  StreamHandle last_stream_ = nullptr;  // once called
+  std::shared_ptr<Station> station_;
   std::atomic<bool> aborted_{false}, gone_{false};
   std::thread freeing_;
 };

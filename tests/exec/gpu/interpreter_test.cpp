@@ -41,7 +41,9 @@ class Mail {
     std::vector<Lane> all;
     for (unsigned b = 0; b < blocks; ++b)
       for (const PlanLink& link : links)
-        all.push_back({.own = box(me, link.peer, link.channel, b), .peers = box(link.peer, me, link.channel, b)});
+        all.push_back({.own = box(me, link.peer, link.channel, b),
+                       .peers = box(link.peer, me, link.channel, b),
+                       .peer = static_cast<std::uint32_t>(link.peer)});
     return all;
   }
 
@@ -316,9 +318,7 @@ TEST(Interpreter, AbortEndsEveryWait) {
       EXPECT_EQ(std::atomic_ref(p.control.stopped).load(), 0U);
       std::atomic_ref(p.control.abort).store(1);
       waits.join();
-      ASSERT_GT(p.control.stopped, 0U);
-      ASSERT_LE(p.control.stopped, p.call.lanes.size());
-      EXPECT_EQ(p.call.lanes[p.control.stopped - 1].peer, 2) << "its left neighbour, which never came";
+      EXPECT_EQ(p.control.stopped, 1U + 2) << "its left neighbour, which never came";
     }
 }
 
@@ -334,7 +334,7 @@ TEST(Interpreter, AbortEndsTheWaitForRoom) {
     Participant& p = job.rank(0);
     std::atomic_ref(p.control.abort).store(1);
     waits.join();
-    EXPECT_EQ(p.control.stopped, 1U);
+    EXPECT_EQ(p.control.stopped, 1U + 1);
     EXPECT_EQ(p.lanes[0].own->state.sent, 3U);
   }
 }

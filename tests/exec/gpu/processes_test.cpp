@@ -6,6 +6,7 @@
 
 #include <cstdio>
 
+#include "gpu/kernel_executor.h"
 #include "tests/exec/gpu/cases.h"
 #include "tests/exec/gpu/ranks.h"
 
@@ -136,6 +137,71 @@ TEST(Processes, MapEachOthersMemory) {
         run(**executor, a_case(row, kRanks), me, count, std::uint64_t{128} << 10);
   });
   EXPECT_EQ(ends, std::vector<int>(kRanks, 0));
+}
+
+// A kernel's call on memory of its own, checked.
+void run(KernelExecutor& executor, const Case& c, Rank me, std::uint64_t count, device::Protocol protocol, unsigned channels) {
+  const Values values(c, count);
+  const StreamHandle stream = new_stream();
+  const Values::Place place = values.place(me);
+  const TestMemory memory(place.size);
+  auto prepared = executor.prepare(c.call(count), c.schedule(me), protocol, channels);
+  if (!prepared) throw std::runtime_error(prepared.error().to_string());
+  put(memory.at() + place.input, values.input(me), stream);
+  const DeviceBuffers buffers{memory.at() + place.input, memory.at() + place.output};
+  for (int times = 0; times < 3; ++times) ok(executor.enqueue(**prepared, buffers, {}, stream));
+  const auto expected = values.expected(me);
+  expect(take(buffers.output, expected.size(), stream) == expected, "wrong values");
+  done(d().destroy_stream(stream));
+}
+
+TEST(Processes, RunKernelsThatWriteIntoEachOthersMemory) {
+  constexpr Rank kRanks = 3;
+  const auto ends = on_processes(kRanks, [](Rank me, Courier& courier) {
+    setenv("STANDIN_DEVICES", "3", 1);
+    done(d().init(0));
+    const ContextHandle context = context_of_device(me);
+    const Entered entered(d(), context);
+    auto executor = StreamExecutor::make(setup(context, me, kRanks, courier));
+    if (!executor) throw std::runtime_error(executor.error().to_string());
+    auto kernels = KernelExecutor::make((*executor)->station());
+    if (!kernels) throw std::runtime_error(kernels.error().to_string());
+    for (const auto protocol : {device::Protocol::simple, device::Protocol::ll, device::Protocol::ll128})
+      for (const auto* row : {"direct", "ring", "two_shot"})
+        for (const std::uint64_t count : {1, 777, 40'000}) {
+          run(**kernels, a_case(row, kRanks), me, count, protocol, 4);
+          run(**executor, a_case(row, kRanks), me, count, std::uint64_t{128} << 10);
+        }
+  });
+  EXPECT_EQ(ends, std::vector<int>(kRanks, 0));
+}
+
+TEST(Processes, KernelsThatWaitForAKilledRankAreFreed) {
+  constexpr Rank kRanks = 2;
+  const auto ends = on_processes(kRanks, [](Rank me, Courier& courier) {
+    setenv("STANDIN_DEVICES", "2", 1);
+    done(d().init(0));
+    const ContextHandle context = context_of_device(me);
+    const Entered entered(d(), context);
+    auto executor = StreamExecutor::make(setup(context, me, kRanks, courier));
+    if (!executor) throw std::runtime_error(executor.error().to_string());
+    auto kernels = KernelExecutor::make((*executor)->station());
+    if (!kernels) throw std::runtime_error(kernels.error().to_string());
+    const Case c = a_case("direct", kRanks);
+    run(**kernels, c, me, 500, device::Protocol::ll, 1);
+    if (me == 1) raise(SIGKILL);
+    auto prepared = (*kernels)->prepare(c.call(500), c.schedule(me), device::Protocol::ll, 1);
+    if (!prepared) throw std::runtime_error(prepared.error().to_string());
+    const TestMemory memory(4000);
+    const StreamHandle stream = new_stream();
+    ok((*kernels)->enqueue(**prepared, {memory.at(), memory.at() + 2000}, {}, stream));
+    expect(d().query_stream(stream) == kNotReady, "did not wait");
+    (*kernels)->abort();
+    done(d().synchronize(stream));
+    expect((*kernels)->waited_for() == 1, "waited for somebody else");
+  });
+  EXPECT_EQ(ends[0], 0);
+  EXPECT_TRUE(WIFSIGNALED(ends[1]));
 }
 
 // All of them are told, and why.

@@ -3,81 +3,10 @@
 #include <barrier>
 
 #include "tests/algorithms/rows.h"
-#include "tests/exec/gpu/cases.h"
-#include "tests/exec/gpu/ranks.h"
+#include "tests/exec/gpu/job.h"
 
 namespace tutti::gpu {
 namespace {
-
-std::shared_ptr<const Prepared> prepare(const RankTools& rank, const CollectiveCall& call, const Schedule& mine) {
-  auto prepared = rank.executor->prepare(call, mine);
-  if (!prepared) throw std::runtime_error(prepared.error().to_string());
-  return *prepared;
-}
-
-// All ranks' memory for a call, and what must come out.
-class Job {
- public:
-  Job(const Case& c, std::uint64_t count, DataType type = DataType::i32, ReduceOp op = {}, unsigned seed = 0)
-      : c_(c), type_(type), op_(op), values_(c, count, type, op, seed) {
-    const Entered entered(d(), context_of_device(0));
-    for (Rank r = 0; r < c.ranks; ++r) memory_.push_back(std::make_unique<TestMemory>(values_.place(r).size));
-  }
-  ~Job() {
-    const Entered entered(d(), context_of_device(0));
-    memory_.clear();
-  }
-  Job(const Job&) = delete;
-  Job& operator=(const Job&) = delete;
-
-  std::uint64_t most_bytes = kPieceBytes;
-  [[nodiscard]] CollectiveCall call() const {
-    CollectiveCall call = c_.call(values_.count(), type_, op_);
-    call.most_bytes = most_bytes;
-    return call;
-  }
-  [[nodiscard]] std::shared_ptr<const Prepared> prepare(const RankTools& rank) const {
-    return gpu::prepare(rank, call(), c_.schedule(rank.rank));
-  }
-  void fill(const RankTools& rank) const {
-    if (values_.reads(rank.rank)) put(buffers(rank).input, values_.input(rank.rank), rank.stream);
-  }
-  void enqueue(const RankTools& rank, const Prepared& prepared) const { enqueue(rank, prepared, rank.stream); }
-  void enqueue(const RankTools& rank, const Prepared& prepared, StreamHandle stream) const {
-    const DeviceBuffers b = buffers(rank);
-    ok(rank.executor->enqueue(prepared, {&b, 1}, {.value = op_.scalar}, stream));
-  }
-  [[nodiscard]] bool right(const RankTools& rank) const {
-    if (!values_.writes(rank.rank)) return true;
-    const auto expected = values_.expected(rank.rank);
-    return take(buffers(rank).output, expected.size(), rank.stream) == expected;
-  }
-  void run(const RankTools& rank) const {
-    const auto prepared = prepare(rank);
-    fill(rank);
-    enqueue(rank, *prepared);
-    if (!right(rank)) throw std::runtime_error("wrong values: " + c_.text());
-  }
-
- private:
-  [[nodiscard]] DeviceBuffers buffers(const RankTools& rank) const {
-    const Values::Place place = values_.place(rank.rank);
-    const Address base = memory_[static_cast<std::size_t>(rank.rank)]->at();
-    return {base + place.input, base + place.output};
-  }
-  Case c_;
-  DataType type_;
-  ReduceOp op_;
-  Values values_;
-  std::vector<std::unique_ptr<TestMemory>> memory_;
-};
-
-Case all_reduce(Rank ranks, std::string_view row = "direct") {
-  Case c;
-  c.row = find_algorithm(Collective::all_reduce, row);
-  c.ranks = ranks;
-  return c;
-}
 
 TEST_P(Row, GivesTheRightValues) {
   for (const Rank p : {1, 2, 3, 4, 5}) {

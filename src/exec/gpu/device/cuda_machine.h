@@ -83,17 +83,19 @@ class CudaMachine {
   [[nodiscard]] constexpr std::byte* shared() const { return shared_; }
 
   // The host's word is far away.
-  constexpr bool stop(Control& control, std::uint32_t lane) {
+  constexpr bool stop(Control& control, std::uint32_t peer) {
     if (++looks_ % kLooksAtOnce != 0) return false;
     std::uint32_t abort = 0;
     asm volatile("ld.relaxed.sys.u32 %0, [%1];" : "=r"(abort) : "l"(&control.abort) : "memory");
     if (abort == 0) return false;
-    asm volatile("st.relaxed.sys.u32 [%0], %1;" ::"l"(&control.stopped), "r"(lane + 1) : "memory");
+    std::uint32_t stopped = 0;  // those that come later wait for what has stopped here
+    asm volatile("ld.relaxed.sys.u32 %0, [%1];" : "=r"(stopped) : "l"(&control.stopped) : "memory");
+    if (stopped == 0) asm volatile("st.relaxed.sys.u32 [%0], %1;" ::"l"(&control.stopped), "r"(peer + 1) : "memory");
     stopped_ = true;
     return true;
   }
-  constexpr bool stop_line(Control& control, std::uint32_t lane) {
-    if (!any_of_line(stop(control, lane))) return false;
+  constexpr bool stop_line(Control& control, std::uint32_t peer) {
+    if (!any_of_line(stop(control, peer))) return false;
     stopped_ = true;
     return true;
   }

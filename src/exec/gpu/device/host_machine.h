@@ -63,14 +63,15 @@ class HostMachine {
   [[nodiscard]] std::uint32_t blocks() const { return blocks_; }
   [[nodiscard]] std::byte* shared() const { return shared_; }
 
-  bool stop(Control& control, std::uint32_t lane) {
+  bool stop(Control& control, std::uint32_t peer) {
     std::this_thread::yield();
     if (std::atomic_ref(control.abort).load(std::memory_order_relaxed) == 0) return false;
-    std::atomic_ref(control.stopped).store(lane + 1, std::memory_order_relaxed);
+    std::uint32_t nobody = 0;
+    std::atomic_ref(control.stopped).compare_exchange_strong(nobody, peer + 1, std::memory_order_relaxed);
     stopped_ = true;
     return true;
   }
-  bool stop_line(Control& control, std::uint32_t lane) { return stop(control, lane); }
+  bool stop_line(Control& control, std::uint32_t peer) { return stop(control, peer); }
 
  private:
   static constexpr std::uint32_t kFlagPart = 7;

@@ -73,7 +73,25 @@ class Interpreter {
     if ((use & kSends) == 0) return;
     ++state.sent;
     while (Machine::load_acquire(&lanes_[lane].lane.own->credit) + 2 < state.sent)
-      if (machine_.stop(*a_.control, lane)) return;
+      if (machine_.stop(*a_.control, lanes_[lane].lane.peer)) return;
+    Machine::store_pair(call_of(lanes_[lane].lane.peers, state.sent), state.sent, a_.signature);
+  }
+
+  static constexpr std::byte* call_of(Mailbox* mailbox, std::uint64_t piece) {
+    return reinterpret_cast<std::byte*>(mailbox->calls[piece % 2]);
+  }
+
+  // Before the first message of a piece is taken for good: whether it belongs to this call.
+  constexpr void check_call(const Place& arrival) {
+    if (arrival.offset > 0) return;
+    machine_.one([&] {
+      const OpenLane& lane = lanes_[arrival.lane];
+      while (true) {
+        const Pair call = Machine::load_pair(call_of(lane.lane.own, lane.state.received));
+        if (call.first == lane.state.received && call.second == a_.signature) return;
+        if (machine_.stop(*a_.control, lane.lane.peer)) return;
+      }
+    });
   }
 
   constexpr void fetch(const Program& program, std::uint32_t first) {
@@ -158,8 +176,9 @@ class Interpreter {
     machine_.one([&] {
       const OpenLane& lane = lanes_[op.from.lane];
       while (Machine::load_acquire(&lane.lane.own->ready) < ready_value(lane.state.received, op.message + 1))
-        if (machine_.stop(*a_.control, op.from.lane)) return;
+        if (machine_.stop(*a_.control, lane.lane.peer)) return;
     });
+    check_call(op.from);
   }
 
   // ---- this rank's memory
@@ -180,7 +199,11 @@ class Interpreter {
       }
     });
     if (!machine_.barrier()) return;
-    if (arrives) return fold_words(op, n);
+    if (arrives) {
+      for (std::uint32_t k = 0; k < n; ++k)
+        if (places[k].space == Space::mailbox) check_call(places[k]);
+      return fold_words(op, n);
+    }
     machine_.each_thread([&](Threads t) { fold<Machine>(reduction_, operands_, n, at(op.to), op.count, t); });
   }
 
@@ -226,6 +249,7 @@ class Interpreter {
   }
 
   constexpr void receive_words(const Op& op) {
+    check_call(op.from);
     std::byte* from = at(op.from);
     each_part(op,
               [&](const Part& part) { store_part<Machine>(at(op.to) + part.at, arrived(from, part, op.from.lane), part.bytes); });
@@ -253,7 +277,7 @@ class Interpreter {
     Word word = {};
     if (a_.protocol == Protocol::ll128) {
       while (!Machine::load_line(message + part.room, part.index, piece, word))
-        if (machine_.stop_line(*a_.control, lane)) break;
+        if (machine_.stop_line(*a_.control, lanes_[lane].lane.peer)) break;
       return word;
     }
     const Pair low = await_pair(message + part.room, flag_of(piece), lane);
@@ -267,7 +291,7 @@ class Interpreter {
     while (true) {
       const Pair pair = Machine::load_pair(from);
       if (pair.first >> 32 == flag && pair.second >> 32 == flag) return pair;
-      if (machine_.stop(*a_.control, lane)) return pair;
+      if (machine_.stop(*a_.control, lanes_[lane].lane.peer)) return pair;
     }
   }
 

@@ -59,6 +59,9 @@ struct alignas(kLineBytes) Mailbox {
   std::uint64_t ready;                       // simple: the piece, and how many of its messages are here (ready_value)
   alignas(kLineBytes) std::uint64_t credit;  // pieces that the peer has received
   alignas(kLineBytes) LaneState state;       // nobody's but this rank's
+  // Of each half: the piece, and the signature of the call that it belongs to, as the sender has it. The first message waits for
+  // it, so ranks that disagree wait for ever, which the host notices, instead of taking what they must not.
+  alignas(kLineBytes) std::uint64_t calls[2][2];
 };
 
 constexpr std::uint64_t mailbox_bytes(std::uint64_t half_bytes) { return sizeof(Mailbox) + 2 * half_bytes; }
@@ -75,6 +78,7 @@ constexpr std::uint32_t flag_of(std::uint64_t piece) { return static_cast<std::u
 struct Lane {
   Mailbox* own = nullptr;
   Mailbox* peers = nullptr;  // mapped
+  std::uint32_t peer = 0;    // its rank
 };
 
 // A lane as a block keeps it in shared memory.
@@ -127,7 +131,7 @@ struct Program {
 // Where the host can see it while the kernel runs.
 struct Control {
   std::uint32_t abort = 0;    // the host's: every wait ends
-  std::uint32_t stopped = 0;  // the kernel's: one more than the lane it waited for
+  std::uint32_t stopped = 0;  // the first kernel's: one more than the rank it waited for
 };
 
 // tutti_interpret. Blocks of whole warps; shared_bytes() of shared memory.
@@ -141,6 +145,7 @@ struct InterpretArguments {
   std::uint64_t scratch_bytes = 0;  // from one block's to the next one's
   const Lane* lanes = nullptr;      // of block 0
   std::uint64_t half_bytes = 0;     // of all mailboxes; a multiple of kLineBytes
+  std::uint64_t signature = 0;      // of all that ranks must agree on
   Control* control = nullptr;
   const std::byte* scalar = nullptr;  // as in PrepareArguments, with `factor`
   double factor = 1;

@@ -1,0 +1,69 @@
+// What a rank has on its device for calls of every kind: lanes to the other ranks, kernels, scratch, and the order of its calls.
+#pragma once
+
+#include "gpu/lanes.h"
+
+namespace tutti::gpu {
+
+struct DeviceBuffers {
+  Address input = 0, output = 0;
+};
+
+// premul_sum: this rank's factor; where `on_device` is given, one number of the call's type there, read when the call runs.
+struct Factor {
+  double value = 1;
+  Address on_device = 0;
+};
+
+struct Kernels {
+  KernelHandle fold = nullptr, prepare = nullptr, finish = nullptr, interpret = nullptr;
+};
+
+// Used by one thread at a time.
+class Station {
+ public:
+  struct Setup {
+    Lanes::Setup lanes;
+    std::span<const unsigned char> image;  // of the kernels, device/image.h
+  };
+  // Meets all other ranks; Code::unsupported on all of them if on any.
+  static Result<std::shared_ptr<Station>> make(const Setup& setup);
+  Station(const Station&) = delete;
+  Station& operator=(const Station&) = delete;
+  ~Station();  // when all calls have ended
+
+  [[nodiscard]] const Driver& driver() const noexcept { return *setup_.lanes.driver; }
+  [[nodiscard]] ContextHandle context() const noexcept { return setup_.lanes.context; }
+  [[nodiscard]] Rank rank() const noexcept { return setup_.lanes.rank; }
+  [[nodiscard]] Rank ranks() const noexcept { return setup_.lanes.ranks; }
+  [[nodiscard]] Lanes& lanes() noexcept { return *lanes_; }
+  [[nodiscard]] const Kernels& kernels() const noexcept { return kernels_; }
+  [[nodiscard]] unsigned processors() const noexcept { return processors_; }
+
+  // Scratch of all calls, which come one after the other. It moves when more is needed.
+  Status reserve(std::uint64_t bytes);
+  [[nodiscard]] Address scratch() const noexcept { return scratch_.empty() ? 0 : scratch_.back()->at(); }
+
+  // What comes on the stream comes after the call before; the next call after what is on it now.
+  Status follow(StreamHandle stream);
+  Status lead(StreamHandle stream);
+  void wait();  // for the last call
+  // Of the device, that this rank has taken.
+  [[nodiscard]] std::uint64_t memory_bytes() const noexcept;
+
+ private:
+  Station(const Setup& setup, Event last) : setup_(setup), last_(std::move(last)) {}
+  Status load();
+
+  Setup setup_;
+  ModuleHandle module_ = nullptr;
+  Kernels kernels_;
+  unsigned processors_ = 1;
+  std::unique_ptr<Lanes> lanes_;
+  std::vector<std::shared_ptr<const DeviceMemory>> scratch_;  // the last one is for new calls; graphs may use those before
+  Event last_;                                                // after the last call
+  bool called_ = false;
+  StreamHandle last_stream_ = nullptr;  // once called
+};
+
+}  // namespace tutti::gpu
