@@ -87,6 +87,7 @@ Result<std::unique_ptr<DeviceCalls>> DeviceCalls::make(const gpu::Driver& driver
   if (!places) return std::move(places.error());
   if (const auto none = std::ranges::find(*places, "", &RankDevice::device); none != places->end())
     return Error(Code::unsupported, fmt::format("rank {} has no device, or TUTTI_CUDA=host", none - places->begin()));
+  if (job.machine().ranks_per_host < job.size()) return Error(Code::unsupported, "the ranks are on several hosts");
   std::vector<std::string> devices;
   for (const RankDevice& place : *places) devices.push_back(place.device);
   const auto any = [&](std::string_view how) { return std::ranges::find(*places, how, &RankDevice::how) != places->end(); };

@@ -391,8 +391,19 @@ TEST_P(Streams, AStreamThatDoesNotExistIsAnErrorAndNothingHappens) {
   });
 }
 
+// Memory of devices is mapped within a host; ranks that share no memory count as hosts.
+TEST_P(Streams, BetweenHostsTheHostsDoTheCalls) {
+  tutti::run_ranks(2, Options{.transports = "tcp"}, [](Communicator& comm) {
+    const OnDevice on_device;
+    const Stream stream;
+    for (const Collective c : {Collective::all_reduce, Collective::all_gather, Collective::broadcast})
+      enqueue_case<Sum>(comm, {c, {}, 5000}, stream);
+    EXPECT_EQ(comm.memory().device_bytes, 0U);
+  });
+}
+
 // The factor lies on the device, and is written by the stream before the call.
-TEST(Streams, FactorsAreReadWhenTheCallRuns) {
+TEST_P(Streams, FactorsAreReadWhenTheCallRuns) {
   for (const bool by_host : {false, true})
     run_ranks(2, [by_host](Communicator& comm) {
       const OnDevice on_device;
