@@ -31,7 +31,8 @@ function(tutti_room NAME)
 endfunction()
 
 # tutti_test(schedule_test SOURCES a_test.cpp ROOMS schedule [LABELS quick] [TIMEOUT seconds])
-# A GoogleTest program as one CTest test. Tests with the label "quick" are `./dev test --quick`.
+# A GoogleTest program as one CTest test. Tests with the label "quick" are `./dev test --quick`; those with the label "proof" compute
+# for long, with one thread, and are run beside each other.
 function(tutti_test NAME)
   cmake_parse_arguments(ARG "" "TIMEOUT" "SOURCES;ROOMS;LIBRARIES;LABELS" ${ARGN})
   if(NOT ARG_TIMEOUT)
