@@ -27,6 +27,9 @@ const gpu::Driver& d() {
 }
 void done(int result, Where where = Where::current()) { ok(gpu::check(d(), result, "the driver"), where); }
 
+constexpr int kDevices = 4;
+thread_local int this_device = 0;  // of the rank that the thread is
+
 // Used again and never freed: a driver that frees memory waits for all streams of the device, those of other ranks among them.
 class DeviceMemory {
  public:
@@ -34,7 +37,7 @@ class DeviceMemory {
     DeviceMemory& all = of_this_process();
     const std::lock_guard lock(all.mutex_);
     const std::size_t size = std::bit_ceil(std::max<std::size_t>(bytes, 256));
-    auto& unused = all.unused_[size];
+    auto& unused = all.unused_[{this_device, size}];
     if (unused.empty()) {
       Address memory = 0;
       done(d().allocate(&memory, size));
@@ -42,7 +45,7 @@ class DeviceMemory {
     }
     void* memory = unused.back();
     unused.pop_back();
-    all.used_[memory] = size;
+    all.used_[memory] = {this_device, size};
     return memory;
   }
   static bool deallocate(void* memory) {
@@ -59,13 +62,11 @@ class DeviceMemory {
     return all;
   }
   std::mutex mutex_;
-  std::map<std::size_t, std::vector<void*>> unused_;
-  std::map<void*, std::size_t> used_;
+  using Kind = std::pair<int, std::size_t>;  // device and size
+  std::map<Kind, std::vector<void*>> unused_;
+  std::map<void*, Kind> used_;
 };
 constexpr MixedMemory::Other kDevice{DeviceMemory::allocate, DeviceMemory::deallocate};
-
-constexpr int kDevices = 4;
-thread_local int this_device = 0;  // of the rank that the thread is
 
 gpu::ContextHandle primary_context() {
   gpu::ContextHandle context = nullptr;
