@@ -107,7 +107,10 @@ alike "$theirs"
 [[ $(wc -l <"$work/functions") -gt 110 ]] || fail "only $(wc -l <"$work/functions") functions found in NVIDIA's header"
 runs_with "$theirs"
 
-echo "== the host's side of nccl_device.h"
+# compare_device_header TOOLKIT: where CUDA's cuda.h is, which NVIDIA's nccl_device.h includes.
+compare_device_header() {
+  local toolkit=$1
+  echo "== the host's side of nccl_device.h, with $toolkit/cuda.h"
 room=$here/../../../src/dropin
 includes='#include <nccl_device/core.h>
 #include <nccl_device/lsa_barrier.h>
@@ -117,7 +120,7 @@ includes='#include <nccl_device/core.h>
 #include <nccl_device/impl/lsa_barrier__types.h>
 #include <nccl_device/impl/gin_barrier__types.h>
 #include <nccl_device/impl/ll_a2a__types.h>'
-with_theirs=("$cxx" -std=c++17 -w -DNCCL_OS_LINUX -I "$theirs" -I "$work/cuda")
+with_theirs=("$cxx" -std=c++17 -w -DNCCL_OS_LINUX -I "$theirs" -I "$work/cuda" -idirafter "$toolkit")
 with_ours=("$cxx" -std=c++17 -w -I "$room" -I "$headers")
 # One declaration after the other of the same C function: an error where they differ. Left out are what came later than 2.30.7, and two
 # that NVIDIA declares for Windows only.
@@ -145,6 +148,16 @@ int main() {'
 "${with_theirs[@]}" "$work/their_device.cpp" -o "$work/their_device" || fail "NVIDIA's nccl_device does not compile"
 "${with_ours[@]}" "$work/our_device.cpp" -o "$work/our_device" || fail "device.h does not compile"
 diff <("$work/their_device") <("$work/our_device") || fail "layouts differ (<: NVIDIA's, >: ours)"
+}
+
+for toolkit in /usr/local/cuda/include "$peers"/cuda/lib/python*/site-packages/nvidia/cu13/include; do
+  [[ ! -f $toolkit/cuda.h ]] || break
+done
+if [[ -f $toolkit/cuda.h ]]; then
+  compare_device_header "$toolkit"
+else
+  echo "== nccl_device.h is not compared: there is no cuda.h (./dev deps installs nvcc with it where there is none)"
+fi
 
 echo "== the answers of NVIDIA's library to calls that need no communicator and no GPU"
 "$compiler" "${flags[@]}" "$here/answers.c" -o "$work/answers" -ldl || fail "answers.c does not compile"
