@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <bit>
 #include <chrono>
+#include <cstddef>
 #include <cstring>
 #include <thread>
 
@@ -209,12 +210,18 @@ Status KernelExecutor::enqueue(const PreparedKernel& call, const DeviceBuffers& 
 
 Status KernelExecutor::settle(StreamHandle stream) {
   const Entered entered(driver(), station_->context());
-  for (const Address at : station_->lanes().own_mailboxes())
-    for (device::Mailbox box{}; !aborted_; std::this_thread::sleep_for(std::chrono::milliseconds(1))) {
-      if (auto s = check(driver(), driver().copy(address(&box), at, sizeof box, stream), "cuMemcpyAsync"); !s) return s;
-      if (auto s = check(driver(), driver().synchronize(stream), "cuStreamSynchronize"); !s) return s;
-      if (box.credit >= box.state.sent) break;
+  const auto read = [&](void* to, Address from, std::size_t bytes) -> Status {
+    if (auto s = check(driver(), driver().copy(address(to), from, bytes, stream), "cuMemcpyAsync"); !s) return s;
+    return check(driver(), driver().synchronize(stream), "cuStreamSynchronize");
+  };
+  for (const Address at : station_->lanes().own_mailboxes()) {
+    device::LaneState state;
+    if (auto s = read(&state, at + offsetof(device::Mailbox, state), sizeof state); !s) return s;
+    for (std::uint64_t credit = 0; !aborted_; std::this_thread::sleep_for(std::chrono::milliseconds(1))) {
+      if (auto s = read(&credit, at + offsetof(device::Mailbox, credit), sizeof credit); !s) return s;
+      if (credit >= state.sent) break;
     }
+  }
   return {};
 }
 
