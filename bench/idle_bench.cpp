@@ -2,20 +2,17 @@
 // meanwhile, say what their processes have used until it was done. Ranks are processes, by the transports and numbers chosen.
 #include <fmt/format.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <atomic>
 #include <chrono>
-#include <csignal>
 #include <thread>
 #include <vector>
 
 #include "core/clock.h"
+#include "rank_processes.h"
 #include "tutti/communicator.h"
 
 namespace {
@@ -69,34 +66,6 @@ void run_rank(const Case& c, int me, Shared& shared) {
                            (after.voluntary - before.voluntary) / waited, (after.involuntary - before.involuntary) / waited};
 }
 
-pid_t start_rank(const Case& c, int me, Shared& shared) {
-  const pid_t child = fork();
-  if (child != 0) return child;
-  prctl(PR_SET_PDEATHSIG, SIGKILL);
-  try {
-    run_rank(c, me, shared);
-    _exit(0);
-  } catch (const std::exception& e) {
-    fmt::print(stderr, "idle_bench: {}, rank {}: {}\n", c.transport, me, e.what());
-    _exit(1);
-  }
-}
-
-// Whether all went well; when one has failed, the others are not waited for.
-bool run_ranks(const Case& c, Shared& shared) {
-  std::vector<pid_t> ranks;
-  for (int me = 0; me <= c.blocked; ++me) ranks.push_back(start_rank(c, me, shared));
-  bool well = std::ranges::find(ranks, -1) == ranks.end();
-  while (std::erase(ranks, -1), !ranks.empty()) {
-    if (!well)
-      for (const pid_t rank : ranks) kill(rank, SIGKILL);
-    int status = 1;
-    std::ranges::replace(ranks, waitpid(-1, &status, 0), -1);
-    well = well && status == 0;
-  }
-  return well;
-}
-
 void print(const Case& c, const Shared& shared) {
   Use mean;
   double most = 0;
@@ -138,7 +107,8 @@ int main(int argc, char** argv) {
     for (const int n : blocked) {
       auto* shared = new (memory) Shared;
       const Case c{transport, n, seconds, bytes};
-      if (run_ranks(c, *shared))
+      const auto body = [&](int me) { run_rank(c, me, *shared); };
+      if (tutti::bench::run_ranks(n + 1, "idle_bench: " + transport, body))
         print(c, *shared);
       else
         well = false;

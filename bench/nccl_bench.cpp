@@ -3,21 +3,18 @@
 #include <fmt/format.h>
 #include <nccl.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <atomic>
 #include <chrono>
-#include <csignal>
 #include <functional>
 #include <thread>
 #include <vector>
 
 #include "core/clock.h"
 #include "core/config.h"
+#include "rank_processes.h"
 #include "tutti/communicator.h"
 
 namespace {
@@ -105,19 +102,6 @@ void run_rank(const Plan& plan, int me, Shared& shared) {
   check(ncclCommDestroy(nccl));
 }
 
-pid_t start_rank(const Plan& plan, int me, Shared& shared) {
-  const pid_t child = fork();
-  if (child != 0) return child;
-  prctl(PR_SET_PDEATHSIG, SIGKILL);
-  try {
-    run_rank(plan, me, shared);
-    _exit(0);
-  } catch (const std::exception& e) {
-    fmt::print(stderr, "nccl_bench: rank {}: {}\n", me, e.what());
-    _exit(1);
-  }
-}
-
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -146,15 +130,6 @@ int main(int argc, char** argv) {
              plan.ranks, plan.rounds);
   fmt::print("{:>10} {:>10} {:>10} {:>10} {:>7} {:>7} {:>7}\n", "", "bytes", "tutti us", "nccl us", "ratio", "least", "most");
   std::fflush(stdout);
-  std::vector<pid_t> ranks;
-  for (int me = 0; me < plan.ranks; ++me) ranks.push_back(start_rank(plan, me, *shared));
-  bool well = std::ranges::find(ranks, -1) == ranks.end();
-  while (std::erase(ranks, -1), !ranks.empty()) {
-    if (!well)
-      for (const pid_t rank : ranks) kill(rank, SIGKILL);
-    int status = 1;
-    std::ranges::replace(ranks, waitpid(-1, &status, 0), -1);
-    well = well && status == 0;
-  }
-  return well ? 0 : 1;
+  const auto body = [&](int me) { run_rank(plan, me, *shared); };
+  return tutti::bench::run_ranks(plan.ranks, "nccl_bench", body) ? 0 : 1;
 }

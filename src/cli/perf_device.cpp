@@ -23,13 +23,6 @@ Result<int> number_on_host(Communicator& comm) {
   return static_cast<int>(std::count(all.begin(), all.begin() + comm.rank(), mine));
 }
 
-Result<std::string> name_of(const gpu::Driver& d, int device) {
-  std::array<char, 256> name{};
-  if (auto s = gpu::check(d, d.device_name(name.data(), name.size() - 1, device), "cuDeviceGetName"); !s)
-    return std::move(s.error());
-  return std::string(name.data());
-}
-
 }  // namespace
 
 Result<DeviceChoice> parse_device(std::string_view text) {
@@ -65,7 +58,7 @@ Result<std::unique_ptr<PerfDevice>> PerfDevice::open(Communicator& comm, const D
 }
 
 Status PerfDevice::enter() {
-  auto name = name_of(driver_, number_);
+  auto name = gpu::device_name(driver_, number_);
   if (!name) return std::move(name.error());
   name_ = std::move(*name);
   gpu::DeviceUuid uuid{};

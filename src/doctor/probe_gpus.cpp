@@ -2,7 +2,6 @@
 #include <fmt/format.h>
 #include <sys/socket.h>
 
-#include <array>
 #include <cstdlib>
 #include <filesystem>
 #include <nlohmann/json.hpp>
@@ -94,11 +93,11 @@ Status list_devices(const Driver& d, Gpus& gpus) {
   int devices = 0;
   if (auto s = gpu::check(d, d.device_count(&devices), "cuDeviceGetCount"); !s) return s;
   for (int i = 0; i < devices; ++i) {
-    std::array<char, 256> name{};
     std::size_t bytes = 0;
-    if (auto s = gpu::check(d, d.device_name(name.data(), static_cast<int>(name.size()) - 1, i), "cuDeviceGetName"); !s) return s;
+    auto name = gpu::device_name(d, i);
+    if (!name) return std::move(name.error());
     if (auto s = gpu::check(d, d.device_memory(&bytes, i), "cuDeviceTotalMem"); !s) return s;
-    gpus.devices.push_back({name.data(), bytes});
+    gpus.devices.push_back({std::move(*name), bytes});
   }
   return {};
 }

@@ -1,6 +1,5 @@
 #include "doctor/system.h"
 
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -8,6 +7,7 @@
 #include <charconv>
 #include <fstream>
 
+#include "doctor/helper.h"
 #include "topology/cpus.h"
 #include "topology/virtual_machine.h"
 #include "transports/shm/cma.h"
@@ -133,19 +133,19 @@ std::string System::chosen_word(const std::string& path) const {
 }
 
 int probe_cma() {
+  constexpr unsigned kSeconds = 10;
   const std::uint64_t word = 0x7475747469646f63;
   const pid_t parent = getpid();
-  const pid_t child = fork();
-  if (child < 0) return errno;
-  if (child == 0) {
-    errno = 0;
-    const bool read = shm::can_read(parent, reinterpret_cast<std::uint64_t>(&word), word);
-    _exit(read ? 0 : errno != 0 ? errno : EIO);
-  }
-  int status = 0;
-  while (waitpid(child, &status, 0) < 0 && errno == EINTR) {
-  }
-  return WIFEXITED(status) ? WEXITSTATUS(status) : EINTR;  // seccomp may kill
+  auto asked = Helper::start(
+      [&](int) {
+        errno = 0;
+        const bool read = shm::can_read(parent, reinterpret_cast<std::uint64_t>(&word), word);
+        return std::to_string(read ? 0 : errno != 0 ? errno : EIO);
+      },
+      kSeconds);
+  if (!asked) return EAGAIN;
+  auto answer = asked->answer();
+  return answer ? std::stoi(*answer) : EINTR;  // seccomp may kill
 }
 
 }  // namespace tutti::doctor

@@ -47,11 +47,7 @@ class DeviceCalls {
     return executor_->enqueue(*ready.prepared, buffers, factor, stream);
   }
   // The stream waits until the other ranks' devices write into this one's memory no more.
-  Status settle(gpu::StreamHandle stream) {
-    if (kernels_)
-      if (auto s = kernels_->settle(stream); !s) return s;
-    return executor_->settle(stream);
-  }
+  Status settle(gpu::StreamHandle stream) { return executor_->station()->lanes().settle(stream); }
   Status abort() {
     if (kernels_) kernels_->abort();
     return executor_->abort();

@@ -55,14 +55,6 @@ struct Share {
   }
 };
 
-Signature signature_of(const Request& r) {
-  return {.count = r.count,
-          .root = static_cast<std::uint32_t>(r.root),
-          .collective = static_cast<std::uint8_t>(r.collective),
-          .type = static_cast<std::uint8_t>(r.type),
-          .op = reduces(r.collective) ? static_cast<std::uint8_t>(r.op.kind) : std::uint8_t{0}};
-}
-
 class Enqueuing {
  public:
   Enqueuing(const gpu::Driver& driver, std::span<const StreamCall> calls) : driver_(driver), calls_(calls) {}
@@ -154,7 +146,7 @@ class Enqueuing {
       const gpu::Entered entered(driver_, share.order->context());
       // A graph's place among other calls is the program's affair.
       if (!captured_)
-        if (auto s = share.order->follow(share.stream); !s) return s;
+        if (auto s = share.order->calls().follow(share.stream); !s) return s;
       for (const auto& [stream, context] : streams_)
         if (auto s = join(stream, context, share.stream); !s) return s;
     }
@@ -166,7 +158,7 @@ class Enqueuing {
       for (const auto& [stream, context] : streams_)
         if (auto s = join(share.stream, share.order->context(), stream); !s) return s;
       if (!captured_)
-        if (auto s = share.order->lead(share.stream); !s) return s;
+        if (auto s = share.order->calls().lead(share.stream); !s) return s;
     }
     return {};
   }

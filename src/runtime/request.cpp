@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <numeric>
 
 namespace tutti {
 namespace {
@@ -244,6 +245,22 @@ Result<Request> check_call(const Call& call, Rank me, Rank ranks) {
   if (!request) return request;
   if (auto s = checker.check_buffers(*request); !s) return std::move(s.error());
   return request;
+}
+
+std::uint64_t agreed_count(const Request& r) {
+  if (r.collective == Collective::send_recv) return 0;
+  if (r.equal_blocks()) return r.count;
+  if (r.collective == Collective::all_to_all) return 0;
+  const auto counts = r.input_blocks.counts.empty() ? r.output_blocks.counts : r.input_blocks.counts;
+  return std::accumulate(counts.begin(), counts.end(), std::uint64_t{0});
+}
+
+Signature signature_of(const Request& r) {
+  return {.count = agreed_count(r),
+          .root = static_cast<std::uint32_t>(r.root),
+          .collective = static_cast<std::uint8_t>(r.collective),
+          .type = static_cast<std::uint8_t>(r.type),
+          .op = reduces(r.collective) ? static_cast<std::uint8_t>(r.op.kind) : std::uint8_t{0}};
 }
 
 OwnedCall::OwnedCall(const Call& call) : call_(call), algorithm_(call.algorithm), algorithm_filter_(call.algorithm_filter) {

@@ -8,6 +8,7 @@
 
 #include "schedule/chunk_map.h"
 #include "tutti/communicator.h"
+#include "tutti/transport.h"
 
 namespace tutti {
 
@@ -56,6 +57,12 @@ struct Request {
 Result<Request> check_call(const Call& call, Rank me, Rank ranks);
 // The same for a call that is not to be run: its buffers may be missing.
 Result<Request> check_shape(const Call& call, Rank me, Rank ranks);
+
+// The number that all ranks must agree on: of v-variants the sum of the counts, which all ranks know (but in all_to_allv).
+// A message's size says what its count is: its two sides may count differently in a call that also goes the other way.
+[[nodiscard]] std::uint64_t agreed_count(const Request& request);
+// As far as the request says it.
+[[nodiscard]] Signature signature_of(const Request& request);
 
 // A call with copies of all that it refers to, but for the buffers.
 class OwnedCall {

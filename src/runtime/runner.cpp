@@ -2,8 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <numeric>
-
 #include "algorithms/send_recv/send_recv.h"
 #include "core/hash.h"
 #include "core/log.h"
@@ -13,16 +11,6 @@
 namespace tutti {
 namespace {
 
-// The number that all ranks must agree on: of v-variants the sum of the counts, which all ranks know (but in all_to_allv).
-// A message's size says what its count is: its two sides may count differently in a call that also goes the other way.
-std::uint64_t agreed_count(const Request& r) {
-  if (r.collective == Collective::send_recv) return 0;
-  if (r.equal_blocks()) return r.count;
-  if (r.collective == Collective::all_to_all) return 0;
-  const auto counts = r.input_blocks.counts.empty() ? r.output_blocks.counts : r.input_blocks.counts;
-  return std::accumulate(counts.begin(), counts.end(), std::uint64_t{0});
-}
-
 Signature signature_of(const Request& r, const Schedule& schedule, std::uint32_t radix) {
   Hasher plan;
   plan.text(schedule.algorithm).value(schedule.chunks_per_block).value(radix).value(r.op.commutative).value(r.element_size());
@@ -30,13 +18,10 @@ Signature signature_of(const Request& r, const Schedule& schedule, std::uint32_t
     for (const auto counts : {r.input_blocks.counts, r.output_blocks.counts})
       for (const auto c : counts) plan.value(c);
   const std::size_t element = r.element_size() == size_of(r.type) ? 0 : r.element_size();
-  return {.count = agreed_count(r),
-          .plan = r.collective == Collective::send_recv ? 0 : static_cast<std::uint32_t>(plan.result()),
-          .root = static_cast<std::uint32_t>(r.root),
-          .collective = static_cast<std::uint8_t>(r.collective),
-          .type = static_cast<std::uint8_t>(r.type),
-          .op = reduces(r.collective) ? static_cast<std::uint8_t>(r.op.kind) : std::uint8_t{0},
-          .element_bytes = static_cast<std::uint8_t>(std::min<std::size_t>(element, UINT8_MAX))};
+  Signature signature = signature_of(r);
+  if (r.collective != Collective::send_recv) signature.plan = static_cast<std::uint32_t>(plan.result());
+  signature.element_bytes = static_cast<std::uint8_t>(std::min<std::size_t>(element, UINT8_MAX));
+  return signature;
 }
 
 ChunkMap chunk_map_for(const Request& r, const Schedule& s) {

@@ -19,8 +19,8 @@ constexpr std::size_t kLineBytes = 64;
 }  // namespace
 
 StreamOrder::StreamOrder(const gpu::Driver& driver, Runner& runner, gpu::ContextHandle context, gpu::PinnedMemory words,
-                         gpu::Event last)
-    : driver_(driver), runner_(runner), context_(context), words_(std::move(words)), last_(std::move(last)) {
+                         gpu::CallOrder calls)
+    : driver_(driver), runner_(runner), context_(context), words_(std::move(words)), calls_(std::move(calls)) {
   for (const Word w : {Word::host_done, Word::begun, Word::done}) word(w).store(0);
 }
 
@@ -37,9 +37,9 @@ Result<std::unique_ptr<StreamOrder>> StreamOrder::make(const gpu::Driver& driver
   const gpu::Uncaptured uncaptured(driver);
   auto words = gpu::PinnedMemory::make(driver, kWords * kLineBytes);
   if (!words) return std::move(words.error());
-  auto last = gpu::Event::make(driver);
-  if (!last) return std::move(last.error());
-  std::unique_ptr<StreamOrder> made(new StreamOrder(driver, runner, *context, std::move(*words), std::move(*last)));
+  auto calls = gpu::CallOrder::make(driver, *context);
+  if (!calls) return std::move(calls.error());
+  std::unique_ptr<StreamOrder> made(new StreamOrder(driver, runner, *context, std::move(*words), std::move(*calls)));
   auto thread = start_thread([order = made.get()] { order->loop(); });
   if (!thread) return std::move(thread.error());
   made->thread_ = std::move(*thread);
@@ -76,11 +76,6 @@ bool StreamOrder::idle() const noexcept {
          word(Word::done).load(std::memory_order_acquire) == device_calls_.load();
 }
 
-Status StreamOrder::wait_until_idle() {
-  if (!last_stream_) return {};
-  return gpu::check(driver_, driver_.synchronize_event(last_.handle()), "waiting for the stream of the last call");
-}
-
 Status StreamOrder::failure() const {
   const std::lock_guard lock(mutex_);
   return failure_ ? Status(failure_->clone()) : Status{};
@@ -90,8 +85,8 @@ void StreamOrder::fail(const Error& error) {
   const std::lock_guard lock(mutex_);
   if (failure_ && failure_->code() != Code::timeout) return;  // what a timeout was found to come from is said instead
   failure_ = error.clone();
-  if (to_free_ != nullptr)
-    if (auto s = to_free_->abort(); !s) log(LogLevel::error, s.error().to_string());
+  if (devices_ != nullptr)
+    if (auto s = devices_->abort(); !s) log(LogLevel::error, s.error().to_string());
 }
 
 Result<gpu::StreamHandle> StreamOrder::own_stream() {
@@ -114,23 +109,10 @@ Status StreamOrder::meet() {
     log(LogLevel::info, fmt::format("the host does calls of devices: {}", made.error().to_string()));
     return {};
   }
-  devices_ = std::move(*made);
-  device_bytes_ = devices_->memory_bytes();
+  device_bytes_ = (*made)->memory_bytes();
   const std::lock_guard lock(mutex_);
-  to_free_ = devices_.get();
+  devices_ = std::move(*made);
   return {};
-}
-
-Status StreamOrder::follow(gpu::StreamHandle stream) {
-  if (!last_stream_ || *last_stream_ == stream) return {};
-  return gpu::check(driver_, driver_.wait_event(stream, last_.handle(), 0), "waiting for the stream of the call before");
-}
-
-Status StreamOrder::lead(gpu::StreamHandle stream) {
-  last_stream_ = stream;
-  const gpu::Entered entered(driver_, context_);
-  return gpu::check(driver_, driver_.record(last_.handle(), stream),
-                    fmt::format("following stream {}, which must belong to the same device on every call", stream));
 }
 
 Result<std::byte*> StreamOrder::staging(std::uint64_t bytes) {
@@ -271,11 +253,11 @@ Error StreamOrder::too_late(const Signature& call) {
   constexpr auto kPatience = std::chrono::milliseconds(200);
   const std::lock_guard lock(mutex_);
   Rank peer = kNoRank;
-  if (to_free_->has_kernels()) {
-    if (auto s = to_free_->abort(); !s) log(LogLevel::error, s.error().to_string());
+  if (devices_->has_kernels()) {
+    if (auto s = devices_->abort(); !s) log(LogLevel::error, s.error().to_string());
     for (const TimePoint until = Clock::now() + kPatience; peer == kNoRank && Clock::now() < until;) {
       std::this_thread::sleep_for(std::chrono::milliseconds(1));
-      peer = to_free_->waited_for();
+      peer = devices_->waited_for();
     }
   }
   Error error(Code::timeout,

@@ -18,6 +18,7 @@
 #include <optional>
 #include <thread>
 
+#include "gpu/call_order.h"
 #include "runtime/device_calls.h"
 #include "runtime/host_round.h"
 
@@ -39,7 +40,7 @@ class StreamOrder {
 
   // Whether nothing that was given is left to do, captured graphs apart. From any thread.
   [[nodiscard]] bool idle() const noexcept;
-  Status wait_until_idle();
+  Status wait_until_idle() { return calls_.wait(); }
   // Why it can do no more, if it cannot. From any thread.
   [[nodiscard]] Status failure() const;
   // What stream waits for goes on. From any thread.
@@ -56,9 +57,7 @@ class StreamOrder {
   // nullptr: they do nothing, or nobody has asked yet.
   [[nodiscard]] DeviceCalls* devices() noexcept { return devices_.get(); }
 
-  // What comes on the stream comes after the calls before; the calls that come after what is on it now.
-  Status follow(gpu::StreamHandle stream);
-  Status lead(gpu::StreamHandle stream);
+  [[nodiscard]] gpu::CallOrder& calls() noexcept { return calls_; }
 
   // Pinned memory for new calls.
   Result<std::byte*> staging(std::uint64_t bytes);
@@ -73,7 +72,8 @@ class StreamOrder {
   enum class Word : std::size_t { host_done, begun, done };
   static constexpr std::size_t kWords = 3;
 
-  StreamOrder(const gpu::Driver& driver, Runner& runner, gpu::ContextHandle context, gpu::PinnedMemory words, gpu::Event last);
+  StreamOrder(const gpu::Driver& driver, Runner& runner, gpu::ContextHandle context, gpu::PinnedMemory words,
+              gpu::CallOrder calls);
   HostRound& keep(HostRound round);
   void ask(HostRound& round);
   std::uint32_t announce(const Signature& signature, bool captured);
@@ -90,12 +90,11 @@ class StreamOrder {
   Runner& runner_;
   const gpu::ContextHandle context_;
   gpu::PinnedMemory words_;
-  gpu::Event last_;  // after the last call
-  std::optional<gpu::StreamHandle> last_stream_;
+  gpu::CallOrder calls_;
   gpu::StreamHandle own_stream_ = nullptr;
   std::deque<gpu::PinnedMemory> staging_;   // the last one is for new calls; those before may still be in use
   std::atomic<std::size_t> unfinished_{0};  // by the host
-  std::unique_ptr<DeviceCalls> devices_;
+  std::unique_ptr<DeviceCalls> devices_;    // set under the mutex: the thread looks for it there
   std::string last_algorithm_;
   std::atomic<std::uint64_t> device_bytes_{0};
   bool met_ = false;
@@ -108,7 +107,6 @@ class StreamOrder {
   std::atomic<std::uint32_t> device_calls_{0};
   bool has_graphs_ = false, stopping_ = false;
   std::optional<Error> failure_;
-  DeviceCalls* to_free_ = nullptr;  // devices_, for the thread
   // The thread's own.
   std::uint32_t done_before_ = 0;
   std::optional<TimePoint> since_;  // when the first call that is not done was seen

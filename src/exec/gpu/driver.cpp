@@ -3,6 +3,9 @@
 #include <dlfcn.h>
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <array>
+
 #include "core/config.h"
 
 namespace tutti::gpu {
@@ -126,6 +129,24 @@ Result<Driver> load_driver() {
 const Driver* driver() { return started() ? &*started() : nullptr; }
 
 const Error& why_no_driver() { return started().error(); }
+
+Status submit(const Driver& d, StreamHandle stream, std::span<MemoryOperation> operations) {
+  while (!operations.empty()) {
+    const auto now = operations.first(std::min<std::size_t>(operations.size(), kMostMemoryOperations));
+    if (auto s = check(d, d.memory_operations(stream, static_cast<unsigned>(now.size()), now.data(), 0), "cuStreamBatchMemOp");
+        !s)
+      return s;
+    operations = operations.subspan(now.size());
+  }
+  return {};
+}
+
+Result<std::string> device_name(const Driver& d, int device) {
+  std::array<char, 256> name{};
+  if (auto s = check(d, d.device_name(name.data(), static_cast<int>(name.size()) - 1, device), "cuDeviceGetName"); !s)
+    return std::move(s.error());
+  return std::string(name.data());
+}
 
 Status check(const Driver& d, int result, std::string_view what) {
   if (result == 0) return {};

@@ -5,6 +5,8 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
+#include <string>
 #include <string_view>
 
 #include "tutti/result.h"
@@ -28,21 +30,18 @@ struct DeviceUuid {
 };
 
 // Return values that are told apart; 0 is success.
-inline constexpr int kOutOfMemory = 2, kNoDevice = 100, kNoBinaryForGpu = 209, kNotReady = 600;
+inline constexpr int kOutOfMemory = 2, kNoDevice = 100, kNotReady = 600, kPeerAccessAlreadyEnabled = 704;
 
 enum class PointerAttribute : int { context = 1, memory_type = 2, is_managed = 8, device = 9 };
-enum class MemoryType : unsigned { host = 1, device = 2, array = 3, unified = 4 };
+enum class MemoryType : unsigned { host = 1, device = 2 };
 enum class DeviceAttribute : int {
   multiprocessors = 16,
-  integrated = 18,
-  unified_addressing = 41,
-  major = 75,
-  minor = 76,
+  can_flush_remote_writes = 98,
 };
-inline constexpr unsigned kHostPortable = 1, kHostMapped = 2;       // of host memory
-inline constexpr unsigned kNonBlocking = 1, kDisableTiming = 2;     // of streams; of events
-inline constexpr unsigned kLazyPeerAccess = 1;                      // of mapped memory
-inline constexpr unsigned kWaitGreaterOrEqual = 0, kWaitEqual = 1;  // of waits for values
+inline constexpr unsigned kHostPortable = 1, kHostMapped = 2;                              // of host memory
+inline constexpr unsigned kNonBlocking = 1, kDisableTiming = 2;                            // of streams; of events
+inline constexpr unsigned kLazyPeerAccess = 1;                                             // of mapped memory
+inline constexpr unsigned kWaitGreaterOrEqual = 0, kWaitEqual = 1, kWaitFlush = 1U << 30;  // of waits for values
 // Of cuStreamBatchMemOp.
 struct MemoryOperation {
   enum class Kind : unsigned { wait = 1, write = 2 } kind = Kind::wait;  // of 32 bits
@@ -133,6 +132,10 @@ struct Driver {
 [[nodiscard]] const Driver* driver();
 // Why there is none.
 [[nodiscard]] const Error& why_no_driver();
+
+// As many as there are, in order.
+[[nodiscard]] Status submit(const Driver& driver, StreamHandle stream, std::span<MemoryOperation> operations);
+[[nodiscard]] Result<std::string> device_name(const Driver& driver, int device);
 
 // {} for 0; else "what: cuMemAlloc's sentence (CUDA_ERROR_...)", Code::resource where memory was short.
 [[nodiscard]] Status check(const Driver& driver, int result, std::string_view what);

@@ -4,10 +4,7 @@
 
 #include <algorithm>
 #include <bit>
-#include <chrono>
-#include <cstddef>
 #include <cstring>
-#include <thread>
 
 namespace tutti::gpu {
 namespace {
@@ -188,10 +185,6 @@ Status KernelExecutor::enqueue(const PreparedKernel& call, const DeviceBuffers& 
   if (aborted_) return Error(Code::aborted, "this communicator was aborted");
   if (call.idle_) return {};
   const Entered entered(driver(), station_->context());
-  auto captured = is_capturing(driver(), stream);
-  if (!captured) return std::move(captured.error());
-  if (!*captured)
-    if (auto s = station_->follow(stream); !s) return s;
   device::InterpretArguments a = call.arguments_;
   a.input = pointer_to<const std::byte>(buffers.input);
   a.output = pointer_to<std::byte>(buffers.output);
@@ -199,30 +192,10 @@ Status KernelExecutor::enqueue(const PreparedKernel& call, const DeviceBuffers& 
   a.scalar = pointer_to<const std::byte>(factor.on_device);
   a.factor = factor.value;
   void* list[] = {&a};
-  auto status = check(driver(),
-                      driver().launch(station_->kernels().interpret, call.blocks_, 1, 1, call.threads_, 1, 1, call.shared_bytes_,
-                                      stream, list, nullptr),
-                      "tutti_interpret");
-  if (!*captured)
-    if (auto s = station_->lead(stream); !s && status) return s;
-  return status;
-}
-
-Status KernelExecutor::settle(StreamHandle stream) {
-  const Entered entered(driver(), station_->context());
-  const auto read = [&](void* to, Address from, std::size_t bytes) -> Status {
-    if (auto s = check(driver(), driver().copy(address(to), from, bytes, stream), "cuMemcpyAsync"); !s) return s;
-    return check(driver(), driver().synchronize(stream), "cuStreamSynchronize");
-  };
-  for (const Address at : station_->lanes().own_mailboxes()) {
-    device::LaneState state;
-    if (auto s = read(&state, at + offsetof(device::Mailbox, state), sizeof state); !s) return s;
-    for (std::uint64_t credit = 0; !aborted_; std::this_thread::sleep_for(std::chrono::milliseconds(1))) {
-      if (auto s = read(&credit, at + offsetof(device::Mailbox, credit), sizeof credit); !s) return s;
-      if (credit >= state.sent) break;
-    }
-  }
-  return {};
+  return check(driver(),
+               driver().launch(station_->kernels().interpret, call.blocks_, 1, 1, call.threads_, 1, 1, call.shared_bytes_, stream,
+                               list, nullptr),
+               "tutti_interpret");
 }
 
 void KernelExecutor::abort() noexcept {

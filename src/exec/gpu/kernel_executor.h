@@ -44,8 +44,8 @@ class KernelExecutor {
   static Result<std::unique_ptr<KernelExecutor>> make(std::shared_ptr<Station> station);
   KernelExecutor(const KernelExecutor&) = delete;
   KernelExecutor& operator=(const KernelExecutor&) = delete;
-  // Waits for what was enqueued, which must be able to end (abort). Graphs must not run any more.
-  ~KernelExecutor() { station_->wait(); }
+  // All that was enqueued has ended, and graphs do not run any more.
+  ~KernelExecutor() = default;
 
   // `mine` is this rank's schedule, in place or not. Code::unsupported on all ranks where the kernel cannot do the call; any
   // other error has happened here only, and the other ranks wait. What it takes of the device is given back with the station.
@@ -53,8 +53,6 @@ class KernelExecutor {
                                                         device::Protocol protocol, unsigned channels);
   Status enqueue(const PreparedKernel& call, const DeviceBuffers& buffers, const Factor& factor, StreamHandle stream);
 
-  // Returns when the peers have received all that was sent to them, or when aborted: they write here no more.
-  Status settle(StreamHandle stream);
   // Both from any thread. Kernels that wait, now or later, end with whatever is there; nothing is enqueued any more.
   void abort() noexcept;
   // The rank that a kernel waited for when it was made to end, or kNoRank.

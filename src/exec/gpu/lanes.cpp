@@ -4,16 +4,13 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstddef>
 #include <cstring>
 #include <mutex>
 #include <random>
 
 namespace tutti::gpu {
 namespace {
-
-constexpr int kPeerAccessAlreadyEnabled = 704;
-constexpr auto kCanFlushRemoteWrites = static_cast<DeviceAttribute>(98);
-constexpr unsigned kWaitFlush = 1U << 30;
 
 constexpr std::uint64_t kLine = 128;       // flags of different sides share no line
 constexpr std::uint64_t kWordsOfLine = 3;  // that are waited for: a flag, and the signature beside it
@@ -113,7 +110,8 @@ Status Lanes::begin() {
   if (auto s = check(driver(), driver().set_words(flags_->at(), 0, kFlagBytes / 4, stream_), "cuMemsetD32Async"); !s) return s;
   if (auto s = check(driver(), driver().synchronize(stream_), "cuStreamSynchronize"); !s) return s;
   int device = 0, can = 0;
-  if (driver().context_device(&device) == 0 && driver().device_attribute(&can, kCanFlushRemoteWrites, device) == 0 && can != 0)
+  if (driver().context_device(&device) == 0 &&
+      driver().device_attribute(&can, DeviceAttribute::can_flush_remote_writes, device) == 0 && can != 0)
     wait_flags_ |= kWaitFlush;
   return {};
 }
@@ -356,18 +354,6 @@ Status Lanes::open(std::span<const LaneNeed> needs) {
   return {};
 }
 
-std::vector<Address> Lanes::credits() const {
-  std::vector<Address> words;
-  for (const auto& [peer, end] : outgoing_) words.insert(words.end(), end.credit.begin(), end.credit.end());
-  return words;
-}
-
-std::vector<Address> Lanes::own_mailboxes() const {
-  std::vector<Address> all;
-  for (const auto& [need, ends] : mailboxes_) all.push_back(ends.own);
-  return all;
-}
-
 // A peer may write into a mailbox as soon as it hears of it.
 Status Lanes::open(std::span<const MailboxNeed> needs) {
   const Entered entered(driver(), setup_.context);
@@ -397,18 +383,44 @@ Status Lanes::open(std::span<const MailboxNeed> needs) {
   return {};
 }
 
+// Peers have taken all that was sent to them when both halves of each lane are free, and when they have received as many pieces
+// by mailbox as were sent.
+Status Lanes::settle(StreamHandle stream) {
+  const Entered entered(driver(), setup_.context);
+  std::vector<MemoryOperation> waits;
+  const auto wait = [&](Address word, std::uint32_t value) {
+    waits.push_back({.kind = MemoryOperation::Kind::wait, .word = word, .value = value, .flags = wait_flags_});
+  };
+  for (const auto& [peer, end] : outgoing_)
+    for (const Address credit : end.credit) wait(credit, 1);
+  for (const auto& [need, ends] : mailboxes_) {
+    device::LaneState state;
+    const Address at = ends.own + offsetof(device::Mailbox, state);
+    if (auto s = check(driver(), driver().copy(address(&state), at, sizeof state, stream), "cuMemcpyAsync"); !s) return s;
+    if (auto s = check(driver(), driver().synchronize(stream), "cuStreamSynchronize"); !s) return s;
+    wait(ends.own + offsetof(device::Mailbox, credit), static_cast<std::uint32_t>(state.sent));
+  }
+  {
+    const std::lock_guard lock(settling_mutex_);
+    settling_ = waits;
+  }
+  return submit(driver(), stream, waits);
+}
+
 Status Lanes::free_waiters() {
   const Entered entered(driver(), setup_.context);
   const Uncaptured uncaptured(driver());
   std::vector<MemoryOperation> writes;
+  const auto write = [&](Address word, std::uint64_t value) {
+    writes.push_back({.kind = MemoryOperation::Kind::write, .word = word, .value = value});
+  };
   for (Address at = flags_->at(); at < flags_->at() + flags_used_; at += kLine)
-    for (std::uint64_t word = 0; word < kWordsOfLine; ++word)
-      writes.push_back({.kind = MemoryOperation::Kind::write, .word = at + word * sizeof(std::uint32_t), .value = kGoOn});
-  for (std::size_t done = 0; done < writes.size(); done += kMostMemoryOperations) {
-    const auto count = static_cast<unsigned>(std::min<std::size_t>(writes.size() - done, kMostMemoryOperations));
-    if (auto s = check(driver(), driver().memory_operations(stream_, count, writes.data() + done, 0), "cuStreamBatchMemOp"); !s)
-      return s;
+    for (std::uint64_t word = 0; word < kWordsOfLine; ++word) write(at + word * sizeof(std::uint32_t), kGoOn);
+  {
+    const std::lock_guard lock(settling_mutex_);
+    for (const MemoryOperation& wait : settling_) write(wait.word, wait.value);
   }
+  if (auto s = submit(driver(), stream_, writes); !s) return s;
   return check(driver(), driver().synchronize(stream_), "cuStreamSynchronize");
 }
 

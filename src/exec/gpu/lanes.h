@@ -8,6 +8,7 @@
 #include <atomic>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -100,9 +101,9 @@ class Lanes {
 
   // Memory for as long as this lives, and the bytes that come to lie there. Waits for nothing that others do.
   Result<Address> put(ConstBytes bytes);
-  // Where peers say that they have taken what this rank has sent.
-  [[nodiscard]] std::vector<Address> credits() const;
-  [[nodiscard]] std::vector<Address> own_mailboxes() const;
+  // The stream, on which no call is under way, waits until the peers have taken all that was sent to them: they write into this
+  // rank's memory no more.
+  Status settle(StreamHandle stream);
   // All that waits now for a flag of this rank's goes on; what the flags say is not true afterwards. From any thread.
   Status free_waiters();
   // With the flags of waits, kWaitGreaterOrEqual.
@@ -159,6 +160,8 @@ class Lanes {
   std::vector<Peer> peers_;
   Ends outgoing_, incoming_;
   std::map<MailboxNeed, MailboxEnds> mailboxes_;
+  std::mutex settling_mutex_;
+  std::vector<MemoryOperation> settling_;  // what settle waits for
 };
 
 }  // namespace tutti::gpu

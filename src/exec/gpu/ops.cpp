@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <map>
 
-#include "gpu/only_reader.h"
+#include "gpu/piece_layout.h"
 
 namespace tutti::gpu {
 namespace {
@@ -19,15 +19,13 @@ constexpr std::uint64_t kScratchUnit = 256;  // blocks' scratch begins at multip
 class Lister {
  public:
   Lister(const Plan& plan, const CollectiveCall& call, const Cut& cut, std::uint64_t elements, KernelCall& whole)
-      : plan_(plan), size_(call.element_bytes()), whole_(whole) {
-    if (cut.pieces > 1 && input_chunks(call.collective, 2, 1) == 2) {
-      input_block_bytes_ = cut.count * size_;
-      piece_bytes_ = elements * size_;
-    }
-  }
+      : plan_(plan), layout_(plan, call, cut, elements), size_(call.element_bytes()), whole_(whole) {}
 
   Result<OpList> run() {
-    if (!plan_.premultiply.empty()) premultiply();
+    for (const PieceLayout::Product& p : layout_.products()) {
+      list_.ops.push_back({.kind = OpKind::multiply, .from = as_place(p.from), .to = as_place(p.to), .count = p.count});
+      reach(as_place(p.to), p.count);
+    }
     for (const PlanLink& link : plan_.links) lane_of_.push_back(lane(link));
     for (std::size_t i = 0; i < plan_.steps.size(); ++i) add(i);
     for (const Extent& e : plan_.average)
@@ -59,25 +57,11 @@ class Lister {
     return index;
   }
 
-  // The product takes the input's place: in scratch, block by block of the piece, where the input must be kept.
-  void premultiply() {
-    for (const Extent& e : plan_.premultiply) {
-      const device::Place from = place({plan_.premultiply_in, e.offset * size_});
-      const device::Place to = plan_.in_place ? from : product(e.offset * size_);
-      if (e.count > 0) list_.ops.push_back({.kind = OpKind::multiply, .from = from, .to = to, .count = e.count});
-      reach(to, e.count);
-    }
-    multiplied_ = !plan_.in_place;
-  }
-  [[nodiscard]] device::Place product(std::uint64_t offset) const {
-    if (input_block_bytes_ > 0) offset = offset / input_block_bytes_ * piece_bytes_ + offset % input_block_bytes_;
-    return {plan_.scratch_bytes + offset, Space::scratch};
-  }
-  [[nodiscard]] device::Place place(const PlanRange& range) const {
-    if (multiplied_ && range.buffer == plan_.premultiply_in) return product(range.offset);
+  static device::Place as_place(const PlanRange& range) {
     if (range.buffer == Buffer::scratch) return {range.offset, Space::scratch};
     return {range.offset, range.buffer == Buffer::input ? Space::input : Space::output};
   }
+  [[nodiscard]] device::Place place(const PlanRange& range) const { return as_place(layout_.place(range)); }
   device::Place place(const PlanRange& range, std::uint64_t count) {
     reach(place(range), count);
     return place(range);
@@ -176,10 +160,9 @@ class Lister {
   }
 
   const Plan& plan_;
+  PieceLayout layout_;
   std::uint64_t size_;
   KernelCall& whole_;
-  std::uint64_t input_block_bytes_ = 0, piece_bytes_ = 0;  // where the input's blocks are far apart
-  bool multiplied_ = false;
   std::uint64_t scratch_end_ = 0;
   std::vector<std::uint32_t> lane_of_;                 // of the plan's links
   std::vector<Mailed> mailed_;                         // of the call's lanes

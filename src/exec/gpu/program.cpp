@@ -6,7 +6,7 @@
 #include <deque>
 #include <map>
 
-#include "gpu/only_reader.h"
+#include "gpu/piece_layout.h"
 
 namespace tutti::gpu {
 namespace {
@@ -60,6 +60,7 @@ class Compiler {
  public:
   Compiler(const Plan& plan, const CollectiveCall& call, const Cut& cut, std::uint64_t elements)
       : plan_(plan),
+        layout_(plan, call, cut, elements),
         size_(call.element_bytes()),
         keeps_empty_(call.collective == Collective::barrier),
         signature_(call.signature),
@@ -69,14 +70,11 @@ class Compiler {
     program_.op = call.op;
     program_.ranks = plan.ranks;
     if (reduces(call.collective)) program_.average_over = plan.reduction.average_over();
-    if (cut.pieces > 1 && input_chunks(call.collective, 2, 1) == 2) {
-      input_block_bytes_ = cut.count * size_;
-      piece_bytes_ = elements * size_;
-    }
   }
 
   Program run() {
-    if (!plan_.premultiply.empty()) premultiply();
+    for (const PieceLayout::Product& p : layout_.products())
+      add({.kind = OpKind::prepare, .count = p.count, .to = as_spot(p.to), .from = as_spot(p.from)});
     for (std::size_t i = 0; i < plan_.steps.size(); ++i) compile(i);
     for (const Extent& e : plan_.average)
       if (e.count > 0) add({.kind = OpKind::finish, .count = e.count, .to = spot({plan_.average_in, e.offset * size_})});
@@ -94,24 +92,8 @@ class Compiler {
     return program_.ops.back();
   }
 
-  // The product takes the input's place: in scratch, block by block of the piece, where the input must be kept.
-  void premultiply() {
-    for (const Extent& e : plan_.premultiply) {
-      const Spot from = spot({plan_.premultiply_in, e.offset * size_});
-      const Spot to = plan_.in_place ? from : product(e.offset * size_);
-      if (e.count > 0) add({.kind = OpKind::prepare, .count = e.count, .to = to, .from = from});
-    }
-    multiplied_ = !plan_.in_place;
-  }
-  [[nodiscard]] Spot product(std::uint64_t offset) const {
-    if (input_block_bytes_ > 0) offset = offset / input_block_bytes_ * piece_bytes_ + offset % input_block_bytes_;
-    return {.space = Space::scratch, .offset = plan_.scratch_bytes + offset};
-  }
-
-  [[nodiscard]] Spot spot(const PlanRange& r) const {
-    if (multiplied_ && r.buffer == plan_.premultiply_in) return product(r.offset);
-    return {.space = static_cast<Space>(r.buffer), .offset = r.offset};
-  }
+  static Spot as_spot(const PlanRange& r) { return {.space = static_cast<Space>(r.buffer), .offset = r.offset}; }
+  [[nodiscard]] Spot spot(const PlanRange& r) const { return as_spot(layout_.place(r)); }
   // For reading: what was received and is read but once has stayed in its inbox.
   Spot source(const PlanRange& r) {
     if (r.buffer == Buffer::scratch)
@@ -231,11 +213,10 @@ class Compiler {
   }
 
   const Plan& plan_;
+  PieceLayout layout_;
   std::uint64_t size_;
   bool keeps_empty_;
   std::uint32_t signature_;
-  std::uint64_t input_block_bytes_ = 0, piece_bytes_ = 0;  // where the input's blocks are far apart
-  bool multiplied_ = false;
   std::vector<std::uint32_t> outgoing_, incoming_;  // lanes of the plan's links
   std::map<std::uint64_t, Spot> in_inbox_;          // by offset in scratch
   Program program_;

@@ -10,9 +10,7 @@ Result<std::shared_ptr<Station>> Station::make(const Setup& setup) {
   const Driver& driver = *setup.lanes.driver;
   const Entered entered(driver, setup.lanes.context);
   const Uncaptured uncaptured(driver);
-  auto last = Event::make(driver);
-  if (!last) return std::move(last.error());
-  std::shared_ptr<Station> made(new Station(setup, std::move(*last)));
+  std::shared_ptr<Station> made(new Station(setup));
   auto lanes = Lanes::make(setup.lanes, made->load());
   if (!lanes) return std::move(lanes.error());
   made->lanes_ = std::move(*lanes);
@@ -56,24 +54,6 @@ Status Station::reserve(std::uint64_t bytes) {
   if (!memory) return memory.because("scratch");
   scratch_.push_back(std::move(*memory));
   return {};
-}
-
-Status Station::follow(StreamHandle stream) {
-  if (!called_ || last_stream_ == stream) return {};
-  return check(driver(), driver().wait_event(stream, last_.handle(), 0), "waiting for the stream of the call before");
-}
-
-Status Station::lead(StreamHandle stream) {
-  called_ = true;
-  last_stream_ = stream;
-  return check(driver(), driver().record(last_.handle(), stream),
-               fmt::format("following stream {}, which must belong to the same device on every call", stream));
-}
-
-void Station::wait() {
-  const Entered entered(driver(), context());
-  const Uncaptured uncaptured(driver());
-  if (called_) (void)driver().synchronize_event(last_.handle());
 }
 
 std::uint64_t Station::memory_bytes() const noexcept {

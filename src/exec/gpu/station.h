@@ -1,4 +1,4 @@
-// What a rank has on its device for calls of every kind: lanes to the other ranks, kernels, scratch, and the order of its calls.
+// What a rank has on its device for calls of every kind: lanes to the other ranks, kernels and scratch.
 #pragma once
 
 #include "gpu/lanes.h"
@@ -44,15 +44,11 @@ class Station {
   Status reserve(std::uint64_t bytes);
   [[nodiscard]] Address scratch() const noexcept { return scratch_.empty() ? 0 : scratch_.back()->at(); }
 
-  // What comes on the stream comes after the call before; the next call after what is on it now.
-  Status follow(StreamHandle stream);
-  Status lead(StreamHandle stream);
-  void wait();  // for the last call
   // Of the device, that this rank has taken.
   [[nodiscard]] std::uint64_t memory_bytes() const noexcept;
 
  private:
-  Station(const Setup& setup, Event last) : setup_(setup), last_(std::move(last)) {}
+  explicit Station(const Setup& setup) : setup_(setup) {}
   Status load();
 
   Setup setup_;
@@ -61,9 +57,6 @@ class Station {
   unsigned processors_ = 1;
   std::unique_ptr<Lanes> lanes_;
   std::vector<std::shared_ptr<const DeviceMemory>> scratch_;  // the last one is for new calls; graphs may use those before
-  Event last_;                                                // after the last call
-  bool called_ = false;
-  StreamHandle last_stream_ = nullptr;  // once called
 };
 
 }  // namespace tutti::gpu

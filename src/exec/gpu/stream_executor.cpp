@@ -105,7 +105,7 @@ class Enqueuing {
   Status use_flags() {
     if (waiting_ == 0) return {};
     const unsigned count = std::exchange(waiting_, 0);
-    return check(driver_, driver_.memory_operations(stream_, count, flags_.data(), 0), "cuStreamBatchMemOp");
+    return submit(driver_, stream_, {flags_.data(), count});
   }
 
   // Two words behind `ready`, the second one growing smaller as the first one grows: both are as large as mine, or larger, where
@@ -235,7 +235,6 @@ Result<std::unique_ptr<StreamExecutor>> StreamExecutor::make(const Setup& setup)
 }
 
 StreamExecutor::~StreamExecutor() {
-  station_->wait();
   gone_ = true;
   if (freeing_.joinable()) freeing_.join();
 }
@@ -298,28 +297,7 @@ Status StreamExecutor::enqueue(const Prepared& call, std::span<const DeviceBuffe
                                StreamHandle stream) {
   if (aborted_) return Error(Code::aborted, "this communicator was aborted");
   const Entered entered(driver(), station_->context());
-  auto captured = is_capturing(driver(), stream);
-  if (!captured) return std::move(captured.error());
-  if (!*captured)
-    if (auto s = station_->follow(stream); !s) return s;
-  auto status = Enqueuing(*this, buffers, factor, stream).run(call);
-  if (!*captured)
-    if (auto s = station_->lead(stream); !s && status) return s;
-  return status;
-}
-
-Status StreamExecutor::settle(StreamHandle stream) {
-  Lanes& lanes = station_->lanes();
-  const Entered entered(driver(), station_->context());
-  std::vector<MemoryOperation> waits;
-  for (const Address credit : lanes.credits())
-    waits.push_back({.kind = MemoryOperation::Kind::wait, .word = credit, .value = 1, .flags = lanes.wait_flags()});
-  for (std::size_t done = 0; done < waits.size(); done += kMostMemoryOperations) {
-    const auto count = static_cast<unsigned>(std::min<std::size_t>(waits.size() - done, kMostMemoryOperations));
-    if (auto s = check(driver(), driver().memory_operations(stream, count, waits.data() + done, 0), "cuStreamBatchMemOp"); !s)
-      return s;
-  }
-  return {};
+  return Enqueuing(*this, buffers, factor, stream).run(call);
 }
 
 Status StreamExecutor::abort() {

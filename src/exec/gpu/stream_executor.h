@@ -6,8 +6,7 @@
 //   (*executor)->enqueue(**call, {{input, output}}, {}, stream);          never waits, allocates nothing
 //
 // All ranks enqueue the same calls in the same order; messages need only be in order for each pair of ranks. Whether a call is
-// captured must be the same on all its ranks. Calls keep their order on whatever streams they are; where graphs come among them
-// is the program's affair.
+// captured must be the same on all its ranks. On several streams their order is the caller's affair (call_order.h).
 #pragma once
 
 #include <thread>
@@ -46,7 +45,7 @@ class StreamExecutor {
   static Result<std::unique_ptr<StreamExecutor>> make(const Setup& setup);
   StreamExecutor(const StreamExecutor&) = delete;
   StreamExecutor& operator=(const StreamExecutor&) = delete;
-  // Waits for what was enqueued, which must be able to end (abort). Graphs must not run any more.
+  // All that was enqueued has ended, and graphs do not run any more.
   ~StreamExecutor();
 
   // `mine` is this rank's schedule, in place or not. Code::unsupported where there is no kernel for the call; any other error has
@@ -56,9 +55,6 @@ class StreamExecutor {
   Result<std::shared_ptr<const Prepared>> prepare(std::span<const Message> group);
   // After an error the lanes are in no known state: abort.
   Status enqueue(const Prepared& call, std::span<const DeviceBuffers> buffers, const Factor& factor, StreamHandle stream);
-
-  // The stream waits until the peers have taken all that was sent to them, and write into this rank's memory no more.
-  Status settle(StreamHandle stream);
 
   // From any thread: whatever waits on this rank's lanes, now or later, goes on with whatever is there, after a moment; nothing
   // is enqueued any more. What this rank sends then is garbage, so the results of calls that have not ended on all ranks are,

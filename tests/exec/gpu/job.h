@@ -80,4 +80,28 @@ inline Case all_reduce(Rank ranks, std::string_view row = "direct") {
   return c;
 }
 
+// Calls of a row: in all its roots and places, of counts around nothing and of several pieces.
+inline std::vector<std::unique_ptr<Job>> jobs_of(const Algorithm& row, Rank ranks) {
+  std::vector<std::unique_ptr<Job>> jobs;
+  for (const Case& c : cases(row, ranks, false))
+    for (const std::uint64_t count : {std::uint64_t{0}, std::uint64_t{1}, std::uint64_t{77}, std::uint64_t{1003}}) {
+      jobs.push_back(std::make_unique<Job>(c, count));
+      jobs.back()->most_bytes = 1024;
+    }
+  return jobs;
+}
+
+// all_reduces of every type by every operator that goes with it.
+inline std::vector<std::unique_ptr<Job>> jobs_of_all_types(Rank ranks, std::initializer_list<std::uint64_t> counts) {
+  std::vector<std::unique_ptr<Job>> jobs;
+  for (int t = 0; t < kDataTypes; ++t)
+    for (int k = 0; k < kReduceKinds; ++k) {
+      const auto type = static_cast<DataType>(t);
+      const ReduceOp op{.kind = static_cast<ReduceKind>(k), .scalar = 2};
+      if (op.kind == ReduceKind::user || !supports(op.kind, type)) continue;
+      for (const std::uint64_t count : counts) jobs.push_back(std::make_unique<Job>(all_reduce(ranks), count, type, op));
+    }
+  return jobs;
+}
+
 }  // namespace tutti::gpu

@@ -54,7 +54,13 @@ void on_devices(Rank ranks, const std::function<void(const RankTools&, const Ker
   setenv("STANDIN_DEVICES", std::to_string(kDevices).c_str(), 1);
   ASSERT_EQ(cuInit(0), kSuccess);
   on_threads(
-      ranks, [&](const RankTools& rank) { body(rank, Kernel(rank)); }, kDevices);
+      ranks,
+      [&](const RankTools& rank) {
+        const Kernel kernel(rank);
+        body(rank, kernel);
+        done(d().synchronize(rank.stream));
+      },
+      kDevices);
   unsetenv("STANDIN_DEVICES");
   ASSERT_EQ(cuInit(0), kSuccess);
 }
@@ -62,14 +68,8 @@ void on_devices(Rank ranks, const std::function<void(const RankTools&, const Ker
 TEST_P(Row, GivesTheRightValues) {
   for (const Rank p : {1, 2, 3, 4, 5}) {
     if (p > TUTTI_MOST_RANKS - 2) break;  // sanitized, three are enough of those that spin
-    const auto all = cases(*GetParam(), p, false);
-    if (all.empty()) continue;
-    std::vector<std::unique_ptr<Job>> jobs;
-    for (const Case& c : all)
-      for (const std::uint64_t count : {std::uint64_t{0}, std::uint64_t{1}, std::uint64_t{77}, std::uint64_t{1003}}) {
-        jobs.push_back(std::make_unique<Job>(c, count));
-        jobs.back()->most_bytes = 1024;  // of several pieces
-      }
+    const auto jobs = jobs_of(*GetParam(), p);
+    if (jobs.empty()) continue;
     on_devices(p, [&](const RankTools&, const Kernel& kernel) {
       unsigned turn = 0;
       for (const auto& job : jobs) kernel.run(*job, kProtocols[turn % 3], 1 + turn / 3 % 3), ++turn;
@@ -80,14 +80,7 @@ INSTANTIATE_TEST_SUITE_P(Algorithms, Row, testing::ValuesIn(rows()), row_name);
 
 TEST(KernelExecutor, ReducesEveryTypeByEveryOperator) {
   constexpr Rank kRanks = 3;
-  std::vector<std::unique_ptr<Job>> jobs;
-  for (int t = 0; t < kDataTypes; ++t)
-    for (int k = 0; k < kReduceKinds; ++k) {
-      const auto type = static_cast<DataType>(t);
-      const ReduceOp op{.kind = static_cast<ReduceKind>(k), .scalar = 2};
-      if (op.kind == ReduceKind::user || !supports(op.kind, type)) continue;
-      jobs.push_back(std::make_unique<Job>(all_reduce(kRanks), 101, type, op));
-    }
+  const auto jobs = jobs_of_all_types(kRanks, {101});
   on_devices(kRanks, [&](const RankTools&, const Kernel& kernel) {
     for (const Protocol protocol : kProtocols)
       for (const auto& job : jobs) kernel.run(*job, protocol, 2);

@@ -7,8 +7,7 @@
 #include <cstdio>
 
 #include "gpu/kernel_executor.h"
-#include "tests/exec/gpu/cases.h"
-#include "tests/exec/gpu/ranks.h"
+#include "tests/exec/gpu/job.h"
 
 namespace tutti::gpu {
 namespace {
@@ -100,77 +99,84 @@ std::vector<int> on_processes(Rank ranks, const Body& body) {
   return ends;
 }
 
-Case a_case(std::string_view row, Rank ranks) {
-  Case c;
-  c.row = find_algorithm(Collective::all_reduce, row);
-  c.ranks = ranks;
-  return c;
+template <class T>
+T value(Result<T> result) {
+  if (!result) throw std::runtime_error(result.error().to_string());
+  return std::move(*result);
 }
 
-// A call on memory of its own, checked.
-void run(StreamExecutor& executor, const Case& c, Rank me, std::uint64_t count, std::uint64_t most_bytes) {
+// What a process opens on its device.
+struct Opened {
+  Opened(int device, Rank me, Rank ranks, Courier& courier)
+      : context(context_of_device(device)),
+        entered(d(), context),
+        executor(value(StreamExecutor::make(setup(context, me, ranks, courier)))) {}
+  ContextHandle context;
+  Entered entered;
+  std::unique_ptr<StreamExecutor> executor;
+};
+// On a device of its own.
+struct OpenedForKernels : Opened {
+  OpenedForKernels(Rank me, Rank ranks, Courier& courier)
+      : Opened(one_of(me, ranks), me, ranks, courier), kernels(value(KernelExecutor::make(executor->station()))) {}
+  std::unique_ptr<KernelExecutor> kernels;
+
+ private:
+  static int one_of(Rank me, Rank ranks) {
+    setenv("STANDIN_DEVICES", std::to_string(ranks).c_str(), 1);
+    done(d().init(0));
+    return me;
+  }
+};
+
+// A call on memory of its own, checked; enqueue(buffers, stream).
+void check_call(const Case& c, Rank me, std::uint64_t count,
+                const std::function<Status(const DeviceBuffers&, StreamHandle)>& enqueue) {
   const Values values(c, count);
   const StreamHandle stream = new_stream();
   const Values::Place place = values.place(me);
   const TestMemory memory(place.size);
-  CollectiveCall call = c.call(count);
-  call.most_bytes = most_bytes;
-  auto prepared = executor.prepare(call, c.schedule(me));
-  if (!prepared) throw std::runtime_error(prepared.error().to_string());
   put(memory.at() + place.input, values.input(me), stream);
   const DeviceBuffers buffers{memory.at() + place.input, memory.at() + place.output};
-  for (int times = 0; times < 3; ++times) ok(executor.enqueue(**prepared, {&buffers, 1}, {}, stream));
+  for (int times = 0; times < 3; ++times) ok(enqueue(buffers, stream));
   const auto expected = values.expected(me);
   expect(take(buffers.output, expected.size(), stream) == expected, "wrong values");
   done(d().destroy_stream(stream));
+}
+void run(StreamExecutor& executor, const Case& c, Rank me, std::uint64_t count, std::uint64_t most_bytes) {
+  CollectiveCall call = c.call(count);
+  call.most_bytes = most_bytes;
+  const auto prepared = value(executor.prepare(call, c.schedule(me)));
+  check_call(c, me, count, [&](const DeviceBuffers& buffers, StreamHandle stream) {
+    return executor.enqueue(*prepared, {&buffers, 1}, {}, stream);
+  });
+}
+void run(KernelExecutor& executor, const Case& c, Rank me, std::uint64_t count, device::Protocol protocol, unsigned channels) {
+  const auto prepared = value(executor.prepare(c.call(count), c.schedule(me), protocol, channels));
+  check_call(c, me, count,
+             [&](const DeviceBuffers& buffers, StreamHandle stream) { return executor.enqueue(*prepared, buffers, {}, stream); });
 }
 
 TEST(Processes, MapEachOthersMemory) {
   constexpr Rank kRanks = 3;
   const auto ends = on_processes(kRanks, [](Rank me, Courier& courier) {
-    const ContextHandle context = context_of_device(0);
-    const Entered entered(d(), context);
-    auto executor = StreamExecutor::make(setup(context, me, kRanks, courier));
-    if (!executor) throw std::runtime_error(executor.error().to_string());
+    const Opened opened(0, me, kRanks, courier);
     for (const auto* row : {"direct", "ring", "two_shot", "recursive_doubling", "double_binary_tree"})
       for (const std::uint64_t count : {1, 777, 40'000, 300'000})
-        run(**executor, a_case(row, kRanks), me, count, std::uint64_t{128} << 10);
+        run(*opened.executor, all_reduce(kRanks, row), me, count, std::uint64_t{128} << 10);
   });
   EXPECT_EQ(ends, std::vector<int>(kRanks, 0));
-}
-
-// A kernel's call on memory of its own, checked.
-void run(KernelExecutor& executor, const Case& c, Rank me, std::uint64_t count, device::Protocol protocol, unsigned channels) {
-  const Values values(c, count);
-  const StreamHandle stream = new_stream();
-  const Values::Place place = values.place(me);
-  const TestMemory memory(place.size);
-  auto prepared = executor.prepare(c.call(count), c.schedule(me), protocol, channels);
-  if (!prepared) throw std::runtime_error(prepared.error().to_string());
-  put(memory.at() + place.input, values.input(me), stream);
-  const DeviceBuffers buffers{memory.at() + place.input, memory.at() + place.output};
-  for (int times = 0; times < 3; ++times) ok(executor.enqueue(**prepared, buffers, {}, stream));
-  const auto expected = values.expected(me);
-  expect(take(buffers.output, expected.size(), stream) == expected, "wrong values");
-  done(d().destroy_stream(stream));
 }
 
 TEST(Processes, RunKernelsThatWriteIntoEachOthersMemory) {
   constexpr Rank kRanks = 3;
   const auto ends = on_processes(kRanks, [](Rank me, Courier& courier) {
-    setenv("STANDIN_DEVICES", "3", 1);
-    done(d().init(0));
-    const ContextHandle context = context_of_device(me);
-    const Entered entered(d(), context);
-    auto executor = StreamExecutor::make(setup(context, me, kRanks, courier));
-    if (!executor) throw std::runtime_error(executor.error().to_string());
-    auto kernels = KernelExecutor::make((*executor)->station());
-    if (!kernels) throw std::runtime_error(kernels.error().to_string());
+    const OpenedForKernels opened(me, kRanks, courier);
     for (const auto protocol : {device::Protocol::simple, device::Protocol::ll, device::Protocol::ll128})
       for (const auto* row : {"direct", "ring", "two_shot"})
         for (const std::uint64_t count : {1, 777, 40'000}) {
-          run(**kernels, a_case(row, kRanks), me, count, protocol, 4);
-          run(**executor, a_case(row, kRanks), me, count, std::uint64_t{128} << 10);
+          run(*opened.kernels, all_reduce(kRanks, row), me, count, protocol, 4);
+          run(*opened.executor, all_reduce(kRanks, row), me, count, std::uint64_t{128} << 10);
         }
   });
   EXPECT_EQ(ends, std::vector<int>(kRanks, 0));
@@ -179,26 +185,19 @@ TEST(Processes, RunKernelsThatWriteIntoEachOthersMemory) {
 TEST(Processes, KernelsThatWaitForAKilledRankAreFreed) {
   constexpr Rank kRanks = 2;
   const auto ends = on_processes(kRanks, [](Rank me, Courier& courier) {
-    setenv("STANDIN_DEVICES", "2", 1);
-    done(d().init(0));
-    const ContextHandle context = context_of_device(me);
-    const Entered entered(d(), context);
-    auto executor = StreamExecutor::make(setup(context, me, kRanks, courier));
-    if (!executor) throw std::runtime_error(executor.error().to_string());
-    auto kernels = KernelExecutor::make((*executor)->station());
-    if (!kernels) throw std::runtime_error(kernels.error().to_string());
-    const Case c = a_case("direct", kRanks);
-    run(**kernels, c, me, 500, device::Protocol::ll, 1);
+    const OpenedForKernels opened(me, kRanks, courier);
+    KernelExecutor& kernels = *opened.kernels;
+    const Case c = all_reduce(kRanks);
+    run(kernels, c, me, 500, device::Protocol::ll, 1);
     if (me == 1) raise(SIGKILL);
-    auto prepared = (*kernels)->prepare(c.call(500), c.schedule(me), device::Protocol::ll, 1);
-    if (!prepared) throw std::runtime_error(prepared.error().to_string());
+    const auto prepared = value(kernels.prepare(c.call(500), c.schedule(me), device::Protocol::ll, 1));
     const TestMemory memory(4000);
     const StreamHandle stream = new_stream();
-    ok((*kernels)->enqueue(**prepared, {memory.at(), memory.at() + 2000}, {}, stream));
+    ok(kernels.enqueue(*prepared, {memory.at(), memory.at() + 2000}, {}, stream));
     expect(d().query_stream(stream) == kNotReady, "did not wait");
-    (*kernels)->abort();
+    kernels.abort();
     done(d().synchronize(stream));
-    expect((*kernels)->waited_for() == 1, "waited for somebody else");
+    expect(kernels.waited_for() == 1, "waited for somebody else");
   });
   EXPECT_EQ(ends[0], 0);
   EXPECT_TRUE(WIFSIGNALED(ends[1]));
@@ -227,12 +226,9 @@ TEST(Processes, AllLearnThatMemoryCannotBeMapped) {
 TEST(Processes, RunningOutOfMemoryAtFirstUseIsAnErrorThatSaysSo) {
   const auto ends = on_processes(2, [](Rank me, Courier& courier) {
     if (me == 0) setenv("STANDIN_MEMORY", "8000000", 1);
-    const ContextHandle context = context_of_device(0);
-    const Entered entered(d(), context);
-    auto executor = StreamExecutor::make(setup(context, me, 2, courier));
-    if (!executor) throw std::runtime_error(executor.error().to_string());
-    const Case c = a_case("direct", 2);
-    auto prepared = (*executor)->prepare(c.call(10'000'000), c.schedule(me));
+    const Opened opened(0, me, 2, courier);
+    const Case c = all_reduce(2);
+    auto prepared = opened.executor->prepare(c.call(10'000'000), c.schedule(me));
     if (me == 1) return;  // is given room, or hears that rank 0 has gone
     expect(!prepared && prepared.error().code() == Code::resource, "no error");
     expect(prepared.error().to_string().find("bytes of device memory") != std::string::npos,
@@ -246,12 +242,9 @@ TEST(Processes, StreamsThatWaitForAKilledRankAreFreed) {
   constexpr Rank kRanks = 3;
   for (const auto* row : {"direct", "ring", "two_shot"}) {
     const auto ends = on_processes(kRanks, [&](Rank me, Courier& courier) {
-      const ContextHandle context = context_of_device(0);
-      const Entered entered(d(), context);
-      auto executor = StreamExecutor::make(setup(context, me, kRanks, courier));
-      if (!executor) throw std::runtime_error(executor.error().to_string());
-      const Case c = a_case(row, kRanks);
-      run(**executor, c, me, 5000, 4096);
+      Opened opened(0, me, kRanks, courier);
+      const Case c = all_reduce(kRanks, row);
+      run(*opened.executor, c, me, 5000, 4096);
       // Garbage of those who abort early must not meet what others still compute.
       for (const bool tell : {true, false})
         for (Rank r = 0; r < kRanks; ++r) {
@@ -267,14 +260,13 @@ TEST(Processes, StreamsThatWaitForAKilledRankAreFreed) {
       const StreamHandle stream = new_stream();
       CollectiveCall call = c.call(5000);
       call.most_bytes = 4096;
-      auto prepared = (*executor)->prepare(call, c.schedule(me));
-      if (!prepared) throw std::runtime_error(prepared.error().to_string());
+      const auto prepared = value(opened.executor->prepare(call, c.schedule(me)));
       const DeviceBuffers buffers{memory.at(), memory.at() + 20'000};
-      for (int times = 0; times < 2; ++times) ok((*executor)->enqueue(**prepared, {&buffers, 1}, {}, stream));
+      for (int times = 0; times < 2; ++times) ok(opened.executor->enqueue(*prepared, {&buffers, 1}, {}, stream));
       expect(d().query_stream(stream) == kNotReady, "did not wait");
-      ok((*executor)->abort());
+      ok(opened.executor->abort());
       done(d().synchronize(stream));
-      executor->reset();
+      opened.executor.reset();
       put(memory.at(), std::vector<std::byte>(100, std::byte{7}), stream);
       expect(take(memory.at(), 100, stream) == std::vector<std::byte>(100, std::byte{7}), "the device is of no use any more");
     });

@@ -2,6 +2,7 @@
 #include <atomic>
 #include <barrier>
 
+#include "gpu/call_order.h"
 #include "tests/algorithms/rows.h"
 #include "tests/exec/gpu/job.h"
 
@@ -10,14 +11,8 @@ namespace {
 
 TEST_P(Row, GivesTheRightValues) {
   for (const Rank p : {1, 2, 3, 4, 5}) {
-    const auto all = cases(*GetParam(), p, false);
-    if (all.empty()) continue;
-    std::vector<std::unique_ptr<Job>> jobs;
-    for (const Case& c : all)
-      for (const std::uint64_t count : {std::uint64_t{0}, std::uint64_t{1}, std::uint64_t{77}, std::uint64_t{1003}}) {
-        jobs.push_back(std::make_unique<Job>(c, count));
-        jobs.back()->most_bytes = 1024;  // of several pieces
-      }
+    const auto jobs = jobs_of(*GetParam(), p);
+    if (jobs.empty()) continue;
     on_threads(p, [&](const RankTools& rank) {
       for (const auto& job : jobs) job->run(rank);
     });
@@ -28,14 +23,7 @@ INSTANTIATE_TEST_SUITE_P(Algorithms, Row, testing::ValuesIn(rows()), row_name);
 
 TEST(StreamExecutor, ReducesEveryTypeByEveryOperator) {
   constexpr Rank kRanks = 3;
-  std::vector<std::unique_ptr<Job>> jobs;
-  for (int t = 0; t < kDataTypes; ++t)
-    for (int k = 0; k < kReduceKinds; ++k) {
-      const auto type = static_cast<DataType>(t);
-      const ReduceOp op{.kind = static_cast<ReduceKind>(k), .scalar = 2};
-      if (op.kind == ReduceKind::user || !supports(op.kind, type)) continue;
-      for (const std::uint64_t count : {1, 1001}) jobs.push_back(std::make_unique<Job>(all_reduce(kRanks), count, type, op));
-    }
+  const auto jobs = jobs_of_all_types(kRanks, {1, 1001});
   on_threads(kRanks, [&](const RankTools& rank) {
     for (const auto& job : jobs) job->run(rank);
   });
@@ -103,15 +91,21 @@ TEST(StreamExecutor, CallsOnSeveralStreamsKeepTheirOrder) {
   on_threads(kRanks, [&](const RankTools& rank) {
     const auto a = first.prepare(rank), b = second.prepare(rank);
     const StreamHandle other = new_stream();
+    auto order = CallOrder::make(d(), context_of_device(0));
+    if (!order) throw std::runtime_error(order.error().to_string());
+    const auto enqueue = [&](const Job& job, const Prepared& prepared, StreamHandle stream) {
+      ok(order->follow(stream));
+      job.enqueue(rank, prepared, stream);
+      ok(order->lead(stream));
+    };
     first.fill(rank);
     second.fill(rank);
     done(d().synchronize(rank.stream));
     for (int i = 0; i < 10; ++i) {
-      first.enqueue(rank, *a, i % 2 == 0 ? rank.stream : other);
-      second.enqueue(rank, *b, i % 3 == 0 ? other : rank.stream);
+      enqueue(first, *a, i % 2 == 0 ? rank.stream : other);
+      enqueue(second, *b, i % 3 == 0 ? other : rank.stream);
     }
-    done(d().synchronize(other));
-    done(d().synchronize(rank.stream));
+    ok(order->wait());
     EXPECT_TRUE(first.right(rank));
     EXPECT_TRUE(second.right(rank));
     done(d().destroy_stream(other));

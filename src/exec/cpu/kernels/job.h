@@ -4,25 +4,9 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "tutti/types.h"
+#include "core/operation.h"
 
 namespace tutti::kernels {
-
-// The operators that have a kernel. A ReduceKind is routed to one of these (see kernels.cpp).
-enum class Operation : std::uint8_t {
-  sum,
-  prod,
-  min,
-  max,
-  band,
-  bor,
-  bxor,
-  land,
-  lor,
-  lxor,
-  mean,   // the sum divided by Job::factor (floats)
-  scale,  // one input multiplied by Job::factor or Job::integer_factor
-};
 
 struct Job {
   const void* const* inputs;
@@ -30,7 +14,7 @@ struct Job {
   std::size_t first;    // where in the inputs the job begins, in elements
   void* out;            // where its results begin
   std::size_t count;
-  double factor = 1.0;
+  double factor = 1.0;  // of Operation::mean and scale
   std::uint64_t integer_factor = 1;
 };
 

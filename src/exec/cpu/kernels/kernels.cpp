@@ -21,73 +21,6 @@ constexpr std::size_t kTileBytes = 8192;  // two tiles and their sources stay in
 std::byte* advance(void* p, std::size_t bytes) { return static_cast<std::byte*>(p) + bytes; }
 const std::byte* advance(const void* p, std::size_t bytes) { return static_cast<const std::byte*>(p) + bytes; }
 
-// Which kernel serves an operator on a type, and on how many of its elements per element of the type.
-struct Route {
-  Operation operation;
-  DataType lanes;
-  std::size_t lanes_per_element = 1;
-};
-
-Operation operation_of(ReduceKind kind) {
-  switch (kind) {
-    case ReduceKind::sum:
-    case ReduceKind::avg:
-    case ReduceKind::premul_sum:
-    case ReduceKind::user:
-      return Operation::sum;
-    case ReduceKind::prod:
-      return Operation::prod;
-    case ReduceKind::min:
-      return Operation::min;
-    case ReduceKind::max:
-      return Operation::max;
-    case ReduceKind::band:
-      return Operation::band;
-    case ReduceKind::bor:
-      return Operation::bor;
-    case ReduceKind::bxor:
-      return Operation::bxor;
-    case ReduceKind::land:
-      return Operation::land;
-    case ReduceKind::lor:
-      return Operation::lor;
-    case ReduceKind::lxor:
-      return Operation::lxor;
-  }
-  return Operation::sum;
-}
-
-// On truth values every operator is a logical one.
-Operation logical(Operation operation) {
-  switch (operation) {
-    case Operation::prod:
-    case Operation::min:
-    case Operation::band:
-      return Operation::land;
-    case Operation::sum:
-    case Operation::max:
-    case Operation::bor:
-      return Operation::lor;
-    case Operation::bxor:
-      return Operation::lxor;
-    case Operation::land:
-    case Operation::lor:
-    case Operation::lxor:
-    case Operation::mean:
-    case Operation::scale:
-      return operation;
-  }
-  return operation;
-}
-
-Route route(Operation operation, DataType type) {
-  const bool product = operation == Operation::prod;
-  if (type == DataType::boolean) return {logical(operation), DataType::u8};
-  if (type == DataType::c64 && !product) return {operation, DataType::f32, 2};
-  if (type == DataType::c128 && !product) return {operation, DataType::f64, 2};
-  return {operation, type};
-}
-
 bool is_integer(DataType type) { return type <= DataType::u64; }
 
 template <class T>
@@ -192,7 +125,7 @@ Reduction::Reduction(const ReduceOp& op, DataType type, int average_over)
       type_(type),
       average_over_(op.kind == ReduceKind::avg ? average_over : 0) {
   if (op.kind == ReduceKind::user || (average_over_ > 0 && is_integer(type))) return;
-  const Route way = route(average_over_ > 0 ? Operation::mean : operation_of(op.kind), type);
+  const Route way = route_of(average_over_ > 0 ? Operation::mean : operation_of(op.kind), type);
   kernel_ = find(way.operation, way.lanes);
   const Kernel half = find_half_of_two(way.operation, way.lanes);
   kernel_of_two_ = half != nullptr ? half : kernel_;
@@ -228,7 +161,7 @@ void prepare(const ReduceOp& op, DataType type, const void* in, void* out, std::
   const Scalar given = op.scalar_at != nullptr ? read_scalar(op.scalar_at, type) : Scalar{op.scalar, truncated(op.scalar)};
   // Of all NaNs only the canonical one is sure to stay NaN when rounded to bf16.
   const double factor = std::isnan(given.value) ? std::numeric_limits<double>::quiet_NaN() : given.value;
-  const Route way = route(Operation::scale, type);
+  const Route way = route_of(Operation::scale, type);
   run(way, {&in, 1, 0, out, count * way.lanes_per_element, factor, given.integer});
 }
 

@@ -34,6 +34,7 @@ Kernel find_common(Operation operation) {
     case Operation::bor:
     case Operation::bxor:
     case Operation::mean:
+    case Operation::none:
       return nullptr;
   }
   return nullptr;

@@ -10,7 +10,7 @@
 #include <cstdint>
 #include <type_traits>
 
-#include "tutti/types.h"
+#include "core/operation.h"
 
 namespace tutti::device {
 
@@ -251,63 +251,9 @@ constexpr V factor_of(double factor) {
 
 // ---- from DataType and ReduceKind to these
 
-enum class Operation : std::uint8_t { sum, prod, min, max, band, bor, bxor, land, lor, lxor, mean, none };
-
-// On truth values every operator is a logical one.
-constexpr Operation logical(Operation operation) {
-  switch (operation) {
-    case Operation::prod:
-    case Operation::min:
-    case Operation::band:
-      return Operation::land;
-    case Operation::sum:
-    case Operation::max:
-    case Operation::bor:
-      return Operation::lor;
-    case Operation::bxor:
-      return Operation::lxor;
-    default:
-      return operation;
-  }
-}
-
 constexpr Operation operation_of(ReduceKind kind, std::int32_t average_over) {
-  switch (kind) {
-    case ReduceKind::avg:
-      return average_over > 0 ? Operation::mean : Operation::sum;
-    case ReduceKind::sum:
-    case ReduceKind::premul_sum:
-      return Operation::sum;
-    case ReduceKind::prod:
-      return Operation::prod;
-    case ReduceKind::min:
-      return Operation::min;
-    case ReduceKind::max:
-      return Operation::max;
-    case ReduceKind::band:
-      return Operation::band;
-    case ReduceKind::bor:
-      return Operation::bor;
-    case ReduceKind::bxor:
-      return Operation::bxor;
-    case ReduceKind::land:
-      return Operation::land;
-    case ReduceKind::lor:
-      return Operation::lor;
-    case ReduceKind::lxor:
-      return Operation::lxor;
-    case ReduceKind::user:
-      return Operation::none;
-  }
-  return Operation::none;
+  return kind == ReduceKind::avg && average_over > 0 ? Operation::mean : tutti::operation_of(kind);
 }
-
-// What serves an operator on a type, and on how many of its elements per element of the type; `none` where it is not defined.
-struct Route {
-  Operation operation = Operation::none;
-  DataType lanes = DataType::u8;
-  std::uint32_t lanes_per_element = 1;
-};
 
 constexpr DataType without_sign(DataType type) {
   switch (type) {
@@ -324,17 +270,16 @@ constexpr DataType without_sign(DataType type) {
   }
 }
 
+// `none` where the operation is not defined.
 constexpr Route route(Operation operation, DataType type) {
-  const bool product = operation == Operation::prod;
   const bool ordered = operation == Operation::min || operation == Operation::max || operation == Operation::mean;
   const bool complex = type == DataType::c64 || type == DataType::c128;
   const bool bitwise = operation == Operation::band || operation == Operation::bor || operation == Operation::bxor;
-  if (complex && !product && operation != Operation::sum && operation != Operation::mean) return {};
+  if (complex && operation != Operation::prod && operation != Operation::sum && operation != Operation::mean) return {};
   if (bitwise && type > DataType::u64 && type != DataType::boolean) return {};
-  if (type == DataType::boolean) return {logical(operation), DataType::u8};
-  if (type == DataType::c64 && !product) return {operation, DataType::f32, 2};
-  if (type == DataType::c128 && !product) return {operation, DataType::f64, 2};
-  return {operation, ordered ? type : without_sign(type)};
+  Route route = route_of(operation, type);
+  if (!ordered) route.lanes = without_sign(route.lanes);
+  return route;
 }
 
 // visit(Lanes()), where the type is a real one.

@@ -1,6 +1,24 @@
-#include "gpu/only_reader.h"
+#include "gpu/piece_layout.h"
 
 namespace tutti::gpu {
+
+PieceLayout::PieceLayout(const Plan& plan, const CollectiveCall& call, const Cut& cut, std::uint64_t elements) : plan_(plan) {
+  const std::uint64_t size = call.element_bytes();
+  if (cut.pieces > 1 && input_chunks(call.collective, 2, 1) == 2) {
+    input_block_bytes_ = cut.count * size;
+    piece_bytes_ = elements * size;
+  }
+  for (const Extent& e : plan.premultiply) {
+    const PlanRange from{plan.premultiply_in, e.offset * size};
+    if (e.count > 0) products_.push_back({plan.in_place ? from : product(from.offset), from, e.count});
+  }
+  moved_ = !plan.premultiply.empty() && !plan.in_place;
+}
+
+PlanRange PieceLayout::product(std::uint64_t offset) const {
+  if (input_block_bytes_ > 0) offset = offset / input_block_bytes_ * piece_bytes_ + offset % input_block_bytes_;
+  return {Buffer::scratch, plan_.scratch_bytes + offset};
+}
 
 std::optional<std::size_t> only_reader(const Plan& plan, std::uint64_t element_bytes, std::size_t receive) {
   const PlanStep& r = plan.steps[receive];
