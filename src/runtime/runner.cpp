@@ -71,10 +71,14 @@ Runner::~Runner() { streams_.close(); }
 Status Runner::alive() {
   if (!over_.load(std::memory_order_acquire)) [[likely]]
     return {};
-  if (!failure_)
-    if (auto s = job_->session().overlay->poll_failures(); !s) return fail(std::move(s.error()));
-  if (failure_) return failure_->clone().because("this communicator has failed before");
+  if (auto s = failure(); !s) return s.because("this communicator has failed before");
+  if (auto s = job_->session().overlay->poll_failures(); !s) return fail(std::move(s.error()));
   return {};
+}
+
+Status Runner::failure() const {
+  const std::lock_guard lock(failure_mutex_);
+  return failure_ ? Status(failure_->clone()) : Status{};
 }
 
 void Runner::abort(const std::string& reason) {
@@ -84,12 +88,14 @@ void Runner::abort(const std::string& reason) {
 
 Error Runner::fail(Error error) {
   error = find_cause(*job_->session().overlay, std::move(error));
-  if (!failure_) {
-    log(LogLevel::info, error.to_string());
+  {
+    const std::lock_guard lock(failure_mutex_);
+    if (failure_) return error;
     failure_ = error.clone();
     over_.store(true, std::memory_order_release);
-    streams_.close();
   }
+  log(LogLevel::info, error.to_string());
+  streams_.close();
   return error;
 }
 

@@ -55,7 +55,7 @@ class Runner {
   [[nodiscard]] Status alive();
   // Ends all waiting on every rank, and this rank's further calls. From any thread.
   void abort(const std::string& reason);
-  // Ends this communicator for everybody; returns what this rank should report.
+  // Ends this communicator for everybody; returns what this rank should report. From any thread.
   Error fail(Error error);
 
   // What the selector is asked for this call.
@@ -68,6 +68,7 @@ class Runner {
 
  private:
   Runner(std::unique_ptr<Job> job, const Options& options);
+  [[nodiscard]] Status failure() const;
   Result<CachedPlan*> plan_for(const Call& call);
   Result<Candidate> choose(const Request& request);
   Result<CachedPlan*> make_plan(const Call& call, const Request& request);
@@ -91,6 +92,7 @@ class Runner {
   const CachedPlan* last_plan_ = nullptr;  // only to be compared
   mutable std::mutex name_mutex_;
   std::string last_algorithm_;
+  mutable std::mutex failure_mutex_;
   std::optional<Error> failure_;
   std::atomic<bool> over_{false};  // failed, or aborted, which this rank has yet to hear of
 };

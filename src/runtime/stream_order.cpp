@@ -20,7 +20,12 @@ constexpr std::size_t kLineBytes = 64;
 
 StreamOrder::StreamOrder(const gpu::Driver& driver, Runner& runner, gpu::ContextHandle context, gpu::PinnedMemory words,
                          gpu::CallOrder calls)
-    : driver_(driver), runner_(runner), context_(context), words_(std::move(words)), calls_(std::move(calls)) {
+    : driver_(driver),
+      runner_(runner),
+      context_(context),
+      words_(std::move(words)),
+      calls_(std::move(calls)),
+      watch_(*runner.job().session().overlay) {
   for (const Word w : {Word::host_done, Word::begun, Word::done}) word(w).store(0);
 }
 
@@ -241,9 +246,9 @@ Status StreamOrder::look_for_failures() {
   const TimePoint now = Clock::now();
   if (!since_ || std::exchange(done_before_, done) != done) {
     since_ = now;
-    runner_.watch().restart();
+    watch_.restart();
   }
-  if (auto s = runner_.watch().check(waiting); !s) return s;
+  if (auto s = watch_.check(waiting); !s) return s;
   if (now - *since_ < runner_.policy().timeout) return {};
   return too_late(first);
 }

@@ -108,6 +108,7 @@ class StreamOrder {
   bool has_graphs_ = false, stopping_ = false;
   std::optional<Error> failure_;
   // The thread's own.
+  OverlayWatch watch_;
   std::uint32_t done_before_ = 0;
   std::optional<TimePoint> since_;  // when the first call that is not done was seen
   std::thread thread_;

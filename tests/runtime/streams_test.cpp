@@ -299,6 +299,27 @@ TEST_P(Streams, CallsOfOneCommunicatorKeepTheirOrderOnAllStreams) {
   });
 }
 
+// Also where one stream waits for another, which nothing but the communicator tells it.
+TEST_P(Streams, ACallTakesWhatTheOneBeforeItLeftOnAnotherStream) {
+  run_ranks(3, [](Communicator& comm) {
+    const OnDevice on_device;
+    const Stream first, second;
+    Vector<std::uint32_t> a(3000, 1), b(3000, 0), c(3000, 0);
+    Call onward = sum_of(c);
+    onward.input = b.data();
+    Call start = sum_of(b);
+    start.input = a.data();
+    ok(comm.meet_devices());
+    Gate gate(first);
+    ok(comm.enqueue(start, first));
+    ok(comm.enqueue(onward, second));
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));  // enough for a call that does not wait
+    gate.open();
+    second.wait();
+    EXPECT_EQ(c, Vector<std::uint32_t>(3000, 9));
+  });
+}
+
 Call send_to(Rank peer, const Vector<std::uint32_t>& data) {
   return {.collective = Collective::send_recv,
           .input = data.data(),

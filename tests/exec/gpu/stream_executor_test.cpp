@@ -85,6 +85,28 @@ TEST(StreamExecutor, FoldsMoreOperandsThanAKernelTakes) {
   });
 }
 
+TEST(CallOrder, WhatFollowsWaitsForWhatLeads) {
+  const Entered entered(d(), context_of_device(0));
+  auto words = PinnedMemory::make(d(), 3 * sizeof(std::uint32_t));
+  auto order = CallOrder::make(d(), context_of_device(0));
+  ASSERT_TRUE(words && order);
+  auto* word = reinterpret_cast<std::uint32_t*>(words->data());
+  std::fill_n(word, 3, 0U);
+  const auto at = [&](int i) { return words->on_device() + static_cast<Address>(i) * sizeof(std::uint32_t); };
+  const StreamHandle leader = new_stream(), follower = new_stream();
+  done(d().wait_value(leader, at(0), 1, kWaitEqual));
+  done(d().write_value(leader, at(1), 7, 0));
+  ok(order->lead(leader));
+  ok(order->follow(follower));
+  done(d().copy(at(2), at(1), sizeof(std::uint32_t), follower));
+  ok(order->lead(follower));
+  std::this_thread::sleep_for(std::chrono::milliseconds(20));  // enough for a stream that does not wait
+  std::atomic_ref(word[0]).store(1);
+  ok(order->wait());
+  EXPECT_EQ(word[2], 7U);
+  for (const StreamHandle stream : {leader, follower}) done(d().destroy_stream(stream));
+}
+
 TEST(StreamExecutor, CallsOnSeveralStreamsKeepTheirOrder) {
   constexpr Rank kRanks = 3;
   Job first(all_reduce(kRanks, "two_shot"), 5000), second(all_reduce(kRanks, "ring"), 700, DataType::i32, {}, 3);
