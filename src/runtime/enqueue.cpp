@@ -8,7 +8,7 @@
 
 #include "core/thread.h"
 #include "kernels/scalar.h"
-#include "runtime/stream_order.h"
+#include "runtime/host_pipeline.h"
 
 namespace tutti {
 namespace {
@@ -86,7 +86,7 @@ class Enqueuing {
       if (share_of(c.order) != nullptr) continue;
       gpu::StreamHandle stream = c.stream;
       if (!taken.insert(stream).second) {
-        auto own = c.order->own_stream();
+        auto own = c.order->own_stream(OwnStream::calls);
         if (!own) return std::move(own.error());
         stream = *own;
       }
@@ -148,7 +148,7 @@ class Enqueuing {
       if (!captured_)
         if (auto s = share.order->calls().follow(share.stream); !s) return s;
       for (const auto& [stream, context] : streams_)
-        if (auto s = join(stream, context, share.stream); !s) return s;
+        if (auto s = gpu::join(driver_, stream, context, share.stream); !s) return s;
     }
     return {};
   }
@@ -156,22 +156,11 @@ class Enqueuing {
   Status scatter() {
     for (Share& share : shares_) {
       for (const auto& [stream, context] : streams_)
-        if (auto s = join(share.stream, share.order->context(), stream); !s) return s;
+        if (auto s = gpu::join(driver_, share.stream, share.order->context(), stream); !s) return s;
       if (!captured_)
         if (auto s = share.order->calls().lead(share.stream); !s) return s;
     }
     return {};
-  }
-
-  // What comes on `to` comes after what is on `from`.
-  Status join(gpu::StreamHandle from, gpu::ContextHandle context, gpu::StreamHandle to) {
-    if (from == to) return {};
-    const gpu::Entered entered(driver_, context);
-    const gpu::Uncaptured uncaptured(driver_);
-    auto event = gpu::Event::make(driver_);
-    if (!event) return std::move(event.error());
-    if (auto s = gpu::check(driver_, driver_.record(event->handle(), from), "cuEventRecord"); !s) return s;
-    return gpu::check(driver_, driver_.wait_event(to, event->handle(), 0), "cuStreamWaitEvent");
   }
 
   Status enqueue_collectives(Share& share) {
@@ -212,26 +201,11 @@ class Enqueuing {
   Status enqueue_rounds() {
     if (rounds_.done()) return {};
     const Share& first = shares_.front();
-    const gpu::Entered entered(driver_, first.order->context());
     for (const Share& share : shares_)
-      if (auto s = join(share.stream, share.order->context(), first.stream); !s) return s;
-    while (!rounds_.done()) {
-      auto next = rounds_.next();
-      if (!next) return std::move(next.error());
-      next->round.repeats = captured_;
-      if (auto s = copy(next->before, first.stream); !s) return s;
-      if (auto s = first.order->enqueue(std::move(next->round), first.stream); !s) return s;
-      if (auto s = copy(next->after, first.stream); !s) return s;
-    }
+      if (auto s = gpu::join(driver_, share.stream, share.order->context(), first.stream); !s) return s;
+    if (auto s = HostPipeline(driver_, *first.order, first.stream).run(rounds_, captured_); !s) return s;
     for (const Share& share : shares_)
-      if (auto s = join(first.stream, first.order->context(), share.stream); !s) return s;
-    return {};
-  }
-
-  Status copy(const std::vector<HostRound::Copy>& copies, gpu::StreamHandle stream) {
-    for (const auto& [to, from, bytes] : copies)
-      if (auto s = gpu::check(driver_, driver_.copy(gpu::address(to), gpu::address(from), bytes, stream), "cuMemcpyAsync"); !s)
-        return s;
+      if (auto s = gpu::join(driver_, first.stream, first.order->context(), share.stream); !s) return s;
     return {};
   }
 

@@ -9,7 +9,7 @@
 namespace tutti {
 
 // Bytes of a piece, all blocks together; of a message between two ranks.
-inline constexpr std::uint64_t kHostPieceBytes = std::uint64_t{8} << 20, kHostMessageBytes = std::uint64_t{1} << 20;
+inline constexpr std::uint64_t kHostPieceBytes = std::uint64_t{2} << 20, kHostMessageBytes = std::uint64_t{1} << 20;
 
 struct HostPiece {
   struct Copy {

@@ -64,12 +64,12 @@ void HostRounds::place_all() {
   }
 }
 
-Result<HostRounds::Next> HostRounds::next() {
+Result<HostRounds::Next> HostRounds::next(std::size_t slot) {
   place_all();
   Next next;
   for (const Placed& p : placed_) {
     StreamOrder* const order = p.of->call->order;
-    auto staging = order->staging(used_[order]);
+    auto staging = order->staging(used_[order], slot);
     if (!staging) return std::move(staging.error());
     add(p, *staging, next);
   }

@@ -24,6 +24,9 @@ struct StreamCall {
   bool beside_hosts = false;
 };
 
+// Rounds in turn, so that one can be filled while another is under way.
+inline constexpr std::size_t kStagingSlots = 2;
+
 struct HostRound {
   StreamOrder* asked_of = nullptr;  // whose thread does it
   bool repeats = false;             // part of a graph
@@ -55,8 +58,8 @@ class HostRounds {
     HostRound round = {};
     std::vector<HostRound::Copy> before = {}, after = {};  // that the stream does
   };
-  // Messages side by side; of a communicator's collectives, which keep their order, as many as fit.
-  Result<Next> next();
+  // Messages side by side; of a communicator's collectives, which keep their order, as many as fit. In staging memory of a slot.
+  Result<Next> next(std::size_t slot);
 
  private:
   struct Left {

@@ -63,13 +63,14 @@ StreamOrder::~StreamOrder() {
   }
   if (thread_.joinable()) thread_.join();
   devices_.reset();
-  if (own_stream_ != nullptr) (void)driver_.destroy_stream(own_stream_);
+  for (const gpu::StreamHandle own : own_streams_)
+    if (own != nullptr) (void)driver_.destroy_stream(own);
 }
 
 // Memory that others' devices write into is not given back before they have. As in calls, failures are looked out for meanwhile.
 void StreamOrder::settle() {
   if (devices_ == nullptr || !failure()) return;
-  auto stream = own_stream();
+  auto stream = own_stream(OwnStream::calls);
   if (!stream) return;
   const std::uint32_t number = announce({}, false);
   const auto mark = [&](Word w) { return driver_.write_value(*stream, address(w), number, 0) == 0; };
@@ -94,14 +95,15 @@ void StreamOrder::fail(const Error& error) {
     if (auto s = devices_->abort(); !s) log(LogLevel::error, s.error().to_string());
 }
 
-Result<gpu::StreamHandle> StreamOrder::own_stream() {
-  if (own_stream_ == nullptr) {
+Result<gpu::StreamHandle> StreamOrder::own_stream(OwnStream which) {
+  gpu::StreamHandle& own = own_streams_[static_cast<std::size_t>(which)];
+  if (own == nullptr) {
     const gpu::Entered entered(driver_, context_);
     const gpu::Uncaptured uncaptured(driver_);
-    if (auto s = gpu::check(driver_, driver_.make_stream(&own_stream_, gpu::kNonBlocking), "cuStreamCreate"); !s)
+    if (auto s = gpu::check(driver_, driver_.make_stream(&own, gpu::kNonBlocking), "cuStreamCreate"); !s)
       return std::move(s.error());
   }
-  return own_stream_;
+  return own;
 }
 
 Status StreamOrder::meet() {
@@ -120,16 +122,17 @@ Status StreamOrder::meet() {
   return {};
 }
 
-Result<std::byte*> StreamOrder::staging(std::uint64_t bytes) {
-  if (staging_.empty() || staging_.back().size() < bytes) {
+Result<std::byte*> StreamOrder::staging(std::uint64_t bytes, std::size_t slot) {
+  auto& staging = staging_[slot];
+  if (staging.empty() || staging.back().size() < bytes) {
     constexpr std::uint64_t kLeast = std::uint64_t{64} << 10;
     const gpu::Entered entered(driver_, context_);
     const gpu::Uncaptured uncaptured(driver_);
     auto made = gpu::PinnedMemory::make(driver_, std::bit_ceil(std::max(bytes, kLeast)));
     if (!made) return std::move(made.error());
-    staging_.push_back(std::move(*made));
+    staging.push_back(std::move(*made));
   }
-  return staging_.back().data();
+  return staging.back().data();
 }
 
 HostRound& StreamOrder::keep(HostRound round) {

@@ -9,6 +9,7 @@
 // no stream waits for them for ever.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <condition_variable>
 #include <deque>
@@ -23,6 +24,10 @@
 #include "runtime/host_round.h"
 
 namespace tutti {
+
+// For calls that bring none, or that of another communicator; and what fills and empties staging memory beside calls.
+enum class OwnStream : std::uint8_t { calls, fill, empty };
+inline constexpr std::size_t kOwnStreams = 3;
 
 // Used by one thread at a time, but for what says so.
 class StreamOrder {
@@ -49,8 +54,7 @@ class StreamOrder {
   [[nodiscard]] std::uint64_t device_bytes() const noexcept { return device_bytes_.load(); }
   // What the devices did last; empty where the last call was the host's.
   [[nodiscard]] const std::string& last_algorithm() const noexcept { return last_algorithm_; }
-  // For calls that bring none, or that of another communicator.
-  Result<gpu::StreamHandle> own_stream();
+  Result<gpu::StreamHandle> own_stream(OwnStream which);
 
   // Sees to it, with all other ranks, that the devices do what they can, unless that has been tried.
   Status meet();
@@ -59,8 +63,8 @@ class StreamOrder {
 
   [[nodiscard]] gpu::CallOrder& calls() noexcept { return calls_; }
 
-  // Pinned memory for new calls.
-  Result<std::byte*> staging(std::uint64_t bytes);
+  // Pinned memory for rounds of new calls.
+  Result<std::byte*> staging(std::uint64_t bytes, std::size_t slot);
   // Has the stream ask for a round, and wait for it.
   Status enqueue(HostRound round, gpu::StreamHandle stream);
   // What the devices do. `captured`: into a graph.
@@ -91,8 +95,9 @@ class StreamOrder {
   const gpu::ContextHandle context_;
   gpu::PinnedMemory words_;
   gpu::CallOrder calls_;
-  gpu::StreamHandle own_stream_ = nullptr;
-  std::deque<gpu::PinnedMemory> staging_;   // the last one is for new calls; those before may still be in use
+  std::array<gpu::StreamHandle, kOwnStreams> own_streams_{};
+  // The last one of each slot is for new calls; those before may still be in use.
+  std::array<std::deque<gpu::PinnedMemory>, kStagingSlots> staging_;
   std::atomic<std::size_t> unfinished_{0};  // by the host
   std::unique_ptr<DeviceCalls> devices_;    // set under the mutex: the thread looks for it there
   std::string last_algorithm_;

@@ -10,6 +10,7 @@
 #include <iterator>
 #include <map>
 #include <mutex>
+#include <numeric>
 
 #include "device/image.h"
 #include "gpu/memory.h"
@@ -109,6 +110,12 @@ class OnDevice {
 
 template <class T>
 using Vector = std::vector<T, MixedAllocator<T>>;
+
+// That the library has no use for.
+template <class Function>
+Function* driver_function(const char* name) {
+  return reinterpret_cast<Function*>(dlsym(dlopen("libcuda.so.1", RTLD_NOW), name));
+}
 
 class Stream {
  public:
@@ -424,6 +431,35 @@ TEST_P(Streams, BetweenHostsTheHostsDoTheCalls) {
   });
 }
 
+// The host's next piece is fetched from the device while the other rank is still waited for.
+TEST_P(Streams, ThePiecesOfTheHostAreFetchedAhead) {
+  constexpr std::size_t kPiece = std::size_t{2} << 20;
+  std::atomic<bool> fetched{false};
+  tutti::run_ranks(2, Options{.transports = "tcp"}, [&](Communicator& comm) {
+    const OnDevice on_device;
+    const Stream stream;
+    Vector<std::uint32_t> data(5 * kPiece / sizeof(std::uint32_t));
+    std::iota(data.begin(), data.end(), 0U);
+    ok(comm.meet_devices());
+    Gate gate(stream);
+    if (comm.rank() == 0) gate.open();
+    const auto copied = driver_function<unsigned long long()>("standinCopiedBytes");
+    const auto before = copied();
+    ok(comm.enqueue(sum_of(data), stream));
+    if (comm.rank() == 0) {
+      const auto begun = std::chrono::steady_clock::now();
+      while (copied() < before + 2 * kPiece && std::chrono::steady_clock::now() - begun < std::chrono::seconds(20))
+        std::this_thread::yield();
+      EXPECT_GE(copied(), before + 2 * kPiece);
+      fetched = true;
+    }
+    while (!fetched) std::this_thread::yield();
+    gate.open();
+    stream.wait();
+    for (std::uint32_t i = 0; i < data.size(); ++i) ASSERT_EQ(data[i], 2 * i);
+  });
+}
+
 // The factor lies on the device, and is written by the stream before the call.
 TEST_P(Streams, FactorsAreReadWhenTheCallRuns) {
   for (const bool by_host : {false, true})
@@ -458,24 +494,20 @@ TEST_P(Streams, FactorsAreReadWhenTheCallRuns) {
 class Graph {
  public:
   explicit Graph(CudaStream stream) : stream_(stream) {
-    done(call<int(void*, int)>("cuStreamBeginCapture_v2")(stream, kThreadLocal));
+    done(driver_function<int(void*, int)>("cuStreamBeginCapture_v2")(stream, kThreadLocal));
   }
   void end() {
-    done(call<int(void*, void**)>("cuStreamEndCapture")(stream_, &graph_));
-    done(call<int(void**, void*, unsigned long long)>("cuGraphInstantiateWithFlags")(&ready_, graph_, 0));
+    done(driver_function<int(void*, void**)>("cuStreamEndCapture")(stream_, &graph_));
+    done(driver_function<int(void**, void*, unsigned long long)>("cuGraphInstantiateWithFlags")(&ready_, graph_, 0));
   }
   ~Graph() {
-    done(call<int(void*)>("cuGraphExecDestroy")(ready_));
-    done(call<int(void*)>("cuGraphDestroy")(graph_));
+    done(driver_function<int(void*)>("cuGraphExecDestroy")(ready_));
+    done(driver_function<int(void*)>("cuGraphDestroy")(graph_));
   }
-  void launch() { done(call<int(void*, void*)>("cuGraphLaunch")(ready_, stream_)); }
+  void launch() { done(driver_function<int(void*, void*)>("cuGraphLaunch")(ready_, stream_)); }
 
  private:
   static constexpr int kThreadLocal = 1;  // other ranks are threads of this process
-  template <class Function>
-  static Function* call(const char* name) {
-    return reinterpret_cast<Function*>(dlsym(dlopen("libcuda.so.1", RTLD_NOW), name));
-  }
   CudaStream stream_;
   void *graph_ = nullptr, *ready_ = nullptr;
 };

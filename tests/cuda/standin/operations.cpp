@@ -1,6 +1,7 @@
 // The operations of a stream that are no kernels: copies, fills, values written and waited for, functions of the host.
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cstdio>
 #include <cstring>
 #include <memory>
@@ -13,6 +14,8 @@ using namespace standin;
 
 namespace {
 
+std::atomic<unsigned long long> copied_bytes{0};
+
 bool pageable(std::uintptr_t address) { return !memory().find(address); }
 bool is_captured(Stream& stream) {
   std::lock_guard lock(stream.mutex);
@@ -22,6 +25,7 @@ bool is_captured(Stream& stream) {
 Work copy_work(std::uintptr_t to, std::uintptr_t from, std::size_t bytes) {
   return {[=](Context&) {
             std::memmove(pointer_to(to), pointer_to(from), bytes);
+            copied_bytes += bytes;
             return kSuccess;
           },
           {{to, bytes, false}, {from, bytes, false}}};
@@ -266,3 +270,5 @@ CUresult cuStreamAddCallback(CUstream handle, CUstreamCallback function, void* a
     return submit(stream, host_work([=] { function(handle, kSuccess, argument); }));
   });
 }
+
+unsigned long long standinCopiedBytes() { return copied_bytes; }
