@@ -10,6 +10,7 @@
 #include "core/hash.h"
 #include "runtime/calibrate.h"
 #include "runtime/choices.h"
+#include "runtime/failure.h"
 
 namespace tutti {
 namespace {
@@ -39,10 +40,8 @@ Result<std::unique_ptr<Job>> Job::start(Session session, const Config& config, c
     return job;
   }
   const auto stopping = job->session_.overlay->aborted_by(job->session_.stop);
-  if (auto s = job->begin(parent); !s) {
-    job->session_.overlay->abort(s.error());
-    return s.because(fmt::format("rank {} could not start", job->rank()));
-  }
+  if (auto s = job->begin(parent); !s)
+    return find_cause(*job->session_.overlay, std::move(s.error())).because(fmt::format("rank {} could not start", job->rank()));
   return job;
 }
 

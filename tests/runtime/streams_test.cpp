@@ -11,6 +11,7 @@
 #include <map>
 #include <mutex>
 #include <numeric>
+#include <set>
 
 #include "device/image.h"
 #include "gpu/memory.h"
@@ -324,6 +325,41 @@ TEST_P(Streams, ACallTakesWhatTheOneBeforeItLeftOnAnotherStream) {
     gate.open();
     second.wait();
     EXPECT_EQ(c, Vector<std::uint32_t>(3000, 9));
+  });
+}
+
+// Nothing is remembered of an address: the device's, pinned, and the device's again.
+TEST_P(Streams, MemoryMayBeFreedAndItsAddressUsedAgain) {
+  run_ranks(2, [](Communicator& comm) {
+    const OnDevice on_device;
+    const Stream stream;
+    constexpr std::size_t kCount = 3000;
+    const auto call = [&](std::uint32_t* data) {
+      std::fill_n(data, kCount, 4U);
+      ok(comm.enqueue(
+          {.collective = Collective::all_reduce, .input = data, .output = data, .count = kCount, .type = DataType::u32}, stream));
+      stream.wait();
+      EXPECT_THAT(std::span(data, kCount), testing::Each(8U));
+    };
+    std::set<Address> seen;
+    bool again = false;
+    for (int turn = 0; turn < 4; ++turn) {
+      Address memory = 0;
+      done(d().allocate(&memory, kCount * sizeof(std::uint32_t)));
+      again = !seen.insert(memory).second || again;
+      call(reinterpret_cast<std::uint32_t*>(memory));
+      ok(comm.barrier());  // freeing it waits for all that ranks do on the device
+      done(d().free(memory));
+      ok(comm.barrier());
+      auto pinned = gpu::PinnedMemory::make(d(), kCount * sizeof(std::uint32_t));
+      ok(pinned ? Status{} : Status(std::move(pinned.error())));
+      again = !seen.insert(gpu::address(pinned->data())).second || again;
+      call(reinterpret_cast<std::uint32_t*>(pinned->data()));
+      ok(comm.barrier());
+      { const auto freed = std::move(*pinned); }
+      ok(comm.barrier());
+    }
+    EXPECT_TRUE(again) << "the driver gave no address twice";
   });
 }
 
