@@ -3,7 +3,6 @@
 #include <unistd.h>
 
 #include <array>
-#include <vector>
 
 #include "capture.h"
 #include "memory.h"
@@ -28,12 +27,25 @@ std::atomic<pid_t>& initialised_in() {
   return process;
 }
 
-// Never destroyed, since programs call the driver from destructors that run after those of threads' variables.
-thread_local std::vector<Context*>& current = *new std::vector<Context*>;
+// Of a thread, the last one current. It has no destructor, since programs call the driver from destructors that run after those
+// of threads' variables.
+class Contexts {
+ public:
+  [[nodiscard]] bool empty() const { return size_ == 0; }
+  [[nodiscard]] bool full() const { return size_ == all_.size(); }
+  [[nodiscard]] Context* back() const { return all_[size_ - 1]; }
+  void push_back(Context* context) { all_[size_++] = context; }
+  void pop_back() { --size_; }
+
+ private:
+  std::array<Context*, 64> all_{};
+  std::size_t size_ = 0;
+};
+thread_local constinit Contexts current{};
 
 CUresult make_current(CUcontext handle) {
   Context* context = contexts().find(handle);
-  if (!context) return kInvalidContext;
+  if (!context || current.full()) return kInvalidContext;
   current.push_back(context);
   return kSuccess;
 }

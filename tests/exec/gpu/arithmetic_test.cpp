@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <cmath>
@@ -141,7 +142,7 @@ class Shifted {
     const auto at = reinterpret_cast<std::uintptr_t>(room_.data());
     begin_ = room_.data() + (64 - at % 64) + shift;
   }
-  void fill(const std::vector<std::byte>& bytes) { std::memcpy(begin_, bytes.data(), bytes.size()); }
+  void fill(const std::vector<std::byte>& bytes) { std::ranges::copy(bytes, begin_); }
   [[nodiscard]] std::byte* data() const { return begin_; }
   [[nodiscard]] std::vector<std::byte> bytes(std::size_t n) const { return {begin_, begin_ + n}; }
 

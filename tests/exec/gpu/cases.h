@@ -44,7 +44,7 @@ struct Case {
             .type = type,
             .op = op,
             .meets_at_once = row->meets_at_once,
-            .build = [this](Rank r) { return fuse(row->build(r, shape(false), chunking)); }};
+            .build = [c = *this](Rank r) { return fuse(c.row->build(r, c.shape(false), c.chunking)); }};
   }
   [[nodiscard]] std::string text() const {
     return std::string(name(row->collective)) + " " + std::string(row->name) + ", ranks " + std::to_string(ranks) + ", root " +

@@ -2,9 +2,10 @@
 // ThreadSanitizer this checks that the protocols' memory orders suffice.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <chrono>
-#include <cstring>
 #include <map>
+#include <span>
 #include <thread>
 
 #include "gpu/ops.h"
@@ -136,7 +137,7 @@ class InterpretedJob {
       p.memory.assign(place.size + how_.misplaced + 1, std::byte{0xee});
       p.input = p.memory.data() + how_.misplaced + place.input;
       p.output = p.memory.data() + how_.misplaced + place.output;
-      if (values_.reads(r)) std::memcpy(p.input, values_.input(r).data(), values_.input(r).size());
+      if (values_.reads(r)) std::ranges::copy(values_.input(r), p.input);
       p.scratch.assign(p.call.scratch_bytes * how_.blocks, std::byte{0xdd});
       p.lanes = mail.lanes(r, p.call.lanes, how_.blocks);
     }
@@ -165,7 +166,7 @@ class InterpretedJob {
       EXPECT_EQ(rank(r).control.stopped, 0U);
       if (!values_.writes(r)) continue;
       const auto expected = values_.expected(r);
-      ASSERT_EQ(std::memcmp(expected.data(), rank(r).output, expected.size()), 0) << "rank " << r;
+      ASSERT_TRUE(std::ranges::equal(expected, std::span(rank(r).output, expected.size()))) << "rank " << r;
     }
   }
 

@@ -1,8 +1,9 @@
 // Every row, in order on every rank: all ranks always finish, no half of an inbox overflows, and the values are right.
 #include <gtest/gtest.h>
 
-#include <cstring>
+#include <algorithm>
 #include <deque>
+#include <span>
 
 #include "tests/algorithms/rows.h"
 #include "tests/exec/gpu/cases.h"
@@ -37,7 +38,8 @@ class SimulatedJob {
     for (Rank r = 0; r < c_.ranks; ++r) {
       if (!values_.writes(r)) continue;
       const auto expected = values_.expected(r);
-      ASSERT_EQ(std::memcmp(expected.data(), work_[static_cast<std::size_t>(r)].buffers.front().output, expected.size()), 0)
+      ASSERT_TRUE(
+          std::ranges::equal(expected, std::span(work_[static_cast<std::size_t>(r)].buffers.front().output, expected.size())))
           << "rank " << r;
     }
   }
@@ -65,7 +67,7 @@ class SimulatedJob {
     memory_.emplace_back(place.size);
     std::byte* base = memory_.back().data();
     work.buffers = {{base + place.input, base + place.output}};
-    if (values_.reads(r)) std::memcpy(base + place.input, values_.input(r).data(), values_.input(r).size());
+    if (values_.reads(r)) std::ranges::copy(values_.input(r), base + place.input);
     work_.push_back(std::move(work));
   }
 
