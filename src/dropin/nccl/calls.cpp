@@ -27,10 +27,10 @@ ncclResult_t check_op(DataCall& c, ncclRedOp_t op, ncclDataType_t type) {
   return ncclSuccess;
 }
 
-ncclResult_t collective(DataCall&& c, ncclDataType_t type, std::optional<ncclRedOp_t> op, ncclComm_t handle) {
-  const InUse in_use(handle);  // first: whoever ends it looks afterwards for calls to end
-  c.comm = in_use.comm();
-  if (c.comm == nullptr) return nobody(c.name, handle);
+// `comm` is in use before the call is made: whoever ends it looks afterwards for calls to end.
+ncclResult_t collective(const InUse& comm, DataCall&& c, ncclDataType_t type, std::optional<ncclRedOp_t> op = {}) {
+  c.comm = comm.comm();
+  if (c.comm == nullptr) return nobody(c.name, comm.handle());
   if (c.stream != nullptr && gpu::driver() == nullptr)
     return invalid_argument(
         "{}: stream {} is not NULL; without CUDA there is only the stream NULL, whose calls are complete when "
@@ -41,7 +41,7 @@ ncclResult_t collective(DataCall&& c, ncclDataType_t type, std::optional<ncclRed
   c.call.type = *element;
   if (op)
     if (const auto result = check_op(c, *op, type); result != ncclSuccess) return result;
-  return submit(std::move(c), in_use);
+  return submit(std::move(c), comm);
 }
 
 }  // namespace
@@ -51,74 +51,87 @@ ncclResult_t check_config(const ncclCollConfig_t* config) {
   return status ? ncclSuccess : report(status.error());
 }
 
-ncclResult_t all_reduce(const void* in, void* out, size_t count, ncclDataType_t type, ncclRedOp_t op, ncclComm_t comm,
+ncclResult_t all_reduce(const void* in, void* out, size_t count, ncclDataType_t type, ncclRedOp_t op, ncclComm_t handle,
                         cudaStream_t stream) {
-  return collective({"ncclAllReduce", {.collective = Collective::all_reduce, .input = in, .output = out, .count = count}, stream},
-                    type, op, comm);
+  const InUse comm(handle);
+  return collective(comm,
+                    {"ncclAllReduce", {.collective = Collective::all_reduce, .input = in, .output = out, .count = count}, stream},
+                    type, op);
 }
 
-ncclResult_t reduce(const void* in, void* out, size_t count, ncclDataType_t type, ncclRedOp_t op, int root, ncclComm_t comm,
+ncclResult_t reduce(const void* in, void* out, size_t count, ncclDataType_t type, ncclRedOp_t op, int root, ncclComm_t handle,
                     cudaStream_t stream) {
+  const InUse comm(handle);
   return collective(
-      {"ncclReduce", {.collective = Collective::reduce, .input = in, .output = out, .count = count, .root = root}, stream}, type,
-      op, comm);
+      comm, {"ncclReduce", {.collective = Collective::reduce, .input = in, .output = out, .count = count, .root = root}, stream},
+      type, op);
 }
 
-ncclResult_t broadcast(const void* in, void* out, size_t count, ncclDataType_t type, int root, ncclComm_t comm,
+ncclResult_t broadcast(const void* in, void* out, size_t count, ncclDataType_t type, int root, ncclComm_t handle,
                        cudaStream_t stream) {
+  const InUse comm(handle);
   return collective(
+      comm,
       {"ncclBroadcast", {.collective = Collective::broadcast, .input = in, .output = out, .count = count, .root = root}, stream},
-      type, {}, comm);
+      type);
 }
 
-ncclResult_t bcast(void* data, size_t count, ncclDataType_t type, int root, ncclComm_t comm, cudaStream_t stream) {
-  return broadcast(data, data, count, type, root, comm, stream);
+ncclResult_t bcast(void* data, size_t count, ncclDataType_t type, int root, ncclComm_t handle, cudaStream_t stream) {
+  return broadcast(data, data, count, type, root, handle, stream);
 }
 
-ncclResult_t all_gather(const void* in, void* out, size_t count, ncclDataType_t type, ncclComm_t comm, cudaStream_t stream) {
-  return collective({"ncclAllGather", {.collective = Collective::all_gather, .input = in, .output = out, .count = count}, stream},
-                    type, {}, comm);
+ncclResult_t all_gather(const void* in, void* out, size_t count, ncclDataType_t type, ncclComm_t handle, cudaStream_t stream) {
+  const InUse comm(handle);
+  return collective(
+      comm, {"ncclAllGather", {.collective = Collective::all_gather, .input = in, .output = out, .count = count}, stream}, type);
 }
 
-ncclResult_t reduce_scatter(const void* in, void* out, size_t count, ncclDataType_t type, ncclRedOp_t op, ncclComm_t comm,
+ncclResult_t reduce_scatter(const void* in, void* out, size_t count, ncclDataType_t type, ncclRedOp_t op, ncclComm_t handle,
                             cudaStream_t stream) {
+  const InUse comm(handle);
   return collective(
-      {"ncclReduceScatter", {.collective = Collective::reduce_scatter, .input = in, .output = out, .count = count}, stream}, type,
-      op, comm);
+      comm, {"ncclReduceScatter", {.collective = Collective::reduce_scatter, .input = in, .output = out, .count = count}, stream},
+      type, op);
 }
 
-ncclResult_t all_to_all(const void* in, void* out, size_t count, ncclDataType_t type, ncclComm_t comm, cudaStream_t stream) {
-  return collective({"ncclAlltoAll", {.collective = Collective::all_to_all, .input = in, .output = out, .count = count}, stream},
-                    type, {}, comm);
+ncclResult_t all_to_all(const void* in, void* out, size_t count, ncclDataType_t type, ncclComm_t handle, cudaStream_t stream) {
+  const InUse comm(handle);
+  return collective(
+      comm, {"ncclAlltoAll", {.collective = Collective::all_to_all, .input = in, .output = out, .count = count}, stream}, type);
 }
 
-ncclResult_t gather(const void* in, void* out, size_t count, ncclDataType_t type, int root, ncclComm_t comm,
+ncclResult_t gather(const void* in, void* out, size_t count, ncclDataType_t type, int root, ncclComm_t handle,
                     cudaStream_t stream) {
+  const InUse comm(handle);
   return collective(
-      {"ncclGather", {.collective = Collective::gather, .input = in, .output = out, .count = count, .root = root}, stream}, type,
-      {}, comm);
+      comm, {"ncclGather", {.collective = Collective::gather, .input = in, .output = out, .count = count, .root = root}, stream},
+      type);
 }
 
-ncclResult_t scatter(const void* in, void* out, size_t count, ncclDataType_t type, int root, ncclComm_t comm,
+ncclResult_t scatter(const void* in, void* out, size_t count, ncclDataType_t type, int root, ncclComm_t handle,
                      cudaStream_t stream) {
+  const InUse comm(handle);
   return collective(
+      comm,
       {"ncclScatter", {.collective = Collective::scatter, .input = in, .output = out, .count = count, .root = root}, stream},
-      type, {}, comm);
+      type);
 }
 
 // kNoRank means "to nobody" in a Call, which no program asks for.
-ncclResult_t send(const void* data, size_t count, ncclDataType_t type, int peer, ncclComm_t comm, cudaStream_t stream) {
+ncclResult_t send(const void* data, size_t count, ncclDataType_t type, int peer, ncclComm_t handle, cudaStream_t stream) {
   if (peer == kNoRank) return invalid_argument("ncclSend: peer {} is not a rank", peer);
+  const InUse comm(handle);
   return collective(
-      {"ncclSend", {.collective = Collective::send_recv, .input = data, .count = count, .destination = peer}, stream}, type, {},
-      comm);
+      comm, {"ncclSend", {.collective = Collective::send_recv, .input = data, .count = count, .destination = peer}, stream},
+      type);
 }
 
-ncclResult_t recv(void* data, size_t count, ncclDataType_t type, int peer, ncclComm_t comm, cudaStream_t stream) {
+ncclResult_t recv(void* data, size_t count, ncclDataType_t type, int peer, ncclComm_t handle, cudaStream_t stream) {
   if (peer == kNoRank) return invalid_argument("ncclRecv: peer {} is not a rank", peer);
+  const InUse comm(handle);
   return collective(
-      {"ncclRecv", {.collective = Collective::send_recv, .output = data, .source = peer, .receive_count = count}, stream}, type,
-      {}, comm);
+      comm, {"ncclRecv", {.collective = Collective::send_recv, .output = data, .source = peer, .receive_count = count}, stream},
+      type);
 }
 
 }  // namespace tutti::nccl

@@ -29,7 +29,8 @@ ncclResult_t submit(Making making);
 ncclResult_t note(ncclResult_t result) noexcept;
 template <auto Function, class... Args>
 ncclResult_t grouped(Args... args) noexcept {
-  return note(entry<Function>(args...));
+  const ncclResult_t result = entry<Function>(args...);
+  return result == ncclSuccess ? result : note(result);
 }
 
 ncclResult_t group_start();

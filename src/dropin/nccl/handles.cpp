@@ -21,7 +21,7 @@ class Handles {
     const std::lock_guard lock(mutex_);
     const std::uintptr_t number = given_ + 1;
     if (number == 1) end_at_exit();
-    if (std::has_single_bit(number)) row_of(number) = std::make_unique<Place[]>(number);
+    if (std::has_single_bit(number)) rows_[digits(number)] = std::make_unique<Place[]>(number);
     Place& place = place_at(number);
     comm->give_place(place);
     place.comm = std::move(comm);
@@ -60,8 +60,11 @@ class Handles {
  private:
   // Those of a row are the places of the numbers of so many binary digits: a row is twice as long as the one before.
   using Row = std::unique_ptr<Place[]>;
-  Row& row_of(std::uintptr_t number) noexcept { return rows_[static_cast<std::size_t>(std::bit_width(number))]; }
-  Place& place_at(std::uintptr_t number) noexcept { return row_of(number)[number ^ std::bit_floor(number)]; }
+  static std::size_t digits(std::uintptr_t number) noexcept { return static_cast<std::size_t>(std::bit_width(number)); }
+  Place& place_at(std::uintptr_t number) noexcept {
+    const std::size_t row = digits(number);
+    return rows_[row][number - (std::uintptr_t{1} << (row - 1))];
+  }
 
   std::shared_ptr<Comm> take(Place& place) {
     if (place.calls >= Place::kTaken) return nullptr;
@@ -100,7 +103,7 @@ class Handles {
 
 }  // namespace
 
-InUse::InUse(ncclComm_t handle) {
+InUse::InUse(ncclComm_t handle) : handle_(handle) {
   Place* place = Handles::of_this_process().place_of(handle);
   if (place != nullptr && enter(*place)) comm_ = place->comm.get();
 }

@@ -12,7 +12,7 @@ namespace tutti::nccl {
 
 class Comm;
 
-// Where a handle leads. It neither moves nor goes when the communicator does, so that calls can look at it without a lock: 32
+// Where a handle leads. It neither moves nor goes when the communicator does, so that calls can look at it without a lock: 24
 // bytes for each communicator that a process ever makes.
 struct Place {
   static constexpr unsigned kTaken = 1U << 31;
@@ -35,6 +35,7 @@ class InUse {
       drop(*place_);
   }
 
+  [[nodiscard]] ncclComm_t handle() const noexcept { return handle_; }
   [[nodiscard]] Comm* comm() const noexcept { return comm_; }
   // Whether there was no other call when this one came.
   [[nodiscard]] bool alone() const noexcept { return alone_; }
@@ -44,6 +45,7 @@ class InUse {
   bool enter(Place& place) noexcept;
   static void drop(Place& place);
 
+  const ncclComm_t handle_ = nullptr;
   Place* place_ = nullptr;
   Comm* comm_ = nullptr;
   bool alone_ = false;
