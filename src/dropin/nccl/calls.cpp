@@ -27,21 +27,21 @@ ncclResult_t check_op(DataCall& c, ncclRedOp_t op, ncclDataType_t type) {
   return ncclSuccess;
 }
 
-ncclResult_t collective(std::string_view name, Call call, ncclDataType_t type, std::optional<ncclRedOp_t> op, ncclComm_t handle,
-                        cudaStream_t stream) {
-  DataCall c{.name = name, .comm = find_comm(name, handle), .call = call, .stream = stream};
-  if (!c.comm) return ncclInvalidArgument;
-  if (stream != nullptr && gpu::driver() == nullptr)
+// `comm` is in use before the call is made: whoever ends it looks afterwards for calls to end.
+ncclResult_t collective(const InUse& comm, DataCall&& c, ncclDataType_t type, std::optional<ncclRedOp_t> op = {}) {
+  c.comm = comm.comm();
+  if (c.comm == nullptr) return nobody(c.name, comm.handle());
+  if (c.stream != nullptr && gpu::driver() == nullptr)
     return invalid_argument(
         "{}: stream {} is not NULL; without CUDA there is only the stream NULL, whose calls are complete when "
         "they return",
-        name, static_cast<void*>(stream));
+        c.name, static_cast<void*>(c.stream));
   const auto element = data_type(type);
-  if (!element) return invalid_argument("{}: data type {} does not exist", name, static_cast<int>(type));
+  if (!element) return invalid_argument("{}: data type {} does not exist", c.name, static_cast<int>(type));
   c.call.type = *element;
   if (op)
     if (const auto result = check_op(c, *op, type); result != ncclSuccess) return result;
-  return submit(std::move(c));
+  return submit(std::move(c), comm);
 }
 
 }  // namespace
@@ -51,68 +51,87 @@ ncclResult_t check_config(const ncclCollConfig_t* config) {
   return status ? ncclSuccess : report(status.error());
 }
 
-ncclResult_t all_reduce(const void* in, void* out, size_t count, ncclDataType_t type, ncclRedOp_t op, ncclComm_t comm,
+ncclResult_t all_reduce(const void* in, void* out, size_t count, ncclDataType_t type, ncclRedOp_t op, ncclComm_t handle,
                         cudaStream_t stream) {
-  return collective("ncclAllReduce", {.collective = Collective::all_reduce, .input = in, .output = out, .count = count}, type, op,
-                    comm, stream);
+  const InUse comm(handle);
+  return collective(comm,
+                    {"ncclAllReduce", {.collective = Collective::all_reduce, .input = in, .output = out, .count = count}, stream},
+                    type, op);
 }
 
-ncclResult_t reduce(const void* in, void* out, size_t count, ncclDataType_t type, ncclRedOp_t op, int root, ncclComm_t comm,
+ncclResult_t reduce(const void* in, void* out, size_t count, ncclDataType_t type, ncclRedOp_t op, int root, ncclComm_t handle,
                     cudaStream_t stream) {
-  return collective("ncclReduce", {.collective = Collective::reduce, .input = in, .output = out, .count = count, .root = root},
-                    type, op, comm, stream);
+  const InUse comm(handle);
+  return collective(
+      comm, {"ncclReduce", {.collective = Collective::reduce, .input = in, .output = out, .count = count, .root = root}, stream},
+      type, op);
 }
 
-ncclResult_t broadcast(const void* in, void* out, size_t count, ncclDataType_t type, int root, ncclComm_t comm,
+ncclResult_t broadcast(const void* in, void* out, size_t count, ncclDataType_t type, int root, ncclComm_t handle,
                        cudaStream_t stream) {
-  return collective("ncclBroadcast",
-                    {.collective = Collective::broadcast, .input = in, .output = out, .count = count, .root = root}, type, {},
-                    comm, stream);
+  const InUse comm(handle);
+  return collective(
+      comm,
+      {"ncclBroadcast", {.collective = Collective::broadcast, .input = in, .output = out, .count = count, .root = root}, stream},
+      type);
 }
 
-ncclResult_t bcast(void* data, size_t count, ncclDataType_t type, int root, ncclComm_t comm, cudaStream_t stream) {
-  return broadcast(data, data, count, type, root, comm, stream);
+ncclResult_t bcast(void* data, size_t count, ncclDataType_t type, int root, ncclComm_t handle, cudaStream_t stream) {
+  return broadcast(data, data, count, type, root, handle, stream);
 }
 
-ncclResult_t all_gather(const void* in, void* out, size_t count, ncclDataType_t type, ncclComm_t comm, cudaStream_t stream) {
-  return collective("ncclAllGather", {.collective = Collective::all_gather, .input = in, .output = out, .count = count}, type, {},
-                    comm, stream);
+ncclResult_t all_gather(const void* in, void* out, size_t count, ncclDataType_t type, ncclComm_t handle, cudaStream_t stream) {
+  const InUse comm(handle);
+  return collective(
+      comm, {"ncclAllGather", {.collective = Collective::all_gather, .input = in, .output = out, .count = count}, stream}, type);
 }
 
-ncclResult_t reduce_scatter(const void* in, void* out, size_t count, ncclDataType_t type, ncclRedOp_t op, ncclComm_t comm,
+ncclResult_t reduce_scatter(const void* in, void* out, size_t count, ncclDataType_t type, ncclRedOp_t op, ncclComm_t handle,
                             cudaStream_t stream) {
-  return collective("ncclReduceScatter", {.collective = Collective::reduce_scatter, .input = in, .output = out, .count = count},
-                    type, op, comm, stream);
+  const InUse comm(handle);
+  return collective(
+      comm, {"ncclReduceScatter", {.collective = Collective::reduce_scatter, .input = in, .output = out, .count = count}, stream},
+      type, op);
 }
 
-ncclResult_t all_to_all(const void* in, void* out, size_t count, ncclDataType_t type, ncclComm_t comm, cudaStream_t stream) {
-  return collective("ncclAlltoAll", {.collective = Collective::all_to_all, .input = in, .output = out, .count = count}, type, {},
-                    comm, stream);
+ncclResult_t all_to_all(const void* in, void* out, size_t count, ncclDataType_t type, ncclComm_t handle, cudaStream_t stream) {
+  const InUse comm(handle);
+  return collective(
+      comm, {"ncclAlltoAll", {.collective = Collective::all_to_all, .input = in, .output = out, .count = count}, stream}, type);
 }
 
-ncclResult_t gather(const void* in, void* out, size_t count, ncclDataType_t type, int root, ncclComm_t comm,
+ncclResult_t gather(const void* in, void* out, size_t count, ncclDataType_t type, int root, ncclComm_t handle,
                     cudaStream_t stream) {
-  return collective("ncclGather", {.collective = Collective::gather, .input = in, .output = out, .count = count, .root = root},
-                    type, {}, comm, stream);
+  const InUse comm(handle);
+  return collective(
+      comm, {"ncclGather", {.collective = Collective::gather, .input = in, .output = out, .count = count, .root = root}, stream},
+      type);
 }
 
-ncclResult_t scatter(const void* in, void* out, size_t count, ncclDataType_t type, int root, ncclComm_t comm,
+ncclResult_t scatter(const void* in, void* out, size_t count, ncclDataType_t type, int root, ncclComm_t handle,
                      cudaStream_t stream) {
-  return collective("ncclScatter", {.collective = Collective::scatter, .input = in, .output = out, .count = count, .root = root},
-                    type, {}, comm, stream);
+  const InUse comm(handle);
+  return collective(
+      comm,
+      {"ncclScatter", {.collective = Collective::scatter, .input = in, .output = out, .count = count, .root = root}, stream},
+      type);
 }
 
 // kNoRank means "to nobody" in a Call, which no program asks for.
-ncclResult_t send(const void* data, size_t count, ncclDataType_t type, int peer, ncclComm_t comm, cudaStream_t stream) {
+ncclResult_t send(const void* data, size_t count, ncclDataType_t type, int peer, ncclComm_t handle, cudaStream_t stream) {
   if (peer == kNoRank) return invalid_argument("ncclSend: peer {} is not a rank", peer);
-  return collective("ncclSend", {.collective = Collective::send_recv, .input = data, .count = count, .destination = peer}, type,
-                    {}, comm, stream);
+  const InUse comm(handle);
+  return collective(
+      comm, {"ncclSend", {.collective = Collective::send_recv, .input = data, .count = count, .destination = peer}, stream},
+      type);
 }
 
-ncclResult_t recv(void* data, size_t count, ncclDataType_t type, int peer, ncclComm_t comm, cudaStream_t stream) {
+ncclResult_t recv(void* data, size_t count, ncclDataType_t type, int peer, ncclComm_t handle, cudaStream_t stream) {
   if (peer == kNoRank) return invalid_argument("ncclRecv: peer {} is not a rank", peer);
-  return collective("ncclRecv", {.collective = Collective::send_recv, .output = data, .source = peer, .receive_count = count},
-                    type, {}, comm, stream);
+  const InUse comm(handle);
+  return collective(
+      comm, {"ncclRecv", {.collective = Collective::send_recv, .output = data, .source = peer, .receive_count = count}, stream},
+      type);
 }
 
 }  // namespace tutti::nccl

@@ -1,107 +1,15 @@
 #include "nccl/comm.h"
 
-#include <unistd.h>
-
-#include <cstdlib>
-#include <unordered_map>
-
-#include "core/handshake.h"
 #include "core/thread.h"
 #include "nccl/errors.h"
 
 namespace tutti::nccl {
 namespace {
 
-class Handles {
- public:
-  ncclComm_t add(std::shared_ptr<Comm> comm) {
-    const std::lock_guard lock(mutex_);
-    if (last_ == 0) end_at_exit();
-    const auto handle = reinterpret_cast<ncclComm_t>(last_ += kStep);
-    comms_.emplace(handle, std::move(comm));
-    return handle;
-  }
-  std::shared_ptr<Comm> find(ncclComm_t handle) {
-    const std::lock_guard lock(mutex_);
-    const auto found = comms_.find(handle);
-    return found == comms_.end() ? nullptr : found->second;
-  }
-  std::shared_ptr<Comm> take(ncclComm_t handle) {
-    const std::lock_guard lock(mutex_);
-    auto node = comms_.extract(handle);
-    return node.empty() ? nullptr : std::move(node.mapped());
-  }
-  [[nodiscard]] bool was_given(ncclComm_t handle) {
-    const std::lock_guard lock(mutex_);
-    const auto number = reinterpret_cast<std::uintptr_t>(handle);
-    return number != 0 && number <= last_ && number % kStep == 0;
-  }
-  // The process ends, and all handles with it.
-  [[nodiscard]] bool ended(ncclComm_t handle) { return ended_ && was_given(handle); }
-  static Handles& of_this_process() {
-    static auto& handles = *new Handles;  // threads may look for a communicator until the very end
-    return handles;
-  }
-
- private:
-  // Programs may end without ncclCommDestroy. The others shall not take such a rank for dead. What is registered last comes
-  // first: OpenSSL, which ends its own affairs in the same way, has to be at work already, as threads may need it till then.
-  static void end_at_exit() {
-    (void)random_secret();
-    std::atexit([] { of_this_process().clear(); });
-  }
-
-  void clear() {
-    if (getpid() != owner_) return;  // a forked child has these objects but not the threads that make some of them
-    std::unordered_map<ncclComm_t, std::shared_ptr<Comm>> all;
-    {
-      const std::lock_guard lock(mutex_);
-      all.swap(comms_);
-    }
-    ended_ = true;
-    for (auto& [handle, comm] : all) comm->give_up();
-    for (auto& [handle, comm] : all) comm->wait_while_busy();
-  }
-
-  static constexpr std::uintptr_t kStep = 64;
-  std::mutex mutex_;
-  std::unordered_map<ncclComm_t, std::shared_ptr<Comm>> comms_;
-  std::uintptr_t last_ = 0;
-  std::atomic<bool> ended_{false};
-  const pid_t owner_ = getpid();
-};
-
-void nobody(std::string_view call, ncclComm_t handle) {
-  if (handle == nullptr)
-    invalid_argument("{}: the communicator is NULL", call);
-  else if (Handles::of_this_process().was_given(handle))
-    invalid_argument("{}: the communicator was destroyed or aborted before", call);
-  else
-    invalid_argument("{}: {} is no communicator", call, static_cast<void*>(handle));
-}
-
 // What destructors and other threads ask for at the end of a process is done.
-ncclResult_t without_comm(ncclComm_t handle) {
-  return Handles::of_this_process().ended(handle) ? ncclSuccess : ncclInvalidArgument;
-}
+ncclResult_t without_comm(ncclComm_t handle) { return ended(handle) ? ncclSuccess : ncclInvalidArgument; }
 
 }  // namespace
-
-ncclComm_t add_comm(std::shared_ptr<Comm> comm) { return Handles::of_this_process().add(std::move(comm)); }
-
-std::shared_ptr<Comm> find_comm(std::string_view call, ncclComm_t handle) {
-  auto comm = Handles::of_this_process().find(handle);
-  if (!comm) nobody(call, handle);
-  return comm;
-}
-
-std::shared_ptr<Comm> take_comm(std::string_view call, ncclComm_t handle) {
-  auto comm = Handles::of_this_process().take(handle);
-  if (!comm) nobody(call, handle);
-  return comm;
-}
-
-void forget_comm(ncclComm_t handle) { (void)Handles::of_this_process().take(handle); }
 
 void Comm::made(Communicator communicator) {
   expect(communicator.rank(), communicator.size());
@@ -137,9 +45,9 @@ ncclResult_t Comm::survivable(std::string_view call) const {
         "{}: the communicator is still busy with what returned ncclInProgress; ask ncclCommGetAsyncError until it "
         "says ncclSuccess",
         call);
-  if (aborted_) return invalid_argument("{}: the communicator was aborted", call);
-  if (finalized_) return invalid_usage("{}: the communicator was finalized", call);
-  if (suspended_) return invalid_usage("{}: the communicator is suspended", call);
+  if (aborted()) return invalid_argument("{}: the communicator was aborted", call);
+  if (finalized()) return invalid_usage("{}: the communicator was finalized", call);
+  if (suspended()) return invalid_usage("{}: the communicator is suspended", call);
   return ncclSuccess;
 }
 
@@ -152,36 +60,35 @@ ncclResult_t Comm::divisible(std::string_view call) const {
                                    settings.name, failure_));
 }
 
-ncclResult_t Comm::usable(std::string_view call) const {
+ncclResult_t Comm::unusable(std::string_view call) const {
   if (const auto result = divisible(call); result != ncclSuccess) return result;
-  if (revoked_) return invalid_usage("{}: the communicator was revoked", call);
+  if (revoked()) return invalid_usage("{}: the communicator was revoked", call);
   return ncclSuccess;
 }
 
-ncclResult_t Comm::usable(std::string_view call, const InUse& in_use) const {
-  if (in_use.alone()) return usable(call);
+ncclResult_t Comm::not_alone(std::string_view call) {
   return invalid_usage("{}: another thread is in a call on this communicator; it is for one thread at a time", call);
 }
 
 ncclResult_t Comm::failed(const Error& error) {
-  if (error.code() != Code::invalid_argument && !revoked_) set_failed(result_of(error.code()), error.to_string());
+  if (error.code() != Code::invalid_argument && !revoked()) set_failed(result_of(error.code()), error.to_string());
   return report(error);
 }
 
 void Comm::abort() {
-  aborted_ = true;
+  marks_ |= kAborted;
   give_up();
   interrupt("ncclCommAbort");
 }
 
 void Comm::revoke() {
-  revoked_ = true;
+  marks_ |= kRevoked;
   interrupt("ncclCommRevoke");
   set_idle(ncclSuccess);  // what becomes of the calls under way is no failure
 }
 
 void Comm::interrupt(const char* by) {
-  if (made_ && (calls_ > 0 || in_streams())) communicator_->abort(by);
+  if (made_ && (in_calls() || in_streams())) communicator_->abort(by);
 }
 
 ncclResult_t comm_finalize(ncclComm_t handle) {
@@ -277,7 +184,7 @@ ncclResult_t comm_suspend(ncclComm_t handle, int flags) {
   if ((flags & ~NCCL_SUSPEND_MEM) != 0)
     return invalid_argument("ncclCommSuspend: flags are {}, expected 0 or NCCL_SUSPEND_MEM", flags);
   if (const auto result = comm->usable("ncclCommSuspend"); result != ncclSuccess) return result;
-  comm->suspend(true);  // it holds no memory of a GPU that could be given back
+  comm->suspend();  // it holds no memory of a GPU that could be given back
   return ncclSuccess;
 }
 
@@ -285,7 +192,7 @@ ncclResult_t comm_resume(ncclComm_t handle) {
   const auto comm = find_comm("ncclCommResume", handle);
   if (!comm) return ncclInvalidArgument;
   if (!comm->suspended()) return invalid_usage("ncclCommResume: the communicator is not suspended");
-  comm->suspend(false);
+  comm->resume();
   return ncclSuccess;
 }
 

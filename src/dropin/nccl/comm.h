@@ -1,4 +1,4 @@
-// What is behind an ncclComm_t, and how a handle leads there.
+// What is behind an ncclComm_t.
 #pragma once
 
 #include <nccl.h>
@@ -14,6 +14,7 @@
 
 #include "gpu/driver.h"
 #include "nccl/config.h"
+#include "nccl/handles.h"
 #include "nccl/meeting.h"
 #include "nccl/ops.h"
 #include "tutti/communicator.h"
@@ -28,7 +29,7 @@ struct Seat {
 };
 
 // A communicator is used by one thread at a time, but for state(), abort() and what never changes.
-class Comm {
+class Comm : public std::enable_shared_from_this<Comm> {
  public:
   Comm(Settings s, const Seat& at) : settings(std::move(s)), seat(at) {}
 
@@ -57,17 +58,16 @@ class Comm {
   // Until it is not in progress.
   void wait_while_busy() const;
 
-  class InUse;
   // ncclSuccess, or why `call` cannot be made now, told to ncclGetLastError.
-  ncclResult_t usable(std::string_view call) const;
-  ncclResult_t usable(std::string_view call, const InUse& in_use) const;
+  ncclResult_t usable(std::string_view call) const { return state_ == ncclSuccess && marks_ == 0 ? ncclSuccess : unusable(call); }
+  ncclResult_t usable(std::string_view call, const InUse& in_use) const {
+    return in_use.alone() ? usable(call) : not_alone(call);
+  }
   // The same of calls that make another communicator of this one: a revoked one can, too; and one that has failed, for those that
   // are left of it.
   ncclResult_t divisible(std::string_view call) const;
   ncclResult_t survivable(std::string_view call) const;
-  // Runs `what` with the communicator. Errors other than Code::invalid_argument end it.
-  template <class What>
-  ncclResult_t use(std::string_view call, What&& what);
+  // Errors other than Code::invalid_argument end it.
   ncclResult_t failed(const Error& error);
   [[nodiscard]] Communicator& communicator() noexcept { return *communicator_; }
 
@@ -77,61 +77,41 @@ class Comm {
   void give_up() noexcept { stop_.request_stop(); }
   // Asked to stop by these two.
   [[nodiscard]] std::stop_token stop() const noexcept { return stop_.get_token(); }
-  [[nodiscard]] bool aborted() const noexcept { return aborted_; }
+  [[nodiscard]] bool aborted() const noexcept { return marked(kAborted); }
   void revoke();
   [[nodiscard]] std::uint64_t device_bytes() const { return made_ ? communicator_->memory().device_bytes : 0; }
+  [[nodiscard]] bool in_calls() const noexcept { return (place_->calls & ~Place::kTaken) != 0; }
   // Whether a stream has yet to pass calls of it.
   [[nodiscard]] bool in_streams() const noexcept { return made_ && communicator_->busy(); }
   // Ends the calls that are under way.
   void interrupt(const char* by);
-  bool finalize() noexcept { return !finalized_.exchange(true); }
-  [[nodiscard]] bool finalized() const noexcept { return finalized_; }
-  [[nodiscard]] bool revoked() const noexcept { return revoked_; }
-  [[nodiscard]] bool suspended() const noexcept { return suspended_; }
-  void suspend(bool whether) noexcept { suspended_ = whether; }
-
-  // While it is used by a call.
-  class InUse {
-   public:
-    explicit InUse(Comm& comm) : comm_(comm), alone_(comm.calls_.fetch_add(1) == 0) {}
-    InUse(const InUse&) = delete;
-    InUse& operator=(const InUse&) = delete;
-    ~InUse() { --comm_.calls_; }
-    [[nodiscard]] bool alone() const noexcept { return alone_; }
-
-   private:
-    Comm& comm_;
-    const bool alone_;
-  };
+  void finalize() noexcept { marks_ |= kFinalized; }
+  [[nodiscard]] bool finalized() const noexcept { return marked(kFinalized); }
+  [[nodiscard]] bool revoked() const noexcept { return marked(kRevoked); }
+  [[nodiscard]] bool suspended() const noexcept { return marked(kSuspended); }
+  void suspend() noexcept { marks_ |= kSuspended; }
+  void resume() noexcept { marks_ &= ~kSuspended; }
+  // Of its handle, if it has one.
+  void give_place(Place& place) noexcept { place_ = &place; }
+  [[nodiscard]] Place& place() noexcept { return *place_; }
 
  private:
+  // Each of them keeps it from being used.
+  enum Mark : unsigned { kAborted = 1, kFinalized = 2, kRevoked = 4, kSuspended = 8 };
+  [[nodiscard]] bool marked(Mark mark) const noexcept { return (marks_ & mark) != 0; }
+  ncclResult_t unusable(std::string_view call) const;
+  static ncclResult_t not_alone(std::string_view call);
+
   Rank rank_ = kNoRank, size_ = 0;
   std::optional<Communicator> communicator_;
   std::atomic<bool> made_{false};
   std::stop_source stop_;
   std::atomic<ncclResult_t> state_{ncclInProgress};
-  std::atomic<bool> aborted_{false}, finalized_{false}, revoked_{false}, suspended_{false};
-  std::atomic<int> calls_{0};
+  std::atomic<unsigned> marks_{0};
+  Place* place_ = nullptr;
   mutable std::mutex mutex_;
   std::string failure_;
 };
-
-template <class What>
-ncclResult_t Comm::use(std::string_view call, What&& what) {
-  const InUse in_use(*this);  // first: whoever ends it looks afterwards for calls to end
-  if (const auto result = usable(call, in_use); result != ncclSuccess) return result;
-  auto status = what(*communicator_);
-  return status ? ncclSuccess : failed(status.error());
-}
-
-// A handle is a number that is never given twice, so one that was destroyed is known from all that are in use.
-ncclComm_t add_comm(std::shared_ptr<Comm> comm);
-// nullptr, and told to ncclGetLastError, when there is none.
-std::shared_ptr<Comm> find_comm(std::string_view call, ncclComm_t handle);
-// The same; the handle is of no use from now on.
-std::shared_ptr<Comm> take_comm(std::string_view call, ncclComm_t handle);
-// The same, of one that may be gone already.
-void forget_comm(ncclComm_t handle);
 
 ncclResult_t comm_finalize(ncclComm_t comm);
 ncclResult_t comm_destroy(ncclComm_t comm);

@@ -12,12 +12,12 @@ namespace tutti::nccl {
 namespace {
 
 struct Pending {
-  int depth = 0;
   ncclResult_t result = ncclSuccess;  // of the first call that was wrong
   std::vector<DataCall> calls;
   std::vector<Making> makings;
 };
 thread_local Pending pending;
+thread_local int depth = 0;  // apart: calls outside groups ask for nothing else, and this needs no construction
 
 // Without a driver calls are complete when they return. So are those that name no stream and have memory that the host alone
 // knows, whose programs need not know of CUDA at all.
@@ -40,11 +40,17 @@ Status wait_for_default_stream(const DataCall& c) {
   return c.comm->communicator().failure();
 }
 
-Status run_one(DataCall& c) {
+Status run_one(const DataCall& c) {
   Communicator& communicator = c.comm->communicator();
   if (gpu::driver() == nullptr) return communicator.run(c.call);
   if (auto s = communicator.enqueue(c.call, c.stream); !s) return s;
   return complete_at_return(c) ? wait_for_default_stream(c) : Status{};
+}
+
+ncclResult_t run_one(const DataCall& c, const InUse& in_use) {
+  if (const auto result = c.comm->usable(c.name, in_use); result != ncclSuccess) return result;
+  auto status = run_one(c);
+  return status ? ncclSuccess : c.comm->failed(status.error());
 }
 
 bool to_itself(const DataCall& c) {
@@ -88,9 +94,9 @@ ncclResult_t run_together(std::vector<DataCall>& calls) {
   Group group;
   for (DataCall& c : calls)
     if (auto s = add(group, c); !s) return report(s.because(std::string(c.name)));
-  std::map<Comm*, Comm::InUse> in_use;
+  std::map<Comm*, InUse> in_use;
   for (const DataCall& c : calls) {
-    const auto place = in_use.try_emplace(c.comm.get(), *c.comm).first;
+    const auto place = in_use.try_emplace(c.comm, *c.comm).first;
     if (const auto result = c.comm->usable(c.name, place->second); result != ncclSuccess) return result;
   }
   auto status = group.run();
@@ -105,7 +111,7 @@ ncclResult_t run_together(std::vector<DataCall>& calls) {
 ncclResult_t run_calls(std::vector<DataCall> calls) {
   if (const auto result = join_those_to_itself(calls); result != ncclSuccess) return result;
   if (calls.size() != 1) return run_together(calls);
-  return calls.front().comm->use(calls.front().name, [&](Communicator&) { return run_one(calls.front()); });
+  return run_one(calls.front(), InUse(*calls.front().comm));
 }
 
 // Microseconds that the choice for this call is expected to take.
@@ -124,27 +130,27 @@ double expected_us(const DataCall& c) {
 
 ncclResult_t note(ncclResult_t result) noexcept {
   const bool bad = result != ncclSuccess && result != ncclInProgress;
-  if (bad && pending.depth > 0 && pending.result == ncclSuccess) pending.result = result;
+  if (bad && depth > 0 && pending.result == ncclSuccess) pending.result = result;
   return result;
 }
 
-ncclResult_t submit(DataCall c) {
+ncclResult_t submit(DataCall&& c, const InUse& in_use) {
   if (const auto result = c.comm->usable(c.name); result != ncclSuccess) return result;
-  if (pending.depth == 0) {
-    if (to_itself(c))
-      return invalid_usage("{}: rank {} names itself as the peer; that takes a group with both sides", c.name, c.comm->rank());
-    return c.comm->use(c.name, [&](Communicator&) { return run_one(c); });
+  if (depth == 0) {
+    if (!to_itself(c)) return run_one(c, in_use);
+    return invalid_usage("{}: rank {} names itself as the peer; that takes a group with both sides", c.name, c.comm->rank());
   }
   if (!to_itself(c)) {
     Group probe;
     if (auto s = probe.add(c.comm->communicator(), c.call); !s) return report(s.because(std::string(c.name)));
   }
+  c.kept = c.comm->shared_from_this();
   pending.calls.push_back(std::move(c));
   return ncclSuccess;
 }
 
 ncclResult_t submit(Making m) {
-  if (pending.depth > 0) {
+  if (depth > 0) {
     pending.makings.push_back(std::move(m));
     return ncclSuccess;
   }
@@ -154,16 +160,13 @@ ncclResult_t submit(Making m) {
 }
 
 ncclResult_t group_start() {
-  ++pending.depth;
+  ++depth;
   return ncclSuccess;
 }
 
 ncclResult_t group_end() {
-  if (pending.depth == 0) return invalid_usage("ncclGroupEnd: there was no ncclGroupStart in this thread");
-  if (pending.depth > 1) {
-    --pending.depth;
-    return ncclSuccess;
-  }
+  if (depth == 0) return invalid_usage("ncclGroupEnd: there was no ncclGroupStart in this thread");
+  if (--depth > 0) return ncclSuccess;
   Pending all = std::exchange(pending, {});
   if (all.result != ncclSuccess) return all.result;
   if (!all.makings.empty() && !all.calls.empty())
@@ -172,11 +175,8 @@ ncclResult_t group_end() {
 }
 
 ncclResult_t group_simulate_end(ncclSimInfo_t* info) {
-  if (pending.depth == 0) return invalid_usage("ncclGroupSimulateEnd: there was no ncclGroupStart in this thread");
-  if (pending.depth > 1) {
-    --pending.depth;
-    return ncclSuccess;
-  }
+  if (depth == 0) return invalid_usage("ncclGroupSimulateEnd: there was no ncclGroupStart in this thread");
+  if (--depth > 0) return ncclSuccess;
   const Pending all = std::exchange(pending, {});
   if (all.result != ncclSuccess) return all.result;
   if (info == nullptr) return invalid_argument("ncclGroupSimulateEnd: simInfo is NULL");

@@ -15,20 +15,22 @@ namespace tutti::nccl {
 
 struct DataCall {
   std::string_view name;
-  std::shared_ptr<Comm> comm;
   Call call;
   cudaStream_t stream = nullptr;
+  Comm* comm = nullptr;
   std::shared_ptr<const PreMulSum> scalar = {};  // that the call's operator refers to
+  std::shared_ptr<Comm> kept = {};               // in a group, during which the handle may be taken
 };
 
 // At once, or at the end of the group this thread is in.
-ncclResult_t submit(DataCall call);
+ncclResult_t submit(DataCall&& call, const InUse& in_use);
 ncclResult_t submit(Making making);
 // What is wrong with a call is wrong with the group this thread is in, of which nothing will be done. Gives the result back.
 ncclResult_t note(ncclResult_t result) noexcept;
 template <auto Function, class... Args>
 ncclResult_t grouped(Args... args) noexcept {
-  return note(entry<Function>(args...));
+  const ncclResult_t result = entry<Function>(args...);
+  return result == ncclSuccess ? result : note(result);
 }
 
 ncclResult_t group_start();

@@ -19,7 +19,7 @@ Status meet_devices(Communicator& communicator, const Seat& seat) {
 
 // In a thread that nobody catches exceptions of.
 Result<Communicator> come_to_be(Making& m) try {
-  std::optional<Comm::InUse> in_use;
+  std::optional<InUse> in_use;
   if (m.parent) in_use.emplace(*m.parent);
   auto made = m.work();
   if (!made || made->size() <= 1) return made;

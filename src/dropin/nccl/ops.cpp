@@ -1,6 +1,5 @@
 #include "nccl/ops.h"
 
-#include <array>
 #include <atomic>
 #include <cstring>
 
@@ -8,18 +7,6 @@
 #include "nccl/errors.h"
 
 namespace tutti::nccl {
-namespace {
-
-constexpr std::array<DataType, ncclNumTypes> kTypes{DataType::i8,  DataType::u8,   DataType::i32,    DataType::u32,
-                                                    DataType::i64, DataType::u64,  DataType::f16,    DataType::f32,
-                                                    DataType::f64, DataType::bf16, DataType::f8e4m3, DataType::f8e5m2};
-
-}  // namespace
-
-std::optional<DataType> data_type(ncclDataType_t type) noexcept {
-  const auto row = static_cast<unsigned>(type);
-  return row < kTypes.size() ? std::optional(kTypes[row]) : std::nullopt;
-}
 
 ncclRedOp_t Operators::add(const PreMulSum& op) {
   static std::atomic<int> next{ncclNumOps};

@@ -15,7 +15,14 @@
 
 namespace tutti::nccl {
 
-[[nodiscard]] std::optional<DataType> data_type(ncclDataType_t type) noexcept;
+// By NCCL's numbers.
+inline constexpr std::array<DataType, ncclNumTypes> kTypes{DataType::i8,  DataType::u8,   DataType::i32,    DataType::u32,
+                                                           DataType::i64, DataType::u64,  DataType::f16,    DataType::f32,
+                                                           DataType::f64, DataType::bf16, DataType::f8e4m3, DataType::f8e5m2};
+[[nodiscard]] constexpr std::optional<DataType> data_type(ncclDataType_t type) noexcept {
+  const auto row = static_cast<unsigned>(type);
+  return row < kTypes.size() ? std::optional(kTypes[row]) : std::nullopt;
+}
 
 // sum(scalar * input).
 struct PreMulSum {

@@ -126,7 +126,10 @@ Result<Driver> load_driver() {
   return d;
 }
 
-const Driver* driver() { return started() ? &*started() : nullptr; }
+const Driver* driver() {
+  static const Driver* const found = started() ? &*started() : nullptr;
+  return found;
+}
 
 const Error& why_no_driver() { return started().error(); }
 

@@ -7,7 +7,7 @@ compile semantics
 program=semantics
 
 echo "== without other ranks"
-on 1 one_thread info init_arguments configs parameters
+on 1 one_thread info init_arguments many configs parameters
 on 1 "processes one_thread" abort_init abort_blocking_init leaves_init
 echo "== ranks of one thread"
 for ranks in 1 2 3 4; do
@@ -16,7 +16,7 @@ for ranks in 1 2 3 4; do
 done
 for ranks in 1 2 3 4; do
   echo "== $ranks ranks"
-  on $ranks "processes threads" arguments point_to_point average premultiplied split shrink scalable used_id nonblocking abort_split ends abort_waiting \
+  on $ranks "processes threads" arguments point_to_point average premultiplied split shrink scalable used_id nonblocking abort_split ends abort_waiting destroy_waiting \
     revoke_waiting mismatches memory simulated call_configs grow device_interface leaves_it_open
 done
 echo "== a rank dies"

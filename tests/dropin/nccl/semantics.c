@@ -582,6 +582,55 @@ static void revoke_waiting(struct world* w) {
   OK(ncclCommDestroy(again));
 }
 
+/* Every other one goes: the rest are found, and what has gone is known. */
+static void many(struct world* w) {
+  enum { kMany = 40 };
+  (void)w;
+  ncclComm_t comms[kMany];
+  int data = 1;
+  for (int i = 0; i < kMany; ++i) {
+    ncclUniqueId id;
+    OK(ncclGetUniqueId(&id));
+    OK(ncclCommInitRank(&comms[i], 1, id, 0));
+  }
+  for (int i = 0; i < kMany; i += 2) OK(ncclCommDestroy(comms[i]));
+  for (int i = 0; i < kMany; i += 2) {
+    works(comms[i + 1]);
+    FAILS(ncclAllReduce(&data, &data, 1, ncclInt, ncclSum, comms[i], NULL), ncclInvalidArgument, "destroyed or aborted before");
+  }
+  ncclComm_t beside = (ncclComm_t)((char*)comms[1] + 1), beyond = (ncclComm_t)((char*)NULL + ((size_t)1 << 40));
+  FAILS(ncclAllReduce(&data, &data, 1, ncclInt, ncclSum, beside, NULL), ncclInvalidArgument, "is no communicator");
+  FAILS(ncclAllReduce(&data, &data, 1, ncclInt, ncclSum, beyond, NULL), ncclInvalidArgument, "is no communicator");
+  for (int i = 1; i < kMany; i += 2) OK(ncclCommDestroy(comms[i]));
+}
+
+static void* destroy_from_outside(void* of) {
+  const struct world* w = of;
+  int data = 1;
+  sleep_ms(300);
+  OK(ncclCommDestroy(w->comms[0]));
+  FAILS(ncclAllReduce(&data, &data, 1, ncclInt, ncclSum, w->comms[0], NULL), ncclInvalidArgument, "destroyed or aborted before");
+  after_rank_0(w, 3);
+  return NULL;
+}
+/* A call that is under way does not lose its communicator with the handle. */
+static void destroy_waiting(struct world* w) {
+  make_comms(w);
+  pthread_t thread;
+  const int mine = w->first + 1;
+  int sum = 0;
+  if (w->first == 0)
+    pthread_create(&thread, NULL, destroy_from_outside, w);
+  else
+    after_rank_0(w, 3);
+  if (w->ranks > 1) OK(ncclAllReduce(&mine, &sum, 1, ncclInt, ncclSum, w->comms[0], NULL));
+  CHECK(w->ranks == 1 || sum == total(w));
+  if (w->first == 0)
+    pthread_join(thread, NULL);
+  else
+    OK(ncclCommDestroy(w->comms[0]));
+}
+
 /* Ranks that disagree all learn it, soon. */
 static void mismatches(struct world* w) {
   if (w->ranks == 1) return;
@@ -1015,6 +1064,8 @@ const struct test_case cases[] = {{"info", info, 1},
                                   {"ends", ends, 1},
                                   {"abort_waiting", abort_waiting, 1},
                                   {"revoke_waiting", revoke_waiting, 1},
+                                  {"many", many, 1},
+                                  {"destroy_waiting", destroy_waiting, 1},
                                   {"mismatches", mismatches, 0},
                                   {"killed", killed, 1},
                                   {"memory", memory, 0},
