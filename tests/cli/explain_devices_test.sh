@@ -7,7 +7,7 @@ tutti=$1
 explain() { expect 0 "$tutti" explain "$@" --device cuda; }
 lacks() { local t; for t; do ! grep -qF -- "$t" "$work/out" || { fail "'$what' prints '$t':"; cat "$work/out"; }; done; }
 # json EXPRESSION: what it is of the answer `a`.
-json() { python3 -c "import json, sys; a = json.load(open('$work/out')); print($1)" || fail "'$what': no $1"; }
+json() { python3 -c "import json, sys; a = json.load(open('$work/out')); print(($1))" || fail "'$what': no $1"; }
 same() { [[ "$1" == "$2" ]] || fail "'$what': '$1' where '$2' is expected"; }
 pcie=(--topology "package:2 numa:1 core:4 pci_switch:2 gpu:8 pcie=16GB/s")
 
