@@ -168,13 +168,13 @@ TEST(Devices, LevelsAndSharedWaysFollowTheTopology) {
 }
 
 TEST(Devices, RanksThatShareOneHavePartsOfIt) {
-  const Topology pcie = described("package:2 numa:1 core:4 gpu:2 pcie=16GB/s");
-  const JobMachine shared = on_devices(job(4), on_gpus(pcie, {0, 1, 0, 1}));
-  EXPECT_THAT(shared.level_names, ElementsAre(Level::core));
+  const Topology pcie = described("package:2 numa:1 core:4 gpu:4 pcie=16GB/s");
+  const JobMachine shared = on_devices(job(8), on_gpus(pcie, {0, 1, 2, 3, 0, 1, 2, 3}));
+  EXPECT_THAT(shared.level_names, ElementsAre(Level::core, Level::package));
   EXPECT_TRUE(shared.oversubscribed());
   EXPECT_GT(shared.links[0].bandwidth_gbps, shared.links[1].bandwidth_gbps);
-  EXPECT_GT(us(shared, 64 << 20), us(on_devices(job(2), on_gpus(pcie, {0, 1})), 64 << 20)) << "the way between is no wider";
-  const JobMachine one = on_devices(job(4), on_gpus(pcie, {1, 1, 1, 1}));
+  EXPECT_GT(us(shared, 64 << 20), us(on_devices(job(4), on_gpus(pcie, {0, 1, 2, 3})), 64 << 20)) << "the way between is no wider";
+  const JobMachine one = on_devices(job(8), on_gpus(pcie, {1, 1, 1, 1, 1, 1, 1, 1}));
   EXPECT_TRUE(one.levels.empty());
   ASSERT_EQ(one.links.size(), 1U);
   EXPECT_LT(us(one, 64 << 20), us(shared, 64 << 20));
