@@ -103,4 +103,25 @@ for bytes in 64 64K 4M; do
     grep -F "by $algorithm: " "$work/err.0" | grep -qF "$told" || { fail "$what: not '$told' by $algorithm"; grep "us expected" "$work/err.0"; }
   done
 done
+
+echo "== levels of a described machine, on devices"
+"$tutti" topo --json --from "package:2 numa:1 core:1 gpu:4 pcie=16GB/s" >"$work/plain.json"
+python3 - "$work/plain.json" >"$work/machine.json" <<'PYTHON'
+import json, sys
+machine = json.load(open(sys.argv[1]))
+for number, gpu in enumerate(n for n in machine["nodes"] if n["kind"] == "gpu"):
+    gpu["pci_bus_id"] = "0000:%02x:00.0" % (number + 1)  # as the stand-in's
+print(json.dumps(machine))
+PYTHON
+export TUTTI_TOPOLOGY=$work/machine.json STANDIN_DEVICES=4
+run_ranks "0 0 0 0" 4 "$tutti" explain all_reduce --bytes 1M --device cuda
+for text in "through a processor" "between processors" "2 ranks at a time share one way"; do
+  grep -qF "$text" "$work/out.0" || { fail "$what does not print '$text'"; show_ranks; }
+done
+for how in streams kernel; do
+  for algorithm in hierarchical hierarchical_scatter swing; do
+    TUTTI_CUDA=$how run_ranks "0 0 0 0" 4 "$tutti" perf all_reduce --max-bytes 64K --factor 64 --iterations 1 --warmup 0 --device cuda \
+      --algorithm $algorithm
+  done
+done
 finish
