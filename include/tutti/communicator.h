@@ -354,7 +354,8 @@ class Communicator {
   [[nodiscard]] MemoryUse memory() const;
   // The algorithm for a call, with all candidates, their predicted times and the reasons of refusals. The call needs no buffers.
   // As JSON for a program. (A communicator chooses for ranges of sizes: where both ends of one choose alike, a call between them
-  // is done like that, even if this tells of something slightly better.)
+  // is done like that, even if this tells of something slightly better.) Of a call with a buffer in the memory of a device: which
+  // way the devices do it, once meet_devices() or a call has brought them together.
   [[nodiscard]] Result<std::string> explain(const Call& call, bool as_json = false) const;
   // Of the last completed call that was not part of a Group: "ring".
   [[nodiscard]] std::string last_algorithm() const;

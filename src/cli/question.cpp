@@ -13,6 +13,8 @@
 namespace tutti {
 namespace {
 
+constexpr Rank kMostDeviceRanks = 1024;  // the choice looks at the plans of all
+
 // As a job would: what TUTTI_TOPOLOGY says, where nothing is asked about.
 void take_topology_from_environment(Question& q) {
   if (!q.topology.empty()) return;
@@ -66,6 +68,35 @@ void take_from_environment(Question& q, const AlgorithmTable& table) {
   q.filter = config->text(Var::algorithm_filter);
 }
 
+SelectRequest request_of(const Question& q, Rank ranks) {
+  const Collective collective = collective_of(q.collective);
+  const std::uint64_t bytes = bytes_of(q);
+  return {.collective = collective,
+          .root = q.root,
+          .block_bytes = has_blocks(collective) ? bytes / static_cast<std::uint64_t>(ranks) : bytes,
+          .commutative = !q.ordered,
+          .equal_blocks = !q.uneven,
+          .forced = q.algorithm,
+          .forced_by = q.forced_by,
+          .filter = q.filter,
+          .filtered_by = q.filtered_by};
+}
+
+// Which GPU each rank has: they take them in turns, as in `tutti perf`.
+std::vector<std::size_t> take_gpus(const Question& q, const DeviceChoice& choice, std::size_t gpus) {
+  if (gpus == 0) leave("--device cuda: the machine has no GPU", kExitUsage);
+  if (!q.on.empty() && q.on != "gpus") leave(fmt::format("--on {}: with --device cuda ranks sit on GPUs", q.on), kExitUsage);
+  if (choice.number && static_cast<std::size_t>(*choice.number) >= gpus)
+    leave(fmt::format("--device cuda:{}: the machine has {} GPU{}", *choice.number, gpus, gpus == 1 ? "" : "s"), kExitUsage);
+  if (choice.number && q.ranks == 0)
+    leave(fmt::format("--device cuda:{}: how many ranks share it? Add --ranks", *choice.number), kExitUsage);
+  if (q.ranks > kMostDeviceRanks)
+    leave(fmt::format("--ranks {}: with --device cuda at most {}", q.ranks, kMostDeviceRanks), kExitUsage);
+  std::vector<std::size_t> taken(q.ranks > 0 ? static_cast<std::size_t>(q.ranks) : gpus);
+  for (std::size_t r = 0; r < taken.size(); ++r) taken[r] = choice.number ? static_cast<std::size_t>(*choice.number) : r % gpus;
+  return taken;
+}
+
 }  // namespace
 
 Collective collective_of(std::string_view text) {
@@ -115,8 +146,7 @@ std::uint64_t bytes_of(const Question& q) {
 }
 
 Answer ask(Question& q) {
-  const Collective collective = collective_of(q.collective);
-  const std::uint64_t bytes = bytes_of(q);
+  (void)bytes_of(q);  // leaves before the machine is looked at
   take_topology_from_environment(q);
   const Topology topology = topology_from(q.topology);
   const Seats seats = seats_of(q, topology);
@@ -126,18 +156,57 @@ Answer ask(Question& q) {
   if (!machine) leave(machine.error());
   machine->algorithms = table_for(q.own, ranks, machine->levels);
   take_from_environment(q, machine->algorithms);
-  const SelectRequest request{.collective = collective,
-                              .root = q.root,
-                              .block_bytes = has_blocks(collective) ? bytes / static_cast<std::uint64_t>(ranks) : bytes,
-                              .commutative = !q.ordered,
-                              .equal_blocks = !q.uneven,
-                              .forced = q.algorithm,
-                              .forced_by = q.forced_by,
-                              .filter = q.filter,
-                              .filtered_by = q.filtered_by};
+  const SelectRequest request = request_of(q, ranks);
   auto selection = select(request, *machine);
   if (!selection) leave(selection.error());
   return {request, std::move(*machine), std::move(*selection)};
+}
+
+AskedCall call_of(const Question& q, Rank ranks) {
+  const SelectRequest request = request_of(q, ranks);
+  AskedCall asked{.call = {.collective = request.collective,
+                           .count = request.block_bytes,
+                           .root = q.root,
+                           .algorithm = q.algorithm,
+                           .algorithm_filter = q.filter},
+                  .counts = std::vector<std::uint64_t>(static_cast<std::size_t>(ranks), request.block_bytes)};
+  Call& call = asked.call;
+  if (q.uneven && input_chunks(call.collective, 2, 1) == 2) call.input_counts = asked.counts;
+  if (q.uneven && output_chunks(call.collective, 2, 1) == 2) call.output_counts = asked.counts;
+  if (q.ordered && reduces(call.collective)) {
+    call.op.kind = ReduceKind::user;
+    call.op.commutative = false;
+    call.op.user.apply = [](const void*, void*, std::size_t, DataType, void*) noexcept {};
+  }
+  return asked;
+}
+
+DeviceAnswer ask_of_devices(Question& q, const DeviceChoice& choice) {
+  (void)bytes_of(q);
+  take_topology_from_environment(q);
+  const Topology topology = topology_from(q.topology);
+  const std::vector<NodeId> all = gpus(topology);
+  std::vector<std::string> devices;
+  std::vector<NodeId> nodes;
+  for (const std::size_t gpu : take_gpus(q, choice, all.size())) {
+    devices.push_back(fmt::format("gpu {}", gpu));
+    nodes.push_back(all[gpu]);
+  }
+  const Rank ranks = static_cast<Rank>(devices.size());
+  check_root(q.root, ranks);
+  DeviceLayout layout = lay_out(devices, nodes, topology);
+  JobMachine job;
+  job.ranks = ranks;
+  job.algorithms = table_for(q.own, ranks, on_devices(job, layout).levels);
+  take_from_environment(q, job.algorithms);
+  DeviceAnswer answer{.ways = std::make_unique<DeviceWays>(std::move(job), std::move(layout)), .explanation = {}};
+  const AskedCall asked = call_of(q, ranks);
+  auto request = check_shape(asked.call, 0, ranks);
+  if (!request) leave(request.error());
+  auto explanation = answer.ways->explain(*request, request_of(q, ranks));
+  if (!explanation) leave(explanation.error());
+  answer.explanation = std::move(*explanation);
+  return answer;
 }
 
 }  // namespace tutti

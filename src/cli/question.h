@@ -1,10 +1,14 @@
 // Which algorithm would serve a call on a machine: what `explain` and `schedule` ask the selector.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "cli/own.h"
+#include "cli/perf_device.h"
+#include "runtime/device_ways.h"
 #include "select/select.h"
 
 namespace CLI {
@@ -34,6 +38,20 @@ struct Answer {
 };
 // Leaves where the question makes no sense. Where it names no algorithms, the variables do.
 [[nodiscard]] Answer ask(Question& question);
+
+struct DeviceAnswer {
+  std::unique_ptr<DeviceWays> ways;
+  DeviceExplanation explanation;  // refers to them, and to the question
+};
+// The same of a call on the memory of GPUs, which the ranks take in turns, or all the one that is named.
+[[nodiscard]] DeviceAnswer ask_of_devices(Question& question, const DeviceChoice& choice);
+
+// The call that is asked about, without buffers. Refers to the question.
+struct AskedCall {
+  Call call;
+  std::vector<std::uint64_t> counts;  // that the call refers to
+};
+[[nodiscard]] AskedCall call_of(const Question& question, Rank ranks);
 
 [[nodiscard]] Collective collective_of(std::string_view text);   // leaves where it has no algorithms
 void check_root(Rank root, Rank ranks);                          // leaves where it is none of them

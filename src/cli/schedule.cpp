@@ -24,7 +24,7 @@ namespace {
 // What the parser of the text form takes.
 constexpr std::size_t kMostShown = std::size_t{1} << 22, kMostSchedules = std::size_t{1} << 17;
 
-struct Options {
+struct ScheduleOptions {
   Question question;
   std::uint32_t pieces = 0, radix = 0;  // 0: not given
   bool in_place = false;
@@ -35,7 +35,7 @@ struct Options {
 
 // What was asked for, or else one piece and radix 2 for an algorithm that was asked for, or else what comes with the selector's
 // choice.
-Chunking chunking_from(const Options& o, const Candidate& chosen) {
+Chunking chunking_from(const ScheduleOptions& o, const Candidate& chosen) {
   check_pieces(*chosen.algorithm, o.pieces);
   check_radix(*chosen.algorithm, o.radix);
   Chunking chunking = chosen.chunking;
@@ -49,7 +49,7 @@ Chunking chunking_from(const Options& o, const Candidate& chosen) {
 }
 
 // Among algorithms that have these parameters, where none is named.
-void ask_for_parameters(Options& o) {
+void ask_for_parameters(ScheduleOptions& o) {
   o.named = !o.question.algorithm.empty();
   if (o.named) return;
   if (o.pieces > 1) o.question.algorithm += fmt::format("/pieces={}", o.pieces);
@@ -58,7 +58,7 @@ void ask_for_parameters(Options& o) {
 }
 
 // What TUTTI_SCHEDULES would refuse later.
-void check_name(const Options& o) {
+void check_name(const ScheduleOptions& o) {
   const std::string& chosen = o.view.name;
   if (!is_algorithm_name(chosen)) leave(fmt::format("--name \"{}\": {}", printable(chosen), kNamesAreMadeOf), kExitUsage);
   const Collective collective = collective_of(o.question.collective);
@@ -68,7 +68,7 @@ void check_name(const Options& o) {
         kExitUsage);
 }
 
-void run(Options& o) {
+void run(ScheduleOptions& o) {
   if (!o.view.file.empty()) return show_file(o.view);
   if (o.renamed) check_name(o);
   ask_for_parameters(o);
@@ -218,7 +218,7 @@ void add_drawing_options(CLI::App& command, ScheduleView& view, const std::vecto
 }
 
 void add_schedule_command(CLI::App& app) {
-  auto o = std::make_shared<Options>();
+  auto o = std::make_shared<ScheduleOptions>();
   auto* command =
       app.add_subcommand("schedule", "Prints the steps of all ranks as text, to be read, changed and verified, or draws them");
   add_question(*command, o->question);

@@ -24,7 +24,7 @@ namespace {
 constexpr int kMaxRanks = 1 << 16;
 constexpr int kMaxPieces = 1 << 10;
 
-struct Options {
+struct CommandOptions {
   std::string collective, algorithm, file;
   std::string ranks = "1..64";
   std::string pieces = "1,2";
@@ -59,7 +59,7 @@ Result<std::vector<int>> parse_numbers(std::string_view option, std::string_view
   return std::vector<int>(numbers.begin(), numbers.end());
 }
 
-void verify_set(const std::vector<Schedule>& schedules, const Options& options) {
+void verify_set(const std::vector<Schedule>& schedules, const CommandOptions& options) {
   if (schedules.front().collective == Collective::send_recv)
     leave("refused: send_recv is between two ranks of a caller's choice: a schedule of it does nothing that could be proved",
           kExitFailed);
@@ -71,7 +71,7 @@ void verify_set(const std::vector<Schedule>& schedules, const Options& options) 
   fmt::print("at most {} sent and {} combined by a rank\n", proof->sent, proof->reduced);
 }
 
-void verify_file(const Options& options) {
+void verify_file(const CommandOptions& options) {
   for (const auto& set : read_schedules(options.file)) verify_set(set, options);
 }
 
@@ -146,7 +146,7 @@ Verdict verify_row(const Algorithm& row, const std::vector<int>& ranks, const Ca
   return !status ? Verdict::refused : done.empty() ? Verdict::serves_none : Verdict::proved;
 }
 
-void verify_catalog(const Options& options) {
+void verify_catalog(const CommandOptions& options) {
   if (options.collective == name(Collective::send_recv))
     leave("send_recv is between two ranks: there are no algorithms to prove; `tutti algorithms` lists those of other collectives",
           kExitUsage);
@@ -181,7 +181,7 @@ void verify_catalog(const Options& options) {
 }  // namespace
 
 void add_verify_command(CLI::App& app) {
-  auto options = std::make_shared<Options>();
+  auto options = std::make_shared<CommandOptions>();
   CLI::App* command = app.add_subcommand("verify", "Proves the algorithms of the library, or the schedules in a file, right");
   command->add_option("--collective", options->collective, "Only the algorithms of this collective")->check(not_empty());
   command->add_option("--algorithm", options->algorithm, "Only algorithms of this name")->check(not_empty());

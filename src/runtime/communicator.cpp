@@ -99,6 +99,13 @@ Status Communicator::Impl::wait_until_idle() {
   return streams && !streams->idle() ? streams->wait_until_idle() : Status{};
 }
 
+Result<DeviceExplanation> Communicator::Impl::explain_on_devices(const Request& request, const SelectRequest& asked) const {
+  if (streams && streams->devices() != nullptr) return streams->devices()->explain(request);
+  std::string why = "the ranks' devices do not map each other's memory, or have not met; TUTTI_LOG=info says more";
+  if (runner->job().size() == 1) why = "there is one rank, and no device that it would have to meet";
+  return DeviceExplanation{.request = asked, .ranks = runner->job().size(), .ways = {}, .left_to_host = std::move(why)};
+}
+
 Rank Communicator::rank() const noexcept { return impl_ ? impl_->runner->job().rank() : kNoRank; }
 Rank Communicator::size() const noexcept { return impl_ ? impl_->runner->job().size() : 0; }
 
@@ -185,8 +192,13 @@ Result<std::string> Communicator::explain(const Call& call, bool as_json) const 
   if (!request) return std::move(request.error());
   if (call.collective == Collective::send_recv)
     return Error(Code::invalid_argument, "send_recv has no algorithms to choose from");
-  const JobMachine& machine = impl_->runner->machine();
   const SelectRequest asked = impl_->runner->question(*request);
+  if (on_device(call)) {
+    auto explanation = impl_->explain_on_devices(*request, asked);
+    if (!explanation) return std::move(explanation.error());
+    return as_json ? to_json(*explanation) : render(*explanation);
+  }
+  const JobMachine& machine = impl_->runner->machine();
   auto selection = select(asked, machine);
   if (!selection) return std::move(selection.error());
   return as_json ? to_json(*selection, asked, machine) : render(*selection, asked, machine);

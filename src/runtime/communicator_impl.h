@@ -20,6 +20,7 @@ struct Communicator::Impl {
 
   // What follows streams of the current context.
   Result<StreamOrder*> follow_streams(const gpu::Driver& driver);
+  Result<DeviceExplanation> explain_on_devices(const Request& request, const SelectRequest& asked) const;
   // Nobody else uses the runner from now on.
   Status wait_until_idle();
 

@@ -8,13 +8,10 @@
 #include <string>
 #include <vector>
 
-#include "gpu/kernel_executor.h"
 #include "gpu/stream_executor.h"
+#include "runtime/device_ways.h"
 #include "runtime/letters.h"
-#include "runtime/request.h"
 #include "runtime/runner.h"
-#include "select/choice_table.h"
-#include "select/devices.h"
 
 namespace tutti {
 
@@ -34,7 +31,11 @@ class DeviceCalls {
     std::string algorithm;
   };
   // Whether the devices can do the call; the same on all ranks.
-  [[nodiscard]] static bool serves(const Request& request);
+  [[nodiscard]] static bool serves(const Request& request) { return DeviceWays::refusal(request).empty(); }
+  // How they would do it, and why.
+  Result<DeviceExplanation> explain(const Request& request) {
+    return ways_.explain(request, runner_.question(request), no_more_kernels());
+  }
   // Known from a call of the same shape before, or nullptr.
   [[nodiscard]] const Ready* find(const Request& request) const;
   [[nodiscard]] const Ready* find(std::span<const gpu::Message> group) const;
@@ -56,49 +57,28 @@ class DeviceCalls {
   // Behind abort: the rank that a kernel waited for, or kNoRank. From any thread.
   [[nodiscard]] Rank waited_for() const noexcept { return kernels_ ? kernels_->waited_for() : kNoRank; }
   [[nodiscard]] std::uint64_t memory_bytes() const noexcept { return executor_->memory_bytes(); }
-  [[nodiscard]] const JobMachine& machine() const noexcept { return machine_; }
+  [[nodiscard]] const JobMachine& machine() const noexcept { return ways_.machine(); }
 
  private:
   using Shape = std::tuple<Collective, std::uint64_t, DataType, ReduceKind, Rank, bool, std::string, std::string>;
   [[nodiscard]] static Shape shape_of(const Request& request);
 
-  // A machine, and what has been found out about it.
-  struct Costed {
-    JobMachine machine;
-    ChoiceTable choices = {};
-    Costs costs = {};
-  };
-  // How a call can be done; without a protocol, as operations of streams.
-  struct Way {
-    std::optional<KernelProtocol> protocol;
-    unsigned channels = 1;
-    Candidate candidate = {};
-    double us = 0;
-  };
-  [[nodiscard]] Schedule schedule_of(const Way& way, Rank rank, Rank root, bool in_place) const;
-  [[nodiscard]] gpu::CollectiveCall call_of(const Request& request, const Way& way) const;  // refers to the way
-  [[nodiscard]] Result<double> turns_of(const Request& request, const Way& way) const;
-  Result<Way> price(const Request& request, std::optional<KernelProtocol> protocol);
-  Result<Way> choose(const Request& request);
-  Result<Ready> prepare(const Request& request, const Way& way);
+  // Why no kernel is made for a further shape of calls; empty where one may be.
+  [[nodiscard]] std::string_view no_more_kernels() const noexcept;
+  Result<Ready> prepare(const Request& request, const DeviceWay& way);
 
-  DeviceCalls(Runner& runner, std::vector<std::string> devices)
+  DeviceCalls(Runner& runner, DeviceLayout layout)
       : runner_(runner),
-        machine_(on_devices(runner.job().machine(), devices, runner.job().topology())),
         watch_(*runner.job().session().overlay),
         letters_(runner.job(), runner.policy(), watch_),
-        devices_(std::move(devices)) {}
+        ways_(runner.job().machine(), std::move(layout)) {}
 
-  Status meet_kernels(bool only_kernels);
+  Status meet_kernels();
 
   Runner& runner_;
-  JobMachine machine_;
   OverlayWatch watch_;
   Letters letters_;
-  std::map<std::pair<std::optional<KernelProtocol>, unsigned>, Costed> costed_;
-  std::vector<std::string> devices_;            // of all ranks
-  std::vector<KernelProtocol> protocols_ = {};  // that may be used
-  bool streams_ = true;                         // where a kernel can do the call, too
+  DeviceWays ways_;
   std::size_t kernel_calls_ = 0;
   std::unique_ptr<gpu::StreamExecutor> executor_;
   std::unique_ptr<gpu::KernelExecutor> kernels_;

@@ -36,6 +36,8 @@ class Job {
   [[nodiscard]] LinkTuning tuning(Rank peer) const;
 
   [[nodiscard]] const Topology& topology() const noexcept { return ground_.topology; }  // of this rank's host
+  // Equal on all ranks, as the machine.
+  [[nodiscard]] const Placement& placement() const noexcept { return placement_; }
   // As the selector sees it; equal on all ranks.
   [[nodiscard]] const JobMachine& machine() const noexcept { return machine_; }
   // Where measurements of whole calls belong: equal in jobs whose ranks sit alike on machines that are alike.

@@ -49,9 +49,11 @@ std::size_t link_of(const LevelCost& cost, const JobMachine& machine) {
   return cost.level < 0 ? widest : std::min(static_cast<std::size_t>(cost.level), widest);
 }
 
-// One copy after the other. Ranks that take turns on the same cores find what others have written in the caches of these cores.
+// One copy after the other. Ranks that take turns on the same cores find what others have written in the caches of these cores;
+// between GPUs the way there decides, however many ranks share one.
 double in_memory_gbps(const LinkParameters& link, const JobMachine& machine) {
-  return machine.oversubscribed() ? std::max(link.bandwidth_gbps, machine.copy_gbps / 2) : link.bandwidth_gbps;
+  return machine.oversubscribed() && !machine.on_gpus ? std::max(link.bandwidth_gbps, machine.copy_gbps / 2)
+                                                      : link.bandwidth_gbps;
 }
 
 // Ranks of a host that send to others at once, if each had as much as the busiest one.

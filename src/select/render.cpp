@@ -1,3 +1,5 @@
+#include "select/render.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -5,17 +7,27 @@
 #include <nlohmann/json.hpp>
 
 #include "core/config.h"
-#include "select/select.h"
 
 namespace tutti {
-namespace {
 
 std::string_view said(Origin origin) { return origin == Origin::system ? "measured" : name(origin); }
 
 std::string scope_of(const JobMachine& m, std::size_t i) {
+  if (i < m.level_names.size() && m.on_gpus && m.level_names[i] == Level::core) return "on one GPU";
   return i < m.level_names.size() ? fmt::format("inside a {}", name(m.level_names[i]))
                                   : std::string(m.level_names.empty() ? "between ranks" : "between the outermost groups");
 }
+
+std::string most_of(const Candidate& c, const JobMachine& m) {
+  const double most = std::max({c.latency_us, c.bandwidth_us, c.reduction_us, c.contention_us});
+  if (most == c.reduction_us && most > 0) return "reductions";
+  if (most == c.contention_us && c.bounding_pod > 0)
+    return fmt::format("sharing the uplinks of a pod of {} ranks", c.bounding_pod);
+  const std::string_view what = most == c.contention_us && most > 0 ? "sharing" : most == c.bandwidth_us ? "bytes" : "latency";
+  return fmt::format("{} {}", what, scope_of(m, c.bounding_link));
+}
+
+namespace {
 
 // Where from on bytes move another way than through memory that both sides write, in turns.
 std::string ways_of(const LinkTuning& tuning) {
@@ -28,16 +40,6 @@ std::string ways_of(const LinkTuning& tuning) {
   add(tuning.direct_from, "read from the sender's memory");
   add(tuning.mapped_from, "read in place where they lie in memory of tutti::allocate()");
   return ways;
-}
-
-// The largest term of a price, and over which link.
-std::string most_of(const Candidate& c, const JobMachine& m) {
-  const double most = std::max({c.latency_us, c.bandwidth_us, c.reduction_us, c.contention_us});
-  if (most == c.reduction_us && most > 0) return "reductions";
-  if (most == c.contention_us && c.bounding_pod > 0)
-    return fmt::format("sharing the uplinks of a pod of {} ranks", c.bounding_pod);
-  const std::string_view what = most == c.contention_us && most > 0 ? "sharing" : most == c.bandwidth_us ? "bytes" : "latency";
-  return fmt::format("{} {}", what, scope_of(m, c.bounding_link));
 }
 
 std::string measured_column(const Candidate& c, bool just_there) {

@@ -110,14 +110,16 @@ class Maker {
   void add_link(const Link& link) {
     const int a = graph_.vertex_of[at(link.a)], b = graph_.vertex_of[at(link.b)];
     if (a < 0 || b < 0 || a == b) return;
-    add(a, b, link.kind, link.bandwidth_gbps > 0 ? link.bandwidth_gbps : usual_gbps(link.kind), link.latency_us);
+    const bool said = link.bandwidth_gbps > 0;
+    add(a, b, link.kind, said ? link.bandwidth_gbps : usual_gbps(link.kind), link.latency_us,
+        said ? link.origin : Origin::estimate);
   }
 
   // Parallel links add up; but distances between the NUMA nodes of two packages all tell of the same connection.
-  void add(int a, int b, LinkKind kind, double gbps, double latency_us = 0) {
+  void add(int a, int b, LinkKind kind, double gbps, double latency_us = 0, Origin origin = Origin::estimate) {
     const auto [found, fresh] = edge_between_.try_emplace({std::min(a, b), std::max(a, b), kind}, graph_.edges.size());
     if (fresh) {
-      graph_.edges.push_back({a, b, gbps, kind, latency_us});
+      graph_.edges.push_back({a, b, gbps, kind, latency_us, origin});
     } else if (kind == LinkKind::memory) {
       graph_.edges[found->second].gbps = std::max(graph_.edges[found->second].gbps, gbps);
     } else {

@@ -17,7 +17,8 @@ struct Edge {
   int a = 0, b = 0;
   double gbps = 0;
   LinkKind kind = LinkKind::pcie;
-  double latency_us = 0;  // where somebody says
+  double latency_us = 0;             // where somebody says
+  Origin origin = Origin::estimate;  // of the bandwidth
 };
 
 // Arc 2e leads along edge e from a to b, arc 2e + 1 back.

@@ -27,7 +27,14 @@ class MachineMaker {
   Topology topology;
 };
 
-// Eight V100 in a hypercube mesh, links of 25 GB/s, one or two between neighbours.
+// Of eight V100 in a hypercube mesh: links of 25 GB/s, one or two between neighbours.
+inline void join_as_cube(MachineMaker& m, const std::vector<NodeId>& gpus) {
+  const int wires[][3] = {{0, 1, 1}, {0, 2, 1}, {0, 3, 2}, {0, 4, 2}, {1, 2, 2}, {1, 3, 1}, {1, 5, 2}, {2, 3, 2},
+                          {2, 6, 1}, {3, 7, 1}, {4, 5, 1}, {4, 6, 1}, {4, 7, 2}, {5, 6, 2}, {5, 7, 1}, {6, 7, 2}};
+  for (const auto& [a, b, count] : wires)
+    m.link(gpus[static_cast<std::size_t>(a)], gpus[static_cast<std::size_t>(b)], LinkKind::nvlink, 25.0 * count);
+}
+
 inline Topology dgx1() {
   MachineMaker m;
   const NodeId machine = m.add(NodeKind::machine);
@@ -36,10 +43,22 @@ inline Topology dgx1() {
     const NodeId package = m.add(NodeKind::package, machine);
     for (int g = 0; g < 4; ++g) gpus.push_back(m.plug(NodeKind::gpu, package, 12));
   }
-  const int wires[][3] = {{0, 1, 1}, {0, 2, 1}, {0, 3, 2}, {0, 4, 2}, {1, 2, 2}, {1, 3, 1}, {1, 5, 2}, {2, 3, 2},
-                          {2, 6, 1}, {3, 7, 1}, {4, 5, 1}, {4, 6, 1}, {4, 7, 2}, {5, 6, 2}, {5, 7, 1}, {6, 7, 2}};
-  for (const auto& [a, b, count] : wires)
-    m.link(gpus[static_cast<std::size_t>(a)], gpus[static_cast<std::size_t>(b)], LinkKind::nvlink, 25.0 * count);
+  join_as_cube(m, gpus);
+  return m.topology;
+}
+
+// The same with PCIe as it is: two GPUs on a switch, two switches on a package, and less between the packages.
+inline Topology cube_mesh(bool nvlink = true) {
+  MachineMaker m;
+  const NodeId machine = m.add(NodeKind::machine);
+  const NodeId packages[] = {m.add(NodeKind::package, machine), m.add(NodeKind::package, machine)};
+  m.link(packages[0], packages[1], LinkKind::memory, 12);
+  std::vector<NodeId> gpus;
+  for (int s = 0; s < 4; ++s) {
+    const NodeId pci_switch = m.plug(NodeKind::pci_switch, packages[s / 2], 16);
+    for (int g = 0; g < 2; ++g) gpus.push_back(m.plug(NodeKind::gpu, pci_switch, 16));
+  }
+  if (nvlink) join_as_cube(m, gpus);
   return m.topology;
 }
 
