@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <csignal>
 #include <exception>
 #include <string_view>
@@ -39,7 +40,9 @@ bool run_ranks(int count, std::string_view who, const Body& body) {
     if (!well)
       for (const pid_t rank : ranks) kill(rank, SIGKILL);
     int status = 1;
-    std::ranges::replace(ranks, waitpid(-1, &status, 0), -1);
+    const pid_t ended = waitpid(-1, &status, 0);
+    if (ended == -1 && errno == EINTR) continue;
+    std::ranges::replace(ranks, ended, -1);
     well = well && status == 0;
   }
   return well;

@@ -13,7 +13,7 @@
 namespace tutti {
 namespace {
 
-constexpr Rank kMostDeviceRanks = 1024;  // the choice looks at the plans of all
+constexpr std::size_t kMostDeviceRanks = 1024;  // the choice looks at the plans of all
 
 // As a job would: what TUTTI_TOPOLOGY says, where nothing is asked about.
 void take_topology_from_environment(Question& q) {
@@ -90,9 +90,10 @@ std::vector<std::size_t> take_gpus(const Question& q, const DeviceChoice& choice
     leave(fmt::format("--device cuda:{}: the machine has {} GPU{}", *choice.number, gpus, gpus == 1 ? "" : "s"), kExitUsage);
   if (choice.number && q.ranks == 0)
     leave(fmt::format("--device cuda:{}: how many ranks share it? Add --ranks", *choice.number), kExitUsage);
-  if (q.ranks > kMostDeviceRanks)
-    leave(fmt::format("--ranks {}: with --device cuda at most {}", q.ranks, kMostDeviceRanks), kExitUsage);
   std::vector<std::size_t> taken(q.ranks > 0 ? static_cast<std::size_t>(q.ranks) : gpus);
+  if (taken.size() > kMostDeviceRanks)
+    leave(fmt::format("{} ranks: with --device cuda at most {} (--ranks says how many)", taken.size(), kMostDeviceRanks),
+          kExitUsage);
   for (std::size_t r = 0; r < taken.size(); ++r) taken[r] = choice.number ? static_cast<std::size_t>(*choice.number) : r % gpus;
   return taken;
 }

@@ -101,7 +101,7 @@ Status Communicator::Impl::wait_until_idle() {
 
 Result<DeviceExplanation> Communicator::Impl::explain_on_devices(const Request& request, const SelectRequest& asked) const {
   if (streams && streams->devices() != nullptr) return streams->devices()->explain(request);
-  std::string why = "the ranks' devices do not map each other's memory, or have not met; TUTTI_LOG=info says more";
+  std::string why = streams ? streams->why_no_devices() : "the ranks' devices have not met";
   if (runner->job().size() == 1) why = "there is one rank, and no device that it would have to meet";
   return DeviceExplanation{.request = asked, .ranks = runner->job().size(), .ways = {}, .left_to_host = std::move(why)};
 }

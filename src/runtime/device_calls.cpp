@@ -63,7 +63,8 @@ Result<std::unique_ptr<DeviceCalls>> DeviceCalls::make(const gpu::Driver& driver
   auto places = gather_places(job, mine);
   if (!places) return std::move(places.error());
   if (const auto none = std::ranges::find(*places, "", &RankDevice::device); none != places->end())
-    return Error(Code::unsupported, fmt::format("rank {} has no device, or TUTTI_CUDA=host", none - places->begin()));
+    return Error(Code::unsupported,
+                 fmt::format("rank {} has {}", none - places->begin(), none->how == "host" ? "TUTTI_CUDA=host" : "no device"));
   if (job.machine().ranks_per_host < job.size()) return Error(Code::unsupported, "the ranks are on several hosts");
   std::vector<std::string> devices;
   for (const RankDevice& place : *places) devices.push_back(place.device);
@@ -94,8 +95,10 @@ Status DeviceCalls::meet_kernels() {
   return {};
 }
 
-std::string_view DeviceCalls::no_more_kernels() const noexcept {
-  return kernel_calls_ < kMostKernelCalls ? "" : "as many shapes of calls as may have kernels have them";
+std::string_view DeviceCalls::no_more_kernels(const Request& r) const {
+  return with_kernels_.size() < kMostKernelCalls || with_kernels_.contains(shape_of(r))
+             ? ""
+             : "as many shapes of calls as may have kernels have them";
 }
 
 Status DeviceCalls::stay_away(Runner& runner) {
@@ -110,19 +113,18 @@ DeviceCalls::Shape DeviceCalls::shape_of(const Request& r) {
           r.type,
           reduces(r.collective) ? r.op.kind : ReduceKind::sum,
           r.root,
-          r.in_place,
           std::string(r.algorithm),
           std::string(r.algorithm_filter)};
 }
 
-const DeviceCalls::Ready* DeviceCalls::find(const Request& request) const {
-  const auto known = collectives_.find(shape_of(request));
-  return known == collectives_.end() ? nullptr : &known->second;
+DeviceCalls::ReadyPtr DeviceCalls::find(const Request& request) const {
+  const auto known = collectives_.find({shape_of(request), request.in_place});
+  return known == collectives_.end() ? nullptr : known->second;
 }
 
-const DeviceCalls::Ready* DeviceCalls::find(std::span<const gpu::Message> group) const {
+DeviceCalls::ReadyPtr DeviceCalls::find(std::span<const gpu::Message> group) const {
   const auto known = groups_.find({group.begin(), group.end()});
-  return known == groups_.end() ? nullptr : &known->second;
+  return known == groups_.end() ? nullptr : known->second;
 }
 
 Result<DeviceCalls::Ready> DeviceCalls::prepare(const Request& r, const DeviceWay& way) {
@@ -145,10 +147,10 @@ Result<DeviceCalls::Ready> DeviceCalls::prepare(const Request& r, const DeviceWa
   return ready;
 }
 
-Result<const DeviceCalls::Ready*> DeviceCalls::prepare(const Request& r) {
-  if (const Ready* known = find(r)) return known;
+Result<DeviceCalls::ReadyPtr> DeviceCalls::prepare(const Request& r) {
+  if (auto known = find(r)) return known;
   const SelectRequest asked = runner_.question(r);
-  auto way = ways_.choose(r, asked, no_more_kernels());
+  auto way = ways_.choose(r, asked, no_more_kernels(r));
   if (!way) return std::move(way.error());
   auto ready = prepare(r, *way);
   if (!ready && way->protocol && ready.error().code() == Code::unsupported) {
@@ -159,18 +161,20 @@ Result<const DeviceCalls::Ready*> DeviceCalls::prepare(const Request& r) {
   if (!ready) return ready.because(fmt::format("{} by {} on devices", tutti::name(r.collective), way->candidate.algorithm->name));
   if (auto s = letters_.flush(); !s) return std::move(s.error());
   if (collectives_.size() >= kMostReady)
-    std::erase_if(collectives_, [](const auto& known) { return known.second.kernel == nullptr; });
-  if (ready->kernel) ++kernel_calls_;
-  return &collectives_.insert_or_assign(shape_of(r), std::move(*ready)).first->second;
+    std::erase_if(collectives_, [](const auto& known) { return known.second->kernel == nullptr; });
+  if (ready->kernel) with_kernels_.insert(shape_of(r));
+  const auto made = std::make_shared<const Ready>(std::move(*ready));
+  return collectives_.insert_or_assign({shape_of(r), r.in_place}, made).first->second;
 }
 
-Result<const DeviceCalls::Ready*> DeviceCalls::prepare(std::span<const gpu::Message> group) {
-  if (const Ready* known = find(group)) return known;
+Result<DeviceCalls::ReadyPtr> DeviceCalls::prepare(std::span<const gpu::Message> group) {
+  if (auto known = find(group)) return known;
   auto prepared = executor_->prepare(group);
   if (!prepared) return prepared.because("messages between devices");
   if (auto s = letters_.flush(); !s) return std::move(s.error());
   if (groups_.size() >= kMostReady) groups_.clear();
-  return &groups_.insert_or_assign({group.begin(), group.end()}, Ready{std::move(*prepared), {}, "send_recv"}).first->second;
+  const auto made = std::make_shared<const Ready>(Ready{std::move(*prepared), {}, "send_recv"});
+  return groups_.insert_or_assign({group.begin(), group.end()}, made).first->second;
 }
 
 }  // namespace tutti

@@ -4,7 +4,7 @@
 
 #include <map>
 #include <memory>
-#include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -34,14 +34,15 @@ class DeviceCalls {
   [[nodiscard]] static bool serves(const Request& request) { return DeviceWays::refusal(request).empty(); }
   // How they would do it, and why.
   Result<DeviceExplanation> explain(const Request& request) {
-    return ways_.explain(request, runner_.question(request), no_more_kernels());
+    return ways_.explain(request, runner_.question(request), no_more_kernels(request));
   }
+  using ReadyPtr = std::shared_ptr<const Ready>;
   // Known from a call of the same shape before, or nullptr.
-  [[nodiscard]] const Ready* find(const Request& request) const;
-  [[nodiscard]] const Ready* find(std::span<const gpu::Message> group) const;
+  [[nodiscard]] ReadyPtr find(const Request& request) const;
+  [[nodiscard]] ReadyPtr find(std::span<const gpu::Message> group) const;
   // These wait for the other ranks where no call of the same shape was made before.
-  Result<const Ready*> prepare(const Request& request);
-  Result<const Ready*> prepare(std::span<const gpu::Message> group);
+  Result<ReadyPtr> prepare(const Request& request);
+  Result<ReadyPtr> prepare(std::span<const gpu::Message> group);
   Status enqueue(const Ready& ready, std::span<const gpu::DeviceBuffers> buffers, const gpu::Factor& factor,
                  gpu::StreamHandle stream) {
     if (ready.kernel) return kernels_->enqueue(*ready.kernel, buffers.front(), factor, stream);
@@ -60,11 +61,13 @@ class DeviceCalls {
   [[nodiscard]] const JobMachine& machine() const noexcept { return ways_.machine(); }
 
  private:
-  using Shape = std::tuple<Collective, std::uint64_t, DataType, ReduceKind, Rank, bool, std::string, std::string>;
+  // What all ranks know of a call; and with it whether it is in place, which is a rank's own affair.
+  using Shape = std::tuple<Collective, std::uint64_t, DataType, ReduceKind, Rank, std::string, std::string>;
+  using OwnShape = std::pair<Shape, bool>;
   [[nodiscard]] static Shape shape_of(const Request& request);
 
   // Why no kernel is made for a further shape of calls; empty where one may be.
-  [[nodiscard]] std::string_view no_more_kernels() const noexcept;
+  [[nodiscard]] std::string_view no_more_kernels(const Request& request) const;
   Result<Ready> prepare(const Request& request, const DeviceWay& way);
 
   DeviceCalls(Runner& runner, DeviceLayout layout)
@@ -79,11 +82,11 @@ class DeviceCalls {
   OverlayWatch watch_;
   Letters letters_;
   DeviceWays ways_;
-  std::size_t kernel_calls_ = 0;
+  std::set<Shape> with_kernels_;
   std::unique_ptr<gpu::StreamExecutor> executor_;
   std::unique_ptr<gpu::KernelExecutor> kernels_;
-  std::map<Shape, Ready> collectives_;
-  std::map<std::vector<gpu::Message>, Ready> groups_;
+  std::map<OwnShape, ReadyPtr> collectives_;
+  std::map<std::vector<gpu::Message>, ReadyPtr> groups_;
 };
 
 }  // namespace tutti

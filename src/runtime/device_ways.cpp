@@ -11,7 +11,7 @@ namespace tutti {
 namespace {
 
 // Of what ranks must agree on.
-std::uint32_t signature_of(const Request& r, const DeviceWay& way) {
+std::uint32_t agreement_hash(const Request& r, const DeviceWay& way) {
   const Candidate& chosen = way.candidate;
   Hasher h;
   h.value(r.collective).value(r.count).value(r.type).value(r.root).text(chosen.algorithm->name);
@@ -61,18 +61,19 @@ Result<DeviceWay> DeviceWays::price(const Request& r, const SelectRequest& asked
                                                              output_chunks(r.collective, machine_.ranks, 1)),
                                 layout_);
   Costed& on = costed(protocol, way.channels);
-  auto winner = [&]() -> Result<Candidate> {
-    if (asked.forced.empty() && asked.filter.empty()) return on.choices.choose(asked, on.machine);
-    auto selection = select(asked, on.machine);
-    if (!selection) return std::move(selection.error());
-    return std::move(selection->candidates.front());
-  }();
-  if (!winner) return std::move(winner.error());
-  way.candidate = std::move(*winner);
-  tutti::price(way.candidate, asked, on.machine, on.costs);  // a table's is that of another size
-  if (auto s = count_turns(r, way); !s) return std::move(s.error());
-  way.us = way.candidate.total_us + (way.turns - 1) * way.candidate.latency_us + (protocol ? launch_us(*protocol) : 0);
-  return way;
+  auto selection = select(asked, on.machine, on.costs);
+  if (!selection) return std::move(selection.error());
+  std::optional<DeviceWay> best;
+  for (Candidate& candidate : selection->candidates) {
+    const double least_us = candidate.total_us + (protocol ? launch_us(*protocol) : 0);
+    if (best && (!candidate.refused.empty() || (best->refused.empty() && best->us <= least_us))) break;
+    way.candidate = std::move(candidate);
+    way.refused.clear();
+    if (auto s = count_turns(r, way); !s) return std::move(s.error());
+    way.us = least_us + (way.turns - 1) * way.candidate.latency_us;
+    if (!best || (way.refused.empty() && (!best->refused.empty() || way.us < best->us))) best = way;
+  }
+  return std::move(*best);
 }
 
 Status DeviceWays::count_turns(const Request& r, DeviceWay& way) const {
@@ -106,7 +107,7 @@ gpu::CollectiveCall DeviceWays::call_of(const Request& r, const DeviceWay& way) 
           .op = r.op,
           .meets_at_once = way.candidate.algorithm->meets_at_once,
           .build = [this, &way, root = r.root](Rank rank) { return schedule_of(way, rank, root, false); },
-          .signature = signature_of(r, way)};
+          .signature = agreement_hash(r, way)};
 }
 
 Result<std::vector<DeviceWay>> DeviceWays::all(const Request& r, const SelectRequest& asked, std::string_view no_more_kernels) {

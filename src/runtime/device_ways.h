@@ -6,7 +6,7 @@
 
 #include "gpu/kernel_executor.h"
 #include "runtime/request.h"
-#include "select/choice_table.h"
+#include "select/cost.h"
 #include "select/device_report.h"
 
 namespace tutti {
@@ -27,7 +27,8 @@ class DeviceWays {
   // Why devices cannot do the call; empty where they can. The same on all ranks.
   [[nodiscard]] static std::string refusal(const Request& request);
 
-  // Without a protocol, by operations of streams. `asked`: what the selector is asked for this request.
+  // By the algorithm that takes least with all its pieces; without a protocol, by operations of streams. `asked`: what the
+  // selector is asked for this request.
   Result<DeviceWay> price(const Request& request, const SelectRequest& asked, std::optional<KernelProtocol> protocol);
   // The cheapest. Where `no_more_kernels` says why, no kernel is made for this call.
   Result<DeviceWay> choose(const Request& request, const SelectRequest& asked, std::string_view no_more_kernels = {});
@@ -42,7 +43,6 @@ class DeviceWays {
   // A machine, and what has been found out about it.
   struct Costed {
     JobMachine machine;
-    ChoiceTable choices = {};
     Costs costs = {};
   };
   Costed& costed(std::optional<KernelProtocol> protocol, unsigned channels);

@@ -6,9 +6,10 @@
 #include <map>
 #include <set>
 
+#include "core/log.h"
 #include "core/thread.h"
 #include "kernels/scalar.h"
-#include "runtime/host_pipeline.h"
+#include "runtime/stream_order.h"
 
 namespace tutti {
 namespace {
@@ -19,20 +20,34 @@ bool is_message(const StreamCall& c) { return c.call.collective == Collective::s
 struct Share {
   StreamOrder* order;
   gpu::StreamHandle stream;
-  std::vector<const StreamCall*> collectives = {}, messages = {};  // for devices
+  // For devices.
+  struct Collective {
+    const StreamCall* of;
+    DeviceCalls::ReadyPtr ready = {};
+  };
+  std::vector<Collective> collectives = {};
+  std::vector<const StreamCall*> messages = {};
+  DeviceCalls::ReadyPtr ready_messages = {};
 
-  // What the devices need to know before anything is enqueued.
+  // What the devices need to know before anything is enqueued, if they have known it before.
+  [[nodiscard]] bool find() {
+    const DeviceCalls& devices = *order->devices();
+    for (Collective& c : collectives) c.ready = devices.find(c.of->request);
+    if (!messages.empty()) ready_messages = devices.find(group());
+    return std::ranges::all_of(collectives, [](const Collective& c) { return c.ready != nullptr; }) &&
+           (messages.empty() || ready_messages != nullptr);
+  }
   Status prepare() {
-    for (const StreamCall* c : collectives)
-      if (auto ready = order->devices()->prepare(c->request); !ready) return std::move(ready.error());
+    for (Collective& c : collectives) {
+      auto ready = order->devices()->prepare(c.of->request);
+      if (!ready) return std::move(ready.error());
+      c.ready = std::move(*ready);
+    }
     if (messages.empty()) return {};
     auto ready = order->devices()->prepare(group());
-    return ready ? Status{} : Status(std::move(ready.error()));
-  }
-  [[nodiscard]] bool prepared() const {
-    const DeviceCalls& devices = *order->devices();
-    return std::ranges::all_of(collectives, [&](const StreamCall* c) { return devices.find(c->request) != nullptr; }) &&
-           (messages.empty() || devices.find(group()) != nullptr);
+    if (!ready) return std::move(ready.error());
+    ready_messages = std::move(*ready);
+    return {};
   }
 
   // Each call's sent message, then its received one.
@@ -62,10 +77,15 @@ class Enqueuing {
   // Whether there is no way back.
   [[nodiscard]] bool begun() const noexcept { return begun_; }
 
+  // What comes after a failure comes after what has been enqueued until then.
+  void lead() {
+    if (captured_) return;
+    for (Share& share : shares_)
+      if (auto s = share.order->calls().lead(share.stream); !s) log(LogLevel::error, s.error().to_string());
+  }
+
   Status run() {
-    auto capturing = gpu::is_capturing(driver_, calls_.front().stream);
-    if (!capturing) return std::move(capturing.error());
-    captured_ = *capturing;
+    if (auto s = look_for_capture(); !s) return s;
     if (auto s = share_out(); !s) return s;
     if (auto s = prepare(); !s) return s;
     if (auto s = gather(); !s) return s;
@@ -78,6 +98,14 @@ class Enqueuing {
   }
 
  private:
+  Status look_for_capture() {
+    const gpu::Entered entered(driver_, calls_.front().order->context());  // the thread may have none
+    auto capturing = gpu::is_capturing(driver_, calls_.front().stream);
+    if (!capturing) return std::move(capturing.error());
+    captured_ = *capturing;
+    return {};
+  }
+
   // Ranks that one thread has must not wait for each other in one stream.
   Status share_out() {
     std::set<gpu::StreamHandle> taken;
@@ -86,7 +114,7 @@ class Enqueuing {
       if (share_of(c.order) != nullptr) continue;
       gpu::StreamHandle stream = c.stream;
       if (!taken.insert(stream).second) {
-        auto own = c.order->own_stream(OwnStream::calls);
+        auto own = c.order->own_stream();
         if (!own) return std::move(own.error());
         stream = *own;
       }
@@ -133,10 +161,13 @@ class Enqueuing {
         continue;
       }
       Share& share = *share_of(c.order);
-      (is_message(c) ? share.messages : share.collectives).push_back(&c);
+      if (is_message(c))
+        share.messages.push_back(&c);
+      else
+        share.collectives.push_back({&c});
     }
     for (Share& share : shares_)
-      if (share.order->devices() != nullptr && !share.prepared()) fresh.push_back(&share);
+      if (share.order->devices() != nullptr && !share.find()) fresh.push_back(&share);
     return for_each_share(fresh, [](Share& share) { return share.prepare(); });
   }
 
@@ -148,7 +179,7 @@ class Enqueuing {
       if (!captured_)
         if (auto s = share.order->calls().follow(share.stream); !s) return s;
       for (const auto& [stream, context] : streams_)
-        if (auto s = gpu::join(driver_, stream, context, share.stream); !s) return s;
+        if (auto s = join(stream, context, share.stream); !s) return s;
     }
     return {};
   }
@@ -156,23 +187,31 @@ class Enqueuing {
   Status scatter() {
     for (Share& share : shares_) {
       for (const auto& [stream, context] : streams_)
-        if (auto s = gpu::join(driver_, share.stream, share.order->context(), stream); !s) return s;
+        if (auto s = join(share.stream, share.order->context(), stream); !s) return s;
       if (!captured_)
         if (auto s = share.order->calls().lead(share.stream); !s) return s;
     }
     return {};
   }
 
+  // What comes on `to` comes after what is on `from`.
+  Status join(gpu::StreamHandle from, gpu::ContextHandle context, gpu::StreamHandle to) {
+    if (from == to) return {};
+    const gpu::Entered entered(driver_, context);
+    const gpu::Uncaptured uncaptured(driver_);
+    auto event = gpu::Event::make(driver_);
+    if (!event) return std::move(event.error());
+    if (auto s = gpu::check(driver_, driver_.record(event->handle(), from), "cuEventRecord"); !s) return s;
+    return gpu::check(driver_, driver_.wait_event(to, event->handle(), 0), "cuStreamWaitEvent");
+  }
+
   Status enqueue_collectives(Share& share) {
-    for (const StreamCall* c : share.collectives) {
-      const Request& r = c->request;
+    for (const auto& [call, ready] : share.collectives) {
+      const Request& r = call->request;
       const gpu::DeviceBuffers buffers{gpu::address(r.input), gpu::address(r.output)};
       auto factor = factor_of(r);
       if (!factor) return std::move(factor.error());
-      if (auto s = share.order->enqueue(*share.order->devices()->find(r), signature_of(r), {&buffers, 1}, *factor, share.stream,
-                                        captured_);
-          !s)
-        return s;
+      if (auto s = share.order->enqueue(*ready, signature_of(r), {&buffers, 1}, *factor, share.stream, captured_); !s) return s;
     }
     return {};
   }
@@ -194,18 +233,40 @@ class Enqueuing {
     if (share.messages.empty()) return {};
     const auto buffers = share.buffers_of_group();
     const Signature signature{.collective = static_cast<std::uint8_t>(Collective::send_recv)};
-    return share.order->enqueue(*share.order->devices()->find(share.group()), signature, buffers, {}, share.stream, captured_);
+    return share.order->enqueue(*share.ready_messages, signature, buffers, {}, share.stream, captured_);
   }
 
-  // In the first stream; the others wait for it.
+  // In the first stream; the others wait for it. While the host does a round, the stream fetches what the next one takes, and
+  // writes back what the one before has made.
   Status enqueue_rounds() {
     if (rounds_.done()) return {};
     const Share& first = shares_.front();
+    const gpu::Entered entered(driver_, first.order->context());
     for (const Share& share : shares_)
-      if (auto s = gpu::join(driver_, share.stream, share.order->context(), first.stream); !s) return s;
-    if (auto s = HostPipeline(driver_, *first.order, first.stream).run(rounds_, captured_); !s) return s;
+      if (auto s = join(share.stream, share.order->context(), first.stream); !s) return s;
+    std::vector<HostRound::Copy> after;
+    for (std::size_t made = 0; !rounds_.done(); ++made) {
+      auto next = rounds_.next(made % kStagingSlots);
+      if (!next) return std::move(next.error());
+      next->round.repeats = captured_;
+      if (auto s = copy(next->before, first.stream); !s) return s;
+      if (made > 0)
+        if (auto s = first.order->await_round(first.stream); !s) return s;
+      if (auto s = first.order->ask_for(std::move(next->round), first.stream); !s) return s;
+      if (auto s = copy(after, first.stream); !s) return s;
+      after = std::move(next->after);
+    }
+    if (auto s = first.order->await_round(first.stream); !s) return s;
+    if (auto s = copy(after, first.stream); !s) return s;
     for (const Share& share : shares_)
-      if (auto s = gpu::join(driver_, first.stream, first.order->context(), share.stream); !s) return s;
+      if (auto s = join(first.stream, first.order->context(), share.stream); !s) return s;
+    return {};
+  }
+
+  Status copy(const std::vector<HostRound::Copy>& copies, gpu::StreamHandle stream) {
+    for (const auto& [to, from, bytes] : copies)
+      if (auto s = gpu::check(driver_, driver_.copy(gpu::address(to), gpu::address(from), bytes, stream), "cuMemcpyAsync"); !s)
+        return s;
     return {};
   }
 
@@ -224,8 +285,11 @@ Status enqueue(const gpu::Driver& driver, std::span<const StreamCall> calls) {
     if (auto s = c.order->failure(); !s) return s;
   Enqueuing enqueuing(driver, calls);
   auto status = enqueuing.run();
+  if (!status) enqueuing.lead();
   // What is wrong with a call itself is wrong on all ranks alike.
   if (status || !enqueuing.begun() || status.error().code() == Code::invalid_argument) return status;
+  for (const StreamCall& c : calls)
+    if (auto s = c.order->failure(); !s) return s;  // what has been found out meanwhile
   // A part of it may be under way: what the others wait for will not come.
   for (const StreamCall& c : calls) {
     c.order->runner().abort(status.error().to_string());

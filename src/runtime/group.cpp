@@ -69,7 +69,7 @@ Status Group::run_on_devices(std::vector<Entry> entries) {
     const gpu::Entered entered(driver, *context);
     auto order = entry.communicator->impl_->follow_streams(driver);
     if (!order) return std::move(order.error());
-    auto stream = (*order)->own_stream(OwnStream::calls);
+    auto stream = (*order)->own_stream();
     if (!stream) return std::move(stream.error());
     entry.stream = *stream;
   }

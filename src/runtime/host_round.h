@@ -24,7 +24,7 @@ struct StreamCall {
   bool beside_hosts = false;
 };
 
-// Rounds in turn, so that one can be filled while another is under way.
+// Of staging memory, in turn, so that one can be filled while another is in use.
 inline constexpr std::size_t kStagingSlots = 2;
 
 struct HostRound {

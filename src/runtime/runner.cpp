@@ -87,15 +87,18 @@ void Runner::abort(const std::string& reason) {
 }
 
 Error Runner::fail(Error error) {
-  error = find_cause(*job_->session().overlay, std::move(error));
-  {
-    const std::lock_guard lock(failure_mutex_);
-    if (failure_) return error;
-    failure_ = error.clone();
-    over_.store(true, std::memory_order_release);
-  }
-  log(LogLevel::info, error.to_string());
+  error = report(std::move(error));
   streams_.close();
+  return error;
+}
+
+Error Runner::report(Error error) {
+  error = find_cause(*job_->session().overlay, std::move(error));
+  const std::lock_guard lock(failure_mutex_);
+  if (failure_) return failure_->clone();
+  log(LogLevel::info, error.to_string());
+  failure_ = error.clone();
+  over_.store(true, std::memory_order_release);
   return error;
 }
 

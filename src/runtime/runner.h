@@ -55,8 +55,10 @@ class Runner {
   [[nodiscard]] Status alive();
   // Ends all waiting on every rank, and this rank's further calls. From any thread.
   void abort(const std::string& reason);
-  // Ends this communicator for everybody; returns what this rank should report. From any thread.
+  // Ends this communicator for everybody; returns what this rank should report.
   Error fail(Error error);
+  // The same from any thread: whoever uses the communicator finds out.
+  Error report(Error error);
 
   // What the selector is asked for this call.
   [[nodiscard]] SelectRequest question(const Request& request) const;

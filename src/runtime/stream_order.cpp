@@ -63,14 +63,13 @@ StreamOrder::~StreamOrder() {
   }
   if (thread_.joinable()) thread_.join();
   devices_.reset();
-  for (const gpu::StreamHandle own : own_streams_)
-    if (own != nullptr) (void)driver_.destroy_stream(own);
+  if (own_stream_ != nullptr) (void)driver_.destroy_stream(own_stream_);
 }
 
 // Memory that others' devices write into is not given back before they have. As in calls, failures are looked out for meanwhile.
 void StreamOrder::settle() {
   if (devices_ == nullptr || !failure()) return;
-  auto stream = own_stream(OwnStream::calls);
+  auto stream = own_stream();
   if (!stream) return;
   const std::uint32_t number = announce({}, false);
   const auto mark = [&](Word w) { return driver_.write_value(*stream, address(w), number, 0) == 0; };
@@ -95,15 +94,14 @@ void StreamOrder::fail(const Error& error) {
     if (auto s = devices_->abort(); !s) log(LogLevel::error, s.error().to_string());
 }
 
-Result<gpu::StreamHandle> StreamOrder::own_stream(OwnStream which) {
-  gpu::StreamHandle& own = own_streams_[static_cast<std::size_t>(which)];
-  if (own == nullptr) {
+Result<gpu::StreamHandle> StreamOrder::own_stream() {
+  if (own_stream_ == nullptr) {
     const gpu::Entered entered(driver_, context_);
     const gpu::Uncaptured uncaptured(driver_);
-    if (auto s = gpu::check(driver_, driver_.make_stream(&own, gpu::kNonBlocking), "cuStreamCreate"); !s)
+    if (auto s = gpu::check(driver_, driver_.make_stream(&own_stream_, gpu::kNonBlocking), "cuStreamCreate"); !s)
       return std::move(s.error());
   }
-  return own;
+  return own_stream_;
 }
 
 Status StreamOrder::meet() {
@@ -113,7 +111,8 @@ Status StreamOrder::meet() {
   auto made = DeviceCalls::make(driver_, context_, runner_);
   if (!made && made.error().code() != Code::unsupported) return std::move(made.error());
   if (!made) {
-    log(LogLevel::info, fmt::format("the host does calls of devices: {}", made.error().to_string()));
+    why_no_devices_ = made.error().to_string();
+    log(LogLevel::info, fmt::format("the host does calls of devices: {}", why_no_devices_));
     return {};
   }
   device_bytes_ = (*made)->memory_bytes();
@@ -142,7 +141,7 @@ HostRound& StreamOrder::keep(HostRound round) {
   return rounds_.emplace_back(std::move(round));
 }
 
-Status StreamOrder::enqueue(HostRound round, gpu::StreamHandle stream) {
+Status StreamOrder::ask_for(HostRound round, gpu::StreamHandle stream) {
   last_algorithm_.clear();
   HostRound& kept = keep(std::move(round));
   // In a thread of the driver, which this must not call.
@@ -150,7 +149,10 @@ Status StreamOrder::enqueue(HostRound round, gpu::StreamHandle stream) {
     auto& asked = *static_cast<HostRound*>(data);
     asked.asked_of->ask(asked);
   };
-  if (auto s = gpu::check(driver_, driver_.call_host(stream, ask, &kept), "cuLaunchHostFunc"); !s) return s;
+  return gpu::check(driver_, driver_.call_host(stream, ask, &kept), "cuLaunchHostFunc");
+}
+
+Status StreamOrder::await_round(gpu::StreamHandle stream) {
   const gpu::Address done = address(Word::host_done);
   if (auto s = gpu::check(driver_, driver_.wait_value(stream, done, 1, gpu::kWaitEqual), "cuStreamWaitValue32"); !s) return s;
   return gpu::check(driver_, driver_.write_value(stream, done, 0, 0), "cuStreamWriteValue32");
@@ -228,7 +230,7 @@ void StreamOrder::run(HostRound& round) {
 
 // While devices are at work.
 void StreamOrder::look_out() {
-  if (auto s = look_for_failures(); !s) fail(runner_.fail(std::move(s.error())));
+  if (auto s = look_for_failures(); !s) fail(runner_.report(std::move(s.error())));
 }
 
 Status StreamOrder::look_for_failures() {

@@ -25,10 +25,6 @@
 
 namespace tutti {
 
-// For calls that bring none, or that of another communicator; and what fills and empties staging memory beside calls.
-enum class OwnStream : std::uint8_t { calls, fill, empty };
-inline constexpr std::size_t kOwnStreams = 3;
-
 // Used by one thread at a time, but for what says so.
 class StreamOrder {
  public:
@@ -54,19 +50,22 @@ class StreamOrder {
   [[nodiscard]] std::uint64_t device_bytes() const noexcept { return device_bytes_.load(); }
   // What the devices did last; empty where the last call was the host's.
   [[nodiscard]] const std::string& last_algorithm() const noexcept { return last_algorithm_; }
-  Result<gpu::StreamHandle> own_stream(OwnStream which);
+  // For calls that bring none, or that of another communicator.
+  Result<gpu::StreamHandle> own_stream();
 
   // Sees to it, with all other ranks, that the devices do what they can, unless that has been tried.
   Status meet();
   // nullptr: they do nothing, or nobody has asked yet.
   [[nodiscard]] DeviceCalls* devices() noexcept { return devices_.get(); }
+  [[nodiscard]] const std::string& why_no_devices() const noexcept { return why_no_devices_; }
 
   [[nodiscard]] gpu::CallOrder& calls() noexcept { return calls_; }
 
   // Pinned memory for rounds of new calls.
   Result<std::byte*> staging(std::uint64_t bytes, std::size_t slot);
-  // Has the stream ask for a round, and wait for it.
-  Status enqueue(HostRound round, gpu::StreamHandle stream);
+  // Has the stream ask for a round; and wait for it, before it asks for another.
+  Status ask_for(HostRound round, gpu::StreamHandle stream);
+  Status await_round(gpu::StreamHandle stream);
   // What the devices do. `captured`: into a graph.
   Status enqueue(const DeviceCalls::Ready& ready, const Signature& signature, std::span<const gpu::DeviceBuffers> buffers,
                  const gpu::Factor& factor, gpu::StreamHandle stream, bool captured);
@@ -95,11 +94,12 @@ class StreamOrder {
   const gpu::ContextHandle context_;
   gpu::PinnedMemory words_;
   gpu::CallOrder calls_;
-  std::array<gpu::StreamHandle, kOwnStreams> own_streams_{};
+  gpu::StreamHandle own_stream_ = nullptr;
   // The last one of each slot is for new calls; those before may still be in use.
   std::array<std::deque<gpu::PinnedMemory>, kStagingSlots> staging_;
   std::atomic<std::size_t> unfinished_{0};  // by the host
   std::unique_ptr<DeviceCalls> devices_;    // set under the mutex: the thread looks for it there
+  std::string why_no_devices_ = "the ranks' devices have not met";
   std::string last_algorithm_;
   std::atomic<std::uint64_t> device_bytes_{0};
   bool met_ = false;

@@ -18,7 +18,7 @@ refuses "--device cuda: the machine has no GPU" "$tutti" explain all_reduce --de
 refuses "--on cores: with --device cuda ranks sit on GPUs" "$tutti" explain all_reduce --device cuda "${pcie[@]}" --on cores
 refuses "--device cuda:8: the machine has 8 GPUs" "$tutti" explain all_reduce --device cuda:8 "${pcie[@]}" --ranks 2
 refuses "--device cuda:1: how many ranks share it" "$tutti" explain all_reduce --device cuda:1 "${pcie[@]}"
-refuses "--ranks 1025: with --device cuda at most 1024" "$tutti" explain all_reduce --device cuda "${pcie[@]}" --ranks 1025
+refuses "1025 ranks: with --device cuda at most 1024" "$tutti" explain all_reduce --device cuda "${pcie[@]}" --ranks 1025
 refuses "--root 8: there are ranks 0 to 7" "$tutti" explain broadcast --device cuda "${pcie[@]}" --root 8
 refuses "there is no algorithm \"rong\"" "$tutti" explain all_reduce --device cuda "${pcie[@]}" --algorithm rong
 expect 2 "$tutti" explain --device cuda "${pcie[@]}"

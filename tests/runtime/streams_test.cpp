@@ -2,6 +2,7 @@
 #include <dlfcn.h>
 #include <unistd.h>
 
+#include <barrier>
 #include <bit>
 #include <condition_variable>
 #include <cstdio>
@@ -86,6 +87,11 @@ class Streams : public testing::TestWithParam<bool> {
   void TearDown() override {
     unsetenv("STANDIN_DEVICES");
     unsetenv("TUTTI_CUDA");
+    done(d().init(0));
+  }
+  // Has the driver read its variables again.
+  static void set(const char* variable, const char* value) {
+    value != nullptr ? setenv(variable, value, 1) : unsetenv(variable);
     done(d().init(0));
   }
   static void run_ranks(Rank ranks, const std::function<void(Communicator&)>& body) {
@@ -471,6 +477,7 @@ TEST_P(Streams, BetweenHostsTheHostsDoTheCalls) {
 TEST_P(Streams, ThePiecesOfTheHostAreFetchedAhead) {
   constexpr std::size_t kPiece = std::size_t{2} << 20;
   std::atomic<bool> fetched{false};
+  std::barrier together(2);
   tutti::run_ranks(2, Options{.transports = "tcp"}, [&](Communicator& comm) {
     const OnDevice on_device;
     const Stream stream;
@@ -486,14 +493,62 @@ TEST_P(Streams, ThePiecesOfTheHostAreFetchedAhead) {
       const auto begun = std::chrono::steady_clock::now();
       while (copied() < before + 2 * kPiece && std::chrono::steady_clock::now() - begun < std::chrono::seconds(20))
         std::this_thread::yield();
-      EXPECT_GE(copied(), before + 2 * kPiece);
-      fetched = true;
+      fetched = copied() >= before + 2 * kPiece;
     }
-    while (!fetched) std::this_thread::yield();
+    together.arrive_and_wait();
+    EXPECT_TRUE(fetched);
     gate.open();
     stream.wait();
     for (std::uint32_t i = 0; i < data.size(); ++i) ASSERT_EQ(data[i], 2 * i);
   });
+}
+
+// A GPU has eight queues for the streams of a process: one that waits blocks those behind it.
+TEST_P(Streams, EveryRankNeedsOneStreamOnly) {
+  set("STANDIN_CONNECTIONS", "8");
+  setenv("TUTTI_CUDA", "host", 1);
+  run_ranks(8, [](Communicator& comm) {
+    const OnDevice on_device;
+    const Stream stream;
+    Vector<std::uint32_t> data(std::size_t{2} << 20, 1);  // of several pieces
+    ok(comm.meet_devices());
+    ok(comm.enqueue(sum_of(data), stream));
+    stream.wait();
+    EXPECT_EQ(data, Vector<std::uint32_t>(data.size(), 8));
+  });
+  set("STANDIN_CONNECTIONS", nullptr);
+}
+
+// What has been put into the stream until then still uses the communicator's memory.
+TEST_P(Streams, ACommunicatorMayGoAfterACallFailedHalfway) {
+  for (const std::string what : {"cuLaunchKernel", "cuStreamWriteValue32", "cuLaunchHostFunc"})
+    for (const char* how : {"auto", "host"}) {
+      setenv("TUTTI_CUDA", how, 1);
+      std::barrier together(2);
+      run_ranks(2, [&](Communicator& comm) {
+        const OnDevice on_device;
+        const Stream stream;
+        Vector<std::uint32_t> data(1000, 1);
+        ok(comm.enqueue(sum_of(data), stream));
+        stream.wait();
+        together.arrive_and_wait();
+        Gate gate(stream);
+        std::thread opens([&gate] {
+          std::this_thread::sleep_for(std::chrono::milliseconds(20));
+          gate.open();
+        });
+        if (comm.rank() == 0) {
+          set("STANDIN_FAIL", what.c_str());
+          (void)comm.enqueue(sum_of(data), stream);
+          set("STANDIN_FAIL", nullptr);
+        }
+        together.arrive_and_wait();
+        if (comm.rank() == 1) (void)comm.enqueue(sum_of(data), stream);
+        { const auto gone = std::move(comm); }
+        opens.join();
+        stream.wait();
+      });
+    }
 }
 
 // The factor lies on the device, and is written by the stream before the call.

@@ -12,8 +12,8 @@ namespace tutti::nccl {
 
 class Comm;
 
-// Where a handle leads. It neither moves nor goes when the communicator does, so that calls can look at it without a lock: 24
-// bytes for each communicator that a process ever makes.
+// Where a handle leads. It neither moves nor goes when the communicator does, so that calls can look at it without a lock: at
+// most 48 bytes for each communicator that a process ever makes.
 struct Place {
   static constexpr unsigned kTaken = 1U << 31;
 

@@ -27,6 +27,14 @@ ncclResult_t device_alloc(const gpu::Driver& driver, void** memory, size_t size)
   return ncclSuccess;
 }
 
+// In whatever context it was made.
+bool device_free(const gpu::Driver& driver, void* memory) {
+  auto context = gpu::context_of_memory(driver, memory);
+  if (!context) return false;
+  const gpu::Entered entered(driver, *context);
+  return driver.free(gpu::address(memory)) == 0;
+}
+
 }  // namespace
 
 ncclResult_t mem_alloc(void** memory, size_t size) {
@@ -42,8 +50,7 @@ ncclResult_t mem_alloc(void** memory, size_t size) {
 
 ncclResult_t mem_free(void* memory) {
   if (memory == nullptr || deallocate(memory)) return ncclSuccess;
-  const gpu::Driver* driver = gpu::driver();
-  if (driver != nullptr && driver->free(gpu::address(memory)) == 0) return ncclSuccess;
+  if (const gpu::Driver* driver = gpu::driver(); driver != nullptr && device_free(*driver, memory)) return ncclSuccess;
   return invalid_argument("ncclMemFree: {} is no memory of ncclMemAlloc, or was freed before", memory);
 }
 

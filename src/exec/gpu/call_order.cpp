@@ -13,20 +13,20 @@ Result<CallOrder> CallOrder::make(const Driver& d, ContextHandle context) {
 }
 
 Status CallOrder::follow(StreamHandle stream) const {
-  if (!last_stream_ || *last_stream_ == stream) return {};
+  if (!led_) return {};
   const Entered entered(*driver_, context_);
   return check(*driver_, driver_->wait_event(stream, last_.handle(), 0), "waiting for the stream of the call before");
 }
 
 Status CallOrder::lead(StreamHandle stream) {
-  last_stream_ = stream;
   const Entered entered(*driver_, context_);
+  led_ = true;
   return check(*driver_, driver_->record(last_.handle(), stream),
                fmt::format("following stream {}, which must belong to the same device on every call", stream));
 }
 
 Status CallOrder::wait() const {
-  if (!last_stream_) return {};
+  if (!led_) return {};
   return check(*driver_, driver_->synchronize_event(last_.handle()), "waiting for the stream of the last call");
 }
 

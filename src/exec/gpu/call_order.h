@@ -2,8 +2,6 @@
 // graphs come among other calls is the program's affair.
 #pragma once
 
-#include <optional>
-
 #include "gpu/memory.h"
 
 namespace tutti::gpu {
@@ -13,7 +11,8 @@ class CallOrder {
  public:
   static Result<CallOrder> make(const Driver& driver, ContextHandle context);
 
-  // What comes on the stream comes after the calls before; the calls that come after what is on it now.
+  // What comes on the stream comes after the calls before; the calls that come after what is on it now. (Even if the last call
+  // was given to a stream of this name: handles are used again when a stream is destroyed.)
   Status follow(StreamHandle stream) const;
   Status lead(StreamHandle stream);
   Status wait() const;  // for the last call
@@ -23,8 +22,8 @@ class CallOrder {
       : driver_(&driver), context_(context), last_(std::move(last)) {}
   const Driver* driver_;
   ContextHandle context_;
-  Event last_;                                 // after the last call
-  std::optional<StreamHandle> last_stream_{};  // none: there was no call
+  Event last_;  // after the last call
+  bool led_ = false;
 };
 
 }  // namespace tutti::gpu

@@ -50,22 +50,6 @@ Result<Event> Event::make(const Driver& d) {
   return Event(d, handle);
 }
 
-Result<Event> Event::after(const Driver& d, StreamHandle stream) {
-  const Uncaptured uncaptured(d);
-  auto event = make(d);
-  if (!event) return event;
-  if (auto s = check(d, d.record(event->handle(), stream), "cuEventRecord"); !s) return std::move(s.error());
-  return event;
-}
-
-Status join(const Driver& d, StreamHandle from, ContextHandle context, StreamHandle to) {
-  if (from == to) return {};
-  const Entered entered(d, context);
-  auto event = Event::after(d, from);
-  if (!event) return std::move(event.error());
-  return check(d, d.wait_event(to, event->handle(), 0), "cuStreamWaitEvent");
-}
-
 Result<PinnedMemory> PinnedMemory::make(const Driver& d, std::size_t bytes) {
   void* data = nullptr;
   if (auto s = check(d, d.allocate_host(&data, bytes, kHostPortable | kHostMapped),

@@ -64,8 +64,6 @@ class Uncaptured {
 class Event {
  public:
   static Result<Event> make(const Driver& driver);  // in the current context
-  // After all that is on the stream now, of the current context.
-  static Result<Event> after(const Driver& driver, StreamHandle stream);
   Event(Event&& other) noexcept : driver_(other.driver_), handle_(std::exchange(other.handle_, nullptr)) {}
   Event& operator=(Event&& other) noexcept {
     std::swap(driver_, other.driver_);
@@ -82,9 +80,6 @@ class Event {
   const Driver* driver_;
   EventHandle handle_;
 };
-
-// What comes on `to` comes after what is on `from`, of this context, now.
-[[nodiscard]] Status join(const Driver& driver, StreamHandle from, ContextHandle context, StreamHandle to);
 
 // Host memory that devices see, too.
 class PinnedMemory {

@@ -19,6 +19,9 @@ for ranks in 1 2 3 4; do
   on $ranks "processes threads" arguments point_to_point average premultiplied split shrink scalable used_id nonblocking abort_split ends abort_waiting destroy_waiting \
     revoke_waiting mismatches memory simulated call_configs grow device_interface leaves_it_open
 done
+echo "== with a driver (the stand-in), whose contexts nobody has asked for"
+standin=$(dirname "$library")/../standin
+LD_LIBRARY_PATH=$standin STANDIN_KERNELS=$standin/libtutti_kernels_host.so on 2 "processes threads" simulated
 echo "== a rank dies"
 for ranks in 2 3 4; do on $ranks processes killed; done
 
