@@ -178,6 +178,7 @@ Status StreamOrder::enqueue(const DeviceCalls::Ready& ready, const Signature& si
   if (last_algorithm_ != ready.algorithm) last_algorithm_ = ready.algorithm;
   device_bytes_ = devices_->memory_bytes();
   const std::uint32_t number = announce(signature, captured);
+  const gpu::Entered entered(driver_, context_);
   if (captured) return devices_->enqueue(ready, buffers, factor, stream);
   const auto mark = [&](Word w) {
     return gpu::check(driver_, driver_.write_value(stream, address(w), number, 0), "cuStreamWriteValue32");

@@ -21,7 +21,7 @@ for ranks in 1 2 3 4; do
 done
 echo "== with a driver (the stand-in), whose contexts nobody has asked for"
 standin=$(dirname "$library")/../standin
-LD_LIBRARY_PATH=$standin STANDIN_KERNELS=$standin/libtutti_kernels_host.so on 2 "processes threads" simulated
+LD_LIBRARY_PATH=$standin STANDIN_KERNELS=$standin/libtutti_kernels_host.so on 2 processes simulated
 echo "== a rank dies"
 for ranks in 2 3 4; do on $ranks processes killed; done
 
