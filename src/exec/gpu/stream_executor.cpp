@@ -313,7 +313,7 @@ Status StreamExecutor::abort() {
 void StreamExecutor::free_waiters_until_gone() {
   constexpr int kGraceMs = 50;
   for (int ms = 0; ms < kGraceMs && !gone_; ++ms) std::this_thread::sleep_for(std::chrono::milliseconds(1));
-  while (!gone_ && station_->lanes().free_waiters()) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  while (!gone_ && station_->lanes().free_waiters()) std::this_thread::sleep_for(std::chrono::microseconds(100));
 }
 
 }  // namespace tutti::gpu
