@@ -3,7 +3,7 @@
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 
-vm=$(realpath -m "$here/../../../build/verbs-vm") results='' memory=1024 cpus=4 limit=120 accelerator='' check=''
+vm=$(realpath -m "$here/../../../build/verbs/vm") results='' memory=1024 cpus=2 limit=120 accelerator='' check=''
 
 usage() {
   cat <<'END_OF_USAGE'
@@ -13,10 +13,10 @@ Runs COMMAND as root in a virtual machine whose kernel has three RDMA devices (S
 (veth0 10.99.0.1, veth1 10.99.1.1), rxe2 on dummy0 (10.99.2.1). COMMAND sees the files of this machine, in the same folder; what it
 writes is gone at the end, except in /run/results. It gets no variables and no input; its output is passed on as it comes.
 
-  --vm FOLDER       what prepare.sh has made (build/verbs-vm)
+  --vm FOLDER       what prepare.sh has made (build/verbs/vm)
   --results FOLDER  what is /run/results there (otherwise that is gone, too)
   --memory MIB      memory of the virtual machine (1024)
-  --cpus N          its processors (4); polling processes want one each
+  --cpus N          its processors (2); polling processes want one each
   --timeout SECONDS after so long the virtual machine is stopped (120)
   --tcg             emulate the processor even where KVM is usable
   --check           only say whether this can run here
