@@ -32,7 +32,7 @@ fail() {
 kernel_package() {
   case $1 in
     linux-image-[0-9]*.*.*-*) echo "$1" ;;
-    *) apt-cache depends "$1" 2>/dev/null | sed -n 's/^ *Depends: \(linux-image-[0-9].*\)/\1/p' | head -n 1 ;;
+    *) { apt-cache depends "$1" 2>/dev/null || true; } | sed -n 's/^ *Depends: \(linux-image-[0-9].*\)/\1/p' ;;
   esac
 }
 
@@ -45,7 +45,7 @@ describe() { # PACKAGE...
 download() { # PACKAGE...
   apt-get -q -o Acquire::Retries=3 -o APT::Sandbox::User= download "$@" >download.log 2>&1 && return
   tail -n 5 download.log >&2
-  fail "apt-get cannot download $*: check the network; after a while without it, 'apt-get update' (as root) helps"
+  fail "apt-get cannot download $*: check the network; or, where the lists of packages are old, run 'apt-get update' (as root)"
 }
 
 # What a compressed kernel unpacks: where the processor is emulated, it takes 5 s to do so by itself.
@@ -60,8 +60,8 @@ unpacked_kernel() { # FILE
 collect_modules() { # VERSION
   local module file name
   for module in $kModules; do
-    modprobe -d "$PWD" -S "$1" --show-depends "$module" || fail "the kernel $1 has no module $module"
-  done | sed -n 's/^insmod \([^ ]*\).*/\1/p' | awk '!seen[$0]++' >modules
+    modprobe -C /dev/null -d "$PWD" -S "$1" --show-depends "$module" || fail "the kernel $1 has no module $module"
+  done | sed -n 's/^insmod \(.*[^ ]\) *$/\1/p' | awk '!seen[$0]++' >modules
   while read -r file; do
     name=${file##*/}
     case $name in
@@ -112,9 +112,10 @@ if [[ -s made_of ]] && cmp -s wanted made_of; then exit; fi
 [[ $(df --output=avail -k . | tail -n 1) -ge 500000 ]] || fail "less than 500 MB of disk are left for $PWD"
 
 echo "Assembling a virtual machine of $kernel in $PWD"
-rm -rf made_of parts
-mkdir parts
-(cd parts && assemble "$kernel") || { rm -rf parts; exit 1; }
-mv -f parts/kernel parts/initramfs .
 rm -rf parts
+trap 'rm -rf parts' EXIT
+mkdir parts
+(cd parts; assemble "$kernel")  # no "||": it would take the meaning of set -e away
+rm -f made_of
+mv parts/kernel parts/initramfs .
 mv wanted made_of  # last: without it the folder counts as incomplete
