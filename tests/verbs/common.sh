@@ -1,7 +1,7 @@
 # Helpers for tests of RDMA devices; for $tutti also those of ../cli/common.sh. Sourced, in the virtual machine, where $binaries is the
 # folder of a build.
 
-devices="rxe0 rxe1 rxe2"
+devices=(rxe0 rxe1 rxe2)
 tutti=$binaries/bin/tutti
 . "$(dirname "${BASH_SOURCE[0]}")/../cli/common.sh"
 
@@ -18,7 +18,7 @@ ipv4_gid() { # DEVICE
 counters() {
   local device file
   declare -gA counted
-  for device in $devices; do
+  for device in "${devices[@]}"; do
     for file in "/sys/class/infiniband/$device/ports/1/hw_counters"/*; do counted[$device/${file##*/}]=$(<"$file"); done
   done
 }
@@ -40,8 +40,7 @@ at_least() {
 }
 
 until_listening() { # PORT
-  local i
-  for i in $(seq 200); do
+  for _ in $(seq 200); do
     [[ -z $(ss -Hltn "sport = :$1") ]] || return 0
     sleep 0.05
   done
@@ -51,12 +50,13 @@ until_listening() { # PORT
 # pingpong SERVER_DEVICE CLIENT_DEVICE [OPTIONS of ibv_rc_pingpong]: both check what they receive; output in $work/server and $work/out.
 # Server and client find each other by TCP over loopback, whatever the devices are.
 pingpong() {
-  local server=$1 client=$2 port status=0
+  local server=$1 client=$2 before=$failures port status=0
   shift 2
   port=$(free_port)
   ibv_rc_pingpong -d "$server" -g "$(ipv4_gid "$server")" -p "$port" --chk "$@" >"$work/server" 2>&1 &
   until_listening "$port"
   expect 0 ibv_rc_pingpong -d "$client" -g "$(ipv4_gid "$client")" -p "$port" --chk "$@" 127.0.0.1
+  ((failures == before)) || kill $!
   wait $! || status=$?
   ((status == 0)) || { fail "the server of '$what' ended with $status:"; cat "$work/server"; }
 }

@@ -4,8 +4,8 @@ set -u
 . "$(dirname "$0")/common.sh"
 
 expect 0 ibv_devices
-printed $devices
-for device in $devices; do
+printed "${devices[@]}"
+for device in "${devices[@]}"; do
   number=${device#rxe}
   expect 0 ibv_devinfo -v -d "$device"
   printed "hca_id:	$device" "PORT_ACTIVE (4)" "active_mtu:		4096 (5)" "link_layer:		Ethernet" "GID[  0]:		fe80::ff:fe00:$number, RoCE v2" \

@@ -4,13 +4,13 @@ set -u
 . "$(dirname "$0")/common.sh"
 messages=200
 
-for device in $devices; do
+for device in "${devices[@]}"; do
   echo "== $device"
   counters
   pingpong "$device" "$device" -n $messages
   at_least $((4 * messages)) "$device" sent_pkts rcvd_pkts
-  for other in ${devices/$device/}; do
-    [[ $(grown "$other" sent_pkts rcvd_pkts) == 0 ]] || fail "what was sent over $device is counted by $other"
+  for other in "${devices[@]}"; do
+    [[ $other == "$device" || $(grown "$other" sent_pkts rcvd_pkts) == 0 ]] || fail "what was sent over $device is counted by $other"
   done
 done
 

@@ -2,6 +2,9 @@
 # verbs.sh BINARIES VM LOGS [-R REGEX] [-E REGEX]: prepares the virtual machine in the folder VM and runs the tests NAME_test.sh of this
 # folder there, all in one boot: those whose NAME matches -R and not -E. BINARIES is the folder of a build. Ends with 77 and the reason
 # where that cannot be done.
+#
+# A new test is a file NAME_test.sh beside this one: it uses common.sh, which reads counters and runs ranks, and is root in a machine of
+# its own (vm/run.sh --help), whose network it may disturb; in_vm.sh mends it. What it starts of a build, ./dev test-verbs must build.
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
 skip() { echo "SKIPPED: $*"; exit 77; }
@@ -27,7 +30,7 @@ for file in "$here"/*_test.sh; do
 done
 ((${#tests[@]})) || fail "no test matches; there are:$all"
 
-for program in ibv_devinfo ibv_rc_pingpong ip rdma tc ss; do
+for program in ibv_devinfo ibv_rc_pingpong ip rdma tc ss mpirun.openmpi; do
   PATH=$PATH:/usr/sbin:/sbin command -v $program >/dev/null || skip "the program '$program' is not installed (./dev test-verbs installs it)"
 done
 reason=$("$here/vm/prepare.sh" "$vm" 2>&1) || skip "$reason"
