@@ -359,6 +359,8 @@ class Communicator {
   [[nodiscard]] Result<std::string> explain(const Call& call, bool as_json = false) const;
   // Of the last completed call that was not part of a Group: "ring".
   [[nodiscard]] std::string last_algorithm() const;
+  // What moved its data: transports(), or where devices did it themselves "streams" or "kernel LL128".
+  [[nodiscard]] std::string last_way() const;
   // Those that any two ranks use: "shm", "shm+tcp"; "self" for one rank.
   [[nodiscard]] std::string transports() const;
   [[nodiscard]] std::string launcher() const;

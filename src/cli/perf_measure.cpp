@@ -135,7 +135,7 @@ Result<Timing> measure(Communicator& comm, const PerfPlan& plan, const PerfCase&
   const TimePoint start = Clock::now();
   if (auto s = calls.run(plan.iterations); !s) return std::move(s.error());
   double seconds = seconds_since(start) / plan.iterations;
-  Timing t{.algorithm = comm.last_algorithm()};
+  Timing t{.algorithm = comm.last_algorithm(), .way = comm.last_way()};
   if (plan.check) {  // once more, on fresh data: in place the loop has reduced its own results
     if (auto s = buffers.prepare(call); !s) return std::move(s.error());
     if (auto s = calls.run(1); !s) return std::move(s.error());

@@ -11,7 +11,7 @@ namespace tutti {
 struct Timing {
   double time_us = 0, algbw = 0, busbw = 0;  // the slowest rank's mean; GB/s
   std::uint64_t wrong = 0;                   // elements, of all ranks
-  std::string algorithm;
+  std::string algorithm, way;
 };
 
 // All ranks call it. The buffers lie on the device where there is one, which has memory for them.

@@ -9,7 +9,7 @@
 namespace tutti {
 namespace {
 
-const std::string& algorithm_of(const PerfRow& row) { return (row.in_place ? row.in_place : row.out_of_place)->algorithm; }
+const Timing& one_of(const PerfRow& row) { return row.in_place ? *row.in_place : *row.out_of_place; }
 
 }  // namespace
 
@@ -46,8 +46,8 @@ std::string PerfTable::json() const {
                     {"root", plan_.root},
                     {"out_of_place", side(r.out_of_place)},
                     {"in_place", side(r.in_place)},
-                    {"algorithm", algorithm_of(r)},
-                    {"transport", comm_.transports()}});
+                    {"algorithm", one_of(r).algorithm},
+                    {"transport", one_of(r).way}});
   json devices = json::array();  // of the ranks, in order
   for (const RankDevice& d : devices_) devices.push_back({{"device", d.number}, {"name", d.name}});
   const json table{{"tutti_perf", 1},
@@ -90,7 +90,7 @@ void PerfTable::print(const PerfRow& r) const {
   const Collective c = r.what.collective;
   fmt::print("  {:<14} {:>11} {:>11} {:>6} {:>10} {:>4}  {}   {}  {}, {}\n", name(c), r.what.bytes(), r.what.count,
              name(plan_.type), reduces(c) ? name(plan_.op.kind) : "-", has_root(c) ? std::to_string(plan_.root) : "-",
-             cells(r.out_of_place), cells(r.in_place), algorithm_of(r), comm_.transports());
+             cells(r.out_of_place), cells(r.in_place), one_of(r).algorithm, one_of(r).way);
 }
 
 std::string PerfTable::cells(const std::optional<Timing>& t) const {

@@ -204,6 +204,11 @@ Result<std::string> Communicator::explain(const Call& call, bool as_json) const 
   return as_json ? to_json(*selection, asked, machine) : render(*selection, asked, machine);
 }
 
+std::string Communicator::last_way() const {
+  const bool devices = impl_ && impl_->streams && !impl_->streams->last_algorithm().empty();
+  return devices ? impl_->streams->last_way() : transports();
+}
+
 std::string Communicator::last_algorithm() const {
   if (!impl_) return "";
   const bool devices = impl_->streams && !impl_->streams->last_algorithm().empty();

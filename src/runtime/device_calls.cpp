@@ -135,6 +135,7 @@ Result<DeviceCalls::Ready> DeviceCalls::prepare(const Request& r, const DeviceWa
     auto kernel = kernels_->prepare(call, mine, protocol_of(*way.protocol), way.channels);
     if (!kernel) return std::move(kernel.error());
     ready.kernel = std::move(*kernel);
+    ready.way = fmt::format("kernel {}", name(*way.protocol));
     log(LogLevel::debug, fmt::format("{} of {} by {}: a kernel, {}, {} blocks, {:.3g} us expected", tutti::name(r.collective),
                                      r.count, ready.algorithm, name(*way.protocol), ready.kernel->blocks(), way.us));
   } else {
@@ -173,7 +174,8 @@ Result<DeviceCalls::ReadyPtr> DeviceCalls::prepare(std::span<const gpu::Message>
   if (!prepared) return prepared.because("messages between devices");
   if (auto s = letters_.flush(); !s) return std::move(s.error());
   if (groups_.size() >= kMostReady) groups_.clear();
-  const auto made = std::make_shared<const Ready>(Ready{std::move(*prepared), {}, "send_recv"});
+  const auto made =
+      std::make_shared<const Ready>(Ready{.prepared = std::move(*prepared), .kernel = {}, .algorithm = "send_recv"});
   return groups_.insert_or_assign({group.begin(), group.end()}, made).first->second;
 }
 

@@ -29,6 +29,7 @@ class DeviceCalls {
     std::shared_ptr<const gpu::Prepared> prepared;      // or
     std::shared_ptr<const gpu::PreparedKernel> kernel;  // for one pair of buffers
     std::string algorithm;
+    std::string way = "streams";  // or "kernel LL128"
   };
   // Whether the devices can do the call; the same on all ranks.
   [[nodiscard]] static bool serves(const Request& request) { return DeviceWays::refusal(request).empty(); }

@@ -176,6 +176,7 @@ Status StreamOrder::enqueue(const DeviceCalls::Ready& ready, const Signature& si
                             std::span<const gpu::DeviceBuffers> buffers, const gpu::Factor& factor, gpu::StreamHandle stream,
                             bool captured) {
   if (last_algorithm_ != ready.algorithm) last_algorithm_ = ready.algorithm;
+  if (last_way_ != ready.way) last_way_ = ready.way;
   device_bytes_ = devices_->memory_bytes();
   const std::uint32_t number = announce(signature, captured);
   const gpu::Entered entered(driver_, context_);

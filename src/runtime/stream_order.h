@@ -50,6 +50,7 @@ class StreamOrder {
   [[nodiscard]] std::uint64_t device_bytes() const noexcept { return device_bytes_.load(); }
   // What the devices did last; empty where the last call was the host's.
   [[nodiscard]] const std::string& last_algorithm() const noexcept { return last_algorithm_; }
+  [[nodiscard]] const std::string& last_way() const noexcept { return last_way_; }
   // For calls that bring none, or that of another communicator.
   Result<gpu::StreamHandle> own_stream();
 
@@ -100,7 +101,7 @@ class StreamOrder {
   std::atomic<std::size_t> unfinished_{0};  // by the host
   std::unique_ptr<DeviceCalls> devices_;    // set under the mutex: the thread looks for it there
   std::string why_no_devices_ = "the ranks' devices have not met";
-  std::string last_algorithm_;
+  std::string last_algorithm_, last_way_;
   std::atomic<std::uint64_t> device_bytes_{0};
   bool met_ = false;
 

@@ -82,7 +82,8 @@ void add_ways(Text to, const DeviceExplanation& e) {
                  "launch us", "total us");
   for (const ExplainedWay& one : e.ways) {
     const DeviceWay& way = one.way;
-    const Candidate& c = way.candidate;
+    Candidate c = way.candidate;
+    c.latency_us *= way.turns;
     if (!way.refused.empty()) {
       fmt::format_to(to, "  {:<22} refused: {}\n", name_of(way), way.refused);
       continue;
@@ -98,7 +99,7 @@ void add_ways(Text to, const DeviceExplanation& e) {
 // Of each way the times of all algorithms; and once those that no way has.
 void add_algorithms(Text to, const DeviceExplanation& e) {
   std::vector<std::pair<std::string_view, std::string_view>> refused;
-  fmt::format_to(to, "\n  all algorithms, us of a call in one piece without its launch:\n");
+  fmt::format_to(to, "\n  all algorithms, us, as if each call were one turn, and without its launch:\n");
   for (const ExplainedWay& one : e.ways) {
     if (one.selection.candidates.empty()) continue;
     std::string line;
@@ -180,7 +181,7 @@ std::string render(const DeviceExplanation& e) {
   }
   add_ways(to, e);
   add_algorithms(to, e);
-  fmt::format_to(to, "\n  turns: pieces that follow each other, each with its latency\n  chosen: {} by {}, {}\n",
+  fmt::format_to(to, "\n  turns: pieces that follow each other, each with a latency\n  chosen: {} by {}, {}\n",
                  name_with_radix(*chosen->way.candidate.algorithm, chosen->way.candidate.chunking), name_of(chosen->way),
                  e.request.forced.empty() ? "the least predicted time"
                                           : fmt::format("whose algorithm was forced by {}", e.request.forced_by));
@@ -213,7 +214,7 @@ std::string to_json(const DeviceExplanation& e) {
               {"shared_ways", shared},
               {"chosen", chosen_way},
               {"forced", !e.request.forced.empty()},
-              {"forced_by", e.request.forced_by},
+              {"forced_by", e.request.forced.empty() ? json(nullptr) : json(e.request.forced_by)},
               {"ways", ways}}
       .dump(2, ' ', false, json::error_handler_t::replace);
 }

@@ -182,7 +182,7 @@ std::string to_json(const Selection& s, const SelectRequest& request, const JobM
               {"pods", pods},
               {"chosen", s.winner().algorithm->name},
               {"forced", !request.forced.empty()},
-              {"forced_by", request.forced_by},
+              {"forced_by", request.forced.empty() ? json(nullptr) : json(request.forced_by)},
               {"filter", request.filter},
               {"filtered_by", request.filtered_by},
               {"candidates", candidates},

@@ -46,6 +46,8 @@ for graph in "" --graph; do
 done
 run_ranks "0 0 0 0 0 0 0 0" 8 "$tutti" perf all_reduce "${short[@]}"
 run_ranks "0 0" 2 "$tutti" perf all_reduce --min-bytes 6000004 --max-bytes 6000004 --iterations 1 --warmup 0 --device cuda  # in pieces
+TUTTI_CUDA=host run_ranks "0 0" 2 "$tutti" perf all_reduce --max-bytes 8 --iterations 1 --device cuda
+grep -q "^  all_reduce.*, shm$" "$work/out.0" || { fail "$what does not say that the host did it"; show_ranks; }
 run_ranks "0 0" 2 "$tutti" perf reduce --root 1 --type bf16 --op max "${short[@]}" --graph --out-of-place
 run_ranks "0 0" 2 "$tutti" perf all_reduce --min-bytes 0 --max-bytes 0 --iterations 1 --device cuda
 expect 0 "$tutti" perf all_reduce --max-bytes 8 --iterations 1

@@ -122,6 +122,7 @@ for how in streams kernel; do
   for algorithm in hierarchical hierarchical_scatter swing; do
     TUTTI_CUDA=$how run_ranks "0 0 0 0" 4 "$tutti" perf all_reduce --max-bytes 64K --factor 64 --iterations 1 --warmup 0 --device cuda \
       --algorithm $algorithm
+    grep -q "^  all_reduce.*$algorithm, $how" "$work/out.0" || { fail "$what does not say that it was done by $how"; show_ranks; }
   done
 done
 finish
