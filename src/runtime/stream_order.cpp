@@ -219,6 +219,7 @@ void StreamOrder::loop() {
 void StreamOrder::run(HostRound& round) {
   auto status = round.run();
   std::vector<StreamOrder*> concerned;
+  concerned.reserve(round.parts.size());
   for (const auto& part : round.parts) concerned.push_back(part.order);
   if (!status)
     for (StreamOrder* order : concerned) order->fail(status.error());

@@ -87,6 +87,7 @@ std::vector<GpuPath> links_of(const DeviceLayout& layout) {
       if (a != b) add(first[a], first[b], layout.path(a, b));
   }
   std::vector<GpuPath> links;
+  links.reserve(found.size());
   for (const auto& link : found) links.push_back(link.value_or(links.empty() ? layout.path(0, 0) : links.back()));
   return links;
 }

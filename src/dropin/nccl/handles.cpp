@@ -26,7 +26,7 @@ class Handles {
     comm->give_place(place);
     place.comm = std::move(comm);
     given_ = number;
-    return reinterpret_cast<ncclComm_t>(number * kStep);
+    return reinterpret_cast<ncclComm_t>(number * kStep);  // NOLINT(performance-no-int-to-ptr)
   }
   // nullptr when there was never such a handle.
   [[nodiscard]] Place* place_of(ncclComm_t handle) noexcept {
@@ -61,10 +61,7 @@ class Handles {
   // Those of a row are the places of the numbers of so many binary digits: a row is twice as long as the one before.
   using Row = std::unique_ptr<Place[]>;
   static std::size_t digits(std::uintptr_t number) noexcept { return static_cast<std::size_t>(std::bit_width(number)); }
-  Place& place_at(std::uintptr_t number) noexcept {
-    const std::size_t row = digits(number);
-    return rows_[row][number - (std::uintptr_t{1} << (row - 1))];
-  }
+  Place& place_at(std::uintptr_t number) noexcept { return rows_[digits(number)][number - std::bit_floor(number)]; }
 
   std::shared_ptr<Comm> take(Place& place) {
     if (place.calls >= Place::kTaken) return nullptr;

@@ -51,6 +51,9 @@ class InUse {
   bool alone_ = false;
 };
 
+// Where a program wants its handle: other threads of it may look, while the communicator is made, for one to abort.
+inline std::atomic_ref<ncclComm_t> shown(ncclComm_t* out) noexcept { return std::atomic_ref<ncclComm_t>(*out); }
+
 ncclComm_t add_comm(std::shared_ptr<Comm> comm);
 // nullptr, and told to ncclGetLastError, when there is none.
 std::shared_ptr<Comm> find_comm(std::string_view call, ncclComm_t handle);

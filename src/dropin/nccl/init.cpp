@@ -43,7 +43,7 @@ Result<Seat> seat_of(std::optional<int> device) {
 ncclResult_t init(std::string_view name, ncclComm_t* out, int ranks, const ncclUniqueId& id, int rank, const ncclConfig_t* config,
                   std::optional<int> on_device = {}) {
   if (out == nullptr) return invalid_argument("{}: comm is NULL", name);
-  *out = nullptr;
+  shown(out) = nullptr;
   if (ranks < 1) return invalid_argument("{}: a communicator of {} ranks", name, ranks);
   if (rank < 0 || rank >= ranks) return invalid_argument("{}: rank {}, expected 0 to {}", name, rank, ranks - 1);
   auto settings = read_config(config);
@@ -196,7 +196,7 @@ ncclResult_t comm_split(ncclComm_t handle, int color, int key, ncclComm_t* out, 
   const auto parent = find_comm("ncclCommSplit", handle);
   if (!parent) return ncclInvalidArgument;
   if (out == nullptr) return invalid_argument("ncclCommSplit: newcomm is NULL");
-  *out = nullptr;
+  shown(out) = nullptr;
   if (color < 0 && color != NCCL_SPLIT_NOCOLOR)
     return invalid_argument("ncclCommSplit: color {}, expected 0 or more, or NCCL_SPLIT_NOCOLOR", color);
   if (const auto result = parent->divisible("ncclCommSplit"); result != ncclSuccess) return result;
@@ -207,7 +207,7 @@ ncclResult_t comm_shrink(ncclComm_t handle, int* excluded, int excluded_count, n
   const auto parent = find_comm("ncclCommShrink", handle);
   if (!parent) return ncclInvalidArgument;
   if (out == nullptr) return invalid_argument("ncclCommShrink: newcomm is NULL");
-  *out = nullptr;
+  shown(out) = nullptr;
   if (flags != NCCL_SHRINK_DEFAULT && flags != NCCL_SHRINK_ABORT)
     return invalid_argument("ncclCommShrink: flags are {}, expected NCCL_SHRINK_DEFAULT or NCCL_SHRINK_ABORT", flags);
   const bool ends_calls = flags == NCCL_SHRINK_ABORT;
@@ -247,7 +247,7 @@ ncclResult_t comm_get_unique_id(ncclComm_t handle, ncclUniqueId* id) {
 ncclResult_t comm_grow(ncclComm_t handle, int ranks, const ncclUniqueId* id, int rank, ncclComm_t* out, ncclConfig_t* config) {
   constexpr std::string_view kName = "ncclCommGrow";
   if (out == nullptr) return invalid_argument("{}: newcomm is NULL", kName);
-  *out = nullptr;
+  shown(out) = nullptr;
   if (handle == nullptr) {
     if (id == nullptr) return invalid_argument("{}: a new rank needs the id", kName);
     return init(kName, out, ranks, *id, rank, config);

@@ -35,7 +35,7 @@ Result<Communicator> come_to_be(Making& m) try {
 ncclResult_t fail(const Making& m, const Error& error) {
   const ncclResult_t result = report(error);
   m.comm->set_failed(result, error.to_string());
-  if (m.blocking && !m.parent) forget_comm(std::exchange(*m.out, nullptr));
+  if (m.blocking && !m.parent) forget_comm(shown(m.out).exchange(nullptr));
   return result;
 }
 
@@ -51,7 +51,7 @@ ncclResult_t carry_out(Making& m) {
   if (made->size() == 0) return ncclSuccess;
   if (m.parent && m.parent->aborted()) return ncclSuccess;  // nobody waits for it any more, nor keeps a place for the handle
   m.comm->made(std::move(*made));
-  if (m.parent) *m.out = add_comm(m.comm);
+  if (m.parent) shown(m.out) = add_comm(m.comm);
   return ncclSuccess;
 }
 
@@ -131,7 +131,7 @@ ncclResult_t make(std::vector<Making> makings) {
       return invalid_argument("{}: communicators with config.blocking 0 and 1 cannot be made in one group", m.name);
   // Whoever sees the handle of one that is being made can abort it.
   for (const Making& m : makings)
-    if (!m.parent) *m.out = add_comm(m.comm);
+    if (!m.parent) shown(m.out) = add_comm(m.comm);
   auto chains = chains_of(std::move(makings));
   return blocking ? make_now(std::move(chains)) : make_in_background(std::move(chains));
 }

@@ -23,7 +23,7 @@ ncclResult_t device_alloc(const gpu::Driver& driver, void** memory, size_t size)
   gpu::Address made = 0;
   auto s = gpu::check(driver, driver.allocate(&made, size), fmt::format("ncclMemAlloc of {} bytes", size));
   if (!s) return report(ncclUnhandledCudaError, s.error().to_string());
-  *memory = reinterpret_cast<void*>(made);
+  *memory = reinterpret_cast<void*>(made);  // NOLINT(performance-no-int-to-ptr)
   return ncclSuccess;
 }
 
