@@ -531,8 +531,8 @@ TEST_P(Streams, ACommunicatorMayGoAfterACallFailedHalfway) {
         Vector<std::uint32_t> data(1000, 1);
         ok(comm.enqueue(sum_of(data), stream));
         stream.wait();
-        together.arrive_and_wait();
         Gate gate(stream);
+        together.arrive_and_wait();  // what fails fails for all of the process
         std::thread opens([&gate] {
           std::this_thread::sleep_for(std::chrono::milliseconds(20));
           gate.open();
