@@ -25,6 +25,9 @@ struct GpuPath {
   std::vector<NodeId> through = {};  // what is passed, from one GPU to the other, without them
 };
 
+// The innermost level that two ranks share; as many as there are levels when none.
+[[nodiscard]] std::size_t shared_level(std::span<const LevelGroups> levels, std::size_t a, std::size_t b);
+
 // One that is both of these, at its worst.
 [[nodiscard]] GpuPath slower(const GpuPath& a, const GpuPath& b);
 

@@ -34,7 +34,6 @@ class DeviceWays {
   Result<DeviceWay> choose(const Request& request, const SelectRequest& asked, std::string_view no_more_kernels = {});
   Result<DeviceExplanation> explain(const Request& request, const SelectRequest& asked, std::string_view no_more_kernels = {});
 
-  [[nodiscard]] const DeviceLayout& layout() const noexcept { return layout_; }
   [[nodiscard]] const JobMachine& machine() const noexcept { return machine_; }
   [[nodiscard]] Schedule schedule_of(const DeviceWay& way, Rank rank, Rank root, bool in_place) const;
   [[nodiscard]] gpu::CollectiveCall call_of(const Request& request, const DeviceWay& way) const;  // refers to the way

@@ -77,8 +77,7 @@ std::vector<GpuPath> links_of(const DeviceLayout& layout) {
   }
   std::vector<std::optional<GpuPath>> found(layout.levels.size() + 1);
   const auto add = [&](Rank a, Rank b, const GpuPath& path) {
-    std::size_t l = 0;
-    while (l < layout.levels.size() && layout.levels[l].group_of[at(a)] != layout.levels[l].group_of[at(b)]) ++l;
+    const std::size_t l = shared_level(layout.levels, at(a), at(b));
     found[l] = found[l] ? slower(*found[l], path) : slower(path, path);
   };
   for (std::size_t a = 0; a < layout.gpus.size(); ++a) {

@@ -44,6 +44,14 @@ explain all_gather --bytes 8M "${pcie[@]}" --json
 same "$(json 'sorted({p["kind"] for p in a["paths"]}), a["shared_ways"][0]["ranks"]')" "(['pci_switch', 'processors'], 4)"
 same "$(json '[w["protocol"] for w in a["ways"] if "refused" in w]')" "['LL128']"
 
+echo "== no algorithm that is forced beats the one that is chosen"
+expect 0 "$tutti" explain reduce --bytes 1G --device cuda --topology dgx-h100:1 --json
+least=$(json 'a["chosen"]["total_us"]')
+for algorithm in circulant scatter_gather knomial direct; do
+  expect 0 "$tutti" explain reduce --bytes 1G --device cuda --topology dgx-h100:1 --json --algorithm $algorithm
+  same "$(json "a['chosen']['total_us'] >= $least")" True
+done
+
 echo "== ranks that share GPUs"
 explain all_reduce "${pcie[@]}" --ranks 16
 printed "16 ranks on 8 GPUs" "gpu 0: ranks 0, 8" "the same GPU" "refused: ranks 0 and 8 share gpu 0" "by operations of streams"

@@ -121,13 +121,6 @@ class Pricer {
   int from_ = 0;
 };
 
-// The innermost level that two ranks share; as many as there are levels when none.
-std::size_t shared(std::span<const LevelGroups> levels, std::size_t a, std::size_t b) {
-  std::size_t l = 0;
-  while (l < levels.size() && levels[l].group_of[a] != levels[l].group_of[b]) ++l;
-  return l;
-}
-
 GpuPath unknown_path() {
   return {.kind = PathKind::unknown, .bandwidth_gbps = usual_gbps(LinkKind::pcie), .latency_us = kPcieHopUs};
 }
@@ -145,6 +138,12 @@ std::string_view description(PathKind kind) noexcept {
       "the same GPU",       "NVLink",      "NVLink through switches", "xGMI", "PCIe below one switch", "through a processor",
       "between processors", "the network", "not described, as PCIe"};
   return kWords[static_cast<std::size_t>(kind)];
+}
+
+std::size_t shared_level(std::span<const LevelGroups> levels, std::size_t a, std::size_t b) {
+  std::size_t l = 0;
+  while (l < levels.size() && levels[l].group_of[a] != levels[l].group_of[b]) ++l;
+  return l;
 }
 
 GpuPath slower(const GpuPath& a, const GpuPath& b) {
@@ -202,7 +201,7 @@ std::vector<LinkParameters> between(const Topology& topology, std::span<const No
       for (std::size_t r = 0; r < ends.size(); ++r) {
         const int other = graph.ends[r];
         if (r == me || !pricer.reaches(other)) continue;
-        const std::size_t level = shared(levels, me, r);
+        const std::size_t level = shared_level(levels, me, r);
         const int domain = domain_of[r];
         if (domain == static_cast<int>(d)) {
           add(level, pricer.to(other));
