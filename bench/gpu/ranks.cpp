@@ -127,7 +127,10 @@ class Rank {
     done(d_.allocate(&out_, o.max_bytes), "the output");
     if (rank == 0) lib_.check(lib_.get_id(&shared.id), "ncclGetUniqueId");
     meet();
+    const std::size_t before = used();
+    meet();
     lib_.check(lib_.init(&comm_, o.ranks, shared.id, rank), "ncclCommInitRank");
+    before_ = before;
   }
 
   void run() {
@@ -141,6 +144,7 @@ class Rank {
         measure(c, false);
         if (bytes <= o_.most_in_graphs) measure(c, true);
       }
+    tell_memory();
     lib_.check(lib_.destroy(comm_), "ncclCommDestroy");
   }
 
@@ -171,6 +175,19 @@ class Rank {
       }
       print({{"device", name.data()}, {"memory_gbps", best}});
     }
+    meet();
+  }
+
+  // Of the device, by all ranks.
+  [[nodiscard]] std::size_t used() const {
+    std::size_t left = 0, all = 0;
+    done(d_.memory_left(&left, &all), "cuMemGetInfo");
+    return all - left;
+  }
+  // What a communicator has taken for all calls, with the code that it has loaded.
+  void tell_memory() {
+    meet();
+    if (rank_ == 0) print({{"ranks", o_.ranks}, {"communicator_bytes", (used() - before_) / static_cast<std::size_t>(o_.ranks)}});
     meet();
   }
 
@@ -301,6 +318,7 @@ class Rank {
   Library lib_;
   tutti::gpu::StreamHandle stream_ = nullptr;
   Address in_ = 0, out_ = 0;
+  std::size_t before_ = 0;  // the device's memory in use
   ncclComm_t comm_ = nullptr;
 };
 

@@ -41,10 +41,10 @@ class Contender:
             self.why = "not installed (./dev deps installs NVIDIA's wheel; or --nccl PATH)"
 
     def run(self, ranks, o, seconds):
-        """Its measurements by (collective, bytes, graph), and the GPU's name and bandwidth."""
+        """Its measurements by (collective, bytes, graph), the GPU's name and bandwidth, and what a communicator took of its memory."""
         command = [RANKS, self.library, "--ranks", str(ranks), "--min-bytes", str(o.min_bytes), "--max-bytes", str(o.max_bytes),
                    "--factor", str(o.factor), *self.flags]
-        rows, device, errors = {}, None, ""
+        rows, device, memory, errors = {}, None, None, ""
         try:
             done = subprocess.run(command, env={**os.environ, **self.env}, capture_output=True, text=True, timeout=seconds)
             output, errors = done.stdout, done.stderr if done.returncode else ""
@@ -59,8 +59,10 @@ class Contender:
                 device = row
             elif "collective" in row:
                 rows[row["collective"], row["bytes"], row["graph"]] = row
+            elif "communicator_bytes" in row:
+                memory = row["communicator_bytes"]
         reasons = [line for line in errors.splitlines() if line.startswith("rank ")] or errors.splitlines()
-        return rows, device, reasons[0] if reasons else ""
+        return rows, device, memory, reasons[0] if reasons else ""
 
 
 def find_nccl():
@@ -71,7 +73,7 @@ def find_nccl():
 def measure(contenders, o):
     """Prints what comes as it comes."""
     end = time.monotonic() + o.seconds
-    best, device, took = defaultdict(dict), None, {}
+    best, device, memory, took = defaultdict(dict), None, {}, {}
     for round_ in range(o.rounds):
         for ranks in o.ranks:
             for c in contenders:
@@ -79,7 +81,7 @@ def measure(contenders, o):
                 if c.why or left < 1.2 * took.get((c, ranks), 5):
                     continue
                 start = time.monotonic()
-                rows, seen, error = c.run(ranks, o, min(left, o.timeout))
+                rows, seen, memory[c, ranks], error = c.run(ranks, o, min(left, o.timeout))
                 took[c, ranks] = time.monotonic() - start
                 device = device or seen
                 wrong = sum(row["wrong"] for row in rows.values())
@@ -91,10 +93,10 @@ def measure(contenders, o):
                       f"{took[c, ranks]:.1f} s{'; ' + error if error else ''}", flush=True)
                 if error and not rows:
                     c.why = error
-    return best, device
+    return best, device, memory
 
 
-def print_tables(best, device, contenders, o):
+def print_tables(best, device, memory, contenders, o):
     ours, others = contenders[0], contenders[1:]
     if device:
         print(f"\n{device['device']}: a copy in its memory reads and writes {device['memory_gbps']:.0f} GB/s")
@@ -113,7 +115,10 @@ def print_tables(best, device, contenders, o):
                                  for c in others)
                 bound = f"{row[ours]['memory_gbps'] / device['memory_gbps']:>10.2f}" if ours in row and device else f"{'-':>10}"
                 print(f"{size(key[2]):>8} {'graph' if key[3] else '':>6}{cells}{ratios}{bound}")
+    print("\nMemory of the device that a communicator took, with its code, by ranks:")
     for c in contenders:
+        of = {ranks: memory.get((c, ranks)) for ranks in o.ranks}
+        print(f"{c.name:>14}" + "".join(f"{ranks:>6}: {bytes_ / 2**20:.0f} MiB" for ranks, bytes_ in of.items() if bytes_ is not None))
         if c.why:
             print(f"\n{c.name}: not measured: {c.why}")
 
@@ -129,16 +134,17 @@ def main():
     parser.add_argument("--timeout", type=float, default=60, help="seconds for one contender with one number of ranks")
     parser.add_argument("--ours", type=Path, default=OURS)
     parser.add_argument("--nccl", type=Path, default=find_nccl(), help="NVIDIA's libnccl.so.2 of 2.30 or newer")
+    parser.add_argument("--nccl-sockets", type=Path, help="another of NVIDIA's, to be measured over sockets (default: the same)")
     o = parser.parse_args()
     contenders = [
         Contender("tutti", o.ours),
         Contender("NCCL", o.nccl, env={"NCCL_MULTI_RANK_GPU_ENABLE": "1"}),
-        Contender("NCCL sockets", o.nccl, flags=["--own-hosts"], env={"NCCL_IB_DISABLE": "1"}),
+        Contender("NCCL sockets", o.nccl_sockets or o.nccl, flags=["--own-hosts"], env={"NCCL_IB_DISABLE": "1"}),
     ]
     if not RANKS.exists():
         sys.exit(f"{RANKS} is not built: ./dev build")
-    best, device = measure(contenders, o)
-    print_tables(best, device, contenders, o)
+    best, device, memory = measure(contenders, o)
+    print_tables(best, device, memory, contenders, o)
     measured = [row for by in best.values() for row in by.values()]
     if contenders[0].why or not measured or any(row["wrong"] for row in measured):
         sys.exit("tutti was not measured, or a value was wrong")

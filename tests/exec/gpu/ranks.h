@@ -77,9 +77,12 @@ class Post {
   bool closed_ = false;
 };
 
+// Where there are fewer devices, ranks share them; their kernels then wait for each other in streams of one process.
 inline ContextHandle context_of_device(int device) {
+  int devices = 0;
+  done(d().device_count(&devices), "cuDeviceGetCount");
   ContextHandle context = nullptr;
-  done(d().retain_context(&context, device), "cuDevicePrimaryCtxRetain");
+  done(d().retain_context(&context, device % devices), "cuDevicePrimaryCtxRetain");
   return context;
 }
 
