@@ -6,6 +6,7 @@
 
 #include "core/log.h"
 #include "device/image.h"
+#include "gpu/one_pass.h"
 
 namespace tutti {
 namespace {
@@ -69,7 +70,8 @@ Result<std::unique_ptr<DeviceCalls>> DeviceCalls::make(const gpu::Driver& driver
   std::vector<std::string> devices;
   for (const RankDevice& place : *places) devices.push_back(place.device);
   const auto any = [&](std::string_view how) { return std::ranges::find(*places, how, &RankDevice::how) != places->end(); };
-  std::unique_ptr<DeviceCalls> made(new DeviceCalls(runner, lay_out(devices, description_of(devices, job.placement()))));
+  std::unique_ptr<DeviceCalls> made(
+      new DeviceCalls(driver, context, runner, lay_out(devices, description_of(devices, job.placement()))));
   auto executor = gpu::StreamExecutor::make(
       {.lanes = {.driver = &driver, .context = context, .rank = job.rank(), .ranks = job.size(), .courier = &made->letters_},
        .image = device::image()});
@@ -79,8 +81,71 @@ Result<std::unique_ptr<DeviceCalls>> DeviceCalls::make(const gpu::Driver& driver
   if (any("kernel")) made->ways_.refuse_streams("TUTTI_CUDA=kernel");
   if (made->ways_.no_kernels().empty())
     if (auto s = made->meet_kernels(); !s) return std::move(s.error());
+  made->meet_in_one_pass(context);
   if (auto s = made->letters_.flush(); !s) return std::move(s.error());
   return made;
+}
+
+// Ranks of other processes show their memory to the one that does calls for all.
+void DeviceCalls::meet_in_one_pass(gpu::ContextHandle context) {
+  const gpu::Lanes& lanes = executor_->station()->lanes();
+  if (!ways_.has_one_pass()) return;
+  if (const Rank me = executor_->station()->rank(); me != gpu::kOnePassRank) {
+    if (!lanes.in_this_process(gpu::kOnePassRank))
+      shown_ = std::make_unique<gpu::ShownMemory>(driver_, asked_, gpu::kOnePassRank);
+    return;
+  }
+  std::vector<Rank> others;
+  for (Rank r = 0; r < executor_->station()->ranks(); ++r)
+    if (!lanes.in_this_process(r)) others.push_back(r);
+  if (!others.empty()) seen_ = std::make_unique<gpu::SeenMemory>(driver_, context, asked_, std::move(others));
+}
+
+// Where the rank that does the call sees it. Code::unsupported: nowhere.
+Result<gpu::Address> DeviceCalls::seen(const Ready& ready, gpu::Address buffer) {
+  if (gpu::locate(driver_, reinterpret_cast<const void*>(buffer)).kind == MemoryKind::host)  // NOLINT(performance-no-int-to-ptr)
+    return Error(Code::unsupported, "ordinary memory");
+  return ready.one_pass && shown_ ? shown_->seen_at(buffer) : buffer;
+}
+
+Status DeviceCalls::enqueue(const Ready& ready, std::span<const gpu::DeviceBuffers> buffers, const gpu::Factor& factor,
+                            gpu::StreamHandle stream) {
+  Status wrong;
+  const auto is_out_of_sight = [&](gpu::Address buffer) {
+    const auto found = seen(ready, buffer);
+    if (!found && found.error().code() != Code::unsupported && wrong) wrong = found.error().clone();
+    return !found;
+  };
+  auto used = staged_.enter(buffers, ready.extents, is_out_of_sight, ready.apart, stream);
+  if (!used) return std::move(used.error());
+  if (!wrong) return wrong;
+  if (ready.kernel) {
+    if (auto s = kernels_->enqueue(*ready.kernel, used->front(), factor, stream); !s) return s;
+    return staged_.leave(stream);
+  }
+  gpu::DeviceBuffers there;
+  if (ready.one_pass) {
+    const auto see = [&](gpu::Address buffer, std::uint64_t bytes) -> Result<gpu::Address> {
+      return bytes == 0 ? gpu::Address{0} : seen(ready, buffer);
+    };
+    auto input = see(used->front().input, ready.extents.front().input);
+    if (!input) return input.because("a rank's input");
+    auto output = see(used->front().output, ready.extents.front().output);
+    if (!output) return output.because("a rank's output");
+    there = {*input, *output};
+  }
+  if (auto s = executor_->enqueue(*ready.prepared, *used, factor, stream, there); !s) return s;
+  return staged_.leave(stream);
+}
+
+// What a rank reads and writes of its buffers.
+gpu::Extents DeviceCalls::extents_of(const Request& r) const {
+  const Rank ranks = runner_.job().size(), me = runner_.job().rank();
+  const bool from_root = r.collective == Collective::broadcast || r.collective == Collective::scatter;
+  const bool to_root = r.collective == Collective::reduce || r.collective == Collective::gather;
+  const std::uint64_t block = r.count * r.element_size();
+  return {.input = from_root && me != r.root ? 0 : input_chunks(r.collective, ranks, 1) * block,
+          .output = to_root && me != r.root ? 0 : output_chunks(r.collective, ranks, 1) * block};
 }
 
 Status DeviceCalls::meet_kernels() {
@@ -129,8 +194,18 @@ DeviceCalls::ReadyPtr DeviceCalls::find(std::span<const gpu::Message> group) con
 
 Result<DeviceCalls::Ready> DeviceCalls::prepare(const Request& r, const DeviceWay& way) {
   const gpu::CollectiveCall call = ways_.call_of(r, way);
+  Ready ready{.prepared = {}, .kernel = {}, .algorithm = std::string(way.algorithm()), .extents = {extents_of(r)}};
+  if (way.one_pass) {
+    auto prepared = executor_->prepare_one_pass(call);
+    if (!prepared) return std::move(prepared.error());
+    ready.prepared = std::move(*prepared);
+    ready.one_pass = true;
+    ready.apart = gpu::one_pass_parts_buffers(r.collective);
+    log(LogLevel::debug, fmt::format("{} of {} in one pass for all ranks: {} operations of a stream, {:.3g} us expected",
+                                     tutti::name(r.collective), r.count, ready.prepared->operations(), way.us));
+    return ready;
+  }
   const Schedule mine = ways_.schedule_of(way, runner_.job().rank(), r.root, r.in_place);
-  Ready ready{.prepared = {}, .kernel = {}, .algorithm = std::string(way.candidate.algorithm->name)};
   if (way.protocol) {
     auto kernel = kernels_->prepare(call, mine, protocol_of(*way.protocol), way.channels);
     if (!kernel) return std::move(kernel.error());
@@ -159,7 +234,7 @@ Result<DeviceCalls::ReadyPtr> DeviceCalls::prepare(const Request& r) {
     if (way = ways_.price(r, asked, {}); !way) return std::move(way.error());
     ready = prepare(r, *way);
   }
-  if (!ready) return ready.because(fmt::format("{} by {} on devices", tutti::name(r.collective), way->candidate.algorithm->name));
+  if (!ready) return ready.because(fmt::format("{} by {} on devices", tutti::name(r.collective), way->algorithm()));
   if (auto s = letters_.flush(); !s) return std::move(s.error());
   if (collectives_.size() >= kMostReady)
     std::erase_if(collectives_, [](const auto& known) { return known.second->kernel == nullptr; });
@@ -168,14 +243,21 @@ Result<DeviceCalls::ReadyPtr> DeviceCalls::prepare(const Request& r) {
   return collectives_.insert_or_assign({shape_of(r), r.in_place}, made).first->second;
 }
 
+std::vector<gpu::Extents> DeviceCalls::extents_of(std::span<const gpu::Message> group) {
+  std::vector<gpu::Extents> extents;
+  for (const gpu::Message& m : group)
+    extents.push_back(m.sent ? gpu::Extents{.input = m.bytes} : gpu::Extents{.output = m.bytes});
+  return extents;
+}
+
 Result<DeviceCalls::ReadyPtr> DeviceCalls::prepare(std::span<const gpu::Message> group) {
   if (auto known = find(group)) return known;
   auto prepared = executor_->prepare(group);
   if (!prepared) return prepared.because("messages between devices");
   if (auto s = letters_.flush(); !s) return std::move(s.error());
   if (groups_.size() >= kMostReady) groups_.clear();
-  const auto made =
-      std::make_shared<const Ready>(Ready{.prepared = std::move(*prepared), .kernel = {}, .algorithm = "send_recv"});
+  const auto made = std::make_shared<const Ready>(
+      Ready{.prepared = std::move(*prepared), .kernel = {}, .algorithm = "send_recv", .extents = extents_of(group)});
   return groups_.insert_or_assign({group.begin(), group.end()}, made).first->second;
 }
 

@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "gpu/shown_memory.h"
+#include "gpu/staged.h"
 #include "gpu/stream_executor.h"
 #include "runtime/device_ways.h"
 #include "runtime/letters.h"
@@ -29,7 +31,10 @@ class DeviceCalls {
     std::shared_ptr<const gpu::Prepared> prepared;      // or
     std::shared_ptr<const gpu::PreparedKernel> kernel;  // for one pair of buffers
     std::string algorithm;
-    std::string way = "streams";  // or "kernel LL128"
+    std::string way = "streams";        // or "kernel LL128"
+    std::vector<gpu::Extents> extents;  // of each pair of buffers
+    bool one_pass = false;
+    bool apart = false;  // input and output must not overlap
   };
   // Whether the devices can do the call; the same on all ranks.
   [[nodiscard]] static bool serves(const Request& request) { return DeviceWays::refusal(request).empty(); }
@@ -44,11 +49,12 @@ class DeviceCalls {
   // These wait for the other ranks where no call of the same shape was made before.
   Result<ReadyPtr> prepare(const Request& request);
   Result<ReadyPtr> prepare(std::span<const gpu::Message> group);
+  // Waits for kOnePassRank where that has not seen a buffer before, and for the stream where a buffer is ordinary memory.
   Status enqueue(const Ready& ready, std::span<const gpu::DeviceBuffers> buffers, const gpu::Factor& factor,
-                 gpu::StreamHandle stream) {
-    if (ready.kernel) return kernels_->enqueue(*ready.kernel, buffers.front(), factor, stream);
-    return executor_->enqueue(*ready.prepared, buffers, factor, stream);
-  }
+                 gpu::StreamHandle stream);
+  // What other ranks ask of this one about memory; often, by one thread. `idle`: no call is under way.
+  Status answer(bool idle) { return seen_ ? seen_->answer(idle) : Status{}; }
+  [[nodiscard]] bool is_asked() const noexcept { return seen_ != nullptr; }
   // The stream waits until the other ranks' devices write into this one's memory no more.
   Status settle(gpu::StreamHandle stream) { return executor_->station()->lanes().settle(stream); }
   Status abort() {
@@ -58,7 +64,7 @@ class DeviceCalls {
   [[nodiscard]] bool has_kernels() const noexcept { return kernels_ != nullptr; }
   // Behind abort: the rank that a kernel waited for, or kNoRank. From any thread.
   [[nodiscard]] Rank waited_for() const noexcept { return kernels_ ? kernels_->waited_for() : kNoRank; }
-  [[nodiscard]] std::uint64_t memory_bytes() const noexcept { return executor_->memory_bytes(); }
+  [[nodiscard]] std::uint64_t memory_bytes() const noexcept { return executor_->memory_bytes() + staged_.memory_bytes(); }
   [[nodiscard]] const JobMachine& machine() const noexcept { return ways_.machine(); }
 
  private:
@@ -71,21 +77,33 @@ class DeviceCalls {
   [[nodiscard]] std::string_view no_more_kernels(const Request& request) const;
   Result<Ready> prepare(const Request& request, const DeviceWay& way);
 
-  DeviceCalls(Runner& runner, DeviceLayout layout)
-      : runner_(runner),
+  DeviceCalls(const gpu::Driver& driver, gpu::ContextHandle context, Runner& runner, DeviceLayout layout)
+      : driver_(driver),
+        runner_(runner),
         watch_(*runner.job().session().overlay),
         letters_(runner.job(), runner.policy(), watch_),
-        ways_(runner.job().machine(), std::move(layout)) {}
+        asked_(runner.job(), runner.policy(), watch_, Letters::Kind::memory),
+        ways_(runner.job().machine(), std::move(layout)),
+        staged_(driver, context) {}
 
   Status meet_kernels();
+  void meet_in_one_pass(gpu::ContextHandle context);
+  [[nodiscard]] gpu::Extents extents_of(const Request& request) const;
+  [[nodiscard]] static std::vector<gpu::Extents> extents_of(std::span<const gpu::Message> group);
+  Result<gpu::Address> seen(const Ready& ready, gpu::Address buffer);
 
+  const gpu::Driver& driver_;
   Runner& runner_;
   OverlayWatch watch_;
   Letters letters_;
+  Letters asked_;  // about memory: of the thread that answers, where there is one
   DeviceWays ways_;
+  gpu::Staged staged_;
   std::set<Shape> with_kernels_;
   std::unique_ptr<gpu::StreamExecutor> executor_;
   std::unique_ptr<gpu::KernelExecutor> kernels_;
+  std::unique_ptr<gpu::ShownMemory> shown_;
+  std::unique_ptr<gpu::SeenMemory> seen_;
   std::map<OwnShape, ReadyPtr> collectives_;
   std::map<std::vector<gpu::Message>, ReadyPtr> groups_;
 };

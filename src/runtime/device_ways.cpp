@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "core/hash.h"
+#include "gpu/one_pass.h"
 #include "schedule/passes.h"
 
 namespace tutti {
@@ -14,7 +15,7 @@ namespace {
 std::uint32_t agreement_hash(const Request& r, const DeviceWay& way) {
   const Candidate& chosen = way.candidate;
   Hasher h;
-  h.value(r.collective).value(r.count).value(r.type).value(r.root).text(chosen.algorithm->name);
+  h.value(r.collective).value(r.count).value(r.type).value(r.root).text(way.algorithm());
   if (reduces(r.collective)) h.value(r.op.kind);
   h.value(chosen.chunking.pieces).value(chosen.chunking.radix);
   h.value(way.protocol ? static_cast<int>(*way.protocol) : -1).value(way.channels);
@@ -100,14 +101,28 @@ Schedule DeviceWays::schedule_of(const DeviceWay& way, Rank rank, Rank root, boo
 }
 
 gpu::CollectiveCall DeviceWays::call_of(const Request& r, const DeviceWay& way) const {
-  return {.collective = r.collective,
-          .ranks = machine_.ranks,
-          .count = r.count,
-          .type = r.type,
-          .op = r.op,
-          .meets_at_once = way.candidate.algorithm->meets_at_once,
-          .build = [this, &way, root = r.root](Rank rank) { return schedule_of(way, rank, root, false); },
-          .signature = agreement_hash(r, way)};
+  gpu::CollectiveCall call{.collective = r.collective,
+                           .ranks = machine_.ranks,
+                           .count = r.count,
+                           .type = r.type,
+                           .op = r.op,
+                           .root = r.root,
+                           .meets_at_once = false,
+                           .build = {},
+                           .signature = agreement_hash(r, way)};
+  if (way.one_pass) return call;
+  call.meets_at_once = way.candidate.algorithm->meets_at_once;
+  call.build = [this, &way, root = r.root](Rank rank) { return schedule_of(way, rank, root, false); };
+  return call;
+}
+
+DeviceWay DeviceWays::in_one_pass(const Request& r, const SelectRequest& asked) const {
+  DeviceWay way{.one_pass = true, .refused = one_pass_refused(layout_)};
+  if (way.refused.empty()) way.refused = gpu::one_pass_refusal(r.collective, machine_.ranks, r.op);
+  if (way.refused.empty() && !asked.forced.empty()) way.refused = fmt::format("{} names an algorithm", asked.forced_by);
+  if (way.refused.empty() && !asked.filter.empty()) way.refused = fmt::format("{} names algorithms", asked.filtered_by);
+  if (way.refused.empty()) way.us = one_pass_us(machine_.ranks, gpu::one_pass_bytes(call_of(r, way)));
+  return way;
 }
 
 Result<std::vector<DeviceWay>> DeviceWays::all(const Request& r, const SelectRequest& asked, std::string_view no_more_kernels) {
@@ -122,6 +137,7 @@ Result<std::vector<DeviceWay>> DeviceWays::all(const Request& r, const SelectReq
     kernels = kernels || way->refused.empty();
     ways.push_back(std::move(*way));
   }
+  ways.push_back(in_one_pass(r, asked));
   auto streams = kernels && !no_streams_.empty() ? DeviceWay{.refused = no_streams_} : price(r, asked, {});
   if (!streams) return std::move(streams.error());
   ways.push_back(std::move(*streams));
@@ -150,7 +166,7 @@ Result<DeviceExplanation> DeviceWays::explain(const Request& r, const SelectRequ
   if (!ways) return std::move(ways.error());
   for (DeviceWay& way : *ways) {
     ExplainedWay one{.way = std::move(way)};
-    if (one.way.refused.empty()) {
+    if (one.way.refused.empty() && !one.way.one_pass) {
       Costed& on = costed(one.way.protocol, one.way.channels);
       auto selection = select(asked, on.machine, on.costs);
       if (!selection) return std::move(selection.error());

@@ -24,12 +24,15 @@ class DeviceWays {
   // Why no kernel does any call; empty where some do.
   [[nodiscard]] const std::string& no_kernels() const noexcept { return no_kernels_; }
 
+  [[nodiscard]] bool has_one_pass() const { return one_pass_refused(layout_).empty(); }
   // Why devices cannot do the call; empty where they can. The same on all ranks.
   [[nodiscard]] static std::string refusal(const Request& request);
 
   // By the algorithm that takes least with all its pieces; without a protocol, by operations of streams. `asked`: what the
   // selector is asked for this request.
   Result<DeviceWay> price(const Request& request, const SelectRequest& asked, std::optional<KernelProtocol> protocol);
+  // By one rank for all (gpu/one_pass.h).
+  [[nodiscard]] DeviceWay in_one_pass(const Request& request, const SelectRequest& asked) const;
   // The cheapest. Where `no_more_kernels` says why, no kernel is made for this call.
   Result<DeviceWay> choose(const Request& request, const SelectRequest& asked, std::string_view no_more_kernels = {});
   Result<DeviceExplanation> explain(const Request& request, const SelectRequest& asked, std::string_view no_more_kernels = {});

@@ -6,7 +6,7 @@
 namespace tutti {
 namespace {
 
-constexpr std::uint64_t kSalt = 0x6c65747465727321;  // no other connections of the communicator have it
+constexpr std::uint64_t kSalt = 0x6c65747465727321;  // no other connections of the communicator have it, or the next one
 constexpr std::size_t kSheetBytes = 512;
 constexpr Signature kSignature{.count = kSheetBytes, .collective = static_cast<std::uint8_t>(Collective::send_recv)};
 
@@ -23,8 +23,8 @@ struct Letters::Sheet {
   }
 };
 
-Letters::Letters(Job& job, WaitPolicy policy, FailureWatch& watch)
-    : job_(job), policy_(std::move(policy)), watch_(watch), streams_(job, kSalt) {}
+Letters::Letters(Job& job, WaitPolicy policy, FailureWatch& watch, Kind kind)
+    : job_(job), policy_(std::move(policy)), watch_(watch), streams_(job, kSalt + static_cast<std::uint64_t>(kind)) {}
 
 Letters::~Letters() { streams_.close(); }
 
@@ -56,6 +56,7 @@ Result<std::unique_ptr<Letters::Sheet>> Letters::sheet(Rank peer, bool sends) {
 
 // The first sheet begins with the length of all.
 Status Letters::tell(Rank peer, ConstBytes letter) {
+  while (!told_.empty() && told_.front()->execution->done()) told_.pop_front();
   const auto length = static_cast<std::uint32_t>(letter.size());
   std::vector<std::byte> all(sizeof length);
   std::memcpy(all.data(), &length, sizeof length);
@@ -70,14 +71,34 @@ Status Letters::tell(Rank peer, ConstBytes letter) {
   return {};
 }
 
+Result<Letters::Sheet*> Letters::next_sheet(Rank peer) {
+  auto& next = next_[peer];
+  if (next == nullptr) {
+    auto made = sheet(peer, false);
+    if (!made) return std::move(made.error());
+    next = std::move(*made);
+    if (auto s = next->start(); !s) return std::move(s.error());
+  }
+  return next.get();
+}
+
 Status Letters::hear_sheet(Rank peer, std::vector<std::byte>& into) {
-  auto made = sheet(peer, false);
-  if (!made) return std::move(made.error());
-  if (auto s = (*made)->start(); !s) return s;
-  if (!(*made)->execution->done())
-    if (auto s = drive(*(*made)->execution, policy_, watch_); !s) return s;
-  into.insert(into.end(), (*made)->bytes.begin(), (*made)->bytes.end());
+  auto next = next_sheet(peer);
+  if (!next) return std::move(next.error());
+  if (Execution& execution = *(*next)->execution; !execution.done())
+    if (auto s = drive(execution, policy_, watch_); !s) return s;
+  into.insert(into.end(), (*next)->bytes.begin(), (*next)->bytes.end());
+  next_.erase(peer);
   return {};
+}
+
+Result<bool> Letters::arrived(Rank peer) {
+  auto next = next_sheet(peer);
+  if (!next) return std::move(next.error());
+  Execution& execution = *(*next)->execution;
+  if (!execution.done())
+    if (auto polled = execution.poll(); !polled) return polled;
+  return execution.done();
 }
 
 Result<std::vector<std::byte>> Letters::hear(Rank peer) {

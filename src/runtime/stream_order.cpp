@@ -11,7 +11,7 @@
 namespace tutti {
 namespace {
 
-constexpr auto kLookOutEvery = std::chrono::milliseconds(20);
+constexpr auto kLookOutEvery = std::chrono::milliseconds(20), kAnswerWithin = std::chrono::milliseconds(1);
 constexpr std::size_t kRemembered = 100;                      // calls that are compared with other ranks'
 constexpr std::uint32_t kOfDevices = std::uint32_t{1} << 31;  // their numbers are no others'
 constexpr std::size_t kLineBytes = 64;
@@ -203,7 +203,8 @@ void StreamOrder::loop() {
       std::unique_lock lock(mutex_);
       const auto devices_at_work = [&] { return has_graphs_ || word(Word::done).load() != device_calls_.load(); };
       changed_.wait(lock, [&] { return something() || devices_at_work(); });
-      changed_.wait_for(lock, kLookOutEvery, something);
+      changed_.wait_for(lock, devices_ != nullptr && devices_->is_asked() ? Duration(kAnswerWithin) : Duration(kLookOutEvery),
+                        something);
       if (!asked_.empty()) {
         round = asked_.front();
         asked_.pop_front();
@@ -233,7 +234,17 @@ void StreamOrder::run(HostRound& round) {
 
 // While devices are at work.
 void StreamOrder::look_out() {
+  if (DeviceCalls* devices = met_devices(); devices != nullptr && devices->is_asked())
+    if (auto s =
+            devices->answer(word(Word::begun).load() == device_calls_.load() && word(Word::done).load() == device_calls_.load());
+        !s)
+      return fail(runner_.report(std::move(s.error())));
   if (auto s = look_for_failures(); !s) fail(runner_.report(std::move(s.error())));
+}
+
+DeviceCalls* StreamOrder::met_devices() {
+  const std::lock_guard lock(mutex_);
+  return devices_.get();
 }
 
 Status StreamOrder::look_for_failures() {

@@ -14,8 +14,11 @@ namespace {
 using Text = std::back_insert_iterator<std::string>;
 
 std::string name_of(const DeviceWay& way) {
+  if (way.one_pass) return "one pass for all ranks";
   return way.protocol ? fmt::format("kernel, {}", name(*way.protocol)) : "operations of streams";
 }
+
+std::string_view kind_of(const DeviceWay& way) { return way.one_pass ? kOnePassName : way.protocol ? "kernel" : "streams"; }
 
 double launch_of(const DeviceWay& way) { return way.protocol ? launch_us(*way.protocol) : 0; }
 
@@ -88,6 +91,11 @@ void add_ways(Text to, const DeviceExplanation& e) {
       fmt::format_to(to, "  {:<22} refused: {}\n", name_of(way), way.refused);
       continue;
     }
+    if (way.one_pass) {
+      fmt::format_to(to, "{} {:<22} one rank reads every input and writes every output once: {:.2f} us\n",
+                     &one == e.chosen() ? ">" : " ", name_of(way), way.us);
+      continue;
+    }
     fmt::format_to(
         to, "{} {:<22} {:>8}  {:<25} {:>6} {:>6} {:>11.2f} {:>11.2f} {:>11.2f} {:>11.2f} {:>6.0f} {:>10.2f} {:>11.2f}  {}\n",
         &one == e.chosen() ? ">" : " ", name_of(way), way.protocol ? std::to_string(way.channels) : "-",
@@ -125,10 +133,14 @@ nlohmann::json json_of(const Candidate& c) {
 
 nlohmann::json json_of(const ExplainedWay& one) {
   const DeviceWay& way = one.way;
-  nlohmann::json row{{"way", way.protocol ? "kernel" : "streams"}};
+  nlohmann::json row{{"way", kind_of(way)}};
   if (way.protocol) row["protocol"] = name(*way.protocol);
   if (!way.refused.empty()) {
     row["refused"] = way.refused;
+    return row;
+  }
+  if (way.one_pass) {
+    row["total_us"] = way.us;
     return row;
   }
   if (way.protocol) row["channels"] = way.channels;
@@ -182,7 +194,9 @@ std::string render(const DeviceExplanation& e) {
   add_ways(to, e);
   add_algorithms(to, e);
   fmt::format_to(to, "\n  turns: pieces that follow each other, each with a latency\n  chosen: {} by {}, {}\n",
-                 name_with_radix(*chosen->way.candidate.algorithm, chosen->way.candidate.chunking), name_of(chosen->way),
+                 chosen->way.one_pass ? std::string("as it is defined")
+                                      : name_with_radix(*chosen->way.candidate.algorithm, chosen->way.candidate.chunking),
+                 name_of(chosen->way),
                  e.request.forced.empty() ? "the least predicted time"
                                           : fmt::format("whose algorithm was forced by {}", e.request.forced_by));
   return out;
@@ -199,10 +213,10 @@ std::string to_json(const DeviceExplanation& e) {
       devices.push_back({{"name", e.layout->devices[static_cast<std::size_t>(ranks.front())]}, {"ranks", ranks}});
   }
   const ExplainedWay* chosen = e.chosen();
-  json chosen_way = chosen == nullptr ? json{{"way", "host"}, {"why", e.left_to_host}}
-                                      : json{{"way", chosen->way.protocol ? "kernel" : "streams"},
-                                             {"algorithm", chosen->way.candidate.algorithm->name},
-                                             {"total_us", chosen->way.us}};
+  json chosen_way =
+      chosen == nullptr
+          ? json{{"way", "host"}, {"why", e.left_to_host}}
+          : json{{"way", kind_of(chosen->way)}, {"algorithm", chosen->way.algorithm()}, {"total_us", chosen->way.us}};
   if (chosen != nullptr && chosen->way.protocol)
     chosen_way.update({{"protocol", name(*chosen->way.protocol)}, {"channels", chosen->way.channels}});
   return json{{"collective", name(e.request.collective)},

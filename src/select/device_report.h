@@ -7,14 +7,19 @@
 
 namespace tutti {
 
+inline constexpr std::string_view kOnePassName = "one_pass";  // where algorithms have theirs
+
 // One way to do a call on devices.
 struct DeviceWay {
   std::optional<KernelProtocol> protocol = {};  // none: operations of streams
+  bool one_pass = false;                        // which do the call for all ranks at once, by no algorithm
   unsigned channels = 1;
   Candidate candidate = {};
   double turns = 1;          // pieces, one after the other, each with its latency
   double us = 0;             // predicted, with the launch
   std::string refused = {};  // empty: may be used
+
+  [[nodiscard]] std::string_view algorithm() const { return one_pass ? kOnePassName : candidate.algorithm->name; }
 };
 
 struct ExplainedWay {

@@ -220,4 +220,13 @@ JobMachine on_kernels(const JobMachine& job, const DeviceLayout& layout, KernelP
 
 double launch_us(KernelProtocol protocol) { return rates_of(protocol).launch_us; }
 
+std::string one_pass_refused(const DeviceLayout& layout) {
+  return layout.gpus.size() == 1 ? "" : "the ranks are on several GPUs, of which none sees all their memory as its own";
+}
+
+// The ranks say that they are there, one after the other; a kernel; and they are told.
+double one_pass_us(Rank ranks, std::uint64_t bytes) {
+  return kMessageUs + kOperationUs * ranks + static_cast<double>(bytes) / (2e3 * kDeviceCopyGbps);
+}
+
 }  // namespace tutti

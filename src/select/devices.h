@@ -52,4 +52,9 @@ inline constexpr int kKernelProtocols = 3;
                                     unsigned channels);
 [[nodiscard]] double launch_us(KernelProtocol protocol);
 
+// Why one rank cannot do calls for all; empty where it can. It must see all their memory.
+[[nodiscard]] std::string one_pass_refused(const DeviceLayout& layout);
+// What such a call costs that reads and writes so many bytes.
+[[nodiscard]] double one_pass_us(Rank ranks, std::uint64_t bytes);
+
 }  // namespace tutti

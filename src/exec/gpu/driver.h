@@ -32,7 +32,7 @@ struct DeviceUuid {
 // Return values that are told apart; 0 is success.
 inline constexpr int kOutOfMemory = 2, kNoDevice = 100, kNotReady = 600, kPeerAccessAlreadyEnabled = 704;
 
-enum class PointerAttribute : int { context = 1, memory_type = 2, is_managed = 8, device = 9 };
+enum class PointerAttribute : int { context = 1, memory_type = 2, buffer_id = 7, is_managed = 8, device = 9 };
 enum class MemoryType : unsigned { host = 1, device = 2 };
 enum class DeviceAttribute : int {
   multiprocessors = 16,

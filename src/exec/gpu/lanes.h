@@ -23,6 +23,8 @@ class Courier {
  public:
   virtual Status tell(Rank peer, ConstBytes letter) = 0;  // does not wait for the peer
   virtual Result<std::vector<std::byte>> hear(Rank peer) = 0;
+  // Whether one is there, that is to say.
+  virtual Result<bool> arrived(Rank peer) = 0;
 
  protected:
   ~Courier() = default;
@@ -91,6 +93,10 @@ class Lanes {
 
   // Sees to it that these are there. Waits for their other sides, which must need the same.
   Status open(std::span<const LaneNeed> needs);
+  // Whose memory is where this process's own is.
+  [[nodiscard]] bool in_this_process(Rank r) const {
+    return r == setup_.rank || peers_[static_cast<std::size_t>(r)].same_process;
+  }
   [[nodiscard]] LaneEnd& end(const LaneNeed& need) { return (need.outgoing ? outgoing_ : incoming_)[{need.peer, need.channel}]; }
 
   Status open(std::span<const MailboxNeed> needs);

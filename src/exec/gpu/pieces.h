@@ -33,6 +33,7 @@ struct CollectiveCall {
   std::uint64_t count = 0;  // elements of a block
   DataType type = DataType::u8;
   ReduceOp op;
+  Rank root = 0;
   bool meets_at_once = false;              // Algorithm::meets_at_once
   std::function<Schedule(Rank)> build;     // any rank's, out of place, fused
   std::uint64_t most_bytes = kPieceBytes;  // of a piece

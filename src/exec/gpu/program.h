@@ -16,6 +16,7 @@
 // that all ranks' programs always finish is proved by tests/exec/gpu/progress_test.cpp.
 #pragma once
 
+#include "device/arguments.h"
 #include "gpu/pieces.h"
 
 namespace tutti::gpu {
@@ -31,14 +32,16 @@ struct Spot {
 };
 
 enum class OpKind : std::uint8_t {
-  acquire,  // outgoing lane
-  post,     // outgoing lane, value
-  await,    // incoming lane, value
-  release,  // incoming lane
-  copy,     // to = from, `count` bytes
-  fold,     // to = operand_0 (+) operand_1 (+) ..., `count` elements
-  prepare,  // to = factor * from
-  finish,   // to = to / ranks
+  acquire,   // outgoing lane
+  post,      // outgoing lane, value
+  await,     // incoming lane, value
+  release,   // incoming lane
+  copy,      // to = from, `count` bytes
+  fold,      // to = operand_0 (+) operand_1 (+) ..., `count` elements
+  prepare,   // to = factor * from
+  finish,    // to = to / ranks
+  tell,      // outgoing lane: into the inbox, where this rank's buffers are (one_pass.h)
+  one_pass,  // Program::items, `count` elements each
 };
 
 struct Op {
@@ -66,6 +69,7 @@ struct Program {
   std::int32_t ranks = 1;
   std::vector<Op> ops;
   std::vector<Spot> operands;
+  std::vector<device::OnePassItem> items;
   std::vector<LaneUse> outgoing, incoming;
   std::uint64_t scratch_bytes = 0;
 };

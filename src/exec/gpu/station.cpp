@@ -30,6 +30,7 @@ Status Station::load() {
   if (auto s = check(driver(), driver().load_module(&module_, setup_.image.data()), "loading the kernels (cuModuleLoadData)"); !s)
     return s;
   const std::pair<KernelHandle*, const char*> wanted[] = {{&kernels_.fold, "tutti_fold"},
+                                                          {&kernels_.one_pass, "tutti_one_pass"},
                                                           {&kernels_.prepare, "tutti_prepare"},
                                                           {&kernels_.finish, "tutti_finish"},
                                                           {&kernels_.interpret, "tutti_interpret"}};

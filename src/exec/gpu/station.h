@@ -16,7 +16,7 @@ struct Factor {
 };
 
 struct Kernels {
-  KernelHandle fold = nullptr, prepare = nullptr, finish = nullptr, interpret = nullptr;
+  KernelHandle fold = nullptr, one_pass = nullptr, prepare = nullptr, finish = nullptr, interpret = nullptr;
 };
 
 // Used by one thread at a time.

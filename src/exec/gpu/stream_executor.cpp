@@ -7,7 +7,7 @@
 #include <numeric>
 
 #include "core/thread.h"
-#include "device/arguments.h"
+#include "gpu/one_pass.h"
 
 namespace tutti::gpu {
 namespace {
@@ -50,10 +50,12 @@ std::uint64_t Prepared::scratch_bytes() const noexcept {
 // Puts one call into a stream.
 class Enqueuing {
  public:
-  Enqueuing(const StreamExecutor& executor, std::span<const DeviceBuffers> buffers, const Factor& factor, StreamHandle stream)
+  Enqueuing(const StreamExecutor& executor, std::span<const DeviceBuffers> buffers, const DeviceBuffers& seen,
+            const Factor& factor, StreamHandle stream)
       : executor_(executor),
         driver_(executor.driver()),
         buffers_(buffers),
+        seen_(seen),
         factor_(factor),
         stream_(stream),
         scratch_(executor.station_->scratch()) {}
@@ -160,8 +162,39 @@ class Enqueuing {
         return prepare(op);
       case OpKind::finish:
         return finish(op);
+      case OpKind::tell:
+        return tell(inbox(stretch_->outgoing[op.lane]));
+      case OpKind::one_pass:
+        return one_pass(op);
     }
     return Error(Code::internal, "unknown kind of operation");
+  }
+
+  // A device::RankBuffers.
+  Status tell(Address into) {
+    for (const Address buffer : {seen_.input, seen_.output})
+      for (int half = 0; half < 2; ++half, into += sizeof(std::uint32_t))
+        if (auto s = write(into, static_cast<std::uint32_t>(buffer >> 32 * half)); !s) return s;
+    return {};
+  }
+
+  Status one_pass(const Op& op) {
+    const Program& p = stretch_->program;
+    device::OnePassArguments a{};
+    for (std::size_t l = 0; l < p.incoming.size(); ++l)
+      a.told[p.incoming[l].peer] = reinterpret_cast<const device::RankBuffers*>(inbox(stretch_->incoming[l]));
+    a.own = {pointer(buffers_.front().input), pointer_to(buffers_.front().output)};
+    a.count = op.count;
+    a.average_over = p.average_over;
+    a.type = p.type;
+    a.kind = p.op.kind;
+    for (auto item = p.items.begin(); item != p.items.end();) {
+      const auto some = std::min<std::ptrdiff_t>(p.items.end() - item, device::kMostItems);
+      item = std::copy_n(item, some, a.items) - a.items + item;
+      a.item_count = static_cast<std::uint32_t>(some);
+      if (auto s = launch(executor_.station_->kernels().one_pass, a, "tutti_one_pass"); !s) return s;
+    }
+    return {};
   }
 
   template <class Arguments>
@@ -218,6 +251,7 @@ class Enqueuing {
   const StreamExecutor& executor_;
   const Driver& driver_;
   std::span<const DeviceBuffers> buffers_;
+  const DeviceBuffers seen_;
   const Factor& factor_;
   StreamHandle stream_;
   Address scratch_;
@@ -263,6 +297,12 @@ Result<std::shared_ptr<const Prepared>> StreamExecutor::prepare(const Collective
   return open(std::move(stretches));
 }
 
+Result<std::shared_ptr<const Prepared>> StreamExecutor::prepare_one_pass(const CollectiveCall& call) {
+  std::vector<Prepared::Stretch> stretches;
+  stretches.push_back({.program = one_pass_program(station_->rank(), call)});
+  return open(std::move(stretches));
+}
+
 Result<std::shared_ptr<const Prepared>> StreamExecutor::prepare(std::span<const Message> group) {
   auto program = program_of(station_->rank(), group);
   if (!program) return std::move(program.error());
@@ -294,10 +334,10 @@ Result<std::shared_ptr<const Prepared>> StreamExecutor::open(std::vector<Prepare
 }
 
 Status StreamExecutor::enqueue(const Prepared& call, std::span<const DeviceBuffers> buffers, const Factor& factor,
-                               StreamHandle stream) {
+                               StreamHandle stream, const DeviceBuffers& seen) {
   if (aborted_) return Error(Code::aborted, "this communicator was aborted");
   const Entered entered(driver(), station_->context());
-  return Enqueuing(*this, buffers, factor, stream).run(call);
+  return Enqueuing(*this, buffers, seen, factor, stream).run(call);
 }
 
 Status StreamExecutor::abort() {

@@ -51,10 +51,13 @@ class StreamExecutor {
   // `mine` is this rank's schedule, in place or not. Code::unsupported where there is no kernel for the call; any other error has
   // happened here only, and the other ranks wait.
   Result<std::shared_ptr<const Prepared>> prepare(const CollectiveCall& call, const Schedule& mine);
+  // By one rank for all of a device (one_pass.h says of which calls); enqueue must be told where that rank sees the buffers.
+  Result<std::shared_ptr<const Prepared>> prepare_one_pass(const CollectiveCall& call);
   // Sends and receives that go on together: enqueue takes the buffers of each.
   Result<std::shared_ptr<const Prepared>> prepare(std::span<const Message> group);
-  // After an error the lanes are in no known state: abort.
-  Status enqueue(const Prepared& call, std::span<const DeviceBuffers> buffers, const Factor& factor, StreamHandle stream);
+  // After an error the lanes are in no known state: abort. `seen`: the buffers of a call in one pass, as kOnePassRank sees them.
+  Status enqueue(const Prepared& call, std::span<const DeviceBuffers> buffers, const Factor& factor, StreamHandle stream,
+                 const DeviceBuffers& seen = {});
 
   // From any thread: whatever waits on this rank's lanes, now or later, goes on with whatever is there, after a moment; nothing
   // is enqueued any more. What this rank sends then is garbage, so the results of calls that have not ended on all ranks are,

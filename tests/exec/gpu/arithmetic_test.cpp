@@ -316,11 +316,12 @@ TEST(DeviceConversion, EveryCodeOfSmallFloatsSurvives) {
 
 TEST(DeviceKernels, TellTheSizesOfTheirParameters) {
   EXPECT_EQ(tutti_fold_argument_bytes[0], sizeof(FoldArguments));
+  EXPECT_EQ(tutti_one_pass_argument_bytes[0], sizeof(device::OnePassArguments));
   EXPECT_EQ(tutti_prepare_argument_bytes[0], sizeof(PrepareArguments));
   EXPECT_EQ(tutti_finish_argument_bytes[0], sizeof(FinishArguments));
   EXPECT_EQ(tutti_interpret_argument_bytes[0], sizeof(device::InterpretArguments));
-  for (const unsigned* sizes :
-       {tutti_fold_argument_bytes, tutti_prepare_argument_bytes, tutti_finish_argument_bytes, tutti_interpret_argument_bytes})
+  for (const unsigned* sizes : {tutti_fold_argument_bytes, tutti_one_pass_argument_bytes, tutti_prepare_argument_bytes,
+                                tutti_finish_argument_bytes, tutti_interpret_argument_bytes})
     EXPECT_EQ(sizes[1], 0U);
 }
 

@@ -43,6 +43,7 @@ struct Case {
             .count = row->collective == Collective::barrier ? 0 : count,
             .type = type,
             .op = op,
+            .root = root,
             .meets_at_once = row->meets_at_once,
             .build = [c = *this](Rank r) { return fuse(c.row->build(r, c.shape(false), c.chunking)); }};
   }

@@ -52,7 +52,7 @@ TEST(DeviceImage, HoldsEveryKernelForEveryArchitecture) {
   std::remove(file.c_str());
   for (const char* arch : {"arch = sm_80", "arch = sm_90", "arch = sm_100", "arch = sm_120"})
     EXPECT_EQ(times(machine_code, arch), 1) << arch;
-  for (const std::string kernel : {"tutti_fold", "tutti_prepare", "tutti_finish", "tutti_interpret"}) {
+  for (const std::string kernel : {"tutti_fold", "tutti_one_pass", "tutti_prepare", "tutti_finish", "tutti_interpret"}) {
     EXPECT_EQ(times(machine_code, "Function " + kernel + ":"), 4) << kernel << " in\n" << machine_code;
     EXPECT_EQ(times(ptx, ".entry " + kernel + "("), 1) << kernel;
   }

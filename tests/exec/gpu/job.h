@@ -39,6 +39,19 @@ class Job {
   [[nodiscard]] Schedule schedule(const RankTools& rank) const { return c_.schedule(rank.rank); }
   [[nodiscard]] double factor() const { return op_.scalar; }
   [[nodiscard]] std::string text() const { return c_.text(); }
+  [[nodiscard]] std::shared_ptr<const Prepared> prepare_one_pass(const RankTools& rank) const {
+    auto prepared = rank.executor->prepare_one_pass(call());
+    if (!prepared) throw std::runtime_error(prepared.error().to_string());
+    return *prepared;
+  }
+  // Ranks of one process see each other's memory as it is.
+  void run_in_one_pass(const RankTools& rank) const {
+    const auto prepared = prepare_one_pass(rank);
+    fill(rank);
+    const DeviceBuffers b = buffers(rank);
+    ok(rank.executor->enqueue(*prepared, {&b, 1}, {}, rank.stream, b));
+    if (!right(rank)) throw std::runtime_error("wrong values: " + c_.text());
+  }
   void fill(const RankTools& rank) const {
     if (values_.reads(rank.rank)) put(buffers(rank).input, values_.input(rank.rank), rank.stream);
   }

@@ -10,6 +10,7 @@ void tutti_prepare(const StandinLaunch* launch, void** arguments);
 void tutti_finish(const StandinLaunch* launch, void** arguments);
 void tutti_interpret(const StandinLaunch* launch, void** arguments);
 extern const unsigned tutti_fold_argument_bytes[];
+extern const unsigned tutti_one_pass_argument_bytes[];
 extern const unsigned tutti_prepare_argument_bytes[];
 extern const unsigned tutti_finish_argument_bytes[];
 extern const unsigned tutti_interpret_argument_bytes[];

@@ -7,6 +7,8 @@
 #include <cstdio>
 
 #include "gpu/kernel_executor.h"
+#include "gpu/one_pass.h"
+#include "gpu/shown_memory.h"
 #include "tests/exec/gpu/job.h"
 
 namespace tutti::gpu {
@@ -57,6 +59,10 @@ class SocketCourier final : public Courier {
     if (size <= 0) return Error(Code::peer_lost, "rank " + std::to_string(peer) + " is gone", peer);
     letter.resize(static_cast<std::size_t>(size));
     return letter;
+  }
+  Result<bool> arrived(Rank peer) override {
+    std::byte first{};
+    return recv(sockets_.end(me_, peer), &first, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
   }
 
  private:
@@ -178,6 +184,37 @@ TEST(Processes, RunKernelsThatWriteIntoEachOthersMemory) {
           run(*opened.kernels, all_reduce(kRanks, row), me, count, protocol, 4);
           run(*opened.executor, all_reduce(kRanks, row), me, count, std::uint64_t{128} << 10);
         }
+  });
+  EXPECT_EQ(ends, std::vector<int>(kRanks, 0));
+}
+
+// Memory that is shown when it is first used, used again, and given back and taken again. What cannot be shown is said to be so.
+TEST(Processes, OneOfThemDoesCallsForAll) {
+  constexpr Rank kRanks = 3;
+  const auto ends = on_processes(kRanks, [](Rank me, Courier& courier) {
+    const Opened opened(0, me, kRanks, courier);
+    std::vector<Rank> others{1, 2};
+    ShownMemory shown(d(), courier, kOnePassRank);
+    SeenMemory seen(d(), opened.context, courier, me == kOnePassRank ? others : std::vector<Rank>{});
+    const auto there = [&](Address memory) { return me == kOnePassRank ? memory : value(shown.seen_at(memory)); };
+    for (int turn = 0; turn < 3; ++turn)
+      for (const std::uint64_t count : {1, 777, 300'000}) {
+        const Case c = all_reduce(kRanks);
+        const auto prepared = value(opened.executor->prepare_one_pass(c.call(count)));
+        bool answering = me == kOnePassRank;
+        std::thread answers([&] {
+          while (std::atomic_ref(answering).load()) ok(seen.answer(false));
+        });
+        check_call(c, me, count, [&](const DeviceBuffers& buffers, StreamHandle stream) {
+          return opened.executor->enqueue(*prepared, {&buffers, 1}, {}, stream, {there(buffers.input), there(buffers.output)});
+        });
+        std::atomic_ref(answering).store(false);
+        answers.join();
+      }
+    if (me == kOnePassRank) return;
+    std::vector<int> ordinary(10);
+    auto refused = shown.seen_at(address(ordinary.data()));
+    expect(!refused && refused.error().code() == Code::unsupported, "ordinary memory was shown");
   });
   EXPECT_EQ(ends, std::vector<int>(kRanks, 0));
 }

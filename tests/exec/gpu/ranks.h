@@ -44,6 +44,7 @@ class Post {
     Box(Post& post, Rank me) : post_(post), me_(me) {}
     Status tell(Rank peer, ConstBytes letter) override { return post_.put({me_, peer}, letter); }
     Result<std::vector<std::byte>> hear(Rank peer) override { return post_.get({peer, me_}); }
+    Result<bool> arrived(Rank peer) override { return post_.has({peer, me_}); }
 
    private:
     Post& post_;
@@ -62,6 +63,10 @@ class Post {
     ways_[way].emplace_back(letter.begin(), letter.end());
     changed_.notify_all();
     return {};
+  }
+  bool has(std::pair<Rank, Rank> way) {
+    const std::lock_guard lock(mutex_);
+    return !ways_[way].empty();
   }
   Result<std::vector<std::byte>> get(std::pair<Rank, Rank> way) {
     std::unique_lock lock(mutex_);

@@ -7,6 +7,8 @@
 #include <map>
 #include <tuple>
 
+#include "device/fold.h"
+#include "device/host_machine.h"
 #include "gpu/program.h"
 #include "kernels/kernels.h"
 
@@ -122,6 +124,23 @@ class Simulator {
     return true;
   }
 
+  // By the code of the kernel.
+  void one_pass(std::size_t me, const Program& p, std::uint64_t count) {
+    device::OnePassArguments a{};
+    for (const LaneUse& use : p.incoming)
+      a.told[use.peer] = reinterpret_cast<const device::RankBuffers*>(in_half(me, use).inbox.data());
+    a.own = {(*ranks_)[me].buffers.front().input, (*ranks_)[me].buffers.front().output};
+    a.count = count;
+    a.average_over = p.average_over;
+    a.type = p.type;
+    a.kind = p.op.kind;
+    a.item_count = 1;
+    for (const device::OnePassItem& item : p.items) {
+      a.items[0] = item;
+      device::one_pass<device::HostMachine>(a, {0, 1});
+    }
+  }
+
   bool execute(std::size_t me, const Stretch& s, const Op& op) {
     const Program& p = *s.program;
     const kernels::Reduction reduction = reduction_of(p);
@@ -163,6 +182,14 @@ class Simulator {
       }
       case OpKind::prepare:
         kernels::prepare(p.op, p.type, address(me, s, op.from, bytes), address(me, s, op.to, bytes), op.count);
+        return true;
+      case OpKind::tell: {
+        const device::RankBuffers mine{(*ranks_)[me].buffers.front().input, (*ranks_)[me].buffers.front().output};
+        std::memcpy(address(me, s, {.space = Space::peers_inbox, .index = op.lane}, sizeof mine), &mine, sizeof mine);
+        return true;
+      }
+      case OpKind::one_pass:
+        one_pass(me, p, op.count);
         return true;
       case OpKind::finish:
         kernels::finish(p.op, p.type, address(me, s, op.to, bytes), op.count, p.ranks);

@@ -30,6 +30,26 @@ TEST(StreamExecutor, ReducesEveryTypeByEveryOperator) {
 }
 
 // Sums that are divided in the end, and products in scratch of a call whose blocks are cut.
+TEST(StreamExecutor, DoesCallsInOnePassForAllRanks) {
+  for (const Rank p : {1, 2, 3, 8}) {
+    std::vector<std::unique_ptr<Job>> jobs;
+    for (const auto collective : {Collective::all_reduce, Collective::all_gather, Collective::reduce_scatter,
+                                  Collective::broadcast, Collective::all_to_all, Collective::barrier})
+      for (const std::uint64_t count : {std::uint64_t{0}, std::uint64_t{1}, std::uint64_t{1003}, std::uint64_t{300'001}}) {
+        Case c;
+        c.row = find_algorithm(collective, "direct");
+        if (c.row == nullptr) c.row = find_algorithm(collective, "pairwise");
+        if (c.row == nullptr) c.row = find_algorithm(collective, "knomial");
+        c.ranks = p;
+        if (c.row != nullptr) jobs.push_back(std::make_unique<Job>(c, count));
+      }
+    ASSERT_GE(jobs.size(), 20U);
+    on_threads(p, [&](const RankTools& rank) {
+      for (const auto& job : jobs) job->run_in_one_pass(rank);
+    });
+  }
+}
+
 TEST(StreamExecutor, AveragesAndMultipliesInPieces) {
   constexpr Rank kRanks = 4;
   std::vector<std::unique_ptr<Job>> jobs;

@@ -44,4 +44,30 @@ struct FinishArguments {
   DataType type;
 };
 
+// Of a rank, as the device sees them.
+struct RankBuffers {
+  const std::byte* input = nullptr;
+  std::byte* output = nullptr;
+};
+
+// A part of the result: what these ranks' inputs fold to, in their order, written to these ranks' outputs.
+struct OnePassItem {
+  std::uint64_t from = 0, to = 0;         // bytes: where it begins in each input, and in each output
+  std::uint16_t inputs = 0, outputs = 0;  // a bit for each rank
+};
+inline constexpr std::uint32_t kMostItems = 32;
+
+// tutti_one_pass: a call as it is defined, by one rank for all ranks of a device, whose buffers it sees. Every input is read once,
+// every output written once.
+struct OnePassArguments {
+  const RankBuffers* told[kMostOperands];  // where a rank has said where its buffers are, read when the kernel runs; null: `own`
+  RankBuffers own;
+  OnePassItem items[kMostItems];
+  std::uint64_t count;  // elements of an item
+  std::uint32_t item_count;
+  std::int32_t average_over;  // as in FoldArguments
+  DataType type;
+  ReduceKind kind;
+};
+
 }  // namespace tutti::device

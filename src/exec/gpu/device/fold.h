@@ -50,19 +50,27 @@ template <class Machine>
   }
 }
 
+// A result goes to each of these.
+struct Outputs {
+  std::byte* const* at;
+  std::uint32_t count;
+};
+
 // What is done to `bytes` bytes: in whole words at aligned addresses from `head` bytes on, if all addresses are aligned alike,
 // and the rest, or all, in parts: words of which less may be there, at any address.
 struct Layout {
   std::uint64_t bytes = 0, head = 0, words = 0;
 
-  constexpr Layout(const std::byte* const* inputs, std::uint32_t count, const std::byte* out, std::uint64_t all,
+  constexpr Layout(const std::byte* const* inputs, std::uint32_t count, Outputs outs, std::uint64_t all,
                    std::uint64_t element_bytes)
       : bytes(all) {
-    const std::uint32_t offset = alignment_of(out);
+    const std::uint32_t offset = alignment_of(outs.at[0]);
     const std::uint32_t first = (sizeof(Word) - offset) % sizeof(Word);
     if (element_bytes == 0 || first % element_bytes != 0 || first + sizeof(Word) > bytes) return;
     for (std::uint32_t s = 0; s < count; ++s)
       if (alignment_of(inputs[s]) != offset) return;
+    for (std::uint32_t o = 1; o < outs.count; ++o)
+      if (alignment_of(outs.at[o]) != offset) return;
     head = first;
     words = (bytes - head) / sizeof(Word);
   }
@@ -89,7 +97,7 @@ inline constexpr std::uint32_t kPerWord = sizeof(Word) / sizeof(typename Lanes::
 // The words of a layout, some at a time, so that as many loads are under way.
 template <class Machine, class Lanes, class Op>
 [[gnu::noinline]] constexpr void fold_words(const Layout& layout, const std::byte* const* inputs, std::uint32_t operands,
-                                            std::byte* out, Op op, Threads threads) {
+                                            Outputs outs, Op op, Threads threads) {
   using Element = typename Lanes::Element;
   constexpr std::uint32_t kUnroll = sizeof(Element) >= 4 ? 4 : sizeof(Element);
   for (std::uint64_t first = threads.index; first < layout.words; first += kUnroll * threads.count) {
@@ -112,26 +120,33 @@ template <class Machine, class Lanes, class Op>
       Pack<Element> pack = {};
       for (std::uint32_t k = 0; k < kPerWord<Lanes>; ++k) pack.of[k] = Lanes::store(op.leave(acc[u][k]));
       const std::uint64_t word = first + u * threads.count;
-      if (word < layout.words) Machine::store(out + layout.head + word * sizeof(Word), std::bit_cast<Word>(pack));
+      if (word < layout.words)
+        for (std::uint32_t o = 0; o < outs.count; ++o)
+          Machine::store(outs.at[o] + layout.head + word * sizeof(Word), std::bit_cast<Word>(pack));
     }
   }
 }
 
 // Each byte as it is.
 template <class Machine>
-[[gnu::noinline]] constexpr void copy(const std::byte* from, std::byte* to, std::uint64_t bytes, Threads threads) {
-  const Layout layout(&from, 1, to, bytes, 1);
-  fold_words<Machine, Direct<std::uint32_t>>(layout, &from, 1, to, BitwiseOf<Bitwise::disjunction>(), threads);
+[[gnu::noinline]] constexpr void copy(const std::byte* from, Outputs outs, std::uint64_t bytes, Threads threads) {
+  const Layout layout(&from, 1, outs, bytes, 1);
+  fold_words<Machine, Direct<std::uint32_t>>(layout, &from, 1, outs, BitwiseOf<Bitwise::disjunction>(), threads);
   layout.each_part(threads, [&](std::uint64_t at, std::uint64_t part) {
-    store_part<Machine>(to + at, load_part<Machine>(from + at, part), part);
+    const Word word = load_part<Machine>(from + at, part);
+    for (std::uint32_t o = 0; o < outs.count; ++o) store_part<Machine>(outs.at[o] + at, word, part);
   });
+}
+template <class Machine>
+constexpr void copy(const std::byte* from, std::byte* to, std::uint64_t bytes, Threads threads) {
+  copy<Machine>(from, Outputs{&to, 1}, bytes, threads);
 }
 
 // out = op(in), elements of Lanes.
 template <class Machine, class Lanes, class Op>
 constexpr void map(const std::byte* in, std::byte* out, std::uint64_t count, Op op, Threads threads) {
-  const Layout layout(&in, 1, out, count * sizeof(typename Lanes::Element), sizeof(typename Lanes::Element));
-  fold_words<Machine, Lanes>(layout, &in, 1, out, op, threads);
+  const Layout layout(&in, 1, {&out, 1}, count * sizeof(typename Lanes::Element), sizeof(typename Lanes::Element));
+  fold_words<Machine, Lanes>(layout, &in, 1, {&out, 1}, op, threads);
   layout.each_part(threads, [&](std::uint64_t at, std::uint64_t part) {
     auto pack = std::bit_cast<Pack<typename Lanes::Element>>(load_part<Machine>(in + at, part));
     for (std::uint32_t k = 0; k < kPerWord<Lanes>; ++k) pack.of[k] = Lanes::store(op.leave(op.enter(Lanes::load(pack.of[k]))));
@@ -185,22 +200,28 @@ struct FetchPart {
 };
 
 template <class Machine>
-[[gnu::noinline]] constexpr void fold(const Reduction& r, const std::byte* const* inputs, std::uint32_t operands, std::byte* out,
+[[gnu::noinline]] constexpr void fold(const Reduction& r, const std::byte* const* inputs, std::uint32_t operands, Outputs outs,
                                       std::uint64_t count, Threads threads) {
   const Operation operation = operation_of(r.kind, r.average_over);
   const Route way = route(operation, r.type);
   const std::uint64_t bytes = count * size_of(r.type);
   if (way.operation == Operation::none) return;
-  if (operands == 1 && operation != Operation::mean) return copy<Machine>(inputs[0], out, bytes, threads);
-  const Layout layout(inputs, operands, out, bytes, size_of(way.lanes));
+  if (operands == 1 && operation != Operation::mean) return copy<Machine>(inputs[0], outs, bytes, threads);
+  const Layout layout(inputs, operands, outs, bytes, size_of(way.lanes));
   if (layout.words > 0)
     visit_lanes<Machine>(way.lanes, [&]<class Lanes>(Lanes) {
       visit_operator<Lanes>(way.operation, r.average_over,
-                            [&](auto op) { fold_words<Machine, Lanes>(layout, inputs, operands, out, op, threads); });
+                            [&](auto op) { fold_words<Machine, Lanes>(layout, inputs, operands, outs, op, threads); });
     });
   layout.each_part(threads, [&](std::uint64_t at, std::uint64_t part) {
-    store_part<Machine>(out + at, fold_word<Machine>(r, operands, FetchPart<Machine>{inputs, at, part}), part);
+    const Word word = fold_word<Machine>(r, operands, FetchPart<Machine>{inputs, at, part});
+    for (std::uint32_t o = 0; o < outs.count; ++o) store_part<Machine>(outs.at[o] + at, word, part);
   });
+}
+template <class Machine>
+constexpr void fold(const Reduction& r, const std::byte* const* inputs, std::uint32_t operands, std::byte* out,
+                    std::uint64_t count, Threads threads) {
+  fold<Machine>(r, inputs, operands, Outputs{&out, 1}, count, threads);
 }
 
 // ---- the kernels
@@ -208,6 +229,24 @@ template <class Machine>
 template <class Machine>
 constexpr void fold(const FoldArguments& a, Threads threads) {
   fold<Machine>(Reduction{a.type, a.kind, a.average_over}, a.inputs, a.operands, a.out, a.count, threads);
+}
+
+// Each item as if it were alone: none reads what another one writes.
+template <class Machine>
+constexpr void one_pass(const OnePassArguments& a, Threads threads) {
+  const std::byte* inputs[kMostOperands] = {};
+  std::byte* outs[kMostOperands] = {};
+  for (std::uint32_t i = 0; i < a.item_count; ++i) {
+    const OnePassItem& item = a.items[i];
+    std::uint32_t operands = 0, results = 0;
+    for (std::uint32_t r = 0; r < kMostOperands; ++r) {
+      if (((item.inputs | item.outputs) >> r & 1) == 0) continue;
+      const RankBuffers& buffers = a.told[r] != nullptr ? *a.told[r] : a.own;
+      if ((item.inputs >> r & 1) != 0) inputs[operands++] = buffers.input + item.from;
+      if ((item.outputs >> r & 1) != 0) outs[results++] = buffers.output + item.to;
+    }
+    fold<Machine>(Reduction{a.type, a.kind, a.average_over}, inputs, operands, Outputs{outs, results}, a.count, threads);
+  }
 }
 
 template <class Machine>

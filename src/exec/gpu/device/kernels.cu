@@ -15,6 +15,7 @@ __device__ Threads threads() {
 extern "C" {
 
 __global__ void tutti_fold(const __grid_constant__ FoldArguments a) { fold<CudaMachine>(a, threads()); }
+__global__ void tutti_one_pass(const __grid_constant__ OnePassArguments a) { one_pass<CudaMachine>(a, threads()); }
 __global__ void tutti_prepare(const __grid_constant__ PrepareArguments a) { prepare<CudaMachine>(a, threads()); }
 __global__ void tutti_finish(const __grid_constant__ FinishArguments a) { finish<CudaMachine>(a, threads()); }
 

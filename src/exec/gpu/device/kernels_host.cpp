@@ -39,11 +39,15 @@ extern "C" {
 
 // What the driver reads from a cubin: the size of each parameter, and 0 behind the last one.
 extern const unsigned tutti_fold_argument_bytes[] = {sizeof(FoldArguments), 0};
+extern const unsigned tutti_one_pass_argument_bytes[] = {sizeof(OnePassArguments), 0};
 extern const unsigned tutti_prepare_argument_bytes[] = {sizeof(PrepareArguments), 0};
 extern const unsigned tutti_finish_argument_bytes[] = {sizeof(FinishArguments), 0};
 extern const unsigned tutti_interpret_argument_bytes[] = {sizeof(InterpretArguments), 0};
 
 void tutti_fold(const StandinLaunch* launch, void** arguments) { in_turn<FoldArguments>(*launch, arguments, fold<HostMachine>); }
+void tutti_one_pass(const StandinLaunch* launch, void** arguments) {
+  in_turn<OnePassArguments>(*launch, arguments, one_pass<HostMachine>);
+}
 void tutti_prepare(const StandinLaunch* launch, void** arguments) {
   in_turn<PrepareArguments>(*launch, arguments, prepare<HostMachine>);
 }
