@@ -13,6 +13,7 @@
 #include <array>
 #include <cstdlib>
 #include <nlohmann/json.hpp>
+#include <thread>
 #include <vector>
 
 #include "core/clock.h"
@@ -35,6 +36,7 @@ struct Options {
   int ranks = 2;
   std::size_t min_bytes = 8, max_bytes = std::size_t{1} << 30, factor = 8, most_in_graphs = std::size_t{64} << 10;
   bool own_hosts = false;  // each rank says that it is on a host of its own
+  bool threads = false;    // ranks are threads of one process, which share a context
 };
 
 // What the ranks, which are processes, have in common.
@@ -343,6 +345,13 @@ pid_t start(const Options& o, Shared& shared, int rank) {
   _exit(0);
 }
 
+int run_threads(const Options& o, Shared& shared) {
+  std::vector<std::thread> ranks;
+  for (int rank = 0; rank < o.ranks; ++rank) ranks.emplace_back([&, rank] { Rank(o, shared, rank).run(); });
+  for (std::thread& rank : ranks) rank.join();
+  return 0;
+}
+
 // Ends all when one fails, as the others would wait for it.
 int wait_for(const std::vector<pid_t>& ranks) {
   int status = 0, worst = 0;
@@ -368,8 +377,10 @@ int main(int argc, char** argv) {
   app.add_option("--most-in-graphs", o.most_in_graphs, "Up to this size, launches of graphs are timed, too")
       ->capture_default_str();
   app.add_flag("--own-hosts", o.own_hosts, "Each rank claims to be on a host of its own, so that NCCL talks over sockets");
+  app.add_flag("--threads", o.threads, "Ranks are threads of one process, not processes");
   CLI11_PARSE(app, argc, argv);
   Shared& shared = share(o.ranks);
+  if (o.threads) return run_threads(o, shared);
   std::vector<pid_t> ranks;
   for (int rank = 0; rank < o.ranks; ++rank) ranks.push_back(start(o, shared, rank));
   return wait_for(ranks);

@@ -43,7 +43,7 @@ class Contender:
     def run(self, ranks, o, seconds):
         """Its measurements by (collective, bytes, graph), the GPU's name and bandwidth, and what a communicator took of its memory."""
         command = [RANKS, self.library, "--ranks", str(ranks), "--min-bytes", str(o.min_bytes), "--max-bytes", str(o.max_bytes),
-                   "--factor", str(o.factor), *self.flags]
+                   "--factor", str(o.factor), *self.flags, *(["--threads"] if o.threads else [])]
         rows, device, memory, errors = {}, None, None, ""
         try:
             done = subprocess.run(command, env={**os.environ, **self.env}, capture_output=True, text=True, timeout=seconds)
@@ -129,6 +129,7 @@ def main():
     parser.add_argument("--min-bytes", type=int, default=8)
     parser.add_argument("--max-bytes", type=int, default=1 << 30)
     parser.add_argument("--factor", type=int, default=8)
+    parser.add_argument("--threads", action="store_true", help="ranks are threads of one process, which share a context of the GPU")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=450, help="for all of it")
     parser.add_argument("--timeout", type=float, default=60, help="seconds for one contender with one number of ranks")

@@ -143,9 +143,10 @@ gpu::Extents DeviceCalls::extents_of(const Request& r) const {
   const Rank ranks = runner_.job().size(), me = runner_.job().rank();
   const bool from_root = r.collective == Collective::broadcast || r.collective == Collective::scatter;
   const bool to_root = r.collective == Collective::reduce || r.collective == Collective::gather;
+  const bool gets_nothing = (to_root && me != r.root) || (r.collective == Collective::exscan && me == 0);
   const std::uint64_t block = r.count * r.element_size();
   return {.input = from_root && me != r.root ? 0 : input_chunks(r.collective, ranks, 1) * block,
-          .output = to_root && me != r.root ? 0 : output_chunks(r.collective, ranks, 1) * block};
+          .output = gets_nothing ? 0 : output_chunks(r.collective, ranks, 1) * block};
 }
 
 Status DeviceCalls::meet_kernels() {

@@ -50,6 +50,17 @@ struct Share {
     return {};
   }
 
+  // That are put into the stream.
+  [[nodiscard]] std::size_t operations() const {
+    std::size_t sum = 0;
+    const auto add = [&](const DeviceCalls::ReadyPtr& ready) {
+      sum += ready && ready->prepared ? ready->prepared->operations() : 0;
+    };
+    for (const Collective& c : collectives) add(c.ready);
+    add(ready_messages);
+    return sum;
+  }
+
   // Each call's sent message, then its received one.
   [[nodiscard]] std::vector<gpu::Message> group() const {
     std::vector<gpu::Message> all;
@@ -89,11 +100,9 @@ class Enqueuing {
     if (auto s = share_out(); !s) return s;
     if (auto s = prepare(); !s) return s;
     if (auto s = gather(); !s) return s;
-    for (Share& share : shares_)
-      if (auto s = enqueue_collectives(share); !s) return s;
+    if (auto s = enqueue_all([this](Share& share) { return enqueue_collectives(share); }); !s) return s;
     if (auto s = enqueue_rounds(); !s) return s;
-    for (Share& share : shares_)
-      if (auto s = enqueue_messages(share); !s) return s;
+    if (auto s = enqueue_all([this](Share& share) { return enqueue_messages(share); }); !s) return s;
     return scatter();
   }
 
@@ -203,6 +212,18 @@ class Enqueuing {
     if (!event) return std::move(event.error());
     if (auto s = gpu::check(driver_, driver_.record(event->handle(), from), "cuEventRecord"); !s) return s;
     return gpu::check(driver_, driver_.wait_event(to, event->handle(), 0), "cuStreamWaitEvent");
+  }
+
+  // One after the other, as long as none gives a device so much that it waits for one that comes later (gpu/backlog.h).
+  template <class What>
+  Status enqueue_all(What&& what) {
+    std::vector<Share*> large;
+    for (Share& share : shares_)
+      if (share.operations() > gpu::Backlog::kBetweenMarks)
+        large.push_back(&share);
+      else if (auto s = what(share); !s)
+        return s;
+    return for_each_share(large, what);
   }
 
   Status enqueue_collectives(Share& share) {

@@ -96,8 +96,9 @@ Result<bool> Letters::arrived(Rank peer) {
   auto next = next_sheet(peer);
   if (!next) return std::move(next.error());
   Execution& execution = *(*next)->execution;
-  if (!execution.done())
-    if (auto polled = execution.poll(); !polled) return polled;
+  if (execution.done()) return true;
+  if (auto polled = execution.poll(); !polled) return polled;
+  if (auto s = execution.advance(); !s) return std::move(s.error());
   return execution.done();
 }
 

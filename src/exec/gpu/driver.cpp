@@ -83,6 +83,7 @@ void find_all(Symbols& symbols, Driver& d) {
   symbols.find(d.destroy_event, "cuEventDestroy_v2");
   symbols.find(d.record, "cuEventRecord");
   symbols.find(d.synchronize_event, "cuEventSynchronize");
+  symbols.find(d.query_event, "cuEventQuery");
   symbols.find(d.load_module, "cuModuleLoadData");
   symbols.find(d.unload_module, "cuModuleUnload");
   symbols.find(d.kernel, "cuModuleGetFunction");

@@ -116,6 +116,7 @@ struct Driver {
   int (*destroy_event)(EventHandle event) = nullptr;
   int (*record)(EventHandle event, StreamHandle stream) = nullptr;
   int (*synchronize_event)(EventHandle event) = nullptr;
+  int (*query_event)(EventHandle event) = nullptr;
 
   int (*load_module)(ModuleHandle* module, const void* image) = nullptr;
   int (*unload_module)(ModuleHandle module) = nullptr;

@@ -50,8 +50,8 @@ std::uint64_t Prepared::scratch_bytes() const noexcept {
 // Puts one call into a stream.
 class Enqueuing {
  public:
-  Enqueuing(const StreamExecutor& executor, std::span<const DeviceBuffers> buffers, const DeviceBuffers& seen,
-            const Factor& factor, StreamHandle stream)
+  Enqueuing(StreamExecutor& executor, std::span<const DeviceBuffers> buffers, const DeviceBuffers& seen, const Factor& factor,
+            StreamHandle stream)
       : executor_(executor),
         driver_(executor.driver()),
         buffers_(buffers),
@@ -104,9 +104,11 @@ class Enqueuing {
     flags_[waiting_++] = operation;
     return waiting_ == kMostMemoryOperations ? use_flags() : Status{};
   }
+  Status go_ahead() { return executor_.backlog_.add(driver_, stream_, executor_.aborted_); }
   Status use_flags() {
     if (waiting_ == 0) return {};
     const unsigned count = std::exchange(waiting_, 0);
+    if (auto s = go_ahead(); !s) return s;
     return submit(driver_, stream_, {flags_.data(), count});
   }
 
@@ -155,6 +157,7 @@ class Enqueuing {
       }
       case OpKind::copy:
         if (auto s = use_flags(); !s) return s;
+        if (auto s = go_ahead(); !s) return s;
         return check(driver_, driver_.copy(at(op.to), at(op.from), op.count, stream_), "cuMemcpyAsync");
       case OpKind::fold:
         return fold(op);
@@ -181,8 +184,11 @@ class Enqueuing {
   Status one_pass(const Op& op) {
     const Program& p = stretch_->program;
     device::OnePassArguments a{};
-    for (std::size_t l = 0; l < p.incoming.size(); ++l)
-      a.told[p.incoming[l].peer] = reinterpret_cast<const device::RankBuffers*>(inbox(stretch_->incoming[l]));
+    for (std::size_t l = 0; l < p.incoming.size(); ++l) {
+      const Prepared::Lane& lane = stretch_->incoming[l];
+      a.told[p.incoming[l].peer] = {reinterpret_cast<const device::RankBuffers*>(inbox(lane)),
+                                    reinterpret_cast<const std::uint32_t*>(lane.end->ready[lane.end->half])};
+    }
     a.own = {pointer(buffers_.front().input), pointer_to(buffers_.front().output)};
     a.count = op.count;
     a.average_over = p.average_over;
@@ -205,6 +211,7 @@ class Enqueuing {
         static_cast<unsigned>(std::clamp<std::uint64_t>(blocks, 1, kBlocksPerProcessor * executor_.station_->processors()));
     void* list[] = {&arguments};
     if (auto s = use_flags(); !s) return s;
+    if (auto s = go_ahead(); !s) return s;
     return check(driver_, driver_.launch(kernel, grid, 1, 1, kThreads, 1, 1, 0, stream_, list, nullptr), name);
   }
 
@@ -248,7 +255,7 @@ class Enqueuing {
     return launch(executor_.station_->kernels().finish, a, "tutti_finish");
   }
 
-  const StreamExecutor& executor_;
+  StreamExecutor& executor_;
   const Driver& driver_;
   std::span<const DeviceBuffers> buffers_;
   const DeviceBuffers seen_;

@@ -11,6 +11,7 @@
 
 #include <thread>
 
+#include "gpu/backlog.h"
 #include "gpu/program.h"
 #include "gpu/station.h"
 
@@ -75,6 +76,7 @@ class StreamExecutor {
   void free_waiters_until_gone();
 
   std::shared_ptr<Station> station_;
+  Backlog backlog_;
   std::atomic<bool> aborted_{false}, gone_{false};
   std::thread freeing_;
 };

@@ -17,7 +17,7 @@ constexpr Protocol kProtocols[] = {Protocol::simple, Protocol::ll, Protocol::ll1
 
 class Kernel {
  public:
-  explicit Kernel(const RankTools& rank) : rank_(rank) {
+  Kernel(const RankTools& rank, std::barrier<>& all_are_ready) : rank_(rank), all_are_ready_(all_are_ready) {
     auto made = KernelExecutor::make(rank.executor->station());
     if (!made) throw std::runtime_error(made.error().to_string());
     executor_ = std::move(*made);
@@ -38,6 +38,8 @@ class Kernel {
   void run(const Job& job, Protocol protocol, unsigned channels) const {
     const auto prepared = prepare(job, protocol, channels);
     job.fill(rank_);
+    done(d().synchronize(rank_.stream));
+    all_are_ready_.arrive_and_wait();  // taking memory may wait for kernels of ranks that share the device
     enqueue(job, *prepared);
     check(job);
   }
@@ -47,16 +49,18 @@ class Kernel {
 
  private:
   RankTools rank_;
+  std::barrier<>& all_are_ready_;
   std::unique_ptr<KernelExecutor> executor_;
 };
 
 void on_devices(Rank ranks, const std::function<void(const RankTools&, const Kernel&)>& body) {
   setenv("STANDIN_DEVICES", std::to_string(kDevices).c_str(), 1);
   ASSERT_EQ(cuInit(0), kSuccess);
+  std::barrier all_are_ready(ranks);
   on_threads(
       ranks,
       [&](const RankTools& rank) {
-        const Kernel kernel(rank);
+        const Kernel kernel(rank, all_are_ready);
         body(rank, kernel);
         done(d().synchronize(rank.stream));
       },

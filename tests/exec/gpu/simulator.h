@@ -128,7 +128,7 @@ class Simulator {
   void one_pass(std::size_t me, const Program& p, std::uint64_t count) {
     device::OnePassArguments a{};
     for (const LaneUse& use : p.incoming)
-      a.told[use.peer] = reinterpret_cast<const device::RankBuffers*>(in_half(me, use).inbox.data());
+      a.told[use.peer] = {reinterpret_cast<const device::RankBuffers*>(in_half(me, use).inbox.data()), &in_half(me, use).ready};
     a.own = {(*ranks_)[me].buffers.front().input, (*ranks_)[me].buffers.front().output};
     a.count = count;
     a.average_over = p.average_over;

@@ -57,10 +57,18 @@ struct OnePassItem {
 };
 inline constexpr std::uint32_t kMostItems = 32;
 
+// Where a rank says where its buffers are: read when the kernel runs, and true if `there` is 1 then. It is not where waits were
+// ended because the ranks gave up.
+struct Told {
+  const RankBuffers* buffers = nullptr;
+  const std::uint32_t* there = nullptr;
+};
+inline constexpr std::uint32_t kThere = 1;
+
 // tutti_one_pass: a call as it is defined, by one rank for all ranks of a device, whose buffers it sees. Every input is read once,
-// every output written once.
+// every output written once. Nothing is done where a rank has not told of its own.
 struct OnePassArguments {
-  const RankBuffers* told[kMostOperands];  // where a rank has said where its buffers are, read when the kernel runs; null: `own`
+  Told told[kMostOperands];  // by rank; null: `own`
   RankBuffers own;
   OnePassItem items[kMostItems];
   std::uint64_t count;  // elements of an item

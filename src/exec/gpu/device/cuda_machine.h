@@ -40,6 +40,11 @@ class CudaMachine {
   static constexpr void store_release(std::uint64_t* to, std::uint64_t value) {
     asm volatile("st.release.sys.u64 [%0], %1;" ::"l"(to), "l"(value) : "memory");
   }
+  static constexpr std::uint32_t load_flag(const std::uint32_t* from) {
+    std::uint32_t value = 0;
+    asm volatile("ld.relaxed.sys.u32 %0, [%1];" : "=r"(value) : "l"(from) : "memory");
+    return value;
+  }
   // A vector's elements are accesses of their own: each is whole.
   static constexpr Pair load_pair(std::byte* from) {
     Pair pair = {};

@@ -234,6 +234,8 @@ constexpr void fold(const FoldArguments& a, Threads threads) {
 // Each item as if it were alone: none reads what another one writes.
 template <class Machine>
 constexpr void one_pass(const OnePassArguments& a, Threads threads) {
+  for (const Told& told : a.told)
+    if (told.there != nullptr && Machine::load_flag(told.there) != kThere) return;
   const std::byte* inputs[kMostOperands] = {};
   std::byte* outs[kMostOperands] = {};
   for (std::uint32_t i = 0; i < a.item_count; ++i) {
@@ -241,7 +243,7 @@ constexpr void one_pass(const OnePassArguments& a, Threads threads) {
     std::uint32_t operands = 0, results = 0;
     for (std::uint32_t r = 0; r < kMostOperands; ++r) {
       if (((item.inputs | item.outputs) >> r & 1) == 0) continue;
-      const RankBuffers& buffers = a.told[r] != nullptr ? *a.told[r] : a.own;
+      const RankBuffers& buffers = a.told[r].buffers != nullptr ? *a.told[r].buffers : a.own;
       if ((item.inputs >> r & 1) != 0) inputs[operands++] = buffers.input + item.from;
       if ((item.outputs >> r & 1) != 0) outs[results++] = buffers.output + item.to;
     }

@@ -27,6 +27,9 @@ class HostMachine {
   static void store_release(std::uint64_t* to, std::uint64_t value) {
     std::atomic_ref(*to).store(value, std::memory_order_release);
   }
+  static std::uint32_t load_flag(const std::uint32_t* from) {
+    return std::atomic_ref(*const_cast<std::uint32_t*>(from)).load(std::memory_order_acquire);
+  }
   static Pair load_pair(std::byte* from) {
     return {numbers(from)[0].load(std::memory_order_relaxed), numbers(from)[1].load(std::memory_order_relaxed)};
   }
