@@ -39,8 +39,7 @@ std::vector<OnePassItem> items_of(const CollectiveCall& call) {
         items.push_back({.from = at(r), .inputs = one(call.root), .outputs = one(r)});
         break;
       case Collective::all_to_all:
-        for (Rank to = 0; to < call.ranks; ++to)
-          items.push_back({.from = at(to), .to = at(r), .inputs = one(r), .outputs = one(to)});
+        items.push_back({.to = at(r), .from_step = block, .inputs = one(r), .outputs = all});
         break;
       case Collective::barrier:
       case Collective::scan:
@@ -67,7 +66,8 @@ std::string one_pass_refusal(Collective collective, Rank ranks, ReduceOp op) {
 std::uint64_t one_pass_bytes(const CollectiveCall& call) {
   std::uint64_t blocks = 0;
   for (const OnePassItem& item : items_of(call))
-    blocks += static_cast<std::uint64_t>(std::popcount(item.inputs) + std::popcount(item.outputs));
+    blocks += static_cast<std::uint64_t>(std::popcount(item.inputs) * (item.from_step == 0 ? 1 : call.ranks) +
+                                         std::popcount(item.outputs));
   return blocks * call.count * call.element_bytes();
 }
 
@@ -79,29 +79,16 @@ Program one_pass_program(Rank me, const CollectiveCall& call) {
     program.op = call.op;
     if (call.op.kind == ReduceKind::avg) program.average_over = call.ranks;
   }
-  const auto add = [&](const Op& op) { program.ops.push_back(op); };
   if (me != kOnePassRank) {
-    program.outgoing = {lane(kOnePassRank)};
-    program.incoming = {lane(kOnePassRank)};
-    add({.kind = OpKind::acquire, .signature = call.signature});
-    add({.kind = OpKind::tell});
-    add({.kind = OpKind::post, .value = 1});
-    add({.kind = OpKind::await, .value = 1, .signature = call.signature});
-    add({.kind = OpKind::release});
+    program.outgoing = program.incoming = {lane(kOnePassRank)};
+    program.ops = {{.kind = OpKind::tell, .signature = call.signature}, {.kind = OpKind::told}};
     return program;
   }
-  for (Rank r = 1; r < call.ranks; ++r) {
-    program.outgoing.push_back(lane(r));
-    program.incoming.push_back(lane(r));
-  }
-  const auto lanes = static_cast<std::uint32_t>(program.incoming.size());
-  for (std::uint32_t l = 0; l < lanes; ++l) add({.kind = OpKind::await, .lane = l, .value = 1, .signature = call.signature});
+  for (Rank r = 1; r < call.ranks; ++r) program.incoming.push_back(lane(r));
+  program.outgoing = program.incoming;
   program.items = items_of(call);
   const std::uint64_t count = reduces(call.collective) ? call.count : call.count * call.element_bytes();  // of u8
-  if (count > 0 && !program.items.empty()) add({.kind = OpKind::one_pass, .count = count});
-  for (std::uint32_t l = 0; l < lanes; ++l) add({.kind = OpKind::release, .lane = l});
-  for (std::uint32_t l = 0; l < lanes; ++l) add({.kind = OpKind::acquire, .lane = l, .signature = call.signature});
-  for (std::uint32_t l = 0; l < lanes; ++l) add({.kind = OpKind::post, .lane = l, .value = 1});
+  program.ops = {{.kind = OpKind::one_pass, .signature = call.signature, .count = count}};
   return program;
 }
 

@@ -2,8 +2,11 @@
 // pass that reads every input and writes every output once. The others say where their buffers are, and wait; nothing of theirs
 // runs on the device, so it need not change between processes.
 //
-//   others    acquire, tell addresses, post                                await done
-//   rank 0    await all                          one kernel, release all   post done to all
+//   others    tell                                                                      told
+//   rank 0          await all, one kernel, which at its end sets back what it waited for and tells all
+//
+// The words and inboxes of lanes serve for that, but without halves and credits: a rank that has not been told does not tell
+// again.
 #pragma once
 
 #include "gpu/program.h"

@@ -40,8 +40,9 @@ enum class OpKind : std::uint8_t {
   fold,      // to = operand_0 (+) operand_1 (+) ..., `count` elements
   prepare,   // to = factor * from
   finish,    // to = to / ranks
-  tell,      // outgoing lane: into the inbox, where this rank's buffers are (one_pass.h)
-  one_pass,  // Program::items, `count` elements each
+  tell,      // one_pass.h: to the outgoing lane, where this rank's buffers are
+  one_pass,  // awaits all incoming lanes; Program::items, `count` elements each; tells all outgoing lanes, of the same ranks
+  told,      // awaits the incoming lane
 };
 
 struct Op {

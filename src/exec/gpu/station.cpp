@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 
 namespace tutti::gpu {
 
@@ -46,6 +47,16 @@ Status Station::load() {
     return s;
   processors_ = static_cast<unsigned>(std::max(1, processors));
   return {};
+}
+
+Result<Address> Station::counter() {
+  constexpr std::array<std::byte, 4> kZero{};
+  if (counter_ == 0) {
+    auto at = lanes_->put(kZero);
+    if (!at) return at;
+    counter_ = *at;
+  }
+  return counter_;
 }
 
 Status Station::reserve(std::uint64_t bytes) {

@@ -40,6 +40,9 @@ class Station {
   [[nodiscard]] const Kernels& kernels() const noexcept { return kernels_; }
   [[nodiscard]] unsigned processors() const noexcept { return processors_; }
 
+  // A word that is 0 before and behind every kernel of calls in one pass; made where it is first asked for.
+  Result<Address> counter();
+
   // Scratch of all calls, which come one after the other. It moves when more is needed.
   Status reserve(std::uint64_t bytes);
   [[nodiscard]] Address scratch() const noexcept { return scratch_.empty() ? 0 : scratch_.back()->at(); }
@@ -55,6 +58,7 @@ class Station {
   ModuleHandle module_ = nullptr;
   Kernels kernels_;
   unsigned processors_ = 1;
+  Address counter_ = 0;
   std::unique_ptr<Lanes> lanes_;
   std::vector<std::shared_ptr<const DeviceMemory>> scratch_;  // the last one is for new calls; graphs may use those before
 };

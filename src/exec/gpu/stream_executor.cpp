@@ -16,6 +16,7 @@ constexpr std::uint32_t kMostSignature = (std::uint32_t{1} << 30) - 1;
 constexpr unsigned kThreads = 256;           // of a block
 constexpr std::uint64_t kThreadBytes = 64;   // that a thread has to do at least
 constexpr unsigned kBlocksPerProcessor = 4;  // at most
+unsigned blocks_per_processor() { static const char* x = getenv("X_BLOCKS"); return x ? (unsigned)atoi(x) : kBlocksPerProcessor; }
 
 const std::byte* pointer(Address at) { return reinterpret_cast<const std::byte*>(at); }
 std::byte* pointer_to(Address at) { return reinterpret_cast<std::byte*>(at); }
@@ -166,19 +167,33 @@ class Enqueuing {
       case OpKind::finish:
         return finish(op);
       case OpKind::tell:
-        return tell(inbox(stretch_->outgoing[op.lane]));
+        return tell(op);
       case OpKind::one_pass:
         return one_pass(op);
+      case OpKind::told:
+        return told(op);
     }
     return Error(Code::internal, "unknown kind of operation");
   }
 
-  // A device::RankBuffers.
-  Status tell(Address into) {
+  // Of a lane that is used without halves: what its end waits for, and by which both sides know that they are in the same call.
+  // As in check_signature, but the first word is also `ready`, and never 0.
+  [[nodiscard]] static Address ready(const Prepared::Lane& lane) { return lane.end->ready[0]; }
+  [[nodiscard]] static std::uint32_t number(std::uint32_t signature) { return std::max(first(signature), 1U); }
+
+  Status tell(const Op& op) {
+    const Prepared::Lane& lane = stretch_->outgoing[op.lane];
+    Address into = lane.inbox[0];  // a device::RankBuffers
     for (const Address buffer : {seen_.input, seen_.output})
       for (int half = 0; half < 2; ++half, into += sizeof(std::uint32_t))
         if (auto s = write(into, static_cast<std::uint32_t>(buffer >> 32 * half)); !s) return s;
-    return {};
+    if (auto s = write(ready(lane) + kSecond, kMostSignature - number(op.signature)); !s) return s;
+    return write(ready(lane), number(op.signature));
+  }
+  Status told(const Op& op) {
+    const Address done = ready(stretch_->incoming[op.lane]);
+    if (auto s = wait(done, 1); !s) return s;
+    return write(done, 0);
   }
 
   Status one_pass(const Op& op) {
@@ -186,21 +201,24 @@ class Enqueuing {
     device::OnePassArguments a{};
     for (std::size_t l = 0; l < p.incoming.size(); ++l) {
       const Prepared::Lane& lane = stretch_->incoming[l];
-      a.told[p.incoming[l].peer] = {reinterpret_cast<const device::RankBuffers*>(inbox(lane)),
-                                    reinterpret_cast<const std::uint32_t*>(lane.end->ready[lane.end->half])};
+      if (auto s = wait(ready(lane), number(op.signature)); !s) return s;
+      if (auto s = wait(ready(lane) + kSecond, kMostSignature - number(op.signature)); !s) return s;
+      a.others[p.incoming[l].peer] = {reinterpret_cast<const device::RankBuffers*>(lane.inbox[0]),
+                                      reinterpret_cast<std::uint32_t*>(ready(lane)),
+                                      reinterpret_cast<std::uint32_t*>(ready(stretch_->outgoing[l]))};
     }
     a.own = {pointer(buffers_.front().input), pointer_to(buffers_.front().output)};
     a.count = op.count;
+    auto counter = executor_.station_->counter();
+    if (!counter) return std::move(counter.error());
+    a.blocks = reinterpret_cast<std::uint32_t*>(*counter);
+    a.call = number(op.signature);
     a.average_over = p.average_over;
     a.type = p.type;
     a.kind = p.op.kind;
-    for (auto item = p.items.begin(); item != p.items.end();) {
-      const auto some = std::min<std::ptrdiff_t>(p.items.end() - item, device::kMostItems);
-      item = std::copy_n(item, some, a.items) - a.items + item;
-      a.item_count = static_cast<std::uint32_t>(some);
-      if (auto s = launch(executor_.station_->kernels().one_pass, a, "tutti_one_pass"); !s) return s;
-    }
-    return {};
+    std::copy(p.items.begin(), p.items.end(), a.items);
+    a.item_count = static_cast<std::uint32_t>(p.items.size());
+    return launch(executor_.station_->kernels().one_pass, a, "tutti_one_pass");
   }
 
   template <class Arguments>
@@ -208,7 +226,7 @@ class Enqueuing {
     const std::uint64_t bytes = arguments.count * size_of(arguments.type);
     const std::uint64_t blocks = (bytes + kThreads * kThreadBytes - 1) / (kThreads * kThreadBytes);
     const auto grid =
-        static_cast<unsigned>(std::clamp<std::uint64_t>(blocks, 1, kBlocksPerProcessor * executor_.station_->processors()));
+        static_cast<unsigned>(std::clamp<std::uint64_t>(blocks, 1, blocks_per_processor() * executor_.station_->processors()));
     void* list[] = {&arguments};
     if (auto s = use_flags(); !s) return s;
     if (auto s = go_ahead(); !s) return s;
@@ -305,6 +323,7 @@ Result<std::shared_ptr<const Prepared>> StreamExecutor::prepare(const Collective
 }
 
 Result<std::shared_ptr<const Prepared>> StreamExecutor::prepare_one_pass(const CollectiveCall& call) {
+  if (auto made = station_->counter(); !made) return std::move(made.error());
   std::vector<Prepared::Stretch> stretches;
   stretches.push_back({.program = one_pass_program(station_->rank(), call)});
   return open(std::move(stretches));

@@ -124,21 +124,27 @@ class Simulator {
     return true;
   }
 
-  // By the code of the kernel.
-  void one_pass(std::size_t me, const Program& p, std::uint64_t count) {
+  // By the code of the kernel. Lanes are used without halves and credits.
+  bool one_pass(std::size_t me, const Program& p, const Op& op) {
     device::OnePassArguments a{};
-    for (const LaneUse& use : p.incoming)
-      a.told[use.peer] = {reinterpret_cast<const device::RankBuffers*>(in_half(me, use).inbox.data()), &in_half(me, use).ready};
+    for (const LaneUse& use : p.incoming) {
+      const auto other = static_cast<std::size_t>(use.peer);
+      Half& mail = lane(other, me, use.channel).halves[0];
+      a.others[use.peer] = {reinterpret_cast<const device::RankBuffers*>(mail.inbox.data()), &mail.ready,
+                            &lane(me, other, use.channel).halves[0].ready};
+    }
     a.own = {(*ranks_)[me].buffers.front().input, (*ranks_)[me].buffers.front().output};
-    a.count = count;
+    a.count = op.count;
+    a.call = op.signature + 1;
     a.average_over = p.average_over;
     a.type = p.type;
     a.kind = p.op.kind;
-    a.item_count = 1;
-    for (const device::OnePassItem& item : p.items) {
-      a.items[0] = item;
-      device::one_pass<device::HostMachine>(a, {0, 1});
-    }
+    a.item_count = static_cast<std::uint32_t>(p.items.size());
+    std::ranges::copy(p.items, a.items);
+    if (!device::all_are_there<device::HostMachine>(a)) return false;
+    device::one_pass<device::HostMachine>(a, {0, 1});
+    device::tell_all<device::HostMachine>(a);
+    return true;
   }
 
   bool execute(std::size_t me, const Stretch& s, const Op& op) {
@@ -184,13 +190,20 @@ class Simulator {
         kernels::prepare(p.op, p.type, address(me, s, op.from, bytes), address(me, s, op.to, bytes), op.count);
         return true;
       case OpKind::tell: {
+        Half& mail = lane(me, static_cast<std::size_t>(p.outgoing[op.lane].peer), p.outgoing[op.lane].channel).halves[0];
         const device::RankBuffers mine{(*ranks_)[me].buffers.front().input, (*ranks_)[me].buffers.front().output};
-        std::memcpy(address(me, s, {.space = Space::peers_inbox, .index = op.lane}, sizeof mine), &mine, sizeof mine);
+        const auto* first_byte = reinterpret_cast<const std::byte*>(&mine);
+        if (mail.ready != 0) wrong_ = fmt::format("rank {} tells what it has told already", me);
+        mail.inbox.assign(first_byte, first_byte + sizeof mine);
+        mail.ready = op.signature + 1;
         return true;
       }
       case OpKind::one_pass:
-        one_pass(me, p, op.count);
-        return true;
+        return one_pass(me, p, op);
+      case OpKind::told: {
+        Half& mail = lane(static_cast<std::size_t>(p.incoming[op.lane].peer), me, p.incoming[op.lane].channel).halves[0];
+        return std::exchange(mail.ready, 0) != 0;
+      }
       case OpKind::finish:
         kernels::finish(p.op, p.type, address(me, s, op.to, bytes), op.count, p.ranks);
         return true;

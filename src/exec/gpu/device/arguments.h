@@ -53,25 +53,28 @@ struct RankBuffers {
 // A part of the result: what these ranks' inputs fold to, in their order, written to these ranks' outputs.
 struct OnePassItem {
   std::uint64_t from = 0, to = 0;         // bytes: where it begins in each input, and in each output
+  std::uint64_t from_step = 0;            // by which `from` moves on from rank to rank of the outputs; 0: all get the same
   std::uint16_t inputs = 0, outputs = 0;  // a bit for each rank
 };
-inline constexpr std::uint32_t kMostItems = 32;
+inline constexpr std::uint32_t kMostItems = kMostOperands;
 
-// Where a rank says where its buffers are: read when the kernel runs, and true if `there` is 1 then. It is not where waits were
-// ended because the ranks gave up.
-struct Told {
+// Another rank: where it says where its buffers are, read when the kernel runs, and true if `call` holds the call's number then.
+// It does not where waits were ended because ranks gave up. The kernel sets it back, and `done` to 1.
+struct OtherRank {
   const RankBuffers* buffers = nullptr;
-  const std::uint32_t* there = nullptr;
+  std::uint32_t* call = nullptr;
+  std::uint32_t* done = nullptr;
 };
-inline constexpr std::uint32_t kThere = 1;
 
-// tutti_one_pass: a call as it is defined, by one rank for all ranks of a device, whose buffers it sees. Every input is read once,
-// every output written once. Nothing is done where a rank has not told of its own.
+// tutti_one_pass: a call as it is defined, by one rank for all ranks of a device, whose buffers it sees. Every input is read
+// once, every output written once. Nothing is done where a rank has not told of its own.
 struct OnePassArguments {
-  Told told[kMostOperands];  // by rank; null: `own`
+  OtherRank others[kMostOperands];  // by rank; null: `own`
   RankBuffers own;
   OnePassItem items[kMostItems];
-  std::uint64_t count;  // elements of an item
+  std::uint64_t count;    // elements of an item
+  std::uint32_t* blocks;  // that have done their part; 0 before and behind
+  std::uint32_t call;
   std::uint32_t item_count;
   std::int32_t average_over;  // as in FoldArguments
   DataType type;

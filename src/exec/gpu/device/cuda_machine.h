@@ -42,8 +42,11 @@ class CudaMachine {
   }
   static constexpr std::uint32_t load_flag(const std::uint32_t* from) {
     std::uint32_t value = 0;
-    asm volatile("ld.relaxed.sys.u32 %0, [%1];" : "=r"(value) : "l"(from) : "memory");
+    asm volatile("ld.acquire.sys.u32 %0, [%1];" : "=r"(value) : "l"(from) : "memory");
     return value;
+  }
+  static constexpr void store_flag(std::uint32_t* to, std::uint32_t value) {
+    asm volatile("st.release.sys.u32 [%0], %1;" ::"l"(to), "r"(value) : "memory");
   }
   // A vector's elements are accesses of their own: each is whole.
   static constexpr Pair load_pair(std::byte* from) {

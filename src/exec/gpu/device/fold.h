@@ -91,6 +91,8 @@ struct Layout {
   }
 };
 
+inline constexpr std::uint64_t kWarp = 32;
+
 template <class Lanes>
 inline constexpr std::uint32_t kPerWord = sizeof(Word) / sizeof(typename Lanes::Element);
 
@@ -100,12 +102,15 @@ template <class Machine, class Lanes, class Op>
                                             Outputs outs, Op op, Threads threads) {
   using Element = typename Lanes::Element;
   constexpr std::uint32_t kUnroll = sizeof(Element) >= 4 ? 4 : sizeof(Element);
-  for (std::uint64_t first = threads.index; first < layout.words; first += kUnroll * threads.count) {
+  // Those of a warp take their words from one place.
+  const std::uint64_t group = threads.count % kWarp == 0 ? kWarp : 1;
+  const std::uint64_t begin = threads.index / group * group * kUnroll + threads.index % group;
+  for (std::uint64_t first = begin; first < layout.words; first += kUnroll * threads.count) {
     typename Lanes::Value acc[kUnroll][kPerWord<Lanes>] = {};
     Word loaded[kUnroll] = {};
     for (std::uint32_t s = 0; s < operands; ++s) {
       for (std::uint32_t u = 0; u < kUnroll; ++u) {
-        const std::uint64_t word = first + u * threads.count;
+        const std::uint64_t word = first + u * group;
         if (word < layout.words) loaded[u] = Machine::load(inputs[s] + layout.head + word * sizeof(Word));
       }
       for (std::uint32_t u = 0; u < kUnroll; ++u) {
@@ -119,7 +124,7 @@ template <class Machine, class Lanes, class Op>
     for (std::uint32_t u = 0; u < kUnroll; ++u) {
       Pack<Element> pack = {};
       for (std::uint32_t k = 0; k < kPerWord<Lanes>; ++k) pack.of[k] = Lanes::store(op.leave(acc[u][k]));
-      const std::uint64_t word = first + u * threads.count;
+      const std::uint64_t word = first + u * group;
       if (word < layout.words)
         for (std::uint32_t o = 0; o < outs.count; ++o)
           Machine::store(outs.at[o] + layout.head + word * sizeof(Word), std::bit_cast<Word>(pack));
@@ -231,23 +236,46 @@ constexpr void fold(const FoldArguments& a, Threads threads) {
   fold<Machine>(Reduction{a.type, a.kind, a.average_over}, a.inputs, a.operands, a.out, a.count, threads);
 }
 
+// Whether all ranks are in the call.
+template <class Machine>
+constexpr bool all_are_there(const OnePassArguments& a) {
+  for (const OtherRank& other : a.others)
+    if (other.call != nullptr && Machine::load_flag(other.call) != a.call) return false;
+  return true;
+}
+// Behind all that was written.
+template <class Machine>
+constexpr void tell_all(const OnePassArguments& a) {
+  for (const OtherRank& other : a.others)
+    if (other.call != nullptr) Machine::store_flag(other.call, 0);
+  for (const OtherRank& other : a.others)
+    if (other.done != nullptr) Machine::store_flag(other.done, 1);
+}
+
 // Each item as if it were alone: none reads what another one writes.
 template <class Machine>
 constexpr void one_pass(const OnePassArguments& a, Threads threads) {
-  for (const Told& told : a.told)
-    if (told.there != nullptr && Machine::load_flag(told.there) != kThere) return;
   const std::byte* inputs[kMostOperands] = {};
   std::byte* outs[kMostOperands] = {};
   for (std::uint32_t i = 0; i < a.item_count; ++i) {
     const OnePassItem& item = a.items[i];
+    const auto buffers = [&](std::uint32_t r) -> const RankBuffers& {
+      return a.others[r].buffers != nullptr ? *a.others[r].buffers : a.own;
+    };
     std::uint32_t operands = 0, results = 0;
     for (std::uint32_t r = 0; r < kMostOperands; ++r) {
-      if (((item.inputs | item.outputs) >> r & 1) == 0) continue;
-      const RankBuffers& buffers = a.told[r].buffers != nullptr ? *a.told[r].buffers : a.own;
-      if ((item.inputs >> r & 1) != 0) inputs[operands++] = buffers.input + item.from;
-      if ((item.outputs >> r & 1) != 0) outs[results++] = buffers.output + item.to;
+      if ((item.inputs >> r & 1) != 0) inputs[operands++] = buffers(r).input + item.from;
+      if ((item.outputs >> r & 1) != 0) outs[results++] = buffers(r).output + item.to;
     }
-    fold<Machine>(Reduction{a.type, a.kind, a.average_over}, inputs, operands, Outputs{outs, results}, a.count, threads);
+    const Reduction reduction{a.type, a.kind, a.average_over};
+    if (item.from_step == 0) {
+      fold<Machine>(reduction, inputs, operands, Outputs{outs, results}, a.count, threads);
+      continue;
+    }
+    for (std::uint32_t o = 0; o < results; ++o) {
+      fold<Machine>(reduction, inputs, operands, outs[o], a.count, threads);
+      for (std::uint32_t k = 0; k < operands; ++k) inputs[k] += item.from_step;
+    }
   }
 }
 

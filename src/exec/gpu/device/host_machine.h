@@ -30,6 +30,7 @@ class HostMachine {
   static std::uint32_t load_flag(const std::uint32_t* from) {
     return std::atomic_ref(*const_cast<std::uint32_t*>(from)).load(std::memory_order_acquire);
   }
+  static void store_flag(std::uint32_t* to, std::uint32_t value) { std::atomic_ref(*to).store(value, std::memory_order_release); }
   static Pair load_pair(std::byte* from) {
     return {numbers(from)[0].load(std::memory_order_relaxed), numbers(from)[1].load(std::memory_order_relaxed)};
   }

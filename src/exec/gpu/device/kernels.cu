@@ -14,8 +14,18 @@ __device__ Threads threads() {
 
 extern "C" {
 
-__global__ void tutti_fold(const __grid_constant__ FoldArguments a) { fold<CudaMachine>(a, threads()); }
-__global__ void tutti_one_pass(const __grid_constant__ OnePassArguments a) { one_pass<CudaMachine>(a, threads()); }
+__global__ void __launch_bounds__(256, 4) tutti_fold(const __grid_constant__ FoldArguments a) { fold<CudaMachine>(a, threads()); }
+__global__ void __launch_bounds__(256, 4) tutti_one_pass(const __grid_constant__ OnePassArguments a) {
+  if (!all_are_there<CudaMachine>(a)) return;
+  one_pass<CudaMachine>(a, threads());
+  __syncthreads();
+  if (threadIdx.x != 0) return;
+  __threadfence_system();
+  if (atomicAdd(a.blocks, 1) + 1 != gridDim.x) return;
+  __threadfence_system();
+  *a.blocks = 0;
+  tell_all<CudaMachine>(a);
+}
 __global__ void tutti_prepare(const __grid_constant__ PrepareArguments a) { prepare<CudaMachine>(a, threads()); }
 __global__ void tutti_finish(const __grid_constant__ FinishArguments a) { finish<CudaMachine>(a, threads()); }
 

@@ -46,7 +46,10 @@ extern const unsigned tutti_interpret_argument_bytes[] = {sizeof(InterpretArgume
 
 void tutti_fold(const StandinLaunch* launch, void** arguments) { in_turn<FoldArguments>(*launch, arguments, fold<HostMachine>); }
 void tutti_one_pass(const StandinLaunch* launch, void** arguments) {
+  const auto& a = *static_cast<const OnePassArguments*>(arguments[0]);
+  if (!all_are_there<HostMachine>(a)) return;
   in_turn<OnePassArguments>(*launch, arguments, one_pass<HostMachine>);
+  tell_all<HostMachine>(a);
 }
 void tutti_prepare(const StandinLaunch* launch, void** arguments) {
   in_turn<PrepareArguments>(*launch, arguments, prepare<HostMachine>);

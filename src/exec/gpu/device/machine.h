@@ -4,7 +4,7 @@
 //   half_to_float, float_to_half        f16, rounded to nearest even
 //   load, store                         a Word at an address that is a multiple of 16
 //   load_acquire, store_release         a 64-bit number that another GPU's, or the host's, threads see
-//   load_flag                           a 32-bit number that a stream has written
+//   load_flag, store_flag               a 32-bit number that streams write and wait for
 //   load_pair, store_pair               two 64-bit numbers, each of them whole, in no order
 //   load_line, store_line               a thread's word of a line (interpret.h, ll128)
 // and an object of it is a block, seen from within:
