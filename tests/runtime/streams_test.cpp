@@ -43,8 +43,9 @@ Function* driver_function(const char* name) {
 int allocate_visible(Address* memory, std::size_t bytes) {
   constexpr unsigned kAttachGlobal = 1;
   static const bool standin = std::getenv("STANDIN_KERNELS") != nullptr;
+  if (standin) return d().allocate(memory, bytes);
   static const auto managed = driver_function<int(Address*, std::size_t, unsigned)>("cuMemAllocManaged");
-  return standin ? d().allocate(memory, bytes) : managed(memory, bytes, kAttachGlobal);
+  return managed(memory, bytes, kAttachGlobal);
 }
 
 // Used again and never freed: a driver that frees memory waits for all streams of the device, those of other ranks among them.
@@ -55,11 +56,7 @@ class DeviceMemory {
     const std::lock_guard lock(all.mutex_);
     const std::size_t size = std::bit_ceil(std::max<std::size_t>(bytes, 256));
     auto& unused = all.unused_[{this_device, size}];
-    if (unused.empty()) {
-      Address memory = 0;
-      done(allocate_visible(&memory, size));
-      unused.push_back(reinterpret_cast<void*>(memory));
-    }
+    if (unused.empty()) unused.push_back(all.cut(size));
     void* memory = unused.back();
     unused.pop_back();
     all.used_[memory] = {this_device, size};
@@ -78,8 +75,19 @@ class DeviceMemory {
     static DeviceMemory all;
     return all;
   }
+  // Of a large piece: whoever takes memory may wait for streams, too.
+  void* cut(std::size_t size) {
+    constexpr std::size_t kPiece = std::size_t{512} << 20;
+    auto& [piece, used] = pieces_[this_device];
+    if (piece == 0 || used + size > kPiece) {
+      done(allocate_visible(&piece, std::max(size, kPiece)));
+      used = 0;
+    }
+    return reinterpret_cast<void*>(piece + std::exchange(used, used + size));
+  }
   std::mutex mutex_;
-  using Kind = std::pair<int, std::size_t>;  // device and size
+  std::map<int, std::pair<Address, std::size_t>> pieces_;  // by device, and how much of it is taken
+  using Kind = std::pair<int, std::size_t>;                // device and size
   std::map<Kind, std::vector<void*>> unused_;
   std::map<void*, Kind> used_;
 };

@@ -101,7 +101,8 @@ Lanes::~Lanes() {
   if (stream_ != nullptr) (void)driver().destroy_stream(stream_);
 }
 
-// Flags, all zero, and the stream.
+// Flags, all zero, and the stream. And a first region, before anybody waits: where ranks are threads that share a device, who
+// takes memory of it waits for the others' streams.
 Status Lanes::begin() {
   auto flags = DeviceMemory::make(driver(), setup_.context, kFlagBytes);
   if (!flags) return std::move(flags.error());
@@ -109,6 +110,9 @@ Status Lanes::begin() {
   if (auto s = check(driver(), driver().make_stream(&stream_, kNonBlocking), "cuStreamCreate"); !s) return s;
   if (auto s = check(driver(), driver().set_words(flags_->at(), 0, kFlagBytes / 4, stream_), "cuMemsetD32Async"); !s) return s;
   if (auto s = check(driver(), driver().synchronize(stream_), "cuStreamSynchronize"); !s) return s;
+  auto region = DeviceMemory::make(driver(), setup_.context, kRegionBytes);
+  if (!region) return std::move(region.error());
+  regions_.push_back({std::move(*region)});
   int device = 0, can = 0;
   if (driver().context_device(&device) == 0 &&
       driver().device_attribute(&can, DeviceAttribute::can_flush_remote_writes, device) == 0 && can != 0)

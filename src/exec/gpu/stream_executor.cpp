@@ -16,7 +16,6 @@ constexpr std::uint32_t kMostSignature = (std::uint32_t{1} << 30) - 1;
 constexpr unsigned kThreads = 256;           // of a block
 constexpr std::uint64_t kThreadBytes = 64;   // that a thread has to do at least
 constexpr unsigned kBlocksPerProcessor = 4;  // at most
-unsigned blocks_per_processor() { static const char* x = getenv("X_BLOCKS"); return x ? (unsigned)atoi(x) : kBlocksPerProcessor; }
 
 const std::byte* pointer(Address at) { return reinterpret_cast<const std::byte*>(at); }
 std::byte* pointer_to(Address at) { return reinterpret_cast<std::byte*>(at); }
@@ -92,6 +91,10 @@ class Enqueuing {
   }
   static Address inbox(const Prepared::Lane& lane) { return lane.inbox[lane.end->half]; }
 
+  // For what the same device has written: there is nothing to flush.
+  Status wait_here(Address word, std::uint32_t value) {
+    return add({.kind = MemoryOperation::Kind::wait, .word = word, .value = value, .flags = kWaitGreaterOrEqual});
+  }
   Status wait(Address word, std::uint32_t value) {
     return add(
         {.kind = MemoryOperation::Kind::wait, .word = word, .value = value, .flags = executor_.station_->lanes().wait_flags()});
@@ -192,7 +195,7 @@ class Enqueuing {
   }
   Status told(const Op& op) {
     const Address done = ready(stretch_->incoming[op.lane]);
-    if (auto s = wait(done, 1); !s) return s;
+    if (auto s = wait_here(done, 1); !s) return s;
     return write(done, 0);
   }
 
@@ -201,8 +204,8 @@ class Enqueuing {
     device::OnePassArguments a{};
     for (std::size_t l = 0; l < p.incoming.size(); ++l) {
       const Prepared::Lane& lane = stretch_->incoming[l];
-      if (auto s = wait(ready(lane), number(op.signature)); !s) return s;
-      if (auto s = wait(ready(lane) + kSecond, kMostSignature - number(op.signature)); !s) return s;
+      if (auto s = wait_here(ready(lane), number(op.signature)); !s) return s;
+      if (auto s = wait_here(ready(lane) + kSecond, kMostSignature - number(op.signature)); !s) return s;
       a.others[p.incoming[l].peer] = {reinterpret_cast<const device::RankBuffers*>(lane.inbox[0]),
                                       reinterpret_cast<std::uint32_t*>(ready(lane)),
                                       reinterpret_cast<std::uint32_t*>(ready(stretch_->outgoing[l]))};
@@ -226,7 +229,7 @@ class Enqueuing {
     const std::uint64_t bytes = arguments.count * size_of(arguments.type);
     const std::uint64_t blocks = (bytes + kThreads * kThreadBytes - 1) / (kThreads * kThreadBytes);
     const auto grid =
-        static_cast<unsigned>(std::clamp<std::uint64_t>(blocks, 1, blocks_per_processor() * executor_.station_->processors()));
+        static_cast<unsigned>(std::clamp<std::uint64_t>(blocks, 1, kBlocksPerProcessor * executor_.station_->processors()));
     void* list[] = {&arguments};
     if (auto s = use_flags(); !s) return s;
     if (auto s = go_ahead(); !s) return s;
@@ -342,6 +345,9 @@ Result<std::shared_ptr<const Prepared>> StreamExecutor::open(std::vector<Prepare
   std::vector<Program*> programs;
   for (auto& s : stretches) programs.push_back(&s.program);
   const std::vector<LaneNeed> needs = needs_of(programs);
+  std::uint64_t scratch_bytes = 0;
+  for (const auto& s : stretches) scratch_bytes = std::max(scratch_bytes, s.program.scratch_bytes);
+  if (auto s = station_->reserve(scratch_bytes); !s) return std::move(s.error());  // before others can be in the call
   if (auto s = station_->lanes().open(needs); !s) return std::move(s.error());
   const auto lane = [&](const LaneUse& use, bool outgoing) {
     const auto need = std::ranges::find_if(
@@ -355,7 +361,6 @@ Result<std::shared_ptr<const Prepared>> StreamExecutor::open(std::vector<Prepare
   }
   auto prepared = std::make_shared<Prepared>();
   prepared->stretches_ = std::move(stretches);
-  if (auto s = station_->reserve(prepared->scratch_bytes()); !s) return std::move(s.error());
   return std::shared_ptr<const Prepared>(std::move(prepared));
 }
 

@@ -62,7 +62,6 @@ constexpr unsigned kStreamNonBlocking = 1;
 constexpr unsigned kEventBlockingSync = 1, kEventDisableTiming = 2, kEventInterprocess = 4;
 constexpr unsigned kEventExternal = 1;  // of records and waits
 constexpr unsigned kWaitGeq = 0, kWaitEq = 1, kWaitAnd = 2, kWaitNor = 3, kWaitFlush = 1U << 30;
-constexpr unsigned kWriteNoBarrier = 1;
 constexpr unsigned kOpWait32 = 1, kOpWrite32 = 2, kOpFlushRemoteWrites = 3, kOpWait64 = 4, kOpWrite64 = 5, kOpBarrier = 6;
 constexpr unsigned kIpcLazyEnablePeerAccess = 1;
 constexpr std::uint64_t kProcPerThreadDefaultStream = 2;

@@ -133,19 +133,19 @@ CUresult wait_for(std::uintptr_t address, T value, unsigned condition, const Con
 }
 
 template <class T>
-void write(std::uintptr_t address, T value, unsigned flags) {
-  const auto order = flags & kWriteNoBarrier ? std::memory_order_relaxed : std::memory_order_release;
-  std::atomic_ref<T>(*pointer_to<T>(address)).store(value, order);
+void write(std::uintptr_t address, T value) {
+  std::atomic_ref<T>(*pointer_to<T>(address)).store(value, std::memory_order_release);
 }
 
 bool is_wait(unsigned operation) { return operation == kOpWait32 || operation == kOpWait64; }
 bool is_write(unsigned operation) { return operation == kOpWrite32 || operation == kOpWrite64; }
 std::size_t width(unsigned operation) { return operation == kOpWait64 || operation == kOpWrite64 ? 8 : 4; }
 
+// The second version of these functions, which is all there is since CUDA 12, has no writes without a barrier.
 bool valid(const CUstreamBatchMemOpParams& op) {
   if (op.operation == kOpBarrier || op.operation == kOpFlushRemoteWrites) return true;
   if (op.address % width(op.operation) != 0) return false;
-  return is_wait(op.operation) ? (op.flags & ~kWaitFlush) <= kWaitNor : is_write(op.operation) && op.flags <= kWriteNoBarrier;
+  return is_wait(op.operation) ? (op.flags & ~kWaitFlush) <= kWaitNor : is_write(op.operation) && op.flags == 0;
 }
 
 CUresult perform(const CUstreamBatchMemOpParams& op, const Context& context) {
@@ -155,10 +155,10 @@ CUresult perform(const CUstreamBatchMemOpParams& op, const Context& context) {
     case kOpWait64:
       return wait_for(op.address, op.value, op.flags & ~kWaitFlush, context);
     case kOpWrite32:
-      write(op.address, static_cast<std::uint32_t>(op.value), op.flags);
+      write(op.address, static_cast<std::uint32_t>(op.value));
       break;
     case kOpWrite64:
-      write(op.address, op.value, op.flags);
+      write(op.address, op.value);
       break;
     default:
       break;

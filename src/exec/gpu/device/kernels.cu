@@ -20,7 +20,7 @@ __global__ void __launch_bounds__(256, 4) tutti_one_pass(const __grid_constant__
   one_pass<CudaMachine>(a, threads());
   __syncthreads();
   if (threadIdx.x != 0) return;
-  __threadfence_system();
+  __threadfence();
   if (atomicAdd(a.blocks, 1) + 1 != gridDim.x) return;
   __threadfence_system();
   *a.blocks = 0;
