@@ -12,6 +12,7 @@ a=$(grown rxe0 sent_pkts) b=$(grown rxe1 sent_pkts)
 [[ $(grown rxe2 sent_pkts) == 0 ]] || fail "rxe2 has not been chosen, but used"
 
 echo "== different devices at both ends of the cable"
+cable delay 10us
 rank_setup() { export TUTTI_IB_DEVICES=rxe$1; }
 counters
 before=$(</sys/class/net/veth0/statistics/tx_bytes)
