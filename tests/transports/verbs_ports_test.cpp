@@ -152,7 +152,7 @@ TEST(VerbsPorts, BothEndsPairAlike) {
 }
 
 TEST(VerbsStripes, CoverTheMessageByTheRailsSpeeds) {
-  const Stripes stripes({100, 25, 75}, 1 << 18);
+  const Stripes stripes(std::vector<std::uint32_t>{100, 25, 75}, 1 << 18);
   for (const std::size_t bytes : {std::size_t{1} << 18, (std::size_t{1} << 20) + 7, std::size_t{300001}}) {
     std::size_t at = 0;
     for (std::size_t rail = 0; rail < 3; ++rail) {

@@ -3,7 +3,7 @@
 # carries them is shown by what the devices have counted.
 set -u
 . "$(dirname "$0")/common.sh"
-perf=(perf all --check --min-bytes 8 --max-bytes 1M --factor 512 --iterations 2 --warmup 1)
+perf=(perf all --check --min-bytes 8 --max-bytes 128K --factor 128 --iterations 2 --warmup 1)
 for transport in shm verbs tcp; do
   echo "== $transport"
   export TUTTI_TRANSPORT=$transport

@@ -240,8 +240,8 @@ const Answer* Channel::answer_to(std::uint64_t message) noexcept {
   return !answers_.empty() && answers_.front().message == message ? &answers_.front() : nullptr;
 }
 
-Result<bool> Channel::give_credits() {
-  const bool due = position_ - told_.bytes >= ring_in_use_ / 4 || signals_seen_ - told_.signals >= signals_ / 4;
+Result<bool> Channel::give_credits(bool last) {
+  const bool due = last || position_ - told_.bytes >= ring_in_use_ / 4 || signals_seen_ - told_.signals >= signals_ / 4;
   if (!due || !room_for_answer()) return false;
   const Credits credits = told();
   std::memcpy(image(), &credits, sizeof credits);

@@ -21,7 +21,7 @@ namespace tutti::verbs {
 struct Tuning {
   std::size_t ring_bytes = std::size_t{128} << 10;
   std::uint32_t ask_from = 32u << 10;    // larger messages go where the receiver says
-  std::size_t place_from = 64u << 10;    // into its memory, where that has to be registered for it
+  std::size_t place_from = 256u << 10;   // into its memory, where that has to be registered for it
   std::size_t write_bytes = 256u << 10;  // of a large message, at once
   int writes = 16;                       // of this kind under way on a rail
   std::size_t stripe_from = 256u << 10;  // messages that use all rails
@@ -48,8 +48,13 @@ class Channel {
 
   // Takes what has arrived and completed. Whether there was anything.
   Result<bool> poll();
-  // Credits that are worth being sent on their own.
-  Result<bool> give_credits();
+  // Credits are sent on their own where that is worth it, or where they are the last ones. Whether they were sent.
+  Result<bool> give_credits(bool last = false);
+  // Something has been seen that the peer has not been told of.
+  [[nodiscard]] bool owes_credits() const noexcept { return signals_seen_ > told_.signals; }
+  // How many signals have been sent, and how many the peer has seen as far as it has said.
+  [[nodiscard]] std::uint64_t signals_sent() const noexcept { return signals_sent_; }
+  [[nodiscard]] std::uint64_t signals_taken() const noexcept { return theirs_taken_.signals; }
   // All that was written has arrived.
   [[nodiscard]] bool drained() const noexcept;
   Status flush();

@@ -81,7 +81,7 @@ Result<bool> Outbox::place_on(Link& link, Message& message, std::size_t rail, bo
   while (on.done < part.bytes) {
     if (!pair.room() || under_way() >= static_cast<std::uint64_t>(link.tuning.writes)) return false;
     const std::size_t offset = part.offset + on.done;
-    const std::size_t bytes = std::min(part.bytes - on.done, link.tuning.write_bytes);
+    const std::size_t bytes = std::min({part.bytes - on.done, link.tuning.write_bytes, std::size_t{pair.port().most_bytes}});
     const bool last = on.done + bytes == part.bytes;
     const std::size_t device = link.devices[rail];
     Write write{.from = message.data.data() + offset,
@@ -114,6 +114,7 @@ Status Outbox::place(Link& link, Message& message, bool& moved) {
     return posted;
   moved = true;
   message.stage = Stage::posted;
+  message.signal = link.channel.signals_sent();
   return {};
 }
 
@@ -139,12 +140,23 @@ Result<Moved> Outbox::pump(Link& link) {
     if (message.stage != Stage::posted) break;
     ++started_;
   }
-  for (; started_ > 0 && complete(link, messages_.front()); --started_) {
+  retire(moved, [&](const Message& message) { return complete(link, message); });
+  return moved;
+}
+
+Moved Outbox::conclude(Link& link) {
+  Moved moved;
+  retire(moved, [&](const Message& message) { return message.signal <= link.channel.signals_taken(); });
+  return moved;
+}
+
+template <class Done>
+void Outbox::retire(Moved& moved, Done&& done) {
+  for (; started_ > 0 && done(messages_.front()); --started_) {
     messages_.pop_front();
     ++moved.finished;
     moved.any = true;
   }
-  return moved;
 }
 
 }  // namespace tutti::verbs

@@ -36,6 +36,9 @@ class Outbox {
   // A small message that can be sent at once. Nothing unfinished may be before it. false: post() it.
   Result<bool> send_small(Link& link, const Signature& signature, ConstBytes data);
   Result<Moved> pump(Link& link);
+  // The peer has gone in order. Messages that it has seen are finished, though nobody acknowledges them any more: what said so
+  // may have been lost, and whom to ask again is not there.
+  Moved conclude(Link& link);
 
   [[nodiscard]] bool empty() const noexcept { return messages_.empty(); }
   void clear() { messages_.clear(), started_ = 0; }
@@ -56,6 +59,7 @@ class Outbox {
     Answer answer;
     Registrations::Use memory;
     std::array<OnRail, kMostRails> rail;
+    std::uint64_t signal = 0;  // of its last record
   };
 
   Status start(Link& link, Message& message, bool& moved);
@@ -64,6 +68,8 @@ class Outbox {
   Status send_pieces(Link& link, Message& message, bool& moved);
   Status advance(Link& link, Message& message, bool& moved);
   [[nodiscard]] bool complete(Link& link, const Message& message) const;
+  template <class Done>
+  void retire(Moved& moved, Done&& done);
 
   std::deque<Message> messages_;
   std::size_t started_ = 0;  // of them, from the front, have been posted in full

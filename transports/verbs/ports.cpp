@@ -95,6 +95,7 @@ std::string_view name(ibv_port_state state) {
 
 std::string states_of(std::span<const Port> ports, const std::vector<std::size_t>& which) {
   std::vector<std::string> texts;
+  texts.reserve(which.size());
   for (const std::size_t i : which) texts.push_back(fmt::format("{} is {}", ports[i].to_string(), name(ports[i].state)));
   return fmt::format("{}", fmt::join(texts, ", "));
 }
@@ -128,6 +129,7 @@ int rank_of(const Port& port, const ibv_gid_entry& entry) {
 
 std::string gids_of(const Port& port) {
   std::vector<std::string> texts;
+  texts.reserve(port.gids.size());
   for (const ibv_gid_entry& entry : port.gids)
     texts.push_back(fmt::format("{} ({}, {})", entry.gid_index, to_string(entry.gid), kind(fabric_of(port, entry))));
   return texts.empty() ? "none" : fmt::format("{}", fmt::join(texts, ", "));

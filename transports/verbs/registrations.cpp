@@ -89,7 +89,7 @@ std::size_t Registrations::entries() const {
   return kept_.size();
 }
 
-void Registrations::release(std::shared_ptr<Entry> entry, bool kept) {
+void Registrations::release(const std::shared_ptr<Entry>& entry, bool kept) {
   const std::lock_guard lock(mutex_);
   --entry->uses;
   const auto place = std::ranges::find(kept_, entry);

@@ -5,7 +5,12 @@
 // therefore intercept munmap, madvise and brk in the whole process, and miss what they do not intercept. Here only that memory
 // stays registered whose end is known: what tutti::allocate() has handed out, each allocation with a number that is never used
 // again, and what a caller of Endpoint::register_memory() answers for. Other memory is registered for the message that it holds
-// and let go of after it, which costs less than copying it from some ten pages on.
+// and let go of after it.
+//
+// What that costs is mostly holding its pages. Measured with buffers registered by io_uring, which holds them in the same way
+// (Xeon, Emerald Rapids): 2.2 us for 64 KiB, 5.7 us for 256 KiB, 20 us for 1 MiB, 380 us for 16 MiB; a copy, in caches,
+// takes 1.1, 4.7, 22 and 1300 us. A device adds some microseconds. So such memory is registered for messages from 256 KiB on
+// (Tuning::place_from).
 #pragma once
 
 #include <array>
@@ -57,7 +62,7 @@ class Registrations : public std::enable_shared_from_this<Registrations> {
     Use(const Use&) = delete;
     Use& operator=(const Use&) = delete;
     ~Use() {
-      if (entry_) owner_->release(std::move(entry_), keeps_);
+      if (entry_) owner_->release(entry_, keeps_);
     }
     [[nodiscard]] explicit operator bool() const noexcept { return entry_ != nullptr; }
     // The keys for the device at this place among the devices.
@@ -99,7 +104,7 @@ class Registrations : public std::enable_shared_from_this<Registrations> {
   [[nodiscard]] std::shared_ptr<Entry> find(ConstBytes memory, std::optional<std::uint64_t> lifetime, For purpose) const;
   Result<std::shared_ptr<Entry>> make(Bytes memory, For purpose);
   Use started(std::shared_ptr<Entry> entry, bool keeps = false);
-  void release(std::shared_ptr<Entry> entry, bool kept);
+  void release(const std::shared_ptr<Entry>& entry, bool kept);
   void remove(std::size_t index);
   void remove_ended();
   void make_room(std::size_t bytes);

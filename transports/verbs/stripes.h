@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <vector>
 
 namespace tutti::verbs {
@@ -16,7 +17,7 @@ class Stripes {
 
   Stripes() = default;
   // `speeds` of the rails, in any unit; smaller messages than `stripe_from` use the first only.
-  Stripes(std::vector<std::uint32_t> speeds, std::size_t stripe_from) : stripe_from_(stripe_from) {
+  Stripes(std::span<const std::uint32_t> speeds, std::size_t stripe_from) : stripe_from_(stripe_from) {
     for (const std::uint32_t speed : speeds) sums_.push_back((sums_.empty() ? 0 : sums_.back()) + speed);
   }
 

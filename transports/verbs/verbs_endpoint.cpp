@@ -18,6 +18,7 @@ constexpr std::chrono::seconds kDrainTime{5};
 
 std::vector<std::size_t> places_of(const std::vector<RailPort>& rails) {
   std::vector<std::size_t> places;
+  places.reserve(rails.size());
   for (const RailPort& rail : rails) places.push_back(rail.place);
   return places;
 }
@@ -207,6 +208,9 @@ Result<Endpoint::Progress> VerbsEndpoint::poll() {
     // What it sent before it went is there.
     broken_ = gone();
     if (Status moved = move(progress); !moved) return fail(std::move(moved.error()));
+    const Moved concluded = outbox_.conclude(link_);
+    progress.sends += concluded.finished;
+    progress.moved |= concluded.any;
   }
   if (!broken_ || progress.moved || (inbox_.empty() && outbox_.empty())) return progress;
   return fail(peer_has_gone() && broken_->code() == Code::peer_lost ? gone() : broken_->clone());
@@ -238,10 +242,11 @@ void VerbsEndpoint::end_wait() {
 // ---- The end
 
 // What was sent is finished for the caller, and has to arrive. Devices see to that by themselves, but not without the queue pair.
+// The peer is told what this rank has seen, as acknowledgements that are lost now are not sent again.
 void VerbsEndpoint::drain() {
   const TimePoint deadline = Clock::now() + kDrainTime;
-  while (!channel_.drained() && !has_hung_up(socket_) && Clock::now() < deadline) {
-    if (!channel_.flush() || !channel_.poll()) return;
+  while ((channel_.owes_credits() || !channel_.drained()) && !has_hung_up(socket_) && Clock::now() < deadline) {
+    if (!channel_.poll() || (channel_.owes_credits() && !channel_.give_credits(true)) || !channel_.flush()) return;
     sched_yield();
   }
 }
