@@ -133,7 +133,7 @@ class Endpoint {
  public:
   virtual ~Endpoint() = default;
 
-  // Prepares memory for zero-copy use. Optional: posting unregistered memory always works.
+  // Prepares memory for zero-copy use. Optional: posting unregistered memory always works. The memory has to stay until close().
   virtual Status register_memory(Bytes memory, MemoryKind kind) = 0;
 
   // false: this transport has no choice and takes no notice. Both sides may be tuned differently, and at any time.

@@ -196,6 +196,15 @@ TEST_F(VerbsRegistrations, KeptMemoryThatCannotBeWrittenToServesSendersOnly) {
   EXPECT_NE(used(registrations, part(0, 10), Registrations::For::writing).local_key(0), kept->local_key(0));
 }
 
+TEST_F(VerbsRegistrations, NothingStaysRegisteredAtTheEnd) {
+  auto registrations = make();
+  allocations_.known[1] = part(0, 4096);
+  used(registrations, part(0, 4096));
+  EXPECT_EQ(counts().alive, 2);
+  registrations.reset();
+  EXPECT_EQ(counts().alive, 0);
+}
+
 TEST_F(VerbsRegistrations, ARefusalLeavesNothingBehind) {
   const auto registrations = make();
   counts().refuse_writable = 1;

@@ -3,13 +3,13 @@
 # carries them is shown by what the devices have counted.
 set -u
 . "$(dirname "$0")/common.sh"
-perf=(perf all --check --min-bytes 8 --max-bytes 128K --factor 128 --iterations 2 --warmup 1)
+perf=(perf all --check --min-bytes 8 --max-bytes 128K --factor 16384 --iterations 1 --warmup 1)
 for transport in shm verbs tcp; do
   echo "== $transport"
   export TUTTI_TRANSPORT=$transport
   counters
   run_ranks "0 0" 2 "$tutti" "${perf[@]}"
-  [[ $(grep -c "^  .*, $transport\$" "$work/out.0") -ge 30 ]] || { fail "few rows over $transport"; show_ranks; }
+  [[ $(grep -c "^  .*, *$transport" "$work/out.0") -ge 23 ]] || { fail "few rows over $transport"; show_ranks; }
   [[ $transport == verbs ]] || for device in "${devices[@]}"; do
     [[ $(grown "$device" sent_pkts) == 0 ]] || fail "$device has been used by $transport"
   done

@@ -17,6 +17,10 @@ bool contains(ConstBytes outer, ConstBytes inner) {
 std::uint32_t Registrations::Use::local_key(std::size_t device) const noexcept { return entry_->keys[device]->lkey; }
 std::uint32_t Registrations::Use::remote_key(std::size_t device) const noexcept { return entry_->keys[device]->rkey; }
 
+Registrations::~Registrations() {
+  for (const auto& entry : kept_) deregister(*entry);
+}
+
 std::shared_ptr<Registrations::Entry> Registrations::find(ConstBytes memory, std::optional<std::uint64_t> lifetime,
                                                           For purpose) const {
   for (const auto& entry : kept_) {

@@ -80,6 +80,9 @@ class Registrations : public std::enable_shared_from_this<Registrations> {
 
   Registrations(std::vector<std::shared_ptr<Device>> devices, const Lifetimes& lifetimes, const RegistrationLimits& limits = {})
       : devices_(std::move(devices)), lifetimes_(lifetimes), limits_(limits) {}
+  ~Registrations();
+  Registrations(const Registrations&) = delete;
+  Registrations& operator=(const Registrations&) = delete;
 
   // Registers with all devices, or finds it registered.
   Result<Use> use(Bytes memory, For purpose);

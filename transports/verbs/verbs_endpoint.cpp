@@ -208,6 +208,8 @@ Result<Endpoint::Progress> VerbsEndpoint::poll() {
     // What it sent before it went is there.
     broken_ = gone();
     if (Status moved = move(progress); !moved) return fail(std::move(moved.error()));
+  }
+  if (broken_ && !progress.moved && !outbox_.empty() && peer_has_gone()) {
     const Moved concluded = outbox_.conclude(link_);
     progress.sends += concluded.finished;
     progress.moved |= concluded.any;
@@ -245,7 +247,8 @@ void VerbsEndpoint::end_wait() {
 // The peer is told what this rank has seen, as acknowledgements that are lost now are not sent again.
 void VerbsEndpoint::drain() {
   const TimePoint deadline = Clock::now() + kDrainTime;
-  while ((channel_.owes_credits() || !channel_.drained()) && !has_hung_up(socket_) && Clock::now() < deadline) {
+  while ((channel_.owes_credits() || !channel_.drained()) && !has_hung_up(socket_) && !*setup_.in_vain) {
+    if (Clock::now() > deadline) *setup_.in_vain = true;
     if (!channel_.poll() || (channel_.owes_credits() && !channel_.give_credits(true)) || !channel_.flush()) return;
     sched_yield();
   }

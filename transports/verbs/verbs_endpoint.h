@@ -1,6 +1,7 @@
 // One connection over RDMA: comes up over an authenticated TCP connection, which stays open to tell when the peer goes.
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -26,6 +27,8 @@ struct Setup {
   std::shared_ptr<Registrations> registrations;
   PathOptions path;
   Tuning tuning;
+  // Of the transport: what was sent on a connection did not arrive while it waited for that, so that others need not wait, too.
+  std::shared_ptr<std::atomic<bool>> in_vain;
 };
 
 class VerbsEndpoint final : public Endpoint {
