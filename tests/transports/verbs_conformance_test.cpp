@@ -19,7 +19,7 @@ int dial(ConstBytes address) {
   return -1;
 }
 
-std::vector<Case> over(std::string name, std::string devices, const verbs::Tuning& tuning, bool mapped) {
+std::vector<Case> over(std::string name, const std::string& devices, const verbs::Tuning& tuning, bool mapped) {
   TransportFactory factory;
   factory.name = std::move(name);
   factory.make = [devices, tuning](TransportOptions options) -> std::unique_ptr<Transport> {
