@@ -6,12 +6,14 @@
 #include "transports/loopback/loopback.h"
 #include "transports/shm/shm_transport.h"
 #include "transports/tcp/tcp_transport.h"
+#include "transports/verbs/verbs_transport.h"
 
 namespace tutti {
 namespace {
 
 constexpr std::array kTable = {
     TransportRow{"shm", make_shm, "shared memory between ranks of one machine"},
+    TransportRow{"verbs", make_verbs, "RDMA over InfiniBand and RoCE, on one or several ports"},
     TransportRow{"tcp", make_tcp, "TCP over a chosen interface, IPv4 and IPv6"},
     TransportRow{"loopback", [](const TransportOptions& options) { return make_loopback(options); },
                  "queues between threads of one process, for tests"},

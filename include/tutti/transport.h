@@ -133,7 +133,7 @@ class Endpoint {
  public:
   virtual ~Endpoint() = default;
 
-  // Prepares memory for zero-copy use. Optional: posting unregistered memory always works.
+  // Prepares memory for zero-copy use. Optional: posting unregistered memory always works. The memory has to stay until close().
   virtual Status register_memory(Bytes memory, MemoryKind kind) = 0;
 
   // false: this transport has no choice and takes no notice. Both sides may be tuned differently, and at any time.
@@ -212,6 +212,17 @@ struct Secret {
   friend bool operator==(const Secret&, const Secret&) = default;
 };
 
+// Of RDMA: the variables TUTTI_IB_...
+struct IbOptions {
+  std::string devices;  // as in TUTTI_IB_DEVICES
+  int gid_index = -1;   // the best one
+  int timeout = 18;     // 4.096 us * 2^timeout until a packet is sent again
+  int retries = 7;
+  int service_level = 0;
+  int traffic_class = 0;
+  std::size_t ring_bytes = 128u << 10;
+};
+
 struct TransportOptions {
   Secret secret;
   Rank rank = 0;
@@ -221,6 +232,7 @@ struct TransportOptions {
   std::size_t l2_bytes = 0;  // a core's second cache; 0: not known
   int tcp_sockets = 2;
   bool cma = true;
+  IbOptions ib;
 };
 
 }  // namespace tutti

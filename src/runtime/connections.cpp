@@ -38,6 +38,17 @@ Result<std::vector<const TransportRow*>> chosen_transports(const Config& config)
   return rows;
 }
 
+IbOptions ib_options(const Config& config) {
+  const auto number = [&](Var var) { return static_cast<int>(config.integer(var)); };
+  return {.devices = config.text(Var::ib_devices),
+          .gid_index = config.is_set(Var::ib_gid_index) ? number(Var::ib_gid_index) : -1,
+          .timeout = number(Var::ib_timeout),
+          .retries = number(Var::ib_retry),
+          .service_level = number(Var::ib_service_level),
+          .traffic_class = number(Var::ib_traffic_class),
+          .ring_bytes = static_cast<std::size_t>(config.integer(Var::ib_ring))};
+}
+
 }  // namespace
 
 Error bad_blob(Rank rank) {
@@ -65,7 +76,8 @@ Status Connections::open(const Session& session, const Config& config, std::size
                                  .shm_bytes = static_cast<std::size_t>(config.integer(Var::shm_bytes)),
                                  .l2_bytes = l2_bytes,
                                  .tcp_sockets = static_cast<int>(config.integer(Var::tcp_sockets)),
-                                 .cma = config.flag(Var::cma)};
+                                 .cma = config.flag(Var::cma),
+                                 .ib = ib_options(config)};
   std::vector<std::string> refusals;
   for (const auto* row : *rows) {
     auto transport = row->make(options);

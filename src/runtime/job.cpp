@@ -230,7 +230,7 @@ TunedLayout Job::layout() const {
   for (const std::uint64_t one : machines) all.value(one);
   Hasher ways;
   ways.value(hash_of_layout(machine_)).text(transports_in_use());
-  for (const Var var : {Var::cma, Var::shm_bytes, Var::tcp_sockets}) ways.text(config_.text(var));
+  for (const Var var : {Var::cma, Var::shm_bytes, Var::tcp_sockets, Var::ib_devices, Var::ib_ring}) ways.text(config_.text(var));
   for (const auto& item : custom_.items()) ways.text(item.what).value(item.hash);
   return {.machine = all.result(),
           .layout = ways.result(),

@@ -239,7 +239,7 @@ done
 variable "is TUTTI_TIMEOUT meant?" TUTTI_TIMEOUTS=3
 variable "at least 16K" TUTTI_SHM_BYTES=1
 variable "from 1 to 64" TUTTI_TCP_SOCKETS=100000
-variable 'TUTTI_TRANSPORT="xx": there is no transport "xx"; there are shm, tcp' TUTTI_TRANSPORT=xx
+variable 'TUTTI_TRANSPORT="xx": there is no transport "xx"; there are shm, verbs, tcp' TUTTI_TRANSPORT=xx
 variable "TUTTI_TIMEOUT=\"soon\"" TUTTI_TIMEOUT=soon
 variable "TUTTI_TIMEOUT=\"0\"" TUTTI_TIMEOUT=0
 variable "TUTTI_LOG=\"loud\"" TUTTI_LOG=loud

@@ -148,7 +148,7 @@ TEST(Arguments, OptionsAndRanksOfTheStart) {
   const auto with = [&](const Options& options) { return Communicator::create(*id, 0, 1, options); };
   fails(with({.timeout_s = -1}), Code::environment, {"option timeout_s=\"-1\""});
   fails(with({.algorithm = "all_reduce:no_such"}), Code::environment, {"option algorithm", "no_such"});
-  fails(with({.transports = "xx"}), Code::environment, {"option transports=\"xx\"", "shm, tcp"});
+  fails(with({.transports = "xx"}), Code::environment, {"option transports=\"xx\"", "shm, verbs, tcp"});
 }
 
 TEST(Arguments, RanksThatForceDifferentAlgorithmsDoNotBegin) {

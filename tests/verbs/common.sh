@@ -39,6 +39,24 @@ at_least() {
   ((found >= least)) || fail "$what: $* grew by $found, not by $least"
 }
 
+# until_grown NUMBER DEVICE COUNTER...: waits for that; fails after half a minute.
+until_grown() {
+  local least=$1
+  shift
+  for _ in $(seq 300); do
+    (($(grown "$@") < least)) || return 0
+    sleep 0.1
+  done
+  fail "$*: $(grown "$@") more in 30 s, and not $least"
+}
+
+# cable WHAT...: netem's WHAT at both ends of the cable. Between rxe0 and rxe1 there has to be something of it (a delay of 10us does):
+# on a cable without a queue of packets rxe's two ends call each other until, now and then, the kernel locks up.
+cable() {
+  local interface
+  for interface in veth0 veth1; do tc qdisc replace dev $interface root netem "$@" || fail "no '$*' on $interface"; done
+}
+
 until_listening() { # PORT
   for _ in $(seq 200); do
     [[ -z $(ss -Hltn "sport = :$1") ]] || return 0

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What the tools see of the devices.
+# What the tools see of the devices, and one rail of ours by itself.
 set -u
 . "$(dirname "$0")/common.sh"
 
@@ -14,4 +14,6 @@ for device in "${devices[@]}"; do
   [[ -w /dev/infiniband/uverbs$number ]] || fail "no /dev/infiniband/uverbs$number"
 done
 [[ -e /dev/infiniband/rdma_cm ]] || fail "no /dev/infiniband/rdma_cm"
+expect 0 "$binaries/tests/verbs_device_test"
+printed "[  PASSED  ] 4 tests."
 finish

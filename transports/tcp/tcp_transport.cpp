@@ -91,7 +91,7 @@ Status TcpTransport::reaches(Rank peer, ConstBytes peer_address) {
                peer);
 }
 
-Result<std::unique_ptr<Endpoint>> TcpTransport::connect(const ConnectRequest& request) {
+Result<std::unique_ptr<Opening>> TcpTransport::open(const ConnectRequest& request, std::size_t sockets) {
   if (request.me == request.peer)
     return Error(Code::invalid_argument, fmt::format("rank {} cannot connect to itself over TCP", request.me), request.peer);
   auto remote = peer_at(request.peer, request.peer_address);
@@ -99,17 +99,21 @@ Result<std::unique_ptr<Endpoint>> TcpTransport::connect(const ConnectRequest& re
   if (request.me < request.peer) {
     auto mine = acceptor();
     if (!mine) return std::move(mine.error());
-    auto accepting = std::make_unique<Accepting>(*std::move(mine), Acceptor::Key{request.peer, request.stream});
-    return std::unique_ptr<Endpoint>(std::make_unique<TcpEndpoint>(request.peer, std::move(accepting)));
+    return std::unique_ptr<Opening>(std::make_unique<Accepting>(*std::move(mine), Acceptor::Key{request.peer, request.stream}));
   }
   ConnectorHello hello;
-  hello.sockets = static_cast<std::uint16_t>(std::clamp(options_.tcp_sockets, 1, static_cast<int>(kMaxTcpSockets)));
+  hello.sockets = static_cast<std::uint16_t>(std::clamp(sockets, std::size_t{1}, kMaxTcpSockets));
   hello.instance = remote->instance;
   hello.stream = request.stream;
   hello.connector = request.me;
   hello.acceptor = request.peer;
-  auto connector = std::make_unique<Connector>(*local_, *remote, options_.secret, tuning_, hello);
-  return std::unique_ptr<Endpoint>(std::make_unique<TcpEndpoint>(request.peer, std::move(connector)));
+  return std::unique_ptr<Opening>(std::make_unique<Connector>(*local_, *remote, options_.secret, tuning_, hello));
+}
+
+Result<std::unique_ptr<Endpoint>> TcpTransport::connect(const ConnectRequest& request) {
+  auto opening = open(request, static_cast<std::size_t>(std::max(options_.tcp_sockets, 1)));
+  if (!opening) return std::move(opening.error());
+  return std::unique_ptr<Endpoint>(std::make_unique<TcpEndpoint>(request.peer, *std::move(opening)));
 }
 
 std::unique_ptr<Transport> make_tcp(const TransportOptions& options) { return std::make_unique<TcpTransport>(options); }

@@ -22,6 +22,8 @@ class TcpTransport final : public Transport {
   Result<std::vector<std::byte>> listen() override;
   Status reaches(Rank peer, ConstBytes peer_address) override;
   Result<std::unique_ptr<Endpoint>> connect(const ConnectRequest& request) override;
+  // What becomes a connection of `sockets` sockets where this end decides, for transports that need one beside their own.
+  Result<std::unique_ptr<Opening>> open(const ConnectRequest& request, std::size_t sockets);
 
  private:
   Result<std::shared_ptr<Acceptor>> acceptor();

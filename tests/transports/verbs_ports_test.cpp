@@ -1,0 +1,233 @@
+// Which ports of RDMA devices are used, which address of theirs, and how those of two hosts are joined; and what is said without
+// a device.
+#include <arpa/inet.h>
+#include <gmock/gmock.h>
+
+#include <array>
+
+#include "transports/verbs/ports.h"
+#include "transports/verbs/stripes.h"
+#include "transports/verbs/verbs_transport.h"
+
+namespace tutti::verbs {
+namespace {
+
+using testing::AllOf;
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+Port port(std::string device, int number = 1, ibv_port_state state = IBV_PORT_ACTIVE) {
+  Port p;
+  p.device = std::move(device);
+  p.number = static_cast<std::uint8_t>(number);
+  p.state = state;
+  return p;
+}
+
+const std::vector<Port> kPorts{port("mlx5_0"), port("mlx5_1", 1), port("mlx5_1", 2), port("mlx5_10", 1, IBV_PORT_DOWN),
+                               port("bnxt0")};
+
+std::vector<std::size_t> chosen(std::string_view spec) {
+  auto ports = choose_ports(spec, kPorts);
+  EXPECT_TRUE(ports) << ports.error().to_string();
+  return ports ? *ports : std::vector<std::size_t>{};
+}
+
+std::string refusal(std::string_view spec, std::span<const Port> ports = kPorts) {
+  auto refused = choose_ports(spec, ports);
+  EXPECT_FALSE(refused) << spec;
+  return refused ? "" : refused.error().to_string();
+}
+
+TEST(VerbsPorts, AllActiveOnesWhereNothingIsSaid) { EXPECT_THAT(chosen(""), ElementsAre(0, 1, 2, 4)); }
+
+TEST(VerbsPorts, PrefixesAndNames) {
+  EXPECT_THAT(chosen("mlx5"), ElementsAre(0, 1, 2));
+  EXPECT_THAT(chosen("mlx5_1"), ElementsAre(1, 2)) << "mlx5_10 begins so, too, but is down";
+  EXPECT_THAT(chosen("=mlx5_0,bnxt0"), ElementsAre(0, 4));
+  EXPECT_THAT(chosen("bnxt,mlx5_1:2"), ElementsAre(2, 4));
+  EXPECT_THAT(chosen("mlx5_1:1"), ElementsAre(1));
+}
+
+TEST(VerbsPorts, Exclusion) {
+  EXPECT_THAT(chosen("^mlx5_1"), ElementsAre(0, 4));
+  EXPECT_THAT(chosen("^=mlx5_1:1"), ElementsAre(0, 2, 4));
+  EXPECT_THAT(chosen("mlx5,^mlx5_0"), ElementsAre(1, 2));
+}
+
+TEST(VerbsPorts, RefusalsShowWhatThereIs) {
+  EXPECT_THAT(refusal("qedr"),
+              AllOf(HasSubstr("\"qedr\""), HasSubstr("port 2 of mlx5_1 is active"), HasSubstr("port 1 of mlx5_10 is down")));
+  EXPECT_EQ(refusal("=mlx5_10"), "port 1 of mlx5_10 is down");
+  EXPECT_THAT(refusal("mlx5_0:x"), HasSubstr("\"mlx5_0:x\" is no device"));
+  EXPECT_THAT(refusal("mlx5_0,,"), HasSubstr("\"\" is no device"));
+  EXPECT_THAT(refusal("mlx5_0:0"), HasSubstr("\"mlx5_0:0\" is no device"));
+  EXPECT_EQ(refusal("", {}), "there is no RDMA device");
+}
+
+TEST(VerbsPorts, NoMoreThanCanBeJoined) {
+  const std::vector<Port> many(20, port("mlx5_0"));
+  auto ports = choose_ports("", many);
+  ASSERT_TRUE(ports);
+  EXPECT_EQ(ports->size(), kMostRails);
+}
+
+ibv_gid_entry gid(std::uint32_t index, const char* address, ibv_gid_type type) {
+  ibv_gid_entry entry{};
+  entry.gid_index = index;
+  entry.gid_type = type;
+  EXPECT_EQ(inet_pton(AF_INET6, address, entry.gid.raw), 1);
+  return entry;
+}
+
+Port roce(std::vector<ibv_gid_entry> gids) {
+  Port p = port("mlx5_0");
+  p.gids = std::move(gids);
+  return p;
+}
+
+TEST(VerbsGid, TheBestOfRoce) {
+  const auto local1 = gid(0, "fe80::1", IBV_GID_TYPE_ROCE_V1), local2 = gid(1, "fe80::1", IBV_GID_TYPE_ROCE_V2),
+             four1 = gid(2, "::ffff:10.0.0.1", IBV_GID_TYPE_ROCE_V1), four2 = gid(3, "::ffff:10.0.0.1", IBV_GID_TYPE_ROCE_V2),
+             global = gid(4, "2001:db8::1", IBV_GID_TYPE_ROCE_V2);
+  struct Row {
+    std::vector<ibv_gid_entry> gids;
+    std::uint32_t best;
+    Fabric fabric;
+  };
+  for (const Row& row : {Row{{local1, local2, four1, four2, global}, 3, Fabric::roce_ipv4},
+                         Row{{local1, local2, four1, global}, 4, Fabric::roce_ipv6},
+                         Row{{local1, local2, four1}, 1, Fabric::roce_ipv6}, Row{{local1, four1}, 0, Fabric::roce_v1}}) {
+    Port p = roce(row.gids);
+    ASSERT_TRUE(choose_gid(p, -1));
+    EXPECT_EQ(p.gid.gid_index, row.best);
+    EXPECT_EQ(p.fabric, row.fabric);
+  }
+  Port p = roce({local1, local2, four1, four2});
+  ASSERT_TRUE(choose_gid(p, 1));
+  EXPECT_EQ(p.gid.gid_index, 1U);
+  EXPECT_EQ(p.fabric, Fabric::roce_ipv6);
+  Status wrong = choose_gid(p, 7);
+  ASSERT_FALSE(wrong);
+  EXPECT_THAT(wrong.error().to_string(),
+              AllOf(HasSubstr("TUTTI_IB_GID_INDEX=7: port 1 of mlx5_0"), HasSubstr("3 (::ffff:10.0.0.1, RoCE v2 over IPv4)"),
+                    HasSubstr("0 (fe80::1, RoCE v1)")));
+  Port none = roce({});
+  EXPECT_FALSE(choose_gid(none, -1));
+}
+
+TEST(VerbsGid, InfiniBandTakesTheFirst) {
+  Port p = roce({gid(0, "fe80::2:c903:1:1", IBV_GID_TYPE_IB), gid(1, "fe80::5", IBV_GID_TYPE_IB)});
+  p.ethernet = false;
+  ASSERT_TRUE(choose_gid(p, -1));
+  EXPECT_EQ(p.gid.gid_index, 0U);
+  EXPECT_EQ(p.fabric, Fabric::infiniband);
+}
+
+TEST(VerbsPorts, Speed) {
+  ibv_port_attr attributes{};
+  attributes.active_speed = 64;  // HDR
+  attributes.active_width = 2;   // 4x
+  EXPECT_EQ(megabits(attributes), 200000U);
+  attributes.active_speed = 1;
+  attributes.active_width = 1;
+  EXPECT_EQ(megabits(attributes), 2500U);
+  attributes.active_speed = 77;
+  EXPECT_EQ(megabits(attributes), 2500U) << "what is not known counts as slow";
+}
+
+PortSummary summary(Fabric fabric, std::uint32_t speed) { return {.fabric = fabric, .megabits = speed}; }
+
+TEST(VerbsPorts, BothEndsPairAlike) {
+  const std::vector<PortSummary> a{summary(Fabric::roce_ipv4, 100), summary(Fabric::infiniband, 400),
+                                   summary(Fabric::roce_ipv4, 25)};
+  const std::vector<PortSummary> b{summary(Fabric::roce_ipv6, 100), summary(Fabric::roce_ipv4, 50),
+                                   summary(Fabric::roce_ipv4, 50), summary(Fabric::roce_ipv4, 50)};
+  const Pairing from_a = pair_ports(a, b), from_b = pair_ports(b, a);
+  EXPECT_THAT(from_a.mine, ElementsAre(0, 2));
+  EXPECT_THAT(from_b.mine, ElementsAre(1, 2));
+  EXPECT_THAT(from_a.megabits, ElementsAre(50, 25));
+  EXPECT_EQ(from_a.megabits, from_b.megabits);
+  EXPECT_TRUE(pair_ports(a, std::vector{summary(Fabric::roce_v1, 100)}).mine.empty());
+}
+
+TEST(VerbsStripes, CoverTheMessageByTheRailsSpeeds) {
+  const Stripes stripes(std::vector<std::uint32_t>{100, 25, 75}, 1 << 18);
+  for (const std::size_t bytes : {std::size_t{1} << 18, (std::size_t{1} << 20) + 7, std::size_t{300001}}) {
+    std::size_t at = 0;
+    for (std::size_t rail = 0; rail < 3; ++rail) {
+      const auto part = stripes.part(bytes, rail);
+      EXPECT_EQ(part.offset, at);
+      at += part.bytes;
+    }
+    EXPECT_EQ(at, bytes);
+  }
+  EXPECT_EQ(stripes.part(1 << 20, 0).bytes, std::size_t{1} << 19);
+  EXPECT_EQ(stripes.part(1000, 0).bytes, 1000U) << "a small one uses the first only";
+  EXPECT_EQ(stripes.part(1000, 2).bytes, 0U);
+}
+
+TEST(VerbsTransportWithoutLibrary, SaysSo) {
+  const Result<Library> missing = Error(Code::environment, "libibverbs.so.1 cannot be loaded (no such file)");
+  VerbsTransport transport({}, {}, missing, segment_lifetimes());
+  Status usable = transport.probe();
+  ASSERT_FALSE(usable);
+  EXPECT_EQ(usable.error().to_string(), "libibverbs.so.1 cannot be loaded (no such file)");
+  EXPECT_FALSE(transport.listen());
+  EXPECT_FALSE(transport.reaches(1, {}));
+}
+
+TEST(VerbsTransportWithoutDevice, SaysSo) {
+  const Result<Library> empty = [] {
+    Library none;
+    none.device_list = [](int* count) -> ibv_device** {
+      *count = 0;
+      return nullptr;
+    };
+    none.free_device_list = [](ibv_device**) {};
+    return none;
+  }();
+  VerbsTransport transport({}, {}, empty, segment_lifetimes());
+  Status usable = transport.probe();
+  ASSERT_FALSE(usable);
+  EXPECT_EQ(usable.error().to_string(), "there is no RDMA device");
+}
+
+TEST(VerbsAddress, OnlySoundOnesAreRead) {
+  const VerbsAddress address{.tcp = {std::byte{1}, std::byte{2}},
+                             .ports = {summary(Fabric::infiniband, 200000), summary(Fabric::roce_v1, 5)}};
+  auto bytes = encode(address);
+  EXPECT_LE(bytes.size() + 64, 512U) << "with the address of TCP it must not be larger";
+  auto same = decode_verbs_address(bytes);
+  ASSERT_TRUE(same);
+  EXPECT_EQ(same->tcp, address.tcp);
+  ASSERT_EQ(same->ports.size(), 2U);
+  EXPECT_EQ(same->ports[0].megabits, 200000U);
+  for (std::size_t size = 0; size < 72; ++size) EXPECT_FALSE(decode_verbs_address(ConstBytes(bytes).first(size)));
+  bytes[4] = std::byte{9};  // ports
+  EXPECT_FALSE(decode_verbs_address(bytes));
+  bytes[4] = std::byte{2};
+  bytes[0] = std::byte{0};
+  EXPECT_FALSE(decode_verbs_address(bytes));
+}
+
+TEST(VerbsWire, CorruptRecordsAreRefused) {
+  Record record;
+  record.message_bytes = 100;
+  record.bytes = 100;
+  EXPECT_TRUE(check(record, 100, 3));
+  EXPECT_FALSE(check(record, 99, 3));
+  record.message_bytes = 99;
+  EXPECT_FALSE(check(record, 100, 3));
+  record.message_bytes = 100;
+  record.kind = static_cast<RecordKind>(4);
+  EXPECT_FALSE(check(record, 100, 3));
+  record.kind = RecordKind::placed;
+  record.magic = 0;
+  EXPECT_FALSE(check(record, 100, 3));
+  EXPECT_EQ(Signal::decode(Signal{SignalKind::answer, 12345}.encode()).place, 12345U);
+  EXPECT_EQ(Signal::decode(Signal{SignalKind::placed, 1}.encode()).kind, SignalKind::placed);
+}
+
+}  // namespace
+}  // namespace tutti::verbs

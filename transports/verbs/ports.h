@@ -1,0 +1,71 @@
+// The ports of this host's RDMA devices, and which of them to use. One syntax, like that of network interfaces:
+//
+//   mlx5_0,mlx5_2       ports of devices that are called so or begin so
+//   mlx5_0:1            port 1 of these
+//   =mlx5_1             exactly mlx5_1
+//   ^mlx5_3             anything but these; `^=mlx5_3` excludes that one only
+//
+// A leading `^` or `=` holds for the whole list, elsewhere for its item. Empty: all. Ports that are down are left out.
+#pragma once
+
+#include <infiniband/verbs.h>
+
+#include <array>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "tutti/result.h"
+
+namespace tutti::verbs {
+
+inline constexpr std::size_t kMostRails = 8;
+
+// Ports of the same kind can be joined.
+enum class Fabric : std::uint8_t { none, infiniband, roce_ipv4, roce_ipv6, roce_v1 };
+[[nodiscard]] std::string_view kind(Fabric fabric) noexcept;
+
+struct Port {
+  std::string device;
+  std::uint8_t number = 1;
+  ibv_port_state state = IBV_PORT_ACTIVE;
+  bool ethernet = true;  // the link layer; else InfiniBand
+  std::uint16_t lid = 0;
+  ibv_mtu mtu = IBV_MTU_1024;    // active
+  std::uint32_t megabits = 0;    // a second
+  std::uint32_t most_bytes = 0;  // of one message on the wire
+  std::vector<ibv_gid_entry> gids;
+  ibv_gid_entry gid{};  // the one that is used
+  Fabric fabric = Fabric::none;
+  std::size_t opened = 0;  // which of the devices given to whoever has found it
+
+  [[nodiscard]] std::string to_string() const;  // "port 1 of mlx5_0"
+};
+
+// "fe80::1"
+[[nodiscard]] std::string to_string(const ibv_gid& gid);
+[[nodiscard]] std::uint32_t megabits(const ibv_port_attr& attributes) noexcept;
+
+// The active ports that `spec` asks for, as positions in `ports`, at most kMostRails. Errors (Code::environment, or
+// Code::invalid_argument for a malformed spec) show what there is.
+[[nodiscard]] Result<std::vector<std::size_t>> choose_ports(std::string_view spec, std::span<const Port> ports);
+
+// Sets the port's gid and fabric: entry `index` of its table, or, where that is negative, the best one: RoCE v2 with an IPv4
+// address before one with an IPv6 address before a link-local one before RoCE v1; on InfiniBand the first.
+[[nodiscard]] Status choose_gid(Port& port, int index);
+
+// How ports of both ends are joined: the i-th of one kind here with the i-th of that kind there. Both ends find the same.
+struct PortSummary {
+  Fabric fabric = Fabric::none;
+  std::array<std::uint8_t, 3> reserved{};
+  std::uint32_t megabits = 0;
+};
+struct Pairing {
+  std::vector<std::size_t> mine;        // positions of this end's ports
+  std::vector<std::uint32_t> megabits;  // of the slower end
+};
+// Nothing where the ends have no kind in common.
+[[nodiscard]] Pairing pair_ports(std::span<const PortSummary> mine, std::span<const PortSummary> theirs);
+
+}  // namespace tutti::verbs

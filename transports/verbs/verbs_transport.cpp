@@ -1,0 +1,190 @@
+#include "transports/verbs/verbs_transport.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "core/log.h"
+#include "transports/shm/segments.h"
+
+namespace tutti::verbs {
+namespace {
+
+// A list of devices that frees itself. Devices may be opened only while it exists.
+class DeviceList {
+ public:
+  explicit DeviceList(const Library& library) : library_(library), list_(library.device_list(&count_)) {}
+  ~DeviceList() {
+    if (list_ != nullptr) library_.free_device_list(list_);
+  }
+  DeviceList(const DeviceList&) = delete;
+  DeviceList& operator=(const DeviceList&) = delete;
+  [[nodiscard]] std::span<ibv_device*> devices() const {
+    return {list_, list_ != nullptr ? static_cast<std::size_t>(count_) : 0};
+  }
+
+ private:
+  const Library& library_;
+  int count_ = 0;
+  ibv_device** list_;
+};
+
+// InfiniBand and RoCE. Others (iWARP) connect in another way.
+bool is_suitable(const ibv_device& device) {
+  return device.transport_type == IBV_TRANSPORT_IB && device.node_type == IBV_NODE_CA;
+}
+
+// Memory of tutti::allocate().
+class SegmentLifetimes final : public Lifetimes {
+ public:
+  [[nodiscard]] std::optional<std::uint64_t> find(ConstBytes memory) const override {
+    const auto location = shm::Segments::of_process().find(memory);
+    if (!location) return std::nullopt;
+    return location->segment;
+  }
+  void keep_existing(std::unordered_set<std::uint64_t>& numbers) const override {
+    shm::Segments::of_process().keep_existing(numbers);
+  }
+};
+
+std::string kinds_of(std::span<const PortSummary> ports) {
+  std::vector<std::string_view> names;
+  for (const PortSummary& port : ports)
+    if (const auto text = kind(port.fabric); std::ranges::find(names, text) == names.end()) names.push_back(text);
+  return fmt::format("{}", fmt::join(names, ", "));
+}
+
+}  // namespace
+
+VerbsTransport::VerbsTransport(const TransportOptions& options, const Tuning& tuning, const Result<Library>& library,
+                               const Lifetimes& lifetimes)
+    : options_(options), tuning_(tuning), library_(library), lifetimes_(lifetimes), tcp_(options) {}
+
+Result<VerbsTransport::Rails> VerbsTransport::find() const {
+  if (!library_) return library_.error().clone();
+  const DeviceList list(*library_);
+  std::vector<std::shared_ptr<Device>> devices;
+  std::vector<Port> ports;
+  std::string refused;
+  for (ibv_device* candidate : list.devices()) {
+    if (!is_suitable(*candidate)) continue;
+    auto device = Device::open(*library_, candidate);
+    auto found = device ? (*device)->ports() : Result<std::vector<Port>>(std::move(device.error()));
+    if (!found) {
+      refused += (refused.empty() ? "" : "; ") + found.error().to_string();
+      continue;
+    }
+    for (Port& port : *found) ports.emplace_back(std::move(port)).opened = devices.size();
+    devices.push_back(*std::move(device));
+  }
+  if (ports.empty() && !refused.empty()) return Error(Code::environment, "no RDMA device can be opened: " + refused);
+  auto chosen = choose_ports(options_.ib.devices, ports);
+  if (!chosen) return std::move(chosen.error());
+  Rails rails;
+  std::vector<std::shared_ptr<Device>> used;
+  for (const std::size_t i : *chosen) {
+    Port& port = ports[i];
+    if (Status has_gid = choose_gid(port, options_.ib.gid_index); !has_gid) return std::move(has_gid.error());
+    const auto& device = devices[port.opened];
+    if (Status prepared = device->prepare(); !prepared) return std::move(prepared.error());
+    const auto known = std::ranges::find(used, device);
+    const auto place = static_cast<std::size_t>(known - used.begin());
+    if (known == used.end()) used.push_back(device);
+    rails.ports.push_back({device, port, place});
+    rails.summaries.push_back({.fabric = port.fabric, .megabits = port.megabits});
+    log(LogLevel::debug, fmt::format("verbs uses {} ({}, {} Gbit/s, GID {})", port.to_string(), kind(port.fabric),
+                                     port.megabits / 1000, to_string(port.gid.gid)));
+  }
+  rails.registrations = std::make_shared<Registrations>(std::move(used), lifetimes_);
+  return rails;
+}
+
+Status VerbsTransport::open() {
+  const std::lock_guard lock(mutex_);
+  if (!rails_) {
+    rails_ = std::make_unique<Result<Rails>>(find());
+    // Who has named devices or an address did not want others to be used instead without a word.
+    const bool asked = !options_.ib.devices.empty() || options_.ib.gid_index >= 0;
+    if (!*rails_ && asked) log(LogLevel::warn, "RDMA is not used: " + rails_->error().to_string());
+  }
+  return *rails_ ? Status{} : rails_->error().clone();
+}
+
+Status VerbsTransport::probe() {
+  if (Status opened = open(); !opened) return opened;
+  return tcp_.probe();
+}
+
+Result<std::vector<std::byte>> VerbsTransport::listen() {
+  if (Status opened = open(); !opened) return std::move(opened.error());
+  auto tcp = tcp_.listen();
+  if (!tcp) return tcp;
+  return encode(VerbsAddress{.tcp = *std::move(tcp), .ports = (*rails_)->summaries});
+}
+
+Result<Pairing> VerbsTransport::pair(Rank peer, const VerbsAddress& theirs) {
+  if (Status opened = open(); !opened) return std::move(opened.error());
+  Pairing pairing = pair_ports((*rails_)->summaries, theirs.ports);
+  if (pairing.mine.empty())
+    return Error(Code::unsupported,
+                 fmt::format("rank {} has ports of {}, this rank of {} (TUTTI_IB_DEVICES and TUTTI_IB_GID_INDEX choose others)",
+                             peer, kinds_of(theirs.ports), kinds_of((*rails_)->summaries)),
+                 peer);
+  return pairing;
+}
+
+Status VerbsTransport::reaches(Rank peer, ConstBytes peer_address) {
+  auto theirs = decode_verbs_address(peer_address);
+  if (!theirs)
+    return Error(Code::protocol, fmt::format("the address that rank {} gave: {}", peer, theirs.error().to_string()), peer);
+  if (auto pairing = pair(peer, *theirs); !pairing) return std::move(pairing.error());
+  return tcp_.reaches(peer, theirs->tcp);
+}
+
+Result<std::unique_ptr<Endpoint>> VerbsTransport::connect(const ConnectRequest& request) {
+  auto theirs = decode_verbs_address(request.peer_address);
+  if (!theirs) return theirs.because(fmt::format("the address that rank {} gave", request.peer));
+  auto pairing = pair(request.peer, *theirs);
+  if (!pairing) return std::move(pairing.error());
+  ConnectRequest by_tcp = request;
+  by_tcp.peer_address = theirs->tcp;
+  auto opening = tcp_.open(by_tcp, 1);
+  if (!opening) return std::move(opening.error());
+  // Small messages use the first rail only: streams take turns with it.
+  const std::size_t first = request.stream % pairing->mine.size();
+  std::ranges::rotate(pairing->mine, pairing->mine.begin() + static_cast<std::ptrdiff_t>(first));
+  std::ranges::rotate(pairing->megabits, pairing->megabits.begin() + static_cast<std::ptrdiff_t>(first));
+  Setup setup{.peer = request.peer,
+              .opening = *std::move(opening),
+              .rails = {},
+              .speeds = pairing->megabits,
+              .registrations = (*rails_)->registrations,
+              .path = {.timeout = options_.ib.timeout,
+                       .retries = options_.ib.retries,
+                       .service_level = options_.ib.service_level,
+                       .traffic_class = options_.ib.traffic_class},
+              .tuning = tuning_,
+              .in_vain = in_vain_};
+  for (const std::size_t i : pairing->mine) setup.rails.push_back((*rails_)->ports[i]);
+  return std::unique_ptr<Endpoint>(std::make_unique<VerbsEndpoint>(std::move(setup)));
+}
+
+const Lifetimes& segment_lifetimes() {
+  static const SegmentLifetimes lifetimes;
+  return lifetimes;
+}
+
+}  // namespace tutti::verbs
+
+namespace tutti {
+
+std::unique_ptr<Transport> make_verbs(const TransportOptions& options) {
+  verbs::Tuning tuning;
+  tuning.ring_bytes = options.ib.ring_bytes;
+  tuning.ask_from = static_cast<std::uint32_t>(tuning.ring_bytes / 4);
+  tuning.place_from = std::max<std::size_t>(tuning.place_from, tuning.ask_from);
+  return std::make_unique<verbs::VerbsTransport>(options, tuning, verbs::library(), verbs::segment_lifetimes());
+}
+
+}  // namespace tutti
