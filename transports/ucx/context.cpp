@@ -1,11 +1,23 @@
 #include "transports/ucx/context.h"
 
+#include "core/config.h"
+
 namespace tutti::ucx {
+namespace {
+
+// What this library needs other than UCX has it, unless the user wants it otherwise.
+// MM_ERROR_HANDLING: shared memory counts among what can carry connections whose peers may die.
+void adapt(const Library& library, ucp_config_t* config) {
+  if (!environment("UCX_MM_ERROR_HANDLING")) (void)library.modify_config(config, "MM_ERROR_HANDLING", "y");
+}
+
+}  // namespace
 
 Result<std::shared_ptr<Context>> Context::open(const Library& library, Rank local_ranks) {
   ucp_config_t* config = nullptr;
   if (const auto status = library.read_config(nullptr, nullptr, &config); status != UCS_OK)
     return ucx_error(library, status, "UCX cannot read its variables (UCX_*)");
+  adapt(library, config);
   ucp_params_t wanted{};
   wanted.field_mask = UCP_PARAM_FIELD_FEATURES | UCP_PARAM_FIELD_MT_WORKERS_SHARED | UCP_PARAM_FIELD_ESTIMATED_NUM_PPN |
                       UCP_PARAM_FIELD_NAME;

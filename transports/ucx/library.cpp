@@ -35,6 +35,7 @@ void find_all(Symbols& symbols, Library& l) {
   symbols.find(l.status_string, "ucs_status_string");
   symbols.find(l.disable_signal, "ucs_debug_disable_signal");
   symbols.find(l.read_config, "ucp_config_read");
+  symbols.find(l.modify_config, "ucp_config_modify");
   symbols.find(l.release_config, "ucp_config_release");
   symbols.find(l.init, "ucp_init_version");
   symbols.find(l.cleanup, "ucp_cleanup");
@@ -72,10 +73,8 @@ void give_back_signals(const Library& library) {
   for (const int number : {SIGILL, SIGSEGV, SIGBUS, SIGFPE}) library.disable_signal(number);
 }
 
-}  // namespace
-
 // The libraries stay loaded: UCX has threads and modules of its own.
-Result<Library> load_library() {
+Result<Library> load() {
   auto services = open(kServices);
   if (!services) return std::move(services.error());
   auto library = open(kLibrary);
@@ -89,6 +88,13 @@ Result<Library> load_library() {
   if (symbols.missing() != nullptr)
     return Error(Code::environment, fmt::format("{} has no function {}; {}", kLibrary, symbols.missing(), kRemedy));
   return l;
+}
+
+}  // namespace
+
+const Result<Library>& library() {
+  static const Result<Library> loaded = load();
+  return loaded;
 }
 
 Result<std::string> usable_version(const Library& library) {

@@ -19,6 +19,7 @@ struct Library {
   void (*disable_signal)(int number) = nullptr;
 
   decltype(&ucp_config_read) read_config = nullptr;
+  decltype(&ucp_config_modify) modify_config = nullptr;
   decltype(&ucp_config_release) release_config = nullptr;
   decltype(&ucp_init_version) init = nullptr;
   decltype(&ucp_cleanup) cleanup = nullptr;
@@ -44,8 +45,8 @@ struct Library {
   decltype(&ucp_request_free) free_request = nullptr;
 };
 
-// Code::environment, with the reason, where UCX is missing or too old.
-[[nodiscard]] Result<Library> load_library();
+// Code::environment, with the reason, where UCX is missing or too old. Looked for once in a process. Thread safe.
+[[nodiscard]] const Result<Library>& library();
 // "1.13.1"; Code::environment where that is too old, with what would do.
 [[nodiscard]] Result<std::string> usable_version(const Library& library);
 

@@ -25,6 +25,7 @@ class Receiver final : public Inbox {
   bool let_go(TimePoint end);
 
   [[nodiscard]] bool idle() const noexcept { return messages_.empty(); }
+  [[nodiscard]] bool fetching() const noexcept { return !landings_.empty(); }  // UCX writes to memory that it was given
   [[nodiscard]] std::uint64_t arrived() const noexcept { return arrived_; }  // fragments
   [[nodiscard]] std::size_t memory_bytes() const noexcept;
 

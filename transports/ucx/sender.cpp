@@ -2,7 +2,16 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 namespace tutti::ucx {
+namespace {
+
+// Fragments that UCX has at a time: enough for any link, and few enough not to fill a peer's queue in shared memory (64 entries), as
+// UCX does not let go of what is sent through one that is full and that nobody empties any more.
+constexpr std::size_t kMostHandedOver = 16;
+
+}  // namespace
 
 Error connection_error(const Library& library, ucs_status_t status, Rank peer) {
   const bool mine = status == UCS_ERR_NO_MEMORY || status == UCS_ERR_NO_RESOURCE || status == UCS_ERR_EXCEEDS_LIMIT;
@@ -38,8 +47,19 @@ Status Sender::hand_over(Fragment& fragment) {
 }
 
 Result<std::uint32_t> Sender::pump() {
-  for (; handed_over_ < fragments_.size(); ++handed_over_)
-    if (Status handed = hand_over(fragments_[handed_over_]); !handed) return std::move(handed.error());
+  std::uint32_t finished = 0;
+  for (;;) {
+    for (; handed_over_ < std::min(kMostHandedOver, fragments_.size()); ++handed_over_)
+      if (Status handed = hand_over(fragments_[handed_over_]); !handed) return std::move(handed.error());
+    auto taken_back = take_back();
+    if (!taken_back) return taken_back;
+    finished += *taken_back;
+    if (handed_over_ == std::min(kMostHandedOver, fragments_.size())) return finished;
+  }
+}
+
+// What UCX is done with.
+Result<std::uint32_t> Sender::take_back() {
   std::uint32_t finished = 0;
   const Library& library = worker_->library();
   for (; handed_over_ > 0; --handed_over_) {

@@ -34,6 +34,7 @@ class Sender {
     void* request = nullptr;  // of UCX, while it has this fragment
   };
   Status hand_over(Fragment& fragment);
+  Result<std::uint32_t> take_back();
 
   Worker* worker_;
   Rank peer_;

@@ -1,11 +1,10 @@
-// A connection over UCX beside one over TCP, on which both sides tell where their workers are, that they leave, and, by its end, that
-// they have died: UCX may notice that late, or not before it sends.
+// Messages over a connection of UCX.
 #pragma once
 
 #include <memory>
 #include <optional>
-#include <vector>
 
+#include "transports/ucx/departures.h"
 #include "transports/ucx/receiver.h"
 #include "transports/ucx/sender.h"
 
@@ -13,8 +12,8 @@ namespace tutti::ucx {
 
 class UcxEndpoint final : public Endpoint {
  public:
-  UcxEndpoint(Rank peer, std::shared_ptr<Worker> worker, std::unique_ptr<Endpoint> control);
-  ~UcxEndpoint() override { close(); }
+  UcxEndpoint(Rank peer, std::shared_ptr<Worker> worker, std::unique_ptr<Endpoint> tcp, std::shared_ptr<Departures> departures);
+  ~UcxEndpoint() override { close_once(); }
 
   Status register_memory(Bytes, MemoryKind) override { return {}; }  // UCX does so itself where it pays
   Result<bool> post_send(const Signature& signature, const Source& source) override;
@@ -22,45 +21,32 @@ class UcxEndpoint final : public Endpoint {
   Result<Progress> poll() override;
   void begin_wait(WaitSet& set) override;
   void end_wait() override;
-  void close() override;
+  void close() override { close_once(); }
   [[nodiscard]] std::size_t memory_bytes() const override;
 
  private:
-  enum class Stage { start, greeting, address, up, closed };
-
-  Status introduce();
   Status come_up(bool& moved);
-  Status advance(bool& moved);
-  Status connect();
-  Status heed_control();
   Result<bool> pump();
-  [[nodiscard]] bool waits_in_vain(bool moved);
-  [[nodiscard]] bool idle() const noexcept { return sender_->idle() && receiver_->idle(); }
-  void lose(Error reason);
+  Status look_around(bool& moved);
+  [[nodiscard]] std::optional<Error> waits_in_vain(bool moved);
+  [[nodiscard]] bool idle() const noexcept { return sender_.idle() && receiver_.idle(); }
+  void lose(Error hearsay);
   Error fail(Error error);
-  void say_goodbye();
-  void disconnect(TimePoint end);
-  static void connection_failed(void* self, ucp_ep_h connection, ucs_status_t status);
+  void close_once();
+  bool part();
 
   Rank peer_;
-  std::shared_ptr<Worker> worker_;
-  std::unique_ptr<Endpoint> control_;
-  std::optional<Sender> sender_;
-  std::optional<Receiver> receiver_;
-  Stage stage_ = Stage::start;
-
-  Greeting mine_, theirs_;
-  std::vector<std::byte> address_;  // of the peer's worker
-  ucp_ep_h connection_ = nullptr;
-  void* flush_ = nullptr;  // a request of close()
+  std::shared_ptr<Worker> worker_;  // until close()
+  std::shared_ptr<Departures> departures_;
+  Sender sender_;
+  Receiver receiver_;
+  std::uint64_t inbox_ = 0;
+  std::unique_ptr<Connection> connection_;  // until close()
 
   std::uint32_t sends_ = 0, recvs_ = 0;  // finished, and not yet told
-  unsigned quiet_ = 0;                   // polls since the last look at control_
-  Goodbye goodbye_;                      // the peer's
-  bool left_ = false;                    // it has come
-  std::optional<Error> lost_;            // why nothing more will come, once what is under way has arrived
-  bool by_control_ = false;              // that is known for certain
-  TimePoint lost_at_;
+  unsigned quiet_ = 0;                   // polls since the last look around
+  std::optional<Error> hearsay_;         // UCX's reason why nothing more will come
+  std::optional<TimePoint> ending_;      // since when that, or the peer's end, is known
   std::optional<Error> failure_;
 };
 

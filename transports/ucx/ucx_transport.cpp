@@ -14,8 +14,8 @@ TransportOptions one_socket(TransportOptions options) {
 
 }  // namespace
 
-UcxTransport::UcxTransport(const TransportOptions& options, Loader load)
-    : options_(options), load_(load), control_(one_socket(options)) {}
+UcxTransport::UcxTransport(const TransportOptions& options, Loader library)
+    : options_(options), library_(library), control_(one_socket(options)) {}
 
 Status UcxTransport::probe() {
   if (Status can = control_.probe(); !can) return can;
@@ -26,7 +26,7 @@ Status UcxTransport::probe() {
 Result<std::shared_ptr<ucx::Context>> UcxTransport::context() {
   const std::lock_guard lock(mutex_);
   if (context_) return context_;
-  const auto library = load_();
+  const Result<ucx::Library>& library = library_();
   if (!library) return library.error().clone();
   if (const auto version = ucx::usable_version(*library); !version) return version.error().clone();
   auto opened = ucx::Context::open(*library, options_.local_ranks);
@@ -52,7 +52,7 @@ Result<std::unique_ptr<Endpoint>> UcxTransport::connect(const ConnectRequest& re
   if (!control) return control;
   auto shared = worker(request.stream);
   if (!shared) return std::move(shared.error());
-  return std::unique_ptr<Endpoint>(std::make_unique<ucx::UcxEndpoint>(request.peer, *std::move(shared), *std::move(control)));
+  return std::unique_ptr<Endpoint>(std::make_unique<ucx::UcxEndpoint>(request.peer, *std::move(shared), *std::move(control), departures_));
 }
 
 std::unique_ptr<Transport> make_ucx(const TransportOptions& options) { return std::make_unique<UcxTransport>(options); }

@@ -6,14 +6,15 @@
 #include <mutex>
 
 #include "transports/tcp/tcp_transport.h"
-#include "transports/ucx/worker.h"
+#include "transports/ucx/departures.h"
 
 namespace tutti {
 
 class UcxTransport final : public Transport {
  public:
-  using Loader = Result<ucx::Library> (*)();
-  explicit UcxTransport(const TransportOptions& options, Loader load = ucx::load_library);
+  // `library`: where UCX is, asked when it is needed. A test has another.
+  using Loader = const Result<ucx::Library>& (*)();
+  explicit UcxTransport(const TransportOptions& options, Loader library = ucx::library);
 
   [[nodiscard]] std::string_view name() const override { return "ucx"; }
   Status probe() override;
@@ -28,11 +29,12 @@ class UcxTransport final : public Transport {
   Result<std::shared_ptr<ucx::Worker>> worker(std::uint64_t stream);
 
   TransportOptions options_;
-  Loader load_;
+  Loader library_;
   TcpTransport control_;
   std::mutex mutex_;  // guards what follows
   std::shared_ptr<ucx::Context> context_;
   std::map<std::uint64_t, std::weak_ptr<ucx::Worker>> workers_;  // of streams that have connections
+  std::shared_ptr<ucx::Departures> departures_ = std::make_shared<ucx::Departures>();
 };
 
 [[nodiscard]] std::unique_ptr<Transport> make_ucx(const TransportOptions& options);
