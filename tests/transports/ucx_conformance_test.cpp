@@ -1,4 +1,5 @@
 // UCX over whatever UCX_TLS names: ctest runs this with several. The ranks find each other over TCP on IPv4 loopback.
+#include <fmt/format.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -19,7 +20,7 @@ int dial(ConstBytes address) {
   return -1;
 }
 
-TransportFactory ucx() {
+TransportFactory over_ucx() {
   return {.name = "ucx",
           .make = [](TransportOptions options) -> std::unique_ptr<Transport> {
             options.interface = "127.0.0.1";
@@ -28,7 +29,19 @@ TransportFactory ucx() {
           .dial = dial};
 }
 
-INSTANTIATE_TEST_SUITE_P(Ucx, TransportConformance, testing::ValuesIn(cases(ucx())), case_name);
+// Skips all tests, loudly, where there is no UCX.
+class NeedsUcx : public testing::Environment {
+ public:
+  void SetUp() override {
+    if (const auto& library = tutti::ucx::library(); !library) {
+      fmt::print("SKIPPED: {}\n", library.error().to_string());
+      GTEST_SKIP();
+    }
+  }
+};
+[[maybe_unused]] const testing::Environment* const kNeedsUcx = testing::AddGlobalTestEnvironment(new NeedsUcx);
+
+INSTANTIATE_TEST_SUITE_P(Ucx, TransportConformance, testing::ValuesIn(cases(over_ucx())), case_name);
 
 }  // namespace
 }  // namespace tutti::conformance

@@ -1,15 +1,47 @@
 #include "transports/ucx/context.h"
 
+#include <algorithm>
+#include <initializer_list>
+#include <mutex>
+
 #include "core/config.h"
 
 namespace tutti::ucx {
 namespace {
 
-// What this library needs other than UCX has it, unless the user wants it otherwise.
-// MM_ERROR_HANDLING: shared memory counts among what can carry connections whose peers may die.
-void adapt(const Library& library, ucp_config_t* config) {
-  if (!environment("UCX_MM_ERROR_HANDLING")) (void)library.modify_config(config, "MM_ERROR_HANDLING", "y");
+bool any_of(std::string_view list, std::initializer_list<std::string_view> names) {
+  const auto words = split_list(list);
+  return std::ranges::any_of(words, [&](const auto& word) { return std::ranges::find(names, word) != names.end(); });
 }
+
+// Whether UCX may use its transports in shared memory.
+bool uses_shared_memory() {
+  const std::string allowed = environment("UCX_TLS").value_or("all");
+  if (allowed.starts_with('^')) return !any_of(allowed.substr(1), {"sm", "shm", "mm"});
+  return any_of(allowed, {"all", "sm", "shm", "mm", "posix", "sysv", "xpmem"});
+}
+
+// UCX offers shared memory for connections whose peers may die only where it is told to. It warns of what it has no use for.
+void adapt(const Library& library, ucp_config_t* config) {
+  if (!environment("UCX_MM_ERROR_HANDLING") && uses_shared_memory())
+    (void)library.modify_config(config, "MM_ERROR_HANDLING", "y");
+}
+
+// Keeps UCX from patching the C library (library.cpp) for a context, unless the user wants it. Whoever else uses UCX in this process
+// keeps its ways.
+class Unpatched {
+ public:
+  explicit Unpatched(const Library& library) : config_(*library.memory_events), before_(config_.enable_events) {
+    if (!wants_memory_events()) config_.enable_events = 0;
+  }
+  ~Unpatched() { config_.enable_events = before_; }
+  Unpatched(const Unpatched&) = delete;
+  Unpatched& operator=(const Unpatched&) = delete;
+
+ private:
+  ucm_global_config_t& config_;
+  int before_;
+};
 
 }  // namespace
 
@@ -18,6 +50,9 @@ Result<std::shared_ptr<Context>> Context::open(const Library& library, Rank loca
   if (const auto status = library.read_config(nullptr, nullptr, &config); status != UCS_OK)
     return ucx_error(library, status, "UCX cannot read its variables (UCX_*)");
   adapt(library, config);
+  static std::mutex one_at_a_time;  // what Unpatched changes is the process's
+  const std::lock_guard lock(one_at_a_time);
+  const Unpatched unpatched(library);
   ucp_params_t wanted{};
   wanted.field_mask = UCP_PARAM_FIELD_FEATURES | UCP_PARAM_FIELD_MT_WORKERS_SHARED | UCP_PARAM_FIELD_ESTIMATED_NUM_PPN |
                       UCP_PARAM_FIELD_NAME;

@@ -4,6 +4,8 @@
 #include <fmt/format.h>
 #include <signal.h>
 
+#include <array>
+
 #include "core/config.h"
 
 namespace tutti::ucx {
@@ -11,29 +13,28 @@ namespace {
 
 constexpr const char* kLibrary = "libucp.so.0";
 constexpr const char* kServices = "libucs.so.0";
+constexpr const char* kMemory = "libucm.so.0";
 constexpr unsigned kMajor = 1, kLeastMinor = 13;
 constexpr std::string_view kRemedy = "UCX 1.13 or newer is needed (Debian: libucx0; PyPI: libucx-cu13, named in LD_LIBRARY_PATH)";
 
 // Fills the table's rows and remembers what is missing.
 class Symbols {
  public:
-  Symbols(void* library, void* services) : library_(library), services_(services) {}
-  template <class Function>
-  void find(Function& row, const char* name) {
-    row = reinterpret_cast<Function>(dlsym(std::string_view(name).starts_with("ucs_") ? services_ : library_, name));
+  explicit Symbols(void* library) : library_(library) {}
+  template <class Pointer>
+  void find(Pointer& row, const char* name) {
+    row = reinterpret_cast<Pointer>(dlsym(library_, name));
     if (row == nullptr && missing_ == nullptr) missing_ = name;
   }
   [[nodiscard]] const char* missing() const { return missing_; }
 
  private:
-  void *library_, *services_;
+  void* library_;
   const char* missing_ = nullptr;
 };
 
 void find_all(Symbols& symbols, Library& l) {
   symbols.find(l.version, "ucp_get_version");
-  symbols.find(l.status_string, "ucs_status_string");
-  symbols.find(l.disable_signal, "ucs_debug_disable_signal");
   symbols.find(l.read_config, "ucp_config_read");
   symbols.find(l.modify_config, "ucp_config_modify");
   symbols.find(l.release_config, "ucp_config_release");
@@ -67,30 +68,72 @@ Result<void*> open(const char* name) {
                fmt::format("{} cannot be loaded ({}); {}", name, why != nullptr ? why : "no reason given", kRemedy));
 }
 
-// UCX takes over the signals of crashes as soon as it is loaded, to print where they come from. They belong to the program.
-void give_back_signals(const Library& library) {
-  if (environment("UCX_HANDLE_ERRORS") || environment("UCX_ERROR_SIGNALS")) return;
-  for (const int number : {SIGILL, SIGSEGV, SIGBUS, SIGFPE}) library.disable_signal(number);
+// UCX patches the functions of the C library that map and unmap memory as soon as it is loaded, which is how it learns what becomes of
+// memory that it has registered. Without, it remembers no registrations. `libucm` does the patching, once, before the rest is loaded:
+// it is told here not to. Where somebody else has loaded UCX, it is too late, and their affair.
+void keep_from_patching() {
+  if (wants_memory_events() || dlopen(kServices, RTLD_NOW | RTLD_LOCAL | RTLD_NOLOAD) != nullptr) return;
+  void* memory = dlopen(kMemory, RTLD_LAZY | RTLD_LOCAL);  // lazily, as it calls the others
+  if (memory == nullptr) return;
+  Symbols of_memory(memory);
+  ucm_global_config_t* options = nullptr;
+  decltype(&ucm_set_global_opts) set = nullptr;
+  of_memory.find(options, "ucm_global_opts");
+  of_memory.find(set, "ucm_set_global_opts");
+  if (options == nullptr || set == nullptr) return;
+  options->enable_events = 0;
+  options->mmap_hook_mode = UCM_MMAP_HOOK_NONE;
+  set(options);
 }
+
+// UCX may take over the signals of crashes as soon as it is loaded, to print where they come from. They belong to the program.
+class Signals {
+ public:
+  Signals() {
+    for (std::size_t i = 0; i < kNumbers.size(); ++i) before_[i] = handler(kNumbers[i]);
+  }
+  void give_back(const Library& library) const {
+    if (environment("UCX_HANDLE_ERRORS") || environment("UCX_ERROR_SIGNALS")) return;
+    for (std::size_t i = 0; i < kNumbers.size(); ++i)
+      if (handler(kNumbers[i]) != before_[i]) library.disable_signal(kNumbers[i]);
+  }
+
+ private:
+  using Handler = void (*)(int);
+  static Handler handler(int number) {
+    struct sigaction action {};
+    (void)sigaction(number, nullptr, &action);
+    return action.sa_handler;
+  }
+  static constexpr std::array kNumbers{SIGILL, SIGSEGV, SIGBUS, SIGFPE};
+  std::array<Handler, kNumbers.size()> before_{};
+};
 
 // The libraries stay loaded: UCX has threads and modules of its own.
 Result<Library> load() {
-  auto services = open(kServices);
-  if (!services) return std::move(services.error());
-  auto library = open(kLibrary);
-  if (!library) return std::move(library.error());
   Library l;
-  Symbols symbols(*library, *services);
-  find_all(symbols, l);
-  if (l.disable_signal != nullptr) give_back_signals(l);
+  const Signals signals;
+  keep_from_patching();
+  auto services = open(kServices), library = open(kLibrary), memory = open(kMemory);
+  for (const auto* opened : {&library, &services, &memory})
+    if (!*opened) return opened->error().clone();
+  Symbols of_services(*services), of_library(*library), of_memory(*memory);
+  of_services.find(l.status_string, "ucs_status_string");
+  of_services.find(l.disable_signal, "ucs_debug_disable_signal");
+  of_memory.find(l.memory_events, "ucm_global_opts");
+  find_all(of_library, l);
+  if (l.disable_signal != nullptr) signals.give_back(l);
   if (l.version != nullptr)
     if (auto usable = usable_version(l); !usable) return std::move(usable.error());
-  if (symbols.missing() != nullptr)
-    return Error(Code::environment, fmt::format("{} has no function {}; {}", kLibrary, symbols.missing(), kRemedy));
+  for (const auto* symbols : {&of_services, &of_library, &of_memory})
+    if (symbols->missing() != nullptr)
+      return Error(Code::environment, fmt::format("{} lacks {}; {}", kLibrary, symbols->missing(), kRemedy));
   return l;
 }
 
 }  // namespace
+
+bool wants_memory_events() { return environment("UCX_MEM_EVENTS") || environment("UCX_MEM_MMAP_HOOK_MODE"); }
 
 const Result<Library>& library() {
   static const Result<Library> loaded = load();

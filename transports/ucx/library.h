@@ -4,6 +4,7 @@
 // Source: the UCX API (ucp/api/ucp.h).
 #pragma once
 
+#include <ucm/api/ucm.h>
 #include <ucp/api/ucp.h>
 
 #include <string>
@@ -17,6 +18,7 @@ struct Library {
   decltype(&ucp_get_version) version = nullptr;
   decltype(&ucs_status_string) status_string = nullptr;
   void (*disable_signal)(int number) = nullptr;
+  ucm_global_config_t* memory_events = nullptr;  // only the first fields, which no version has moved
 
   decltype(&ucp_config_read) read_config = nullptr;
   decltype(&ucp_config_modify) modify_config = nullptr;
@@ -47,6 +49,8 @@ struct Library {
 
 // Code::environment, with the reason, where UCX is missing or too old. Looked for once in a process. Thread safe.
 [[nodiscard]] const Result<Library>& library();
+// Whether the user has a say in what UCX does to the C library's functions for memory.
+[[nodiscard]] bool wants_memory_events();
 // "1.13.1"; Code::environment where that is too old, with what would do.
 [[nodiscard]] Result<std::string> usable_version(const Library& library);
 
