@@ -69,12 +69,15 @@ Status Connection::connect() {
   wanted.err_mode = UCP_ERR_HANDLING_MODE_PEER;
   wanted.err_handler.cb = fail;
   wanted.err_handler.arg = this;
-  if (const auto status = worker_->library().connect(worker_->handle(), &wanted, &handle_); status != UCS_OK)
+  if (const auto status = worker_->library().connect(worker_->handle(), &wanted, &handle_); status != UCS_OK) {
+    handle_ = nullptr;
+    if (look() && peer_state_ != Peer::there) return why_gone();  // whose shared memory is gone, too
     return Error(Code::unsupported,
                  fmt::format("UCX finds no way to rank {} ({}): UCX_TLS and UCX_NET_DEVICES say what it may use, on both sides, and "
                              "UCX_LOG_LEVEL=info what it looks at",
                              rank_, worker_->library().status_string(status)),
                  rank_);
+  }
   auto there = tcp_->post_recv(kGoodbye, sink_of(theirs_last_));
   if (!there) return std::move(there.error());
   return *there ? advance() : Status{};
