@@ -1,6 +1,4 @@
 // What the UCX transport makes of libraries that do not do, and what it leaves alone of the process.
-#include "transports/ucx/ucx_transport.h"
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
@@ -9,6 +7,8 @@
 #include <array>
 #include <cstring>
 #include <map>
+
+#include "transports/ucx/ucx_transport.h"
 
 namespace tutti {
 namespace {

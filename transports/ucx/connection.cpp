@@ -72,11 +72,12 @@ Status Connection::connect() {
   if (const auto status = worker_->library().connect(worker_->handle(), &wanted, &handle_); status != UCS_OK) {
     handle_ = nullptr;
     if (look() && peer_state_ != Peer::there) return why_gone();  // whose shared memory is gone, too
-    return Error(Code::unsupported,
-                 fmt::format("UCX finds no way to rank {} ({}): UCX_TLS and UCX_NET_DEVICES say what it may use, on both sides, and "
-                             "UCX_LOG_LEVEL=info what it looks at",
-                             rank_, worker_->library().status_string(status)),
-                 rank_);
+    return Error(
+        Code::unsupported,
+        fmt::format("UCX finds no way to rank {} ({}): UCX_TLS and UCX_NET_DEVICES say what it may use, on both sides, and "
+                    "UCX_LOG_LEVEL=info what it looks at",
+                    rank_, worker_->library().status_string(status)),
+        rank_);
   }
   auto there = tcp_->post_recv(kGoodbye, sink_of(theirs_last_));
   if (!there) return std::move(there.error());

@@ -1,6 +1,6 @@
-// What two ranks have between them: UCX's endpoint, and a TCP connection. On the latter both sides have proved who they are, tell where
-// their workers are, say goodbye, and, by its end, that they have died: UCX may notice that late, or not before it sends. A connection's
-// functions are called with its worker's lock held.
+// What two ranks have between them: UCX's endpoint, and a TCP connection. On the latter both sides have proved who they are, tell
+// where their workers are, say goodbye, and, by its end, that they have died: UCX may notice that late, or not before it sends. A
+// connection's functions are called with its worker's lock held.
 #pragma once
 
 #include <memory>
@@ -39,8 +39,8 @@ class Connection {
 
   // Tells the peer that so many fragments are all, and starts to have them delivered.
   void say_goodbye(std::uint64_t fragments);
-  // Whether UCX's transports have delivered what they were given (which for most means the peer's memory, and for TCP the kernel),
-  // or there is nobody for it any more.
+  // Whether UCX's transports have delivered what they were given (which for most means the peer's memory, and for TCP the
+  // kernel), or there is nobody for it any more.
   [[nodiscard]] bool delivered();
   // Lets go of all, whatever is under way.
   void disconnect(TimePoint end);

@@ -27,8 +27,8 @@ void adapt(const Library& library, ucp_config_t* config) {
     (void)library.modify_config(config, "MM_ERROR_HANDLING", "y");
 }
 
-// Keeps UCX from patching the C library (library.cpp) for a context, unless the user wants it. Whoever else uses UCX in this process
-// keeps its ways.
+// Keeps UCX from patching the C library (library.cpp) for a context, unless the user wants it. Whoever else uses UCX in this
+// process keeps its ways.
 class Unpatched {
  public:
   explicit Unpatched(const Library& library) : config_(*library.memory_events), before_(config_.enable_events) {
@@ -54,8 +54,8 @@ Result<std::shared_ptr<Context>> Context::open(const Library& library, Rank loca
   const std::lock_guard lock(one_at_a_time);
   const Unpatched unpatched(library);
   ucp_params_t wanted{};
-  wanted.field_mask = UCP_PARAM_FIELD_FEATURES | UCP_PARAM_FIELD_MT_WORKERS_SHARED | UCP_PARAM_FIELD_ESTIMATED_NUM_PPN |
-                      UCP_PARAM_FIELD_NAME;
+  wanted.field_mask =
+      UCP_PARAM_FIELD_FEATURES | UCP_PARAM_FIELD_MT_WORKERS_SHARED | UCP_PARAM_FIELD_ESTIMATED_NUM_PPN | UCP_PARAM_FIELD_NAME;
   wanted.features = UCP_FEATURE_AM | UCP_FEATURE_WAKEUP;
   wanted.mt_workers_shared = 1;  // communicators of several threads have workers of their own
   wanted.estimated_num_ppn = static_cast<std::size_t>(local_ranks);
@@ -64,7 +64,8 @@ Result<std::shared_ptr<Context>> Context::open(const Library& library, Rank loca
   const auto status = library.init(UCP_API_MAJOR, UCP_API_MINOR, &wanted, config, &handle);
   library.release_config(config);
   if (status != UCS_OK)
-    return ucx_error(library, status, "UCX finds no transport it may use (UCX_TLS and UCX_NET_DEVICES limit it, UCX_LOG_LEVEL=info says more)");
+    return ucx_error(library, status,
+                     "UCX finds no transport it may use (UCX_TLS and UCX_NET_DEVICES limit it, UCX_LOG_LEVEL=info says more)");
   std::shared_ptr<Context> context(new Context(library, handle));
   ucp_context_attr_t got{};
   got.field_mask = UCP_ATTR_FIELD_THREAD_MODE;

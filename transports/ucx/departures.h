@@ -1,5 +1,5 @@
-// Connections that this rank has closed, while what it sent is still being delivered: most are not here at all, as their devices are
-// done at once. UCX delivers only while its worker is polled, so that somebody has to look at them: whoever else waits.
+// Connections that this rank has closed, while what it sent is still being delivered: most are not here at all, as their devices
+// are done at once. UCX delivers only while its worker is polled, so that somebody has to look at them: whoever else waits.
 #pragma once
 
 #include <list>

@@ -68,9 +68,9 @@ Result<void*> open(const char* name) {
                fmt::format("{} cannot be loaded ({}); {}", name, why != nullptr ? why : "no reason given", kRemedy));
 }
 
-// UCX patches the functions of the C library that map and unmap memory as soon as it is loaded, which is how it learns what becomes of
-// memory that it has registered. Without, it remembers no registrations. `libucm` does the patching, once, before the rest is loaded:
-// it is told here not to. Where somebody else has loaded UCX, it is too late, and their affair.
+// UCX patches the functions of the C library that map and unmap memory as soon as it is loaded, which is how it learns what
+// becomes of memory that it has registered. Without, it remembers no registrations. `libucm` does the patching, once, before the
+// rest is loaded: it is told here not to. Where somebody else has loaded UCX, it is too late, and their affair.
 void keep_from_patching() {
   if (wants_memory_events() || dlopen(kServices, RTLD_NOW | RTLD_LOCAL | RTLD_NOLOAD) != nullptr) return;
   void* memory = dlopen(kMemory, RTLD_LAZY | RTLD_LOCAL);  // lazily, as it calls the others

@@ -49,7 +49,7 @@ Status Receiver::check(const Message& message, const Arrival& arrival) const {
 }
 
 std::byte* Receiver::staging(std::size_t slot) {
-  if (!staging_) staging_.reset(static_cast<std::byte*>(::operator new(kSlots * kFragment, kAlignment)));
+  if (!staging_) staging_.reset(static_cast<std::byte*>(::operator new(kSlots* kFragment, kAlignment)));
   return staging_.get() + slot * kFragment;
 }
 

@@ -1,5 +1,5 @@
-// The receiving half of a connection over UCX. Fragments that come before their message is asked for stay in UCX's memory, or, where
-// they are large, in the sender's.
+// The receiving half of a connection over UCX. Fragments that come before their message is asked for stay in UCX's memory, or,
+// where they are large, in the sender's.
 #pragma once
 
 #include <array>
@@ -26,7 +26,7 @@ class Receiver final : public Inbox {
 
   [[nodiscard]] bool idle() const noexcept { return messages_.empty(); }
   [[nodiscard]] bool fetching() const noexcept { return !landings_.empty(); }  // UCX writes to memory that it was given
-  [[nodiscard]] std::uint64_t arrived() const noexcept { return arrived_; }  // fragments
+  [[nodiscard]] std::uint64_t arrived() const noexcept { return arrived_; }    // fragments
   [[nodiscard]] std::size_t memory_bytes() const noexcept;
 
  private:

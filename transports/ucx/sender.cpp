@@ -7,8 +7,8 @@
 namespace tutti::ucx {
 namespace {
 
-// Fragments that UCX has at a time: enough for any link, and few enough not to fill a peer's queue in shared memory (64 entries), as
-// UCX does not let go of what is sent through one that is full and that nobody empties any more.
+// Fragments that UCX has at a time: enough for any link, and few enough not to fill a peer's queue in shared memory (64 entries),
+// as UCX does not let go of what is sent through one that is full and that nobody empties any more.
 constexpr std::size_t kMostHandedOver = 16;
 
 }  // namespace

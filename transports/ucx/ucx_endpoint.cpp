@@ -177,7 +177,8 @@ void UcxEndpoint::close_once() {
     if (over) connection_->disconnect(end);
     const bool sent = sender_.let_go(end), received = receiver_.let_go(end);
     if (!sent || !received)
-      log(LogLevel::warn, fmt::format("UCX has not let go of memory that was to be {} rank {}", received ? "sent to" : "received from", peer_));
+      log(LogLevel::warn,
+          fmt::format("UCX has not let go of memory that was to be {} rank {}", received ? "sent to" : "received from", peer_));
   }
   if (over) connection_.reset();
   if (!over) departures_->add(std::move(connection_));

@@ -52,7 +52,8 @@ Result<std::unique_ptr<Endpoint>> UcxTransport::connect(const ConnectRequest& re
   if (!control) return control;
   auto shared = worker(request.stream);
   if (!shared) return std::move(shared.error());
-  return std::unique_ptr<Endpoint>(std::make_unique<ucx::UcxEndpoint>(request.peer, *std::move(shared), *std::move(control), departures_));
+  return std::unique_ptr<Endpoint>(
+      std::make_unique<ucx::UcxEndpoint>(request.peer, *std::move(shared), *std::move(control), departures_));
 }
 
 std::unique_ptr<Transport> make_ucx(const TransportOptions& options) { return std::make_unique<UcxTransport>(options); }

@@ -9,7 +9,8 @@ Error corrupt(Rank peer, const std::string& what) {
 }
 
 Status check(const Greeting& greeting, Rank peer) {
-  if (greeting.magic != Greeting::kMagic) return corrupt(peer, fmt::format("a greeting that begins with {:#010x}", greeting.magic));
+  if (greeting.magic != Greeting::kMagic)
+    return corrupt(peer, fmt::format("a greeting that begins with {:#010x}", greeting.magic));
   if (greeting.address_bytes == 0 || greeting.address_bytes > Greeting::kMostAddressBytes)
     return corrupt(peer, fmt::format("a worker's address of {} bytes", greeting.address_bytes));
   return {};

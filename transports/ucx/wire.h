@@ -1,6 +1,6 @@
-// What travels between UCX transports. The connection comes up over TCP, whose handshake has proved who the peer is: each side sends
-// a Greeting, its worker's address and, when it leaves, a Goodbye. All else goes through UCX: a message as one fragment or more, each
-// an active message with a header. Plain structs in the sender's byte order.
+// What travels between UCX transports. The connection comes up over TCP, whose handshake has proved who the peer is: each side
+// sends a Greeting, its worker's address and, when it leaves, a Goodbye. All else goes through UCX: a message as one fragment or
+// more, each an active message with a header. Plain structs in the sender's byte order.
 #pragma once
 
 #include <cstdint>

@@ -44,8 +44,9 @@ Status Worker::prepare() {
   if (const auto status = library().query_worker(handle_, &got); status != UCS_OK)
     return ucx_error(library(), status, "asking a worker of UCX about itself");
   if (got.max_am_header < sizeof(FragmentHeader))
-    return Error(Code::environment, fmt::format("UCX's transports carry headers of {} bytes at most, and {} are needed: allow others in UCX_TLS",
-                                                got.max_am_header, sizeof(FragmentHeader)));
+    return Error(Code::environment,
+                 fmt::format("UCX's transports carry headers of {} bytes at most, and {} are needed: allow others in UCX_TLS",
+                             got.max_am_header, sizeof(FragmentHeader)));
   ucp_am_handler_param_t handler{};
   handler.field_mask = UCP_AM_HANDLER_PARAM_FIELD_ID | UCP_AM_HANDLER_PARAM_FIELD_FLAGS | UCP_AM_HANDLER_PARAM_FIELD_CB |
                        UCP_AM_HANDLER_PARAM_FIELD_ARG;

@@ -1,6 +1,6 @@
-// UCX's worker: what moves the messages of all connections of one stream. One per stream: a rank that waits polls all connections of
-// its stream, which is one look at each device this way, and threads with communicators of their own do not get into each other's
-// way. Endpoints of one stream may still be used by several threads: whoever calls a worker's functions holds its lock.
+// UCX's worker: what moves the messages of all connections of one stream. One per stream: a rank that waits polls all connections
+// of its stream, which is one look at each device this way, and threads with communicators of their own do not get into each
+// other's way. Endpoints of one stream may still be used by several threads: whoever calls a worker's functions holds its lock.
 #pragma once
 
 #include <memory>
@@ -54,7 +54,8 @@ class Worker {
   // Until the request is finished, but not after `end`. Whether it is; it is freed then.
   bool finish(void* request, TimePoint end);
 
-  // What to sleep on: the worker's descriptor; or one that wakes at once, where something moves already or UCX's transports have none.
+  // What to sleep on: the worker's descriptor; or one that wakes at once, where something moves already or UCX's transports have
+  // none.
   [[nodiscard]] int wait_fd();
   [[nodiscard]] int awake_fd() const noexcept { return awake_.get(); }
 
