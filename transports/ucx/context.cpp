@@ -61,7 +61,7 @@ Result<std::shared_ptr<Context>> Context::open(const Library& library, Rank loca
   wanted.estimated_num_ppn = static_cast<std::size_t>(local_ranks);
   wanted.name = "tutti";
   ucp_context_h handle = nullptr;
-  const auto status = library.init(UCP_API_MAJOR, UCP_API_MINOR, &wanted, config, &handle);
+  const auto status = library.init(kApiMajor, kApiMinor, &wanted, config, &handle);
   library.release_config(config);
   if (status != UCS_OK)
     return ucx_error(library, status,

@@ -14,7 +14,6 @@ namespace {
 constexpr const char* kLibrary = "libucp.so.0";
 constexpr const char* kServices = "libucs.so.0";
 constexpr const char* kMemory = "libucm.so.0";
-constexpr unsigned kMajor = 1, kLeastMinor = 13;
 constexpr std::string_view kRemedy = "UCX 1.13 or newer is needed (Debian: libucx0; PyPI: libucx-cu13, named in LD_LIBRARY_PATH)";
 
 // Fills the table's rows and remembers what is missing.
@@ -144,7 +143,7 @@ Result<std::string> usable_version(const Library& library) {
   unsigned major = 0, minor = 0, release = 0;
   library.version(&major, &minor, &release);
   auto version = fmt::format("{}.{}.{}", major, minor, release);
-  if (major == kMajor && minor >= kLeastMinor) return version;
+  if (major == kApiMajor && minor >= kApiMinor) return version;
   return Error(Code::environment, fmt::format("{} is of UCX {}, which does not do; {}", kLibrary, version, kRemedy));
 }
 

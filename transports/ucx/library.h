@@ -14,6 +14,8 @@
 
 namespace tutti::ucx {
 
+inline constexpr unsigned kApiMajor = 1, kApiMinor = 13;
+
 struct Library {
   decltype(&ucp_get_version) version = nullptr;
   decltype(&ucs_status_string) status_string = nullptr;
