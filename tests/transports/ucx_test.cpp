@@ -1,12 +1,15 @@
 // What the UCX transport makes of libraries that do not do, and what it leaves alone of the process.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
 
 #include <array>
 #include <cstring>
 #include <map>
+#include <thread>
+#include <vector>
 
 #include "transports/ucx/ucx_transport.h"
 
@@ -192,6 +195,63 @@ TEST(Ucx, LeavesTheProcessAlone) {
   if (!can) GTEST_SKIP() << can.error().to_string();
   EXPECT_EQ(handlers(), handlers_before);
   EXPECT_EQ(code(), code_before);
+}
+
+// Sends `mine` and receives into `theirs`, until both are finished.
+Status exchange(Endpoint& endpoint, std::uint32_t number, ConstBytes mine, Bytes theirs) {
+  const Signature signature{.count = mine.size(), .sequence = number};
+  auto sent = endpoint.post_send(signature, mine);
+  if (!sent) return std::move(sent.error());
+  Sink sink;
+  sink.data = theirs.data();
+  sink.size = theirs.size();
+  auto received = endpoint.post_recv(signature, sink);
+  if (!received) return std::move(received.error());
+  for (bool sending = !*sent, receiving = !*received; sending || receiving;) {
+    auto progress = endpoint.poll();
+    if (!progress) return std::move(progress.error());
+    sending &= progress->sends == 0;
+    receiving &= progress->recvs == 0;
+    if (!progress->moved) sched_yield();
+  }
+  return {};
+}
+
+// One thread's connection to the same thread of the other rank, again and again.
+void talk(UcxTransport& transport, const ConnectRequest& request) {
+  for (std::uint32_t round = 0; round < 3; ++round) {
+    ConnectRequest now = request;
+    now.stream = request.stream * 100 + round;
+    auto endpoint = transport.connect(now);
+    ASSERT_TRUE(endpoint) << endpoint.error().to_string();
+    for (std::uint32_t k = 0; k < 50; ++k) {
+      const std::vector<std::byte> mine(k * k * 40, std::byte(k + static_cast<std::uint32_t>(request.stream)));
+      std::vector<std::byte> theirs(mine.size());
+      const Status done = exchange(**endpoint, k, mine, theirs);
+      ASSERT_TRUE(done) << done.error().to_string();
+      ASSERT_EQ(theirs, mine) << "message " << k;
+    }
+  }
+}
+
+// Communicators of several threads share a rank's transport.
+TEST(Ucx, ThreadsConnectAtTheSameTime) {
+  setenv("UCX_TLS", "tcp", 1);
+  constexpr std::uint64_t kThreads = 4;
+  TransportOptions options = kOptions;
+  UcxTransport zero(options);
+  options.rank = 1;
+  UcxTransport one(options);
+  if (const Status can = zero.probe(); !can) GTEST_SKIP() << can.error().to_string();
+  const auto of_zero = zero.listen(), of_one = one.listen();
+  ASSERT_TRUE(of_zero && of_one);
+  std::vector<std::jthread> threads;
+  for (std::uint64_t stream = 1; stream <= kThreads; ++stream) {
+    threads.emplace_back([&, stream] { talk(zero, {.me = 0, .peer = 1, .stream = stream, .peer_address = *of_one}); });
+    threads.emplace_back([&, stream] { talk(one, {.me = 1, .peer = 0, .stream = stream, .peer_address = *of_zero}); });
+  }
+  threads.clear();
+  unsetenv("UCX_TLS");
 }
 
 }  // namespace
