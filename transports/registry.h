@@ -13,6 +13,7 @@ struct TransportRow {
   std::string_view name;
   std::unique_ptr<Transport> (*make)(const TransportOptions& options);
   std::string_view help;
+  bool only_named = false;  // not used unless the user names it
 };
 
 [[nodiscard]] std::span<const TransportRow> transport_table() noexcept;

@@ -28,8 +28,9 @@ constexpr std::array kTable{
         Var::interface, "TUTTI_INTERFACE", Kind::text, "", "",
         "Network interfaces to use: names or prefixes separated by commas, =name exact, ^name excluded, or an address or subnet "
         "(10.0.0.0/8)."},
-    ConfigRow{Var::transport, "TUTTI_TRANSPORT", Kind::text, "", "",
-              "Transports that may be used, separated by commas (shm,tcp); ^name excludes one."},
+    ConfigRow{
+        Var::transport, "TUTTI_TRANSPORT", Kind::text, "", "",
+        "Transports that may be used, separated by commas (shm,tcp); ^name excludes one. ucx is used only where it is named."},
     ConfigRow{Var::algorithm, "TUTTI_ALGORITHM", Kind::text, "", "",
               "Forces algorithms: name, or collective:name, separated by commas, perhaps with parameters "
               "(all_reduce:ring/pieces=8,broadcast:knomial/radix=4)."},

@@ -12,7 +12,7 @@
 namespace tutti {
 namespace {
 
-// A test's tool, which only joins threads of one process: used where it is named.
+// A test's tool, which only joins threads of one process.
 constexpr std::string_view kForThreads = "loopback";
 
 Result<std::vector<const TransportRow*>> chosen_transports(const Config& config) {
@@ -31,8 +31,7 @@ Result<std::vector<const TransportRow*>> chosen_transports(const Config& config)
     }
   for (const auto& row : transport_table()) {
     const bool named = std::ranges::find(names, row.name) != names.end();
-    if (row.name != kForThreads || named)
-      if (names.empty() || named != exclude) rows.push_back(&row);
+    if ((named || !row.only_named) && (names.empty() || named != exclude)) rows.push_back(&row);
   }
   if (rows.empty()) return Error(Code::environment, fmt::format("{}=\"{}\" leaves no transport", source, spec));
   return rows;

@@ -108,6 +108,23 @@ void survive(const Case& config, std::size_t bytes_to_dead, std::size_t bytes_fr
 TEST_P(TransportConformance, ADeadPeerIsNamedToAReceiver) { survive(GetParam(), 0, 8); }
 TEST_P(TransportConformance, ADeadPeerIsNamedToASender) { survive(GetParam(), 32 * kMiB, 8); }
 
+// More small messages than fit on the way.
+TEST_P(TransportConformance, ADeadPeerIsNamedToASenderOfMany) {
+  run(GetParam(), 2, [](Member& me) {
+    Link link = me.connect(1 - me.rank());
+    exchange_once(me, link, 0, 1000);
+    me.barrier();
+    if (me.rank() == 1) return me.die({&link});
+    me.step("sending small messages to a rank that is dead");
+    const auto data = pattern(1000, 1);
+    std::optional<Error> error;
+    for (std::uint32_t k = 1; k <= 5000 && !error; ++k) error = link.try_send(signature(k), data);
+    Buffer into(8);
+    if (!error) error = error_of_recv(me, link, signature(1), {.data = into.data(), .size = into.size()});
+    check_error(me, *error, Code::peer_lost, 1, {"rank 1"});
+  });
+}
+
 // Dies while it is being sent to and is sending.
 TEST_P(TransportConformance, ADeathInTheMiddleOfAMessage) {
   run(GetParam(), 2, [](Member& me) {
