@@ -232,7 +232,7 @@ struct TransportOptions {
   std::size_t l2_bytes = 0;  // a core's second cache; 0: not known
   int tcp_sockets = 2;
   bool cma = true;
-  IbOptions ib;
+  IbOptions ib = {};
 };
 
 }  // namespace tutti

@@ -111,9 +111,9 @@ constexpr std::array kTable{
         20900, 29999},
     ConfigRow{
         Var::cuda, "TUTTI_CUDA", Kind::choice, "auto", "auto|streams|kernel|host|off",
-        "Who does calls on memory of devices: the devices where they can (auto; always by operations of streams, or, where no "
-        "two "
-        "ranks share a device, by a kernel), or the host. off: NVIDIA's driver is not looked for, and all memory taken for the "
+        "Who does calls on memory of devices: the devices where they can (auto; always by operations of streams, also in one "
+        "pass, or, where no two ranks share a device, by a kernel), or the host. off: NVIDIA's driver is not looked for, and "
+        "all memory taken for the "
         "host's."},
 };
 

@@ -108,12 +108,22 @@ Result<gpu::Address> DeviceCalls::seen(const Ready& ready, gpu::Address buffer) 
   return ready.one_pass && shown_ ? shown_->seen_at(buffer) : buffer;
 }
 
+bool DeviceCalls::may_wait(const Ready& ready, std::span<const gpu::DeviceBuffers> buffers) const {
+  const auto is_ordinary = [&](gpu::Address buffer) {
+    return buffer != 0 && gpu::locate(driver_, reinterpret_cast<const void*>(buffer)).kind ==
+                              MemoryKind::host;  // NOLINT(performance-no-int-to-ptr)
+  };
+  return (ready.one_pass && shown_) ||
+         std::ranges::any_of(buffers, [&](const auto& b) { return is_ordinary(b.input) || is_ordinary(b.output); });
+}
+
 Status DeviceCalls::enqueue(const Ready& ready, std::span<const gpu::DeviceBuffers> buffers, const gpu::Factor& factor,
                             gpu::StreamHandle stream) {
   Status wrong;
   const auto is_out_of_sight = [&](gpu::Address buffer) {
+    if (!wrong) return false;
     const auto found = seen(ready, buffer);
-    if (!found && found.error().code() != Code::unsupported && wrong) wrong = found.error().clone();
+    if (!found && found.error().code() != Code::unsupported) wrong = found.error().clone();
     return !found;
   };
   auto used = staged_.enter(buffers, ready.extents, is_out_of_sight, ready.apart, stream);
@@ -197,6 +207,9 @@ Result<DeviceCalls::Ready> DeviceCalls::prepare(const Request& r, const DeviceWa
   const gpu::CollectiveCall call = ways_.call_of(r, way);
   Ready ready{.prepared = {}, .kernel = {}, .algorithm = std::string(way.algorithm()), .extents = {extents_of(r)}};
   if (way.one_pass) {
+    // Before others can be in the call.
+    if (gpu::one_pass_parts_buffers(r.collective))
+      if (auto s = staged_.reserve(ready.extents.front().input); !s) return std::move(s.error());
     auto prepared = executor_->prepare_one_pass(call);
     if (!prepared) return std::move(prepared.error());
     ready.prepared = std::move(*prepared);

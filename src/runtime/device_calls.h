@@ -17,7 +17,7 @@
 
 namespace tutti {
 
-// Used by one thread at a time, but for abort().
+// Used by one thread at a time, but for what says so.
 class DeviceCalls {
  public:
   // With all ranks of the communicator. Code::unsupported, on all of them, where they must do without, and why.
@@ -46,17 +46,22 @@ class DeviceCalls {
   // Known from a call of the same shape before, or nullptr.
   [[nodiscard]] ReadyPtr find(const Request& request) const;
   [[nodiscard]] ReadyPtr find(std::span<const gpu::Message> group) const;
-  // These wait for the other ranks where no call of the same shape was made before.
+  // These may wait for the other ranks where no call of the same shape was made before.
   Result<ReadyPtr> prepare(const Request& request);
   Result<ReadyPtr> prepare(std::span<const gpu::Message> group);
   // Waits for kOnePassRank where that has not seen a buffer before, and for the stream where a buffer is ordinary memory.
   Status enqueue(const Ready& ready, std::span<const gpu::DeviceBuffers> buffers, const gpu::Factor& factor,
                  gpu::StreamHandle stream);
-  // What other ranks ask of this one about memory; often, by one thread. `idle`: no call is under way.
-  Status answer(bool idle) { return seen_ ? seen_->answer(idle) : Status{}; }
+  // Whether enqueue may wait for another rank, or for the stream.
+  [[nodiscard]] bool may_wait(const Ready& ready, std::span<const gpu::DeviceBuffers> buffers) const;
+  // What other ranks ask of this one about memory. One other thread may do that, which touches nothing else here: answer often,
+  // and give_back where no call is under way.
   [[nodiscard]] bool is_asked() const noexcept { return seen_ != nullptr; }
+  Status answer() { return seen_->answer(); }
+  void give_back() { seen_->give_back(); }
   // The stream waits until the other ranks' devices write into this one's memory no more.
   Status settle(gpu::StreamHandle stream) { return executor_->station()->lanes().settle(stream); }
+  // From any thread.
   Status abort() {
     if (kernels_) kernels_->abort();
     return executor_->abort();

@@ -61,6 +61,16 @@ struct Share {
     return sum;
   }
 
+  [[nodiscard]] bool may_wait() const {
+    const DeviceCalls* devices = order->devices();
+    if (devices == nullptr) return false;
+    for (const auto& [call, ready] : collectives) {
+      const gpu::DeviceBuffers buffers{gpu::address(call->request.input), gpu::address(call->request.output)};
+      if (devices->may_wait(*ready, {&buffers, 1})) return true;
+    }
+    return ready_messages && devices->may_wait(*ready_messages, buffers_of_group());
+  }
+
   // Each call's sent message, then its received one.
   [[nodiscard]] std::vector<gpu::Message> group() const {
     std::vector<gpu::Message> all;
@@ -214,12 +224,13 @@ class Enqueuing {
     return gpu::check(driver_, driver_.wait_event(to, event->handle(), 0), "cuStreamWaitEvent");
   }
 
-  // One after the other, as long as none gives a device so much that it waits for one that comes later (gpu/backlog.h).
+  // One after the other, as long as none waits for one that comes later: because it gives a device too much (gpu/backlog.h), or
+  // for what another rank has to do first.
   template <class What>
   Status enqueue_all(What&& what) {
     std::vector<Share*> large;
     for (Share& share : shares_)
-      if (share.operations() > gpu::Backlog::kBetweenMarks)
+      if (share.operations() > gpu::Backlog::kBetweenMarks || (shares_.size() > 1 && share.may_wait()))
         large.push_back(&share);
       else if (auto s = what(share); !s)
         return s;

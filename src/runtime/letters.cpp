@@ -56,7 +56,10 @@ Result<std::unique_ptr<Letters::Sheet>> Letters::sheet(Rank peer, bool sends) {
 
 // The first sheet begins with the length of all.
 Status Letters::tell(Rank peer, ConstBytes letter) {
-  while (!told_.empty() && told_.front()->execution->done()) told_.pop_front();
+  for (; !told_.empty(); told_.pop_front()) {
+    if (auto s = told_.front()->execution->advance(); !s) return s;
+    if (!told_.front()->execution->done()) break;
+  }
   const auto length = static_cast<std::uint32_t>(letter.size());
   std::vector<std::byte> all(sizeof length);
   std::memcpy(all.data(), &length, sizeof length);

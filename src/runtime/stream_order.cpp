@@ -234,17 +234,20 @@ void StreamOrder::run(HostRound& round) {
 
 // While devices are at work.
 void StreamOrder::look_out() {
-  if (DeviceCalls* devices = met_devices(); devices != nullptr && devices->is_asked())
-    if (auto s =
-            devices->answer(word(Word::begun).load() == device_calls_.load() && word(Word::done).load() == device_calls_.load());
-        !s)
-      return fail(runner_.report(std::move(s.error())));
+  if (auto s = answer(); !s) log(LogLevel::info, fmt::format("about device memory: {}", s.error().to_string()));
   if (auto s = look_for_failures(); !s) fail(runner_.report(std::move(s.error())));
 }
 
-DeviceCalls* StreamOrder::met_devices() {
-  const std::lock_guard lock(mutex_);
-  return devices_.get();
+// What the other ranks ask of this one. Calls are announced under the lock, so that none begins while memory is given back.
+Status StreamOrder::answer() {
+  DeviceCalls* devices = nullptr;
+  {
+    const std::lock_guard lock(mutex_);
+    devices = devices_.get();
+    if (devices == nullptr || !devices->is_asked()) return {};
+    if (!has_graphs_ && word(Word::done).load() == device_calls_.load()) devices->give_back();
+  }
+  return devices->answer();
 }
 
 Status StreamOrder::look_for_failures() {

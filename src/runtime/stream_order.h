@@ -84,7 +84,7 @@ class StreamOrder {
   void loop();
   void run(HostRound& round);
   void look_out();
-  DeviceCalls* met_devices();
+  Status answer();
   Status look_for_failures();
   void settle();
   Error too_late(const Signature& call);

@@ -6,6 +6,7 @@
 namespace tutti::gpu {
 
 Status Backlog::mark(const Driver& driver, StreamHandle stream, const std::atomic<bool>& stop) {
+  const Uncaptured uncaptured(driver);
   auto captured = is_capturing(driver, stream);
   if (!captured) return std::move(captured.error());
   since_mark_ = 0;

@@ -16,9 +16,9 @@ class Backlog {
  public:
   static constexpr unsigned kBetweenMarks = 128, kMarks = 4;
 
-  // Before each operation. Waits for those that were given kMarks marks ago, unless the stream is captured or `stop` is set.
-  Status add(const Driver& driver, StreamHandle stream, const std::atomic<bool>& stop) {
-    return ++since_mark_ < kBetweenMarks ? Status{} : mark(driver, stream, stop);
+  // Before so many operations. Waits for those that were given kMarks marks ago, unless the stream is captured or `stop` is set.
+  Status add(const Driver& driver, StreamHandle stream, const std::atomic<bool>& stop, unsigned operations = 1) {
+    return (since_mark_ += operations) < kBetweenMarks ? Status{} : mark(driver, stream, stop);
   }
 
  private:

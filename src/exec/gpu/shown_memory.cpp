@@ -19,6 +19,8 @@ struct Answer {
   char why[256] = {};
 };
 
+static_assert(sizeof(Question) <= 500 && sizeof(Answer) <= 500, "letters of one sheet, so that who hears of one has all of it");
+
 template <class Letter>
 ConstBytes bytes_of(const Letter& letter) {
   return std::as_bytes(std::span(&letter, 1));
@@ -62,6 +64,7 @@ Result<Address> ShownMemory::seen_at(Address memory) {
 }
 
 Result<ShownMemory::Shown> ShownMemory::show(Address base, std::uint64_t id) {
+  const Uncaptured uncaptured(driver_);
   Question question{.id = id};
   if (auto s = check(driver_, driver_.ipc_handle(&question.handle, base), "cuIpcGetMemHandle"); !s)
     return Shown{.id = id, .why = s.error().to_string()};
@@ -73,6 +76,7 @@ Result<ShownMemory::Shown> ShownMemory::show(Address base, std::uint64_t id) {
 }
 
 Status ShownMemory::forget_what_is_gone() {
+  const Uncaptured uncaptured(driver_);
   for (auto shown = shown_.begin(); shown != shown_.end();) {
     const auto& [base, what] = *shown;
     if (id_of(driver_, base) == what.id) {
@@ -93,20 +97,27 @@ SeenMemory::~SeenMemory() {
   for (const Address at : given_up_) (void)driver_.ipc_close(at);
 }
 
-Status SeenMemory::answer(bool idle) {
-  for (const Rank rank : others_)
-    for (;;) {
-      auto asks = courier_.arrived(rank);
-      if (!asks) return std::move(asks.error());
-      if (!*asks) break;
-      if (auto s = answer(rank); !s) return s;
+Status SeenMemory::answer() {
+  for (auto rank = others_.begin(); rank != others_.end();) {
+    auto asks = courier_.arrived(*rank);
+    if (!asks && asks.error().code() != Code::peer_lost) return std::move(asks.error());
+    if (!asks) {
+      rank = others_.erase(rank);
+    } else if (!*asks) {
+      ++rank;
+    } else if (auto s = answer(*rank); !s) {
+      return s;
     }
-  if (!idle || given_up_.empty()) return {};
+  }
+  return {};
+}
+
+void SeenMemory::give_back() {
+  if (given_up_.empty()) return;
   const Entered entered(driver_, context_);
   const Uncaptured uncaptured(driver_);
   for (const Address at : given_up_) (void)driver_.ipc_close(at);
   given_up_.clear();
-  return {};
 }
 
 Status SeenMemory::answer(Rank rank) {

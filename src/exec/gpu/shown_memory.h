@@ -1,5 +1,6 @@
 // Memory that ranks of one device show to the rank that does their calls (one_pass.h), where they are other processes: whole
-// allocations, when they are first used in a call, for as long as they live.
+// allocations, when they are first used in a call. What its owner frees the driver keeps until it is let go of here: when another
+// allocation is shown and the seer is idle.
 //
 // Source: CUDA Driver API Reference, cuIpcGetMemHandle, CU_POINTER_ATTRIBUTE_BUFFER_ID (no two allocations of a process have the
 // same).
@@ -46,9 +47,10 @@ class SeenMemory {
   SeenMemory& operator=(const SeenMemory&) = delete;
   ~SeenMemory();
 
-  // Answers those who have shown something. Waits for nobody. `idle`: no call is under way, so that memory can be given up, which
-  // may wait for the device.
-  Status answer(bool idle);
+  // Answers those who have shown something. Waits for nobody. Who has gone asks no more; that it has is for others to find.
+  Status answer();
+  // Lets go of what its owners have freed. May wait for the device, so no call may be under way.
+  void give_back();
 
  private:
   Status answer(Rank rank);
@@ -56,7 +58,7 @@ class SeenMemory {
   const Driver& driver_;
   ContextHandle context_;
   Courier& courier_;
-  std::vector<Rank> others_;
+  std::vector<Rank> others_;                                // that may still ask
   std::map<std::pair<Rank, std::uint64_t>, Address> seen_;  // by the owner's id of the allocation
   std::vector<Address> given_up_;
 };

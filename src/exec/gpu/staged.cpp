@@ -19,9 +19,10 @@ Address Staged::take(Address users, std::uint64_t bytes) {
   return at;
 }
 
-Status Staged::reserve() {
-  if (!memory_.empty() && memory_.back()->bytes() >= used_) return {};
-  auto memory = DeviceMemory::make(driver_, context_, std::bit_ceil(std::max(used_, kLeast)));
+Status Staged::reserve(std::uint64_t bytes) {
+  bytes += kUnit;
+  if (!memory_.empty() && memory_.back()->bytes() >= bytes) return {};
+  auto memory = DeviceMemory::make(driver_, context_, std::bit_ceil(std::max(bytes, kLeast)));
   if (!memory) return memory.because("copies of buffers that the device cannot reach");
   memory_.push_back(std::move(*memory));
   return {};
@@ -56,7 +57,7 @@ Result<std::vector<DeviceBuffers>> Staged::enter(std::span<const DeviceBuffers> 
     if (stages_output) place(output, out, out_);
   }
   if (used_ == 0) return used;
-  if (auto s = reserve(); !s) return std::move(s.error());
+  if (auto s = reserve(used_); !s) return std::move(s.error());
   for (Address* offset : offsets) *offset += memory_.back()->at();
   for (const Copy& c : in_)
     if (auto s = check(driver_, driver_.copy(memory_.back()->at() + c.staged, c.users, c.bytes, stream), "cuMemcpyAsync"); !s)

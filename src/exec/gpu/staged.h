@@ -21,6 +21,9 @@ class Staged {
  public:
   Staged(const Driver& driver, ContextHandle context) : driver_(driver), context_(context) {}
 
+  // Room for copies of so many bytes.
+  Status reserve(std::uint64_t bytes);
+
   // What the call is to be done on: the buffers themselves, or copies where `needs` says so of one of them. `apart`: so, too,
   // where input and output overlap.
   Result<std::vector<DeviceBuffers>> enter(std::span<const DeviceBuffers> buffers, std::span<const Extents> extents,
@@ -36,7 +39,6 @@ class Staged {
     std::uint64_t staged = 0, bytes = 0;
   };
   Address take(Address users, std::uint64_t bytes);
-  Status reserve();
 
   const Driver& driver_;
   ContextHandle context_;

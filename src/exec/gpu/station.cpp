@@ -15,6 +15,10 @@ Result<std::shared_ptr<Station>> Station::make(const Setup& setup) {
   auto lanes = Lanes::make(setup.lanes, made->load());
   if (!lanes) return std::move(lanes.error());
   made->lanes_ = std::move(*lanes);
+  constexpr std::array<std::byte, 4> kZero{};
+  auto counter = made->lanes_->put(kZero);
+  if (!counter) return std::move(counter.error());
+  made->counter_ = *counter;
   return made;
 }
 
@@ -47,16 +51,6 @@ Status Station::load() {
     return s;
   processors_ = static_cast<unsigned>(std::max(1, processors));
   return {};
-}
-
-Result<Address> Station::counter() {
-  constexpr std::array<std::byte, 4> kZero{};
-  if (counter_ == 0) {
-    auto at = lanes_->put(kZero);
-    if (!at) return at;
-    counter_ = *at;
-  }
-  return counter_;
 }
 
 Status Station::reserve(std::uint64_t bytes) {

@@ -40,8 +40,8 @@ class Station {
   [[nodiscard]] const Kernels& kernels() const noexcept { return kernels_; }
   [[nodiscard]] unsigned processors() const noexcept { return processors_; }
 
-  // A word that is 0 before and behind every kernel of calls in one pass; made where it is first asked for.
-  Result<Address> counter();
+  // A word that is 0 before and behind every kernel of calls in one pass.
+  [[nodiscard]] Address counter() const noexcept { return counter_; }
 
   // Scratch of all calls, which come one after the other. It moves when more is needed.
   Status reserve(std::uint64_t bytes);

@@ -61,6 +61,8 @@ class Enqueuing {
         scratch_(executor.station_->scratch()) {}
 
   Status run(const Prepared& call) {
+    constexpr unsigned kAround = 6;  // what its caller puts into the stream before and behind a call: marks and events
+    if (auto s = executor_.backlog_.add(driver_, stream_, executor_.aborted_, kAround); !s) return s;
     for (const Prepared::Stretch& s : call.stretches_) {
       stretch_ = &s;
       checked_.assign(s.incoming.size(), false);
@@ -212,9 +214,7 @@ class Enqueuing {
     }
     a.own = {pointer(buffers_.front().input), pointer_to(buffers_.front().output)};
     a.count = op.count;
-    auto counter = executor_.station_->counter();
-    if (!counter) return std::move(counter.error());
-    a.blocks = reinterpret_cast<std::uint32_t*>(*counter);
+    a.blocks = reinterpret_cast<std::uint32_t*>(executor_.station_->counter());
     a.call = number(op.signature);
     a.average_over = p.average_over;
     a.type = p.type;
@@ -326,7 +326,6 @@ Result<std::shared_ptr<const Prepared>> StreamExecutor::prepare(const Collective
 }
 
 Result<std::shared_ptr<const Prepared>> StreamExecutor::prepare_one_pass(const CollectiveCall& call) {
-  if (auto made = station_->counter(); !made) return std::move(made.error());
   std::vector<Prepared::Stretch> stretches;
   stretches.push_back({.program = one_pass_program(station_->rank(), call)});
   return open(std::move(stretches));

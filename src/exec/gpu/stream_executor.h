@@ -62,7 +62,7 @@ class StreamExecutor {
 
   // From any thread: whatever waits on this rank's lanes, now or later, goes on with whatever is there, after a moment; nothing
   // is enqueued any more. What this rank sends then is garbage, so the results of calls that have not ended on all ranks are,
-  // too.
+  // too. A call in one pass that all ranks had told of may still be written to their buffers by kOnePassRank.
   Status abort();
   // Of the device, that this rank has taken.
   [[nodiscard]] std::uint64_t memory_bytes() const noexcept { return station_->memory_bytes(); }

@@ -16,7 +16,10 @@ extern "C" {
 
 __global__ void __launch_bounds__(256, 4) tutti_fold(const __grid_constant__ FoldArguments a) { fold<CudaMachine>(a, threads()); }
 __global__ void __launch_bounds__(256, 4) tutti_one_pass(const __grid_constant__ OnePassArguments a) {
-  if (!all_are_there<CudaMachine>(a)) return;
+  __shared__ bool all_there;  // one answer for the block: flags may be changing, where ranks give up
+  if (threadIdx.x == 0) all_there = all_are_there<CudaMachine>(a);
+  __syncthreads();
+  if (!all_there) return;
   one_pass<CudaMachine>(a, threads());
   __syncthreads();
   if (threadIdx.x != 0) return;
