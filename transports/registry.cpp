@@ -13,7 +13,7 @@ namespace tutti {
 namespace {
 
 constexpr std::array kTable = {
-    TransportRow{"shm", make_shm, "shared memory between ranks of one machine"},
+    TransportRow{"shm", make_shm, "shared memory between ranks of one machine", false, true},
     TransportRow{"verbs", make_verbs, "RDMA over InfiniBand and RoCE, on one or several ports"},
     TransportRow{"tcp", make_tcp, "TCP over a chosen interface, IPv4 and IPv6"},
     // Only where it is named: it reaches what the transports above reach, and which of them is fastest is for measurements to
@@ -21,7 +21,7 @@ constexpr std::array kTable = {
     // device.
     TransportRow{"ucx", make_ucx, "UCX (libucp.so.0), with the networks and memory that it knows", true},
     TransportRow{"loopback", [](const TransportOptions& options) { return make_loopback(options); },
-                 "queues between threads of one process, for tests", true},
+                 "queues between threads of one process, for tests", true, true},
 };
 
 }  // namespace

@@ -14,6 +14,7 @@ struct TransportRow {
   std::unique_ptr<Transport> (*make)(const TransportOptions& options);
   std::string_view help;
   bool only_named = false;  // not used unless the user names it
+  bool by_memory = false;   // whom it reaches is on the same host
 };
 
 [[nodiscard]] std::span<const TransportRow> transport_table() noexcept;

@@ -82,6 +82,7 @@ Status Connections::open(const Session& session, const Config& config, std::size
     auto transport = row->make(options);
     if (auto can = transport->probe()) {
       transports_.push_back(std::move(transport));
+      rows_.push_back(static_cast<std::size_t>(row - transport_table().data()));
     } else {
       refusals.push_back(fmt::format("{}: {}", row->name, can.error().to_string()));
       log(LogLevel::info, fmt::format("transport {} cannot work here: {}", row->name, can.error().to_string()));
@@ -116,16 +117,19 @@ Status Connections::exchange_addresses() {
   return {};
 }
 
-std::vector<std::byte> Connections::probe_memory() {
-  std::vector<std::byte> bits((static_cast<std::size_t>(size_) + 7) / 8);
+std::vector<std::byte> Connections::probe() {
+  std::vector<std::byte> bits((transport_table().size() * static_cast<std::size_t>(size_) + 7) / 8);
+  std::set<Rank> near;
   const std::vector<Offer>& mine = offers_[static_cast<std::size_t>(rank_)];
   for (std::size_t t = 0; t < transports_.size(); ++t) {
     if (transports_[t]->name() == "tcp") continue;
     for (Rank r = 0; r < size_; ++r) {
       const auto i = static_cast<std::size_t>(r);
-      if (r == rank_ || offers_[i][t].domain != mine[t].domain) continue;
+      if (r == rank_ || near.contains(r) || offers_[i][t].domain != mine[t].domain) continue;
       if (auto s = transports_[t]->reaches(r, offers_[i][t].address); s) {
-        bits[i / 8] |= std::byte{1} << (i % 8);
+        const std::size_t at = bit(rows_[t], i);
+        bits[at / 8] |= std::byte{1} << (at % 8);
+        if (transport_table()[rows_[t]].by_memory) near.insert(r);
       } else {
         unreached_[r] = fmt::format("{}: {}", transports_[t]->name(), s.error().to_string());
         log(LogLevel::info, fmt::format("rank {} is not reached by {}", r, unreached_[r]));
@@ -135,22 +139,36 @@ std::vector<std::byte> Connections::probe_memory() {
   return bits;
 }
 
-int Connections::best_between(std::size_t a, std::size_t b, const std::vector<std::vector<bool>>& reached) const {
+bool Connections::reach_each_other(std::size_t row, std::size_t a, std::size_t b) const {
+  const auto found = [&](std::size_t of, std::size_t at) {
+    return (probed_[of][at / 8] >> (at % 8) & std::byte{1}) != std::byte{0};
+  };
+  return found(a, bit(row, b)) && found(b, bit(row, a));
+}
+
+bool Connections::share_memory(std::size_t a, std::size_t b) const {
+  for (std::size_t row = 0; row < transport_table().size(); ++row)
+    if (transport_table()[row].by_memory && reach_each_other(row, a, b)) return true;
+  return false;
+}
+
+int Connections::best_between(std::size_t a, std::size_t b) const {
   for (std::size_t t = 0; t < transports_.size(); ++t) {
-    const bool proved = transports_[t]->name() == "tcp" || (reached[a][b] && reached[b][a]);
     const bool same_domain = offers_[a][t].domain == offers_[b][t].domain && !offers_[a][t].domain.empty();
-    if (a != b && proved && same_domain) return static_cast<int>(t);
+    if (a != b && same_domain && (transports_[t]->name() == "tcp" || reach_each_other(rows_[t], a, b)))
+      return static_cast<int>(t);
   }
   return -1;
 }
 
-void Connections::choose(const std::vector<std::vector<bool>>& reached) {
+void Connections::choose(std::vector<std::vector<std::byte>> probed) {
+  probed_ = std::move(probed);
   reach_.clear();
-  reach_.reserve(reached.size());
+  reach_.reserve(probed_.size());
   std::set<int> used;
-  for (std::size_t a = 0; a < reached.size(); ++a) {
-    reach_.push_back(best_between(static_cast<std::size_t>(rank_), a, reached));
-    for (std::size_t b = 0; b < a && used.size() < transports_.size(); ++b) used.insert(best_between(a, b, reached));
+  for (std::size_t a = 0; a < probed_.size(); ++a) {
+    reach_.push_back(best_between(static_cast<std::size_t>(rank_), a));
+    for (std::size_t b = 0; b < a && used.size() < transports_.size(); ++b) used.insert(best_between(a, b));
   }
   used.erase(-1);
   std::vector<std::string_view> names;

@@ -21,10 +21,13 @@ class Connections {
   Status open(const Session& session, const Config& config, std::size_t l2_bytes);
   // Collective: tells all ranks where this one listens.
   Status exchange_addresses();
-  // One bit per rank that this one reaches through memory. The network needs no such proof: the control overlay runs over it.
-  [[nodiscard]] std::vector<std::byte> probe_memory();
-  // reached[a][b]: what rank a has found about b.
-  void choose(const std::vector<std::vector<bool>>& reached);
+  // Whom this rank reaches: for each transport of the table, a bit per rank. TCP needs no such proof: the control overlay runs
+  // over it. Whom memory reaches is asked for by no other transport.
+  [[nodiscard]] std::vector<std::byte> probe();
+  // What all ranks have found so, by rank.
+  void choose(std::vector<std::vector<std::byte>> probed);
+  // Whether two ranks reach each other through memory: then they are on one host, whatever it is called.
+  [[nodiscard]] bool share_memory(std::size_t a, std::size_t b) const;
 
   // An endpoint to a rank over the best transport that both sides can use; fills in the request's peer_address.
   Result<std::unique_ptr<Endpoint>> connect(Rank peer, ConnectRequest request);
@@ -38,14 +41,18 @@ class Connections {
     std::string domain;  // empty: this rank does not have the transport
     std::vector<std::byte> address;
   };
-  [[nodiscard]] int best_between(std::size_t a, std::size_t b, const std::vector<std::vector<bool>>& reached) const;
+  [[nodiscard]] std::size_t bit(std::size_t row, std::size_t rank) const { return row * static_cast<std::size_t>(size_) + rank; }
+  [[nodiscard]] bool reach_each_other(std::size_t row, std::size_t a, std::size_t b) const;
+  [[nodiscard]] int best_between(std::size_t a, std::size_t b) const;
 
   Rank rank_ = 0, size_ = 1;
   Overlay* overlay_ = nullptr;
   std::vector<std::unique_ptr<Transport>> transports_;  // best first
+  std::vector<std::size_t> rows_;                       // of each, in the table
   std::vector<std::vector<Offer>> offers_;              // [rank][transport]
+  std::vector<std::vector<std::byte>> probed_;          // by rank
   std::vector<int> reach_;                              // per rank: which transport, -1: none
-  std::map<Rank, std::string> unreached_;               // why memory does not reach a rank
+  std::map<Rank, std::string> unreached_;               // why what comes before TCP does not reach a rank
   std::string in_use_ = "self";
   bool has_boards_ = false;
 };

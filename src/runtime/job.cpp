@@ -15,15 +15,14 @@
 namespace tutti {
 namespace {
 
-// Ranks that reach each other through memory are on one host, whatever they are called.
-std::vector<int> hosts_from(const std::vector<std::vector<bool>>& reached) {
-  std::vector<int> host(reached.size(), -1);
+std::vector<int> hosts_from(std::size_t ranks, const Connections& connections) {
+  std::vector<int> host(ranks, -1);
   int hosts = 0;
-  for (std::size_t r = 0; r < reached.size(); ++r) {
+  for (std::size_t r = 0; r < ranks; ++r) {
     if (host[r] >= 0) continue;
     host[r] = hosts++;
-    for (std::size_t q = r + 1; q < reached.size(); ++q)
-      if (host[q] < 0 && reached[r][q] && reached[q][r]) host[q] = host[r];
+    for (std::size_t q = r + 1; q < ranks; ++q)
+      if (host[q] < 0 && connections.share_memory(r, q)) host[q] = host[r];
   }
   return host;
 }
@@ -89,7 +88,7 @@ Status Job::look_at_machine(const Job* parent) {
 
 Status Job::exchange_machines() {
   const auto ranks = static_cast<std::size_t>(size());
-  const auto bits = connections_.probe_memory();
+  const auto bits = connections_.probe();
   Writer mine;
   mine.value(measures())
       .value(fingerprint(ground_.topology))
@@ -102,7 +101,7 @@ Status Job::exchange_machines() {
   std::vector<std::uint64_t> fingerprints;
   std::map<std::uint64_t, int> on_cores;
   std::vector<RankLocation> locations;
-  std::vector<std::vector<bool>> reached(ranks, std::vector<bool>(ranks));
+  std::vector<std::vector<std::byte>> probed;
   for (std::size_t r = 0; r < ranks; ++r) {
     Reader in((*blobs)[r]);
     const bool measures_there = in.value<bool>();
@@ -118,10 +117,10 @@ Status Job::exchange_machines() {
     const ConstBytes row = in.bytes();
     if (!location || !in.finished() || row.size() != bits.size()) return bad_blob(static_cast<Rank>(r));
     locations.push_back(std::move(*location));
-    for (std::size_t q = 0; q < ranks; ++q) reached[r][q] = (row[q / 8] >> (q % 8) & std::byte{1}) != std::byte{0};
+    probed.emplace_back(row.begin(), row.end());
   }
-  connections_.choose(reached);
-  const auto hosts = hosts_from(reached);
+  connections_.choose(std::move(probed));
+  const auto hosts = hosts_from(ranks, connections_);
   for (std::size_t r = 0; r < ranks; ++r) locations[r].host = hosts[r];
   return place(std::move(locations), fingerprints);
 }

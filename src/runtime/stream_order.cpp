@@ -234,8 +234,9 @@ void StreamOrder::run(HostRound& round) {
 
 // While devices are at work.
 void StreamOrder::look_out() {
-  if (auto s = answer(); !s) log(LogLevel::info, fmt::format("about device memory: {}", s.error().to_string()));
-  if (auto s = look_for_failures(); !s) fail(runner_.report(std::move(s.error())));
+  auto status = look_for_failures();
+  if (status) status = answer();
+  if (!status) fail(runner_.report(std::move(status.error())));
 }
 
 // What the other ranks ask of this one. Calls are announced under the lock, so that none begins while memory is given back.
