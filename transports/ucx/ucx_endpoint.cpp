@@ -163,6 +163,16 @@ bool UcxEndpoint::part() {
   return true;
 }
 
+// Whether UCX has let go of the connection.
+bool UcxEndpoint::disconnect(TimePoint end) {
+  connection_->disconnect();
+  while (!connection_->disconnected()) {
+    if (Clock::now() > end) return false;
+    (void)worker_->progress();
+  }
+  return true;
+}
+
 void UcxEndpoint::close_once() {
   if (!connection_) return;
   if (!failure_) failure_.emplace(Code::aborted, fmt::format("the connection to rank {} was closed by this rank", peer_), peer_);
@@ -174,7 +184,7 @@ void UcxEndpoint::close_once() {
     const bool orderly = connection_->up() && sender_.idle() && !receiver_.fetching() && !hearsay_ && !connection_->failed();
     if (orderly) over = part();
     const TimePoint end = Clock::now() + kLettingGo;
-    if (over) connection_->disconnect(end);
+    if (over) over = disconnect(end);
     const bool sent = sender_.let_go(end), received = receiver_.let_go(end);
     if (!sent || !received)
       log(LogLevel::warn,

@@ -34,6 +34,7 @@ class UcxEndpoint final : public Endpoint {
   Error fail(Error error);
   void close_once();
   bool part();
+  bool disconnect(TimePoint end);
 
   Rank peer_;
   std::shared_ptr<Worker> worker_;  // until close()

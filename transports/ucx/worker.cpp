@@ -94,13 +94,18 @@ ucs_status_t Worker::arrived(void* self, const void* header, std::size_t header_
   return keeps ? UCS_INPROGRESS : UCS_OK;
 }
 
-bool Worker::finish(void* request, TimePoint end) {
+bool Worker::let_go(void* request) {
   if (request == nullptr || UCS_PTR_IS_ERR(request)) return true;
-  while (library().request_status(request) == UCS_INPROGRESS) {
+  if (library().request_status(request) == UCS_INPROGRESS) return false;
+  library().free_request(request);
+  return true;
+}
+
+bool Worker::finish(void* request, TimePoint end) {
+  while (!let_go(request)) {
     if (Clock::now() > end) return false;
     (void)progress();
   }
-  library().free_request(request);
   return true;
 }
 

@@ -51,7 +51,9 @@ class Worker {
 
   // Whether anything moved.
   bool progress() { return library().progress(handle_) != 0; }
-  // Until the request is finished, but not after `end`. Whether it is; it is freed then.
+  // Whether the request is finished; it is freed then.
+  bool let_go(void* request);
+  // The same, waiting until it is, but not after `end`.
   bool finish(void* request, TimePoint end);
 
   // What to sleep on: the worker's descriptor; or one that wakes at once, where something moves already or UCX's transports have
