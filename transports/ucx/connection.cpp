@@ -116,6 +116,15 @@ void Connection::begin_wait(WaitSet& set) {
   if (std::ranges::find(set.fds, fd, &pollfd::fd) == set.fds.end()) set.fds.push_back({fd, POLLIN, 0});
 }
 
+// One word at a time. That it fails shows elsewhere.
+void Connection::tell(std::uint64_t taken) {
+  if (!up() || taken - taken_.fragments < kTellAfter || !worker_->let_go(tell_)) return;
+  taken_.inbox = theirs_.inbox;
+  taken_.fragments = taken;
+  const ucp_request_param_t how{};
+  tell_ = worker_->library().send(handle_, kTakenId, &taken_, sizeof taken_, nullptr, 0, &how);
+}
+
 void Connection::say_goodbye(std::uint64_t fragments) {
   mine_last_.fragments = fragments;
   (void)tcp_->post_send(kGoodbye, bytes_of(mine_last_));  // an error shows at the next look
@@ -142,9 +151,10 @@ void Connection::disconnect() {
 }
 
 bool Connection::disconnected() {
-  for (void** request : {&close_, &flush_})
-    if (worker_->let_go(*request)) *request = nullptr;
-  if (close_ != nullptr || flush_ != nullptr) return false;
+  for (void** request : {&tell_, &flush_, &close_}) {
+    if (!worker_->let_go(*request)) return false;
+    *request = nullptr;
+  }
   handle_ = nullptr;
   return true;
 }

@@ -37,6 +37,8 @@ class Connection {
   void begin_wait(WaitSet& set);
   void end_wait() { tcp_->end_wait(); }
 
+  // Tells the peer, now and then, how many of its fragments have been taken.
+  void tell(std::uint64_t taken);
   // Tells the peer that so many fragments are all, and starts to have them delivered.
   void say_goodbye(std::uint64_t fragments);
   // Whether UCX's transports have delivered what they were given (which for most means the peer's memory, and for TCP the
@@ -64,7 +66,8 @@ class Connection {
   Greeting mine_, theirs_;
   std::vector<std::byte> address_;  // of the peer's worker
   ucp_ep_h handle_ = nullptr;
-  void *flush_ = nullptr, *close_ = nullptr;  // UCX's requests
+  Taken taken_;                                                 // UCX reads it in place
+  void *tell_ = nullptr, *flush_ = nullptr, *close_ = nullptr;  // UCX's requests
   bool disconnecting_ = false;
   Goodbye mine_last_, theirs_last_;
   Peer peer_state_ = Peer::there;
