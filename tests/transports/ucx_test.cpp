@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <sys/mman.h>
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 #include <map>
@@ -252,6 +253,213 @@ TEST(Ucx, ThreadsConnectAtTheSameTime) {
   }
   threads.clear();
   unsetenv("UCX_TLS");
+}
+
+// UCX that holds on to what it is to flush and to close, and perhaps to send, until it is told not to; and what is asked of it
+// meanwhile.
+struct Holding {
+  static inline bool holds = true, holds_sends = false;
+  static inline const void* header = nullptr;  // of what was to be sent
+  static inline int looks = 0, closes = 0, freed = 0, workers = 0;
+
+  static const Result<ucx::Library>& library() {
+    static const Result<ucx::Library> holding = make();
+    return holding;
+  }
+  static void reset() {
+    holds = true;
+    holds_sends = false;
+    header = nullptr;
+    looks = closes = freed = workers = 0;
+  }
+
+ private:
+  struct Held {
+    void* request;  // UCX's, or none
+  };
+  static inline std::vector<Held*> held;
+  static inline const ucx::Library* real = nullptr;
+
+  static void* hold(void* request) { return held.emplace_back(new Held{UCS_PTR_IS_PTR(request) ? request : nullptr}); }
+  static bool is_held(void* request) { return std::ranges::find(held, request) != held.end(); }
+  static Result<ucx::Library> make() {
+    const Result<ucx::Library>& found = ucx::library();
+    if (!found) return found.error().clone();
+    real = &*found;
+    ucx::Library l = *real;
+    l.send = [](ucp_ep_h handle, unsigned id, const void* its_header, std::size_t header_size, const void* data, std::size_t size,
+                const ucp_request_param_t* how) {
+      if (!holds_sends) return real->send(handle, id, its_header, header_size, data, size, how);
+      header = its_header;
+      return hold(nullptr);
+    };
+    l.flush = [](ucp_ep_h handle, const ucp_request_param_t* how) { return hold(real->flush(handle, how)); };
+    l.close = [](ucp_ep_h handle, const ucp_request_param_t* how) {
+      ++closes;
+      return hold(real->close(handle, how));
+    };
+    l.request_status = [](void* request) {
+      if (!is_held(request)) return real->request_status(request);
+      ++looks;
+      void* inner = static_cast<Held*>(request)->request;
+      return holds ? UCS_INPROGRESS : inner != nullptr ? real->request_status(inner) : UCS_OK;
+    };
+    l.free_request = [](void* request) {
+      if (!is_held(request)) return real->free_request(request);
+      ++freed;
+      std::erase(held, request);
+      if (void* inner = static_cast<Held*>(request)->request; inner != nullptr) real->free_request(inner);
+      delete static_cast<Held*>(request);
+    };
+    l.make_worker = [](ucp_context_h context, const ucp_worker_params_t* wanted, ucp_worker_h* handle) {
+      ++workers;
+      return real->make_worker(context, wanted, handle);
+    };
+    l.destroy_worker = [](ucp_worker_h handle) {
+      --workers;
+      real->destroy_worker(handle);
+    };
+    return l;
+  }
+};
+
+// Both ends of connections, in one thread.
+class UcxPair : public testing::Test {
+ protected:
+  struct Ends {
+    std::unique_ptr<Endpoint> zero, one;
+  };
+
+  void SetUp() override {
+    setenv("UCX_TLS", "tcp", 1);
+    Holding::reset();
+  }
+  void TearDown() override { unsetenv("UCX_TLS"); }
+
+  // Rank 0 has the library that is named. Whether there is UCX.
+  bool open(UcxTransport::Loader library) {
+    TransportOptions options = kOptions;
+    zero_ = std::make_unique<UcxTransport>(options, library);
+    options.rank = 1;
+    one_ = std::make_unique<UcxTransport>(options);
+    return static_cast<bool>(zero_->probe());
+  }
+  Ends connect(std::uint64_t stream) {
+    const auto of_zero = zero_->listen(), of_one = one_->listen();
+    Ends ends;
+    auto zero = zero_->connect({.me = 0, .peer = 1, .stream = stream, .peer_address = *of_one});
+    auto one = one_->connect({.me = 1, .peer = 0, .stream = stream, .peer_address = *of_zero});
+    EXPECT_TRUE(zero && one);
+    return {*std::move(zero), *std::move(one)};
+  }
+  static Sink sink_of(std::uint64_t& value) {
+    Sink sink;
+    sink.data = reinterpret_cast<std::byte*>(&value);
+    sink.size = sizeof value;
+    return sink;
+  }
+  static ConstBytes bytes_of(const std::uint64_t& value) { return {reinterpret_cast<const std::byte*>(&value), sizeof value}; }
+  static Signature signature(std::uint32_t number) { return {.count = sizeof(std::uint64_t), .sequence = number}; }
+  // Polls both. How many of zero's sends and of one's receives that finished is added to the counts.
+  static void poll(Ends& ends, std::uint32_t& sent, std::uint32_t& received) {
+    auto zero = ends.zero->poll(), one = ends.one->poll();
+    ASSERT_TRUE(zero) << zero.error().to_string();
+    ASSERT_TRUE(one) << one.error().to_string();
+    sent += zero->sends;
+    received += one->recvs;
+    if (!zero->moved && !one->moved) sched_yield();
+  }
+  // One message from zero to one.
+  static void greet(Ends& ends) {
+    const std::uint64_t mine = 7;
+    std::uint64_t theirs = 0;
+    std::uint32_t sent = 0, received = 0;
+    auto sending = ends.zero->post_send(signature(0), bytes_of(mine));
+    auto receiving = ends.one->post_recv(signature(0), sink_of(theirs));
+    ASSERT_TRUE(sending && receiving);
+    for (sent += *sending, received += *receiving; (sent == 0 || received == 0) && !HasFatalFailure();)
+      poll(ends, sent, received);
+    EXPECT_EQ(theirs, mine);
+  }
+
+  std::unique_ptr<UcxTransport> zero_, one_;
+};
+
+TEST_F(UcxPair, ASenderIsHeldBackUntilItsMessagesAreAskedFor) {
+  if (!open(ucx::library)) GTEST_SKIP();
+  Ends ends = connect(1);
+  constexpr std::uint32_t kMessages = 1000;
+  std::vector<std::uint64_t> mine(kMessages), theirs(kMessages);
+  std::uint32_t sent = 0, received = 0;
+  for (std::uint32_t i = 0; i < kMessages; ++i) {
+    mine[i] = i * std::uint64_t{17} + 1;
+    auto sending = ends.zero->post_send(signature(i), bytes_of(mine[i]));
+    ASSERT_TRUE(sending);
+    sent += *sending;
+  }
+  while (sent < ucx::kWindow && !HasFatalFailure()) poll(ends, sent, received);
+  for (int i = 0; i < 2000 && !HasFatalFailure(); ++i) poll(ends, sent, received);
+  EXPECT_EQ(sent, ucx::kWindow);
+  for (std::uint32_t i = 0; i < kMessages; ++i) {
+    auto receiving = ends.one->post_recv(signature(i), sink_of(theirs[i]));
+    ASSERT_TRUE(receiving);
+    received += *receiving;
+  }
+  while ((sent < kMessages || received < kMessages) && !HasFatalFailure()) poll(ends, sent, received);
+  EXPECT_EQ(theirs, mine);
+}
+
+TEST_F(UcxPair, PollingDoesNotWaitForConnectionsThatAreClosed) {
+  if (!open(Holding::library)) GTEST_SKIP();
+  Ends closed = connect(1), open = connect(2);
+  greet(closed);
+  greet(open);
+  closed.zero->close();
+  ASSERT_EQ(Holding::closes, 0) << "what was sent is still under way";
+  std::uint64_t never = 0;
+  ASSERT_TRUE(open.zero->post_recv(signature(1), sink_of(never)));
+  std::uint32_t sent = 0, received = 0;
+  const auto poll_until = [&](const auto& done) {
+    while (!done() && !HasFatalFailure()) {
+      const int before = Holding::looks;
+      poll(open, sent, received);
+      ASSERT_LE(Holding::looks - before, 3) << "a look at each of its requests";
+    }
+  };
+  poll_until([] { return Holding::closes == 1; });
+  EXPECT_EQ(Holding::freed, 0);
+  EXPECT_EQ(Holding::workers, 2);
+  Holding::holds = false;
+  poll_until([] { return Holding::freed == 2; });
+  EXPECT_EQ(Holding::workers, 1) << "of the connection that is open";
+}
+
+// As UCX may still call it.
+TEST_F(UcxPair, AConnectionThatUcxDoesNotLetGoOfIsKept) {
+  if (!open(Holding::library)) GTEST_SKIP();
+  Ends ends = connect(1);
+  greet(ends);
+  ends.zero.reset();
+  zero_.reset();
+  EXPECT_EQ(Holding::closes, 1);
+  EXPECT_EQ(Holding::freed, 0);
+  EXPECT_EQ(Holding::workers, 1) << "the connection's";
+}
+
+// As UCX may still read it.
+TEST_F(UcxPair, AHeaderThatUcxDoesNotLetGoOfIsKept) {
+  if (!open(Holding::library)) GTEST_SKIP();
+  Ends ends = connect(1);
+  Holding::holds_sends = true;
+  const std::uint64_t mine = 7;
+  ASSERT_TRUE(ends.zero->post_send(signature(3), bytes_of(mine)));
+  for (std::uint32_t sent = 0, received = 0; Holding::header == nullptr && !HasFatalFailure();) poll(ends, sent, received);
+  ends.zero.reset();
+  ucx::FragmentHeader header;
+  std::memcpy(static_cast<void*>(&header), Holding::header, sizeof header);
+  EXPECT_EQ(header.magic, ucx::FragmentHeader::kMagic);
+  EXPECT_EQ(header.bytes, sizeof mine);
+  EXPECT_EQ(header.signature, signature(3));
 }
 
 }  // namespace

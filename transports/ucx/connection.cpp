@@ -109,11 +109,20 @@ Error Connection::why_gone() const {
 }
 
 void Connection::begin_wait(WaitSet& set) {
-  if (peer_state_ == Peer::there) tcp_->begin_wait(set);
+  if (peer_state_ == Peer::there && !disconnecting_) tcp_->begin_wait(set);
   if (!up()) return;
-  const int fd = failed_ ? worker_->awake_fd() : worker_->wait_fd();
+  const int fd = failed_ || disconnecting_ ? worker_->awake_fd() : worker_->wait_fd();
   // Once for all connections of the stream.
   if (std::ranges::find(set.fds, fd, &pollfd::fd) == set.fds.end()) set.fds.push_back({fd, POLLIN, 0});
+}
+
+// One word at a time. That it fails shows elsewhere.
+void Connection::tell(std::uint64_t taken) {
+  if (!up() || taken - taken_.fragments < kTellAfter || !worker_->let_go(tell_)) return;
+  taken_.inbox = theirs_.inbox;
+  taken_.fragments = taken;
+  const ucp_request_param_t how{};
+  tell_ = worker_->library().send(handle_, kTakenId, &taken_, sizeof taken_, nullptr, 0, &how);
 }
 
 void Connection::say_goodbye(std::uint64_t fragments) {
@@ -131,15 +140,23 @@ bool Connection::delivered() {
   return true;
 }
 
-void Connection::disconnect(TimePoint end) {
+void Connection::disconnect() {
+  disconnecting_ = true;
   tcp_->close();
   if (handle_ == nullptr) return;
   ucp_request_param_t how{};
   how.op_attr_mask = UCP_OP_ATTR_FIELD_FLAGS;
   how.flags = UCP_EP_CLOSE_FLAG_FORCE;
-  (void)worker_->finish(worker_->library().close(handle_, &how), end);
-  (void)worker_->finish(std::exchange(flush_, nullptr), end);
+  close_ = worker_->library().close(handle_, &how);
+}
+
+bool Connection::disconnected() {
+  for (void** request : {&tell_, &flush_, &close_}) {
+    if (!worker_->let_go(*request)) return false;
+    *request = nullptr;
+  }
   handle_ = nullptr;
+  return true;
 }
 
 }  // namespace tutti::ucx

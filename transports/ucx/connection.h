@@ -37,13 +37,18 @@ class Connection {
   void begin_wait(WaitSet& set);
   void end_wait() { tcp_->end_wait(); }
 
+  // Tells the peer, now and then, how many of its fragments have been taken.
+  void tell(std::uint64_t taken);
   // Tells the peer that so many fragments are all, and starts to have them delivered.
   void say_goodbye(std::uint64_t fragments);
   // Whether UCX's transports have delivered what they were given (which for most means the peer's memory, and for TCP the
   // kernel), or there is nobody for it any more.
   [[nodiscard]] bool delivered();
-  // Lets go of all, whatever is under way.
-  void disconnect(TimePoint end);
+  // Starts to let go of all, whatever is under way. UCX may call this connection until it has.
+  void disconnect();
+  [[nodiscard]] bool disconnecting() const noexcept { return disconnecting_; }
+  // Whether UCX has let go, once that has been started.
+  [[nodiscard]] bool disconnected();
   [[nodiscard]] std::size_t memory_bytes() const { return sizeof *this + tcp_->memory_bytes() + address_.size(); }
 
  private:
@@ -61,7 +66,9 @@ class Connection {
   Greeting mine_, theirs_;
   std::vector<std::byte> address_;  // of the peer's worker
   ucp_ep_h handle_ = nullptr;
-  void* flush_ = nullptr;  // UCX's request
+  Taken taken_;                                                 // UCX reads it in place
+  void *tell_ = nullptr, *flush_ = nullptr, *close_ = nullptr;  // UCX's requests
+  bool disconnecting_ = false;
   Goodbye mine_last_, theirs_last_;
   Peer peer_state_ = Peer::there;
   std::optional<Error> gone_;

@@ -8,15 +8,23 @@ namespace {
 // How long what was sent may stay under way. It takes longer only where the peer neither polls nor dies.
 constexpr Duration kDelivery = std::chrono::seconds(1);
 
-bool is_over(Connection& connection, TimePoint end) {
-  const std::lock_guard lock(connection.worker().mutex());
+}  // namespace
+
+bool Departures::is_over(Departure& departure) {
+  Connection& connection = *departure.connection;
+  const std::unique_lock lock(connection.worker().mutex(), std::try_to_lock);
+  if (!lock) return false;  // somebody moves it, perhaps for long
   (void)connection.worker().progress();
-  if (!connection.delivered() && Clock::now() < end) return false;
-  connection.disconnect(Clock::now() + kLettingGo);
+  if (!connection.disconnecting()) {
+    if (!connection.delivered() && Clock::now() < departure.end) return false;
+    connection.disconnect();
+    departure.end = Clock::now() + kLettingGo;
+  }
+  if (connection.disconnected()) return true;
+  if (Clock::now() < departure.end) return false;
+  (void)departure.connection.release();  // rather than having UCX call what is another's by then
   return true;
 }
-
-}  // namespace
 
 Departures::~Departures() {
   while (look_at_all()) sched_yield();
@@ -29,7 +37,7 @@ void Departures::add(std::unique_ptr<Connection> connection) {
 
 bool Departures::look_at_all() {
   const std::lock_guard lock(mutex_);
-  std::erase_if(departures_, [](Departure& departure) { return is_over(*departure.connection, departure.end); });
+  std::erase_if(departures_, is_over);
   return !departures_.empty();
 }
 

@@ -10,7 +10,7 @@
 
 namespace tutti::ucx {
 
-// How long UCX gets to let go of a connection that is closed.
+// How long UCX gets to let go of a connection that is closed. One that it still has then is kept for good.
 inline constexpr Duration kLettingGo = std::chrono::milliseconds(500);
 
 // Thread safe.
@@ -31,8 +31,9 @@ class Departures {
  private:
   struct Departure {
     std::unique_ptr<Connection> connection;
-    TimePoint end;
+    TimePoint end;  // of being delivered, then of being let go of
   };
+  static bool is_over(Departure& departure);
   bool look_at_all();  // whether any are left
 
   std::mutex mutex_;  // guards what follows

@@ -12,7 +12,6 @@ namespace tutti::ucx {
 namespace {
 
 constexpr std::align_val_t kAlignment{64};
-constexpr std::uint64_t kMostAhead = std::uint64_t{1} << 24;  // fragments that overtake another
 
 }  // namespace
 
@@ -29,7 +28,7 @@ void Receiver::give_back(const Arrival& arrival) {
 void Receiver::arrive(const Arrival& arrival) {
   const std::uint64_t place = arrival.header.number - first_;
   const bool known = place < arrivals_.size() && arrivals_[place];
-  if (arrival.header.number < first_ || place > kMostAhead || known || damage_) {
+  if (arrival.header.number < first_ || place >= kWindow || known || damage_) {
     if (!damage_) damage_ = corrupt(peer_, fmt::format("fragment {} out of turn", arrival.header.number));
     return give_back(arrival);
   }

@@ -11,11 +11,11 @@
 
 namespace tutti::ucx {
 
-class Receiver final : public Inbox {
+class Receiver {
  public:
   Receiver(Worker& worker, Rank peer) : worker_(&worker), peer_(peer) {}
 
-  void arrive(const Arrival& arrival) override;
+  void arrive(const Arrival& arrival);
   void post(const Signature& expected, const Sink& sink) { messages_.push_back({expected, sink}); }
   // Brings together what has come and what was asked for. Returns how many messages that finished.
   Result<std::uint32_t> pump();
@@ -27,6 +27,7 @@ class Receiver final : public Inbox {
   [[nodiscard]] bool idle() const noexcept { return messages_.empty(); }
   [[nodiscard]] bool fetching() const noexcept { return !landings_.empty(); }  // UCX writes to memory that it was given
   [[nodiscard]] std::uint64_t arrived() const noexcept { return arrived_; }    // fragments
+  [[nodiscard]] std::uint64_t taken() const noexcept { return first_; }        // of these, for messages that were asked for
   [[nodiscard]] std::size_t memory_bytes() const noexcept;
 
  private:

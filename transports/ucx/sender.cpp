@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <memory>
 
 namespace tutti::ucx {
 namespace {
@@ -38,23 +39,36 @@ Status Sender::hand_over(Fragment& fragment) {
   ucp_request_param_t how{};
   how.op_attr_mask = UCP_OP_ATTR_FIELD_MEMORY_TYPE;
   how.memory_type = UCS_MEMORY_TYPE_HOST;
-  fragment.request = worker_->library().send(connection_, 0, &fragment.header, sizeof fragment.header, fragment.data.data(),
-                                             fragment.data.size(), &how);
+  fragment.request = worker_->library().send(connection_, kFragmentId, &fragment.header, sizeof fragment.header,
+                                             fragment.data.data(), fragment.data.size(), &how);
   if (!UCS_PTR_IS_ERR(fragment.request)) return {};
   const auto status = UCS_PTR_STATUS(fragment.request);
   fragment.request = nullptr;
   return connection_error(worker_->library(), status, peer_);
 }
 
+// What the peer has taken allows so many at a time.
+std::size_t Sender::most_handed_over() const {
+  const std::uint64_t oldest = number_ - fragments_.size();
+  return std::min({kMostHandedOver, fragments_.size(), static_cast<std::size_t>(taken_ + kWindow - oldest)});
+}
+
+void Sender::taken(std::uint64_t fragments) {
+  const std::uint64_t handed_over = number_ - fragments_.size() + handed_over_;
+  if (fragments > handed_over) damage_ = corrupt(peer_, fmt::format("word of {} fragments of {}", fragments, handed_over));
+  if (!damage_) taken_ = std::max(taken_, fragments);
+}
+
 Result<std::uint32_t> Sender::pump() {
   std::uint32_t finished = 0;
   for (;;) {
-    for (; handed_over_ < std::min(kMostHandedOver, fragments_.size()); ++handed_over_)
+    if (damage_) return damage_->clone();
+    for (; handed_over_ < most_handed_over(); ++handed_over_)
       if (Status handed = hand_over(fragments_[handed_over_]); !handed) return std::move(handed.error());
     auto taken_back = take_back();
     if (!taken_back) return taken_back;
     finished += *taken_back;
-    if (handed_over_ == std::min(kMostHandedOver, fragments_.size())) return finished;
+    if (handed_over_ == most_handed_over()) return finished;
   }
 }
 
@@ -79,6 +93,8 @@ Result<std::uint32_t> Sender::take_back() {
 bool Sender::let_go(TimePoint end) {
   bool all = true;
   for (std::size_t i = 0; i < handed_over_; ++i) all &= worker_->finish(fragments_[i].request, end);
+  // Rather than having UCX read what is another's by then.
+  if (!all) (void)std::make_unique<std::deque<Fragment>>(std::move(fragments_)).release();
   fragments_.clear();
   handed_over_ = 0;
   return all;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <deque>
+#include <optional>
 
 #include "transports/ucx/worker.h"
 
@@ -19,6 +20,8 @@ class Sender {
   void post(const Signature& signature, ConstBytes data);
   // Hands UCX what has been posted since, and takes back what it is done with. Returns how many messages that finished.
   Result<std::uint32_t> pump();
+  // The peer's word: so many fragments that came have been asked for.
+  void taken(std::uint64_t fragments);
   // After the connection is closed: takes back the rest. Whether UCX has let go of all of it.
   bool let_go(TimePoint end);
 
@@ -35,13 +38,15 @@ class Sender {
   };
   Status hand_over(Fragment& fragment);
   Result<std::uint32_t> take_back();
+  [[nodiscard]] std::size_t most_handed_over() const;
 
   Worker* worker_;
   Rank peer_;
   ucp_ep_h connection_ = nullptr;
-  std::uint64_t inbox_ = 0, number_ = 0;
+  std::uint64_t inbox_ = 0, number_ = 0, taken_ = 0;
   std::deque<Fragment> fragments_;
   std::size_t handed_over_ = 0;  // of these
+  std::optional<Error> damage_;  // what the peer said that cannot be
 };
 
 // What UCX's word about a connection or a message says about the peer.

@@ -24,7 +24,7 @@ UcxEndpoint::UcxEndpoint(Rank peer, std::shared_ptr<Worker> worker, std::unique_
       sender_(*worker_, peer),
       receiver_(*worker_, peer) {
   const std::lock_guard lock(worker_->mutex());
-  inbox_ = worker_->enlist(receiver_);
+  inbox_ = worker_->enlist(*this);
   connection_ = std::make_unique<Connection>(peer, worker_, std::move(tcp), inbox_);
 }
 
@@ -46,6 +46,7 @@ Result<bool> UcxEndpoint::pump() {
     if (!sent) lose(std::move(sent.error()));
   }
   auto received = receiver_.pump();
+  connection_->tell(receiver_.taken());
   if (!received && received.error().code() != Code::peer_lost) return std::move(received.error());
   if (received) recvs_ += *received;
   if (!received) lose(std::move(received.error()));
@@ -74,6 +75,7 @@ Result<bool> UcxEndpoint::post_recv(const Signature& expected, const Sink& sink)
   const bool alone = receiver_.idle() && recvs_ == 0;
   receiver_.post(expected, sink);
   auto received = receiver_.pump();
+  connection_->tell(receiver_.taken());
   if (!received) {
     if (received.error().code() != Code::peer_lost) return fail(std::move(received.error()));
     lose(std::move(received.error()));
@@ -163,6 +165,16 @@ bool UcxEndpoint::part() {
   return true;
 }
 
+// Whether UCX has let go of the connection.
+bool UcxEndpoint::disconnect(TimePoint end) {
+  connection_->disconnect();
+  while (!connection_->disconnected()) {
+    if (Clock::now() > end) return false;
+    (void)worker_->progress();
+  }
+  return true;
+}
+
 void UcxEndpoint::close_once() {
   if (!connection_) return;
   if (!failure_) failure_.emplace(Code::aborted, fmt::format("the connection to rank {} was closed by this rank", peer_), peer_);
@@ -174,7 +186,7 @@ void UcxEndpoint::close_once() {
     const bool orderly = connection_->up() && sender_.idle() && !receiver_.fetching() && !hearsay_ && !connection_->failed();
     if (orderly) over = part();
     const TimePoint end = Clock::now() + kLettingGo;
-    if (over) connection_->disconnect(end);
+    if (over) over = disconnect(end);
     const bool sent = sender_.let_go(end), received = receiver_.let_go(end);
     if (!sent || !received)
       log(LogLevel::warn,

@@ -10,7 +10,7 @@
 
 namespace tutti::ucx {
 
-class UcxEndpoint final : public Endpoint {
+class UcxEndpoint final : public Endpoint, private Inbox {
  public:
   UcxEndpoint(Rank peer, std::shared_ptr<Worker> worker, std::unique_ptr<Endpoint> tcp, std::shared_ptr<Departures> departures);
   ~UcxEndpoint() override { close_once(); }
@@ -25,6 +25,8 @@ class UcxEndpoint final : public Endpoint {
   [[nodiscard]] std::size_t memory_bytes() const override;
 
  private:
+  void arrive(const ucx::Arrival& arrival) override { receiver_.arrive(arrival); }
+  void taken(std::uint64_t fragments) override { sender_.taken(fragments); }
   Status come_up(bool& moved);
   Result<bool> pump();
   Status look_around(bool& moved);
@@ -34,6 +36,7 @@ class UcxEndpoint final : public Endpoint {
   Error fail(Error error);
   void close_once();
   bool part();
+  bool disconnect(TimePoint end);
 
   Rank peer_;
   std::shared_ptr<Worker> worker_;  // until close()

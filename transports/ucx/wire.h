@@ -1,6 +1,7 @@
 // What travels between UCX transports. The connection comes up over TCP, whose handshake has proved who the peer is: each side
 // sends a Greeting, its worker's address and, when it leaves, a Goodbye. All else goes through UCX: a message as one fragment or
-// more, each an active message with a header. Plain structs in the sender's byte order.
+// more, each an active message with a header; and how many of the other's fragments a side has taken. Plain structs in the
+// sender's byte order.
 #pragma once
 
 #include <cstdint>
@@ -14,6 +15,14 @@ namespace tutti::ucx {
 // stays in a core's second cache.
 inline constexpr std::size_t kFragment = std::size_t{512} << 10;
 static_assert(kFragment % Consumer::kGrain == 0);
+
+// Fragments on their way that the receiver has not taken for messages it was asked for: what a rank holds for another is bounded.
+inline constexpr std::uint64_t kWindow = 256;
+// Fragments after whose taking the receiver says so.
+inline constexpr std::uint64_t kTellAfter = 32;
+
+// Kinds of active messages.
+inline constexpr unsigned kFragmentId = 0, kTakenId = 1;
 
 struct Greeting {
   std::uint32_t magic = kMagic;
@@ -49,6 +58,17 @@ struct FragmentHeader {
   static constexpr std::uint32_t kMagic = 0x74755833;
 };
 static_assert(sizeof(FragmentHeader) == 64);
+
+// So many fragments of the other direction have found their messages.
+struct Taken {
+  std::uint32_t magic = kMagic;
+  std::uint32_t reserved = 0;
+  std::uint64_t inbox = 0;
+  std::uint64_t fragments = 0;
+
+  static constexpr std::uint32_t kMagic = 0x74755834;
+};
+static_assert(sizeof(Taken) == 24);
 
 // How many bytes the fragment at `offset` of a message has.
 [[nodiscard]] constexpr std::size_t fragment_bytes(std::size_t message_bytes, std::size_t offset) noexcept {

@@ -11,7 +11,6 @@
 namespace tutti::ucx {
 namespace {
 
-constexpr unsigned kMessage = 0;  // the only kind of active message
 // Of what lies in UCX's memory and is shown to consumers in place.
 constexpr std::size_t kAlignment = 64;
 
@@ -47,15 +46,9 @@ Status Worker::prepare() {
     return Error(Code::environment,
                  fmt::format("UCX's transports carry headers of {} bytes at most, and {} are needed: allow others in UCX_TLS",
                              got.max_am_header, sizeof(FragmentHeader)));
-  ucp_am_handler_param_t handler{};
-  handler.field_mask = UCP_AM_HANDLER_PARAM_FIELD_ID | UCP_AM_HANDLER_PARAM_FIELD_FLAGS | UCP_AM_HANDLER_PARAM_FIELD_CB |
-                       UCP_AM_HANDLER_PARAM_FIELD_ARG;
-  handler.id = kMessage;
-  handler.flags = UCP_AM_FLAG_WHOLE_MSG | UCP_AM_FLAG_PERSISTENT_DATA;
-  handler.cb = arrived;
-  handler.arg = this;
-  if (const auto status = library().set_handler(handle_, &handler); status != UCS_OK)
-    return ucx_error(library(), status, "preparing a worker of UCX for messages");
+  if (Status listens = listen(kFragmentId, arrived, UCP_AM_FLAG_WHOLE_MSG | UCP_AM_FLAG_PERSISTENT_DATA); !listens)
+    return listens;
+  if (Status listens = listen(kTakenId, told, UCP_AM_FLAG_WHOLE_MSG); !listens) return listens;
   ucp_address_t* address = nullptr;
   std::size_t size = 0;
   if (const auto status = library().address(handle_, &address, &size); status != UCS_OK)
@@ -69,6 +62,19 @@ Status Worker::prepare() {
   return {};
 }
 
+Status Worker::listen(unsigned id, ucp_am_recv_callback_t heard, std::uint32_t flags) {
+  ucp_am_handler_param_t handler{};
+  handler.field_mask = UCP_AM_HANDLER_PARAM_FIELD_ID | UCP_AM_HANDLER_PARAM_FIELD_FLAGS | UCP_AM_HANDLER_PARAM_FIELD_CB |
+                       UCP_AM_HANDLER_PARAM_FIELD_ARG;
+  handler.id = id;
+  handler.flags = flags;
+  handler.cb = heard;
+  handler.arg = this;
+  if (const auto status = library().set_handler(handle_, &handler); status != UCS_OK)
+    return ucx_error(library(), status, "preparing a worker of UCX for messages");
+  return {};
+}
+
 Worker::~Worker() { library().destroy_worker(handle_); }
 
 std::uint64_t Worker::enlist(Inbox& inbox) {
@@ -77,30 +83,50 @@ std::uint64_t Worker::enlist(Inbox& inbox) {
   return number;
 }
 
+Inbox* Worker::find(std::uint64_t number) const {
+  const auto inbox = inboxes_.find(number);
+  return inbox != inboxes_.end() ? inbox->second : nullptr;
+}
+
 // Called by UCX, from within progress(). What is for nobody (any more) goes the way it came.
 ucs_status_t Worker::arrived(void* self, const void* header, std::size_t header_size, void* data, std::size_t size,
                              const ucp_am_recv_param_t* how) {
   Arrival arrival;
   if (header_size != sizeof arrival.header) return UCS_OK;
   std::memcpy(static_cast<void*>(&arrival.header), header, sizeof arrival.header);
-  const auto& inboxes = static_cast<Worker*>(self)->inboxes_;
-  const auto inbox = inboxes.find(arrival.header.inbox);
-  if (arrival.header.magic != FragmentHeader::kMagic || inbox == inboxes.end()) return UCS_OK;
+  Inbox* inbox = static_cast<Worker*>(self)->find(arrival.header.inbox);
+  if (arrival.header.magic != FragmentHeader::kMagic || inbox == nullptr) return UCS_OK;
   arrival.size = size;
   arrival.announced = (how->recv_attr & UCP_AM_RECV_ATTR_FLAG_RNDV) != 0;
   const bool keeps = arrival.announced || (how->recv_attr & UCP_AM_RECV_ATTR_FLAG_DATA) != 0;
   if (keeps) arrival.data = data;
-  inbox->second->arrive(arrival);
+  inbox->arrive(arrival);
   return keeps ? UCS_INPROGRESS : UCS_OK;
 }
 
-bool Worker::finish(void* request, TimePoint end) {
+// The same.
+ucs_status_t Worker::told(void* self, const void* header, std::size_t header_size, void* /*data*/, std::size_t /*size*/,
+                          const ucp_am_recv_param_t* /*how*/) {
+  Taken taken;
+  if (header_size != sizeof taken) return UCS_OK;
+  std::memcpy(static_cast<void*>(&taken), header, sizeof taken);
+  Inbox* inbox = static_cast<Worker*>(self)->find(taken.inbox);
+  if (taken.magic == Taken::kMagic && inbox != nullptr) inbox->taken(taken.fragments);
+  return UCS_OK;
+}
+
+bool Worker::let_go(void* request) {
   if (request == nullptr || UCS_PTR_IS_ERR(request)) return true;
-  while (library().request_status(request) == UCS_INPROGRESS) {
+  if (library().request_status(request) == UCS_INPROGRESS) return false;
+  library().free_request(request);
+  return true;
+}
+
+bool Worker::finish(void* request, TimePoint end) {
+  while (!let_go(request)) {
     if (Clock::now() > end) return false;
     (void)progress();
   }
-  library().free_request(request);
   return true;
 }
 

@@ -24,10 +24,13 @@ struct Arrival {
   bool announced = false;
 };
 
-// What takes in the fragments of one connection, in any order.
+// What comes over one connection.
 class Inbox {
  public:
+  // In any order.
   virtual void arrive(const Arrival& arrival) = 0;
+  // So many fragments of this side have been taken.
+  virtual void taken(std::uint64_t fragments) = 0;
 
  protected:
   ~Inbox() = default;
@@ -51,7 +54,9 @@ class Worker {
 
   // Whether anything moved.
   bool progress() { return library().progress(handle_) != 0; }
-  // Until the request is finished, but not after `end`. Whether it is; it is freed then.
+  // Whether the request is finished; it is freed then.
+  bool let_go(void* request);
+  // The same, waiting until it is, but not after `end`.
   bool finish(void* request, TimePoint end);
 
   // What to sleep on: the worker's descriptor; or one that wakes at once, where something moves already or UCX's transports have
@@ -62,8 +67,12 @@ class Worker {
  private:
   Worker(std::shared_ptr<Context> context, ucp_worker_h handle) : context_(std::move(context)), handle_(handle) {}
   Status prepare();
+  Status listen(unsigned id, ucp_am_recv_callback_t heard, std::uint32_t flags);
+  [[nodiscard]] Inbox* find(std::uint64_t number) const;
   static ucs_status_t arrived(void* self, const void* header, std::size_t header_size, void* data, std::size_t size,
                               const ucp_am_recv_param_t* how);
+  static ucs_status_t told(void* self, const void* header, std::size_t header_size, void* data, std::size_t size,
+                           const ucp_am_recv_param_t* how);
 
   std::shared_ptr<Context> context_;
   ucp_worker_h handle_;
