@@ -54,6 +54,8 @@ class QueuePair {
   // Writes with numbers up to this one are complete: their memory may be used again.
   [[nodiscard]] std::uint64_t completed() const noexcept { return completed_; }
   [[nodiscard]] std::uint64_t posted() const noexcept { return posted_; }
+  // The last write whose completion was asked for: completed() gets there by itself.
+  [[nodiscard]] std::uint64_t reported() const noexcept { return reported_; }
   // Asks for the completion of all that has been posted, so that completed() gets there.
   Status flush();
 
