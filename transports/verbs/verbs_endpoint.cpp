@@ -89,6 +89,8 @@ Result<bool> VerbsEndpoint::post_recv(const Signature& expected, const Sink& sin
   if (!first || broken_) return false;
   auto moved = inbox_.pump(link_);
   if (!moved) return fail(std::move(moved.error()));
+  // Who only receives what has arrived may not poll for long.
+  if (auto given = channel_.give_credits(); !given) broken_ = std::move(given.error());
   return moved->finished == 1;
 }
 
