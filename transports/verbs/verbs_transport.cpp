@@ -165,7 +165,7 @@ Result<std::unique_ptr<Endpoint>> VerbsTransport::connect(const ConnectRequest& 
                        .service_level = options_.ib.service_level,
                        .traffic_class = options_.ib.traffic_class},
               .tuning = tuning_,
-              .in_vain = in_vain_};
+              .hurried_until = hurried_until_};
   for (const std::size_t i : pairing->mine) setup.rails.push_back((*rails_)->ports[i]);
   return std::unique_ptr<Endpoint>(std::make_unique<VerbsEndpoint>(std::move(setup)));
 }
