@@ -30,6 +30,7 @@ class VerbsTransport final : public Transport {
   };
   Status open();
   Result<Rails> find() const;
+  [[nodiscard]] Status prepare();
   Result<Pairing> pair(Rank peer, const VerbsAddress& theirs);
 
   TransportOptions options_;
