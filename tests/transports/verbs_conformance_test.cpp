@@ -58,7 +58,7 @@ INSTANTIATE_TEST_SUITE_P(VerbsTiny, TransportConformance, testing::ValuesIn(over
 TEST_P(TransportConformance, ALargeMessageBehindAnyNumberOfSmallOnes) {
   run(GetParam(), 2, [](Member& me) {
     Link link = me.connect(1 - me.rank());
-    const Buffer sent = pattern(std::size_t{1} << 20, 7);
+    const Buffer sent = pattern(300 << 10, 7);  // enough to be written to where it goes
     Buffer received(sent.size());
     for (std::uint32_t small = 0; small <= 40; ++small) {
       for (const Rank sender : {0, 1}) {
