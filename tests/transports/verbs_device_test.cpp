@@ -149,7 +149,7 @@ TEST_F(VerbsDevice, AWriteThatIsNotPermittedIsNamed) {
 // More often than there are shared receive requests, connections fail on which something has arrived that nobody has polled for
 // yet.
 TEST_F(VerbsDevice, AFailureCostsOthersNoReceiveRequests) {
-  constexpr int kRounds = 60, kSignals = 3;
+  constexpr int kRounds = 100, kSignals = 3;
   for (int round = 0; round < kRounds; ++round) {
     SCOPED_TRACE(round);
     arrived_.clear();
