@@ -42,11 +42,8 @@ class VerbsDevice : public testing::Test {
     auto found = find_port();
     if (!found) GTEST_SKIP() << found.error().to_string();
     device_ = found->device;
-    here_ = make(found->port);
-    there_ = make(found->port);
-    const PathOptions path{.timeout = 10, .retries = 2};
-    ASSERT_TRUE(here_->connect(there_->end(), path));
-    ASSERT_TRUE(there_->connect(here_->end(), path));
+    port_ = found->port;
+    ASSERT_NO_FATAL_FAILURE(connect());
     from_ = add(0, IBV_ACCESS_LOCAL_WRITE);
     to_ = add(kBytes, IBV_ACCESS_LOCAL_WRITE | IBV_ACCESS_REMOTE_WRITE);
   }
@@ -57,8 +54,15 @@ class VerbsDevice : public testing::Test {
       if (key != nullptr) device_->library().deregister_memory(key);
   }
 
-  std::unique_ptr<QueuePair> make(const Port& port) {
-    auto made = QueuePair::create(device_, port, {.sends = kSends, .receives = 64, .inline_bytes = 64}, kPeer);
+  void connect() {
+    here_ = make();
+    there_ = make();
+    const PathOptions path{.timeout = 10, .retries = 2};
+    ASSERT_TRUE(here_->connect(there_->end(), path));
+    ASSERT_TRUE(there_->connect(here_->end(), path));
+  }
+  std::unique_ptr<QueuePair> make() {
+    auto made = QueuePair::create(device_, port_, {.sends = kSends, .receives = 64, .inline_bytes = 64}, kPeer);
     EXPECT_TRUE(made) << made.error().to_string();
     return made ? *std::move(made) : nullptr;
   }
@@ -89,6 +93,7 @@ class VerbsDevice : public testing::Test {
 
   static constexpr std::size_t kBytes = 100000;
   std::shared_ptr<Device> device_;
+  Port port_;
   std::unique_ptr<QueuePair> here_, there_;
   std::vector<std::byte> memory_ = std::vector<std::byte>(2 * kBytes);
   ibv_mr *from_ = nullptr, *to_ = nullptr;
@@ -139,6 +144,38 @@ TEST_F(VerbsDevice, AWriteThatIsNotPermittedIsNamed) {
   ASSERT_FALSE(failed) << "nothing has failed";
   EXPECT_EQ(failed.error().peer(), kPeer);
   EXPECT_THAT(failed.error().to_string(), HasSubstr("rank 5"));
+}
+
+// More often than there are shared receive requests, connections fail on which something has arrived that nobody has polled for
+// yet.
+TEST_F(VerbsDevice, AFailureCostsOthersNoReceiveRequests) {
+  constexpr int kRounds = 100, kSignals = 3;
+  for (int round = 0; round < kRounds; ++round) {
+    SCOPED_TRACE(round);
+    arrived_.clear();
+    std::unique_ptr<QueuePair> receiver = std::move(there_);  // poll_until() leaves it alone
+    for (int k = 0; k < kSignals; ++k) {
+      Write next = write(10);
+      next.signal = Signal{SignalKind::answer, 3};
+      ASSERT_TRUE(here_->post(next));
+    }
+    ASSERT_TRUE(here_->flush());
+    auto sent = poll_until([&] { return here_->completed() == here_->posted(); });
+    ASSERT_TRUE(sent && *sent) << "there is no receive request left";
+    Write wrong = write(100);
+    wrong.to += kBytes;
+    wrong.report = true;
+    WaitSet set;
+    receiver->begin_wait(set);
+    ASSERT_TRUE(receiver->post(wrong));
+    ASSERT_EQ(::poll(set.fds.data(), set.fds.size(), 30000), 1) << "nothing has failed";
+    receiver->end_wait();
+    there_ = std::move(receiver);
+    auto failed = poll_until([] { return false; });
+    EXPECT_FALSE(failed) << "nothing has failed";
+    EXPECT_EQ(arrived_.size(), kSignals);
+    ASSERT_NO_FATAL_FAILURE(connect());
+  }
 }
 
 TEST_F(VerbsDevice, WaitersAreWokenByWhatArrives) {

@@ -229,5 +229,85 @@ TEST(VerbsWire, CorruptRecordsAreRefused) {
   EXPECT_EQ(Signal::decode(Signal{SignalKind::placed, 1}.encode()).kind, SignalKind::placed);
 }
 
+// ---- A machine of two devices with a port each; connections cannot be made on it.
+
+struct FakeDevice {
+  ibv_device device{};
+  ibv_context context{};
+  bool has_gid = false;
+};
+std::array<FakeDevice, 2>& fake_devices() {
+  static std::array<FakeDevice, 2> devices;
+  return devices;
+}
+
+Result<Library> fake_library() {
+  Library library;
+  library.device_list = [](int* count) {
+    static std::array<ibv_device*, 2> list{&fake_devices()[0].device, &fake_devices()[1].device};
+    *count = 2;
+    return list.data();
+  };
+  library.free_device_list = [](ibv_device**) {};
+  library.device_name = [](ibv_device* device) { return device == &fake_devices()[0].device ? "fake0" : "fake1"; };
+  library.open_device = [](ibv_device* device) { return &fake_devices()[device == &fake_devices()[0].device ? 0 : 1].context; };
+  library.close_device = [](ibv_context*) { return 0; };
+  library.device_attributes = [](ibv_context*, ibv_device_attr* attributes) {
+    attributes->phys_port_cnt = 1;
+    return 0;
+  };
+  library.port_attributes = [](ibv_context* context, std::uint8_t, ibv_port_attr* attributes) {
+    attributes->state = IBV_PORT_ACTIVE;
+    attributes->link_layer = IBV_LINK_LAYER_ETHERNET;
+    attributes->active_speed = context == &fake_devices()[0].context ? 1 : 32;  // 2.5 and 25 Gbit/s a lane
+    attributes->active_width = 1;
+    return 0;
+  };
+  library.gid_table = [](ibv_context* context, ibv_gid_entry* entries, std::size_t, std::uint32_t, std::size_t) -> ssize_t {
+    if (!fake_devices()[context == &fake_devices()[0].context ? 0 : 1].has_gid) return 0;
+    entries[0] = {};
+    entries[0].port_num = 1;
+    entries[0].gid_type = IBV_GID_TYPE_ROCE_V2;
+    return 1;
+  };
+  return library;
+}
+
+class VerbsFakePorts : public testing::Test {
+ protected:
+  static std::unique_ptr<VerbsTransport> make(bool first, bool second, int gid_index = -1) {
+    static const Result<Library> library = fake_library();
+    for (FakeDevice& fake : fake_devices()) fake.device.node_type = IBV_NODE_CA, fake.device.transport_type = IBV_TRANSPORT_IB;
+    fake_devices()[0].has_gid = first;
+    fake_devices()[1].has_gid = second;
+    TransportOptions options;
+    options.interface = "127.0.0.1";
+    options.ib.gid_index = gid_index;
+    return std::make_unique<VerbsTransport>(options, Tuning{}, library, segment_lifetimes());
+  }
+};
+
+// And no device is prepared for connections where there is none: the library could not.
+TEST_F(VerbsFakePorts, AreLeftOutWithoutAnAddress) {
+  for (const bool first : {false, true}) {
+    auto address = make(first, true)->listen();
+    ASSERT_TRUE(address) << address.error().to_string();
+    auto decoded = decode_verbs_address(*address);
+    ASSERT_TRUE(decoded);
+    ASSERT_EQ(decoded->ports.size(), first ? 2U : 1U);
+    EXPECT_EQ(decoded->ports.back().megabits, 25000U);
+  }
+}
+
+TEST_F(VerbsFakePorts, AreAnErrorWhereNoneHasAnAddressOrNotTheOneAskedFor) {
+  const Status none = make(false, false)->probe();
+  ASSERT_FALSE(none);
+  EXPECT_EQ(none.error().code(), Code::environment);
+  EXPECT_THAT(none.error().to_string(), HasSubstr("port 1 of fake0 has no GID"));
+  const Status other = make(false, true, 0)->probe();
+  ASSERT_FALSE(other);
+  EXPECT_THAT(other.error().to_string(), AllOf(HasSubstr("TUTTI_IB_GID_INDEX=0"), HasSubstr("port 1 of fake0")));
+}
+
 }  // namespace
 }  // namespace tutti::verbs

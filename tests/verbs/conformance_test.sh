@@ -26,7 +26,8 @@ suite verbs_conformance_test VerbsRails verbs_rails_processes EverySizeArrives M
 for device in "${devices[@]}"; do at_least 1000 "$device" sent_pkts rcvd_pkts; done
 
 suite verbs_conformance_test VerbsTiny verbs_tiny_threads EverySizeArrives ManyInFlightKeepTheirOrder FourRanksAllToAll \
-  AnotherSizeIsAMismatch SendersAsleepAreWokenByRoom WhatWasSentBeforeAnOrderlyEndArrives
+  AnotherSizeIsAMismatch SendersAsleepAreWokenByRoom WhatWasSentBeforeAnOrderlyEndArrives \
+  WhoSendsBeforeItReceivesGetsRoom
 
 suite tcp_conformance_test Tcp4 tcp4_processes EverySizeArrives FourRanksAllToAll ADeadPeerIsNamedToAReceiver
 finish

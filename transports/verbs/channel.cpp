@@ -93,18 +93,26 @@ void Channel::release_mailbox(Device& device) {
 // ---- What has arrived
 
 Result<bool> Channel::poll() {
-  bool any = false;
+  Result<bool> any = false;
+  const auto fail = [&](Error error) {
+    if (any) any = std::move(error);
+  };
   for (std::size_t r = 0; r < rails_.size(); ++r) {
     arrived_.clear();
     auto some = rails_[r]->poll(arrived_);
-    // What arrived before the error counts.
-    for (const Signal& signal : arrived_)
-      if (Status accepted = accept(r, signal); !accepted) return std::move(accepted.error());
-    if (!some) return some;
-    any |= *some;
+    // What arrived before the error counts, and what arrives on other rails.
+    if (Status accepted = accept_arrived(r); !accepted) fail(std::move(accepted.error()));
+    if (!some) fail(std::move(some.error()));
+    if (any && *some) any = true;
   }
   reclaim();
   return any;
+}
+
+Status Channel::accept_arrived(std::size_t rail) {
+  for (const Signal& signal : arrived_)
+    if (Status accepted = accept(rail, signal); !accepted) return accepted;
+  return {};
 }
 
 Status Channel::accept(std::size_t rail, Signal signal) {
@@ -112,16 +120,16 @@ Status Channel::accept(std::size_t rail, Signal signal) {
     ++placed_[rail];
     return {};
   }
-  ++signals_seen_;
+  if (++signals_seen_ - told_.signals > signals_) return corrupt(fmt::format("more than the {} signals it may", signals_));
+  if (signal.kind != SignalKind::credits) ++owed_;
   switch (signal.kind) {
     case SignalKind::record:
-      records_.push(signal.place);
-      return {};
+      return accept_record(signal.place);
     case SignalKind::answer: {
       Answer answer;
       std::memcpy(&answer, mailbox() + kAnswersOffset + (answers_seen_++ % kAnswers) * sizeof(Answer), sizeof answer);
       if (Status sound = check(answer, peer_); !sound) return sound;
-      if (answers_.size() > 2 * kAnswers) return Error(Code::protocol, fmt::format("rank {} answers too often", peer_), peer_);
+      if (answers_.size() > 2 * kAnswers) return corrupt("too many answers");
       answers_.push_back(answer);
       return {};
     }
@@ -132,7 +140,23 @@ Status Channel::accept(std::size_t rail, Signal signal) {
     case SignalKind::placed:
       break;
   }
-  return Error(Code::protocol, fmt::format("rank {} has sent a signal of kind {}", peer_, static_cast<int>(signal.kind)), peer_);
+  return corrupt(fmt::format("a signal of kind {}", static_cast<int>(signal.kind)));
+}
+
+// Its credits count at once: the record itself may lie there until the caller wants to receive it, and until then the caller may
+// want to send.
+Status Channel::accept_record(std::uint32_t granule) {
+  const std::size_t place = std::size_t{granule} * kGranule;
+  if (place + sizeof(Record) > ring_in_use_) return corrupt(fmt::format("a record at {} of {} bytes", place, ring_in_use_));
+  if (records_.size() >= ring_in_use_ / kGranule) return corrupt("more records than fit into the ring");
+  records_.push(granule);
+  const std::byte* credits = ring(place) + offsetof(Record, credits);
+  learn({.bytes = read_word(credits + offsetof(Credits, bytes)), .signals = read_word(credits + offsetof(Credits, signals))});
+  return {};
+}
+
+Error Channel::corrupt(std::string_view what) const {
+  return {Code::protocol, fmt::format("rank {} has sent {}: its stream is corrupt", peer_, what), peer_};
 }
 
 // They only grow; nobody can have taken what was not sent.
@@ -145,22 +169,20 @@ Result<const Record*> Channel::front() {
   const std::size_t place = std::size_t{records_.front()} * kGranule;
   const std::size_t next = position_ % ring_in_use_;
   if ((place != next && place != 0) || place + sizeof(Record) > ring_in_use_)
-    return Error(Code::protocol, fmt::format("rank {} has written a record at {} where {} is next", peer_, place, next), peer_);
-  const auto* record = reinterpret_cast<const Record*>(mailbox() + kRingOffset + place);
+    return corrupt(fmt::format("a record at {} where {} is next", place, next));
+  // What has been checked is what is used, even if the peer writes there once more.
+  std::memcpy(&front_, ring(place), sizeof front_);
+  front_place_ = place;
   const std::size_t room = std::min(ring_in_use_ - place - sizeof(Record), most_in_record_);
-  if (Status sound = check(*record, room, peer_); !sound) return std::move(sound.error());
-  learn(record->credits);
-  return record;
+  if (Status sound = check(front_, room, peer_); !sound) return std::move(sound.error());
+  return &front_;
 }
 
-ConstBytes Channel::payload(const Record& record) const noexcept {
-  return {reinterpret_cast<const std::byte*>(&record + 1), record.bytes};
-}
+ConstBytes Channel::payload() const noexcept { return {ring(front_place_) + sizeof(Record), front_.bytes}; }
 
-void Channel::take(const Record& record) noexcept {
-  const std::size_t place = std::size_t{records_.front()} * kGranule;
+void Channel::take() noexcept {
   const std::size_t next = position_ % ring_in_use_;
-  position_ += (place != next ? ring_in_use_ - next : 0) + record_bytes(record.bytes);
+  position_ += (front_place_ != next ? ring_in_use_ - next : 0) + record_bytes(front_.bytes);
   records_.pop();
 }
 
@@ -180,6 +202,7 @@ bool Channel::room_for_record(std::size_t payload) const noexcept {
 
 Credits Channel::told() noexcept {
   told_ = {.bytes = position_, .signals = signals_seen_};
+  owed_ = 0;
   return told_;
 }
 

@@ -50,8 +50,8 @@ class Channel {
   Result<bool> poll();
   // Credits are sent on their own where that is worth it, or where they are the last ones. Whether they were sent.
   Result<bool> give_credits(bool last = false);
-  // Something has been seen that the peer has not been told of.
-  [[nodiscard]] bool owes_credits() const noexcept { return signals_seen_ > told_.signals; }
+  // Something other than credits has been seen that the peer has not been told of.
+  [[nodiscard]] bool owes_credits() const noexcept { return owed_ > 0; }
   // How many signals have been sent, and how many the peer has seen as far as it has said.
   [[nodiscard]] std::uint64_t signals_sent() const noexcept { return signals_sent_; }
   [[nodiscard]] std::uint64_t signals_taken() const noexcept { return theirs_taken_.signals; }
@@ -69,11 +69,12 @@ class Channel {
 
   // ---- Incoming
   [[nodiscard]] bool has_record() const noexcept { return !records_.empty(); }
+  // A copy of the first record, good until the next call.
   Result<const Record*> front();
-  // Behind the record.
-  [[nodiscard]] ConstBytes payload(const Record& record) const noexcept;
-  // The place of the first record may be used again.
-  void take(const Record& record) noexcept;
+  // What follows the record that front() has given.
+  [[nodiscard]] ConstBytes payload() const noexcept;
+  // Its place may be used again.
+  void take() noexcept;
   // Messages whose part on this rail (not the first) lies in memory of this rank.
   [[nodiscard]] std::uint64_t placed(std::size_t rail) const noexcept { return placed_[rail]; }
 
@@ -93,9 +94,13 @@ class Channel {
   [[nodiscard]] std::uint64_t under_way() const noexcept { return signals_sent_ - theirs_taken_.signals; }
   [[nodiscard]] std::size_t skip(std::size_t bytes) const noexcept;
   [[nodiscard]] std::byte* mailbox() const noexcept { return memory_.get(); }
+  [[nodiscard]] const std::byte* ring(std::size_t place) const noexcept { return mailbox() + kRingOffset + place; }
   [[nodiscard]] std::byte* image() const noexcept { return memory_.get() + kRingOffset + ring_bytes_; }
   Result<std::uint64_t> write(std::size_t offset, std::size_t bytes, Signal signal, bool report, std::string_view what);
+  Status accept_arrived(std::size_t rail);
   Status accept(std::size_t rail, Signal signal);
+  Status accept_record(std::uint32_t granule);
+  [[nodiscard]] Error corrupt(std::string_view what) const;
   void learn(const Credits& credits) noexcept;
   Credits told() noexcept;
   void reclaim() noexcept;
@@ -124,10 +129,13 @@ class Channel {
   std::deque<Answer> answers_;  // that arrived
 
   // Incoming
-  Fifo<std::uint32_t> records_;  // their places in the ring
+  Fifo<std::uint32_t> records_;  // their places in the ring, in granules
+  Record front_;
+  std::size_t front_place_ = 0;  // in bytes
   std::uint64_t position_ = 0;   // behind the last record that was taken
   std::uint64_t signals_seen_ = 0;
   Credits told_;
+  std::uint64_t owed_ = 0;  // signals seen since then, without credits: telling of these would go on for ever
   std::uint64_t answers_seen_ = 0;
   std::array<std::uint64_t, kMostRails> placed_{};
   std::vector<Signal> arrived_;

@@ -77,7 +77,12 @@ Result<bool> Device::reserve(int receives) {
     missing = std::max(reserved_ - posted_, 0);
     posted_ += missing;
   }
-  if (Status posted = replenish(missing); !posted) return std::move(posted.error());
+  if (Status posted = post(missing); !posted) {
+    const std::lock_guard lock(mutex_);
+    reserved_ -= receives;
+    posted_ -= missing;
+    return std::move(posted.error());
+  }
   return true;
 }
 
@@ -86,7 +91,9 @@ void Device::give_back(int receives) {
   reserved_ -= receives;
 }
 
-Status Device::replenish(int receives) {
+Status Device::replenish(int receives) { return post(receives); }
+
+Status Device::post(int& receives) {
   const auto post = [this](ibv_recv_wr* chain, ibv_recv_wr** bad) { return ibv_post_srq_recv(receives_, chain, bad); };
   if (const int error = post_empty_receives(receives, post); error != 0)
     return system_error(error, fmt::format("posting receive requests to {}", name_));

@@ -38,6 +38,8 @@ class Device {
  private:
   Device(const Library& library, std::string name, ibv_context* context)
       : library_(library), name_(std::move(name)), context_(context) {}
+  // Leaves in `receives` how many could not be posted.
+  Status post(int& receives);
 
   const Library& library_;
   std::string name_;
@@ -50,11 +52,12 @@ class Device {
   int reserved_ = 0;
 };
 
-// Posts receive requests without memory: what arrives with a number needs one each. `post` takes a chain of them.
+// Posts receive requests without memory: what arrives with a number needs one each. `post` takes a chain of them. `count` gets
+// how many have not been posted.
 inline constexpr int kReceiveChain = 32;
 inline constexpr std::uint64_t kReceiveId = UINT64_MAX;
 template <class Post>
-[[nodiscard]] int post_empty_receives(int count, Post&& post) {
+[[nodiscard]] int post_empty_receives(int& count, Post&& post) {
   std::array<ibv_recv_wr, kReceiveChain> chain{};
   while (count > 0) {
     const int some = std::min(count, kReceiveChain);
@@ -63,8 +66,12 @@ template <class Post>
       chain[static_cast<std::size_t>(i)].next = i + 1 < some ? &chain[static_cast<std::size_t>(i) + 1] : nullptr;
     }
     ibv_recv_wr* bad = nullptr;
-    if (const int error = post(chain.data(), &bad); error != 0) return error;
-    count -= some;
+    const int error = post(chain.data(), &bad);
+    if (error == 0)
+      count -= some;
+    else if (bad != nullptr)
+      count -= static_cast<int>(bad - chain.data());
+    if (error != 0) return error;
   }
   return 0;
 }

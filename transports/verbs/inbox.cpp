@@ -62,7 +62,7 @@ Status Inbox::take(Link& link, Message& message, const Record& record) {
     return Error(Code::protocol,
                  fmt::format("rank {} has sent {} bytes too many of a message: its stream is corrupt", peer, record.bytes), peer);
   if (piece) {
-    take_piece(message, link.channel.payload(record));
+    take_piece(message, link.channel.payload());
     message.whole = message.arrived == bytes;
   }
   if (record.kind != RecordKind::placed) return {};
@@ -85,7 +85,7 @@ Result<bool> Inbox::receive(Link& link, Message& message, bool& moved) {
     auto record = link.channel.front();
     if (!record) return std::move(record.error());
     if (Status taken = take(link, message, **record); !taken) return std::move(taken.error());
-    link.channel.take(**record);
+    link.channel.take();
     moved = true;
   }
   return finished(link, message);

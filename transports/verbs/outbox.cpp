@@ -77,7 +77,8 @@ Result<bool> Outbox::place_on(Link& link, Message& message, std::size_t rail, bo
   QueuePair& pair = link.channel.rail(rail);
   OnRail& on = message.rail[rail];
   const Stripes::Part part = link.stripes.part(message.data.size(), rail);
-  const auto under_way = [&] { return pair.posted() - pair.completed(); };
+  // Only what a completion is certain to come for: nobody learns by itself that small records behind it have arrived.
+  const auto under_way = [&] { return std::max(pair.reported(), pair.completed()) - pair.completed(); };
   while (on.done < part.bytes) {
     if (!pair.room() || under_way() >= static_cast<std::uint64_t>(link.tuning.writes)) return false;
     const std::size_t offset = part.offset + on.done;

@@ -88,12 +88,10 @@ QueuePair::~QueuePair() {
   if (pair_ != nullptr) {
     ibv_qp_attr attributes{};
     attributes.qp_state = IBV_QPS_ERR;
+    failed_ = true;
     (void)library.change_queue_pair(pair_, &attributes, IBV_QP_STATE);
     std::vector<Signal> ignored;
-    while (completions_ != nullptr) {
-      auto some = poll(ignored);
-      if (!some || !*some) break;
-    }
+    if (completions_ != nullptr) (void)poll(ignored);
     (void)library.free_queue_pair(pair_);
   }
   if (shares_receives_) device_->give_back(limits_.receives);
@@ -215,28 +213,39 @@ Error QueuePair::failed(const ibv_wc& completion) const {
 Result<bool> QueuePair::poll(std::vector<Signal>& arrived) {
   std::array<ibv_wc, 16> completions;
   bool any = false;
+  std::optional<Error> first;
   for (int count = static_cast<int>(completions.size()); count == static_cast<int>(completions.size());) {
     count = ibv_poll_cq(completions_, static_cast<int>(completions.size()), completions.data());
-    if (count < 0) return failed(EIO, "polling the completion queue");
+    if (count < 0) return first ? *std::move(first) : failed(EIO, "polling the completion queue");
     int receives = 0;
     for (const ibv_wc& completion : std::span(completions).first(static_cast<std::size_t>(count))) {
-      if (completion.status != IBV_WC_SUCCESS) return failed(completion);
-      if (completion.wr_id == kReceiveId) {
-        arrived.push_back(Signal::decode(ntohl(completion.imm_data)));
-        ++receives;
-      } else {
-        completed_ = completion.wr_id;
-      }
+      receives += completion.wr_id == kReceiveId ? 1 : 0;
+      take(completion, arrived, first);
     }
     any |= count > 0;
-    if (Status posted = replenish(receives); !posted) return std::move(posted.error());
+    if (Status posted = replenish(receives); !posted && !first) first = std::move(posted.error());
   }
+  if (first) return *std::move(first);
   return any;
 }
 
+// What came before a failure, or beside it, counts all the same.
+void QueuePair::take(const ibv_wc& completion, std::vector<Signal>& arrived, std::optional<Error>& first) {
+  if (completion.status != IBV_WC_SUCCESS) {
+    failed_ = true;
+    if (!first) first = failed(completion);
+  } else if (completion.wr_id == kReceiveId) {
+    arrived.push_back(Signal::decode(ntohl(completion.imm_data)));
+  } else {
+    completed_ = completion.wr_id;
+  }
+}
+
+// The others need those that are shared in any case; a queue pair that has failed would only flush its own, again and again.
 Status QueuePair::replenish(int receives) {
   if (receives == 0) return {};
   if (shares_receives_) return device_->replenish(receives);
+  if (failed_) return {};
   const auto post = [this](ibv_recv_wr* chain, ibv_recv_wr** bad) { return ibv_post_recv(pair_, chain, bad); };
   if (const int error = post_empty_receives(receives, post); error != 0) return failed(error, "posting receive requests");
   return {};

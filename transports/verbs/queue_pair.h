@@ -54,11 +54,13 @@ class QueuePair {
   // Writes with numbers up to this one are complete: their memory may be used again.
   [[nodiscard]] std::uint64_t completed() const noexcept { return completed_; }
   [[nodiscard]] std::uint64_t posted() const noexcept { return posted_; }
+  // The last write whose completion was asked for: completed() gets there by itself.
+  [[nodiscard]] std::uint64_t reported() const noexcept { return reported_; }
   // Asks for the completion of all that has been posted, so that completed() gets there.
   Status flush();
 
-  // Takes what has completed and adds the signals that have arrived. Whether there was anything. An error is that of the first
-  // request that failed.
+  // Takes all that has completed and adds the signals that have arrived, even where something has failed. Whether there was
+  // anything. An error is that of the first request that failed.
   Result<bool> poll(std::vector<Signal>& arrived);
 
   void begin_wait(WaitSet& set);
@@ -82,6 +84,7 @@ class QueuePair {
   Status to_send(const PathOptions& options);
   Status change(ibv_qp_attr& attributes, int mask, std::string_view to);
   Status replenish(int receives);
+  void take(const ibv_wc& completion, std::vector<Signal>& arrived, std::optional<Error>& first);
   [[nodiscard]] Error failed(const ibv_wc& completion) const;
   [[nodiscard]] Error failed(int error_number, std::string_view what) const;
 
@@ -93,6 +96,7 @@ class QueuePair {
   ibv_cq* completions_ = nullptr;
   ibv_qp* pair_ = nullptr;
   bool shares_receives_ = false;
+  bool failed_ = false;
   std::uint32_t first_packet_ = 0;
   std::vector<Sent> sent_;  // by number
   std::uint64_t posted_ = 0, reported_ = 0, completed_ = 0;

@@ -6,6 +6,7 @@
 #include <optional>
 #include <vector>
 
+#include "core/clock.h"
 #include "transports/tcp/opening.h"
 #include "transports/verbs/exchange.h"
 #include "transports/verbs/inbox.h"
@@ -27,8 +28,8 @@ struct Setup {
   std::shared_ptr<Registrations> registrations;
   PathOptions path;
   Tuning tuning;
-  // Of the transport: what was sent on a connection did not arrive while it waited for that, so that others need not wait, too.
-  std::shared_ptr<std::atomic<bool>> in_vain;
+  // Of the transport: a connection has just waited in vain for what it sent to arrive, so that until then others wait less.
+  std::shared_ptr<std::atomic<TimePoint>> hurried_until;
 };
 
 class VerbsEndpoint final : public Endpoint {

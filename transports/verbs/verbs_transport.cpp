@@ -83,11 +83,16 @@ Result<VerbsTransport::Rails> VerbsTransport::find() const {
   if (!chosen) return std::move(chosen.error());
   Rails rails;
   std::vector<std::shared_ptr<Device>> used;
+  std::optional<Error> without_gid;
   for (const std::size_t i : *chosen) {
     Port& port = ports[i];
-    if (Status has_gid = choose_gid(port, options_.ib.gid_index); !has_gid) return std::move(has_gid.error());
+    if (Status has_gid = choose_gid(port, options_.ib.gid_index); !has_gid) {
+      if (options_.ib.gid_index >= 0) return std::move(has_gid.error());
+      log(LogLevel::debug, "verbs leaves a port out: " + has_gid.error().to_string());
+      if (!without_gid) without_gid = std::move(has_gid.error());
+      continue;
+    }
     const auto& device = devices[port.opened];
-    if (Status prepared = device->prepare(); !prepared) return std::move(prepared.error());
     const auto known = std::ranges::find(used, device);
     const auto place = static_cast<std::size_t>(known - used.begin());
     if (known == used.end()) used.push_back(device);
@@ -96,6 +101,7 @@ Result<VerbsTransport::Rails> VerbsTransport::find() const {
     log(LogLevel::debug, fmt::format("verbs uses {} ({}, {} Gbit/s, GID {})", port.to_string(), kind(port.fabric),
                                      port.megabits / 1000, to_string(port.gid.gid)));
   }
+  if (rails.ports.empty() && without_gid) return *std::move(without_gid);
   rails.registrations = std::make_shared<Registrations>(std::move(used), lifetimes_);
   return rails;
 }
@@ -142,11 +148,20 @@ Status VerbsTransport::reaches(Rank peer, ConstBytes peer_address) {
   return tcp_.reaches(peer, theirs->tcp);
 }
 
+// What devices need for connections takes memory, which a process that has none should not spend. Memory is registered with all
+// devices.
+Status VerbsTransport::prepare() {
+  for (const RailPort& rail : (*rails_)->ports)
+    if (Status prepared = rail.device->prepare(); !prepared) return prepared;
+  return {};
+}
+
 Result<std::unique_ptr<Endpoint>> VerbsTransport::connect(const ConnectRequest& request) {
   auto theirs = decode_verbs_address(request.peer_address);
   if (!theirs) return theirs.because(fmt::format("the address that rank {} gave", request.peer));
   auto pairing = pair(request.peer, *theirs);
   if (!pairing) return std::move(pairing.error());
+  if (Status prepared = prepare(); !prepared) return std::move(prepared.error());
   ConnectRequest by_tcp = request;
   by_tcp.peer_address = theirs->tcp;
   auto opening = tcp_.open(by_tcp, 1);
@@ -165,7 +180,7 @@ Result<std::unique_ptr<Endpoint>> VerbsTransport::connect(const ConnectRequest& 
                        .service_level = options_.ib.service_level,
                        .traffic_class = options_.ib.traffic_class},
               .tuning = tuning_,
-              .in_vain = in_vain_};
+              .hurried_until = hurried_until_};
   for (const std::size_t i : pairing->mine) setup.rails.push_back((*rails_)->ports[i]);
   return std::unique_ptr<Endpoint>(std::make_unique<VerbsEndpoint>(std::move(setup)));
 }

@@ -30,6 +30,7 @@ class VerbsTransport final : public Transport {
   };
   Status open();
   Result<Rails> find() const;
+  [[nodiscard]] Status prepare();
   Result<Pairing> pair(Rank peer, const VerbsAddress& theirs);
 
   TransportOptions options_;
@@ -37,7 +38,7 @@ class VerbsTransport final : public Transport {
   const Result<Library>& library_;
   const Lifetimes& lifetimes_;
   TcpTransport tcp_;
-  std::shared_ptr<std::atomic<bool>> in_vain_ = std::make_shared<std::atomic<bool>>(false);
+  std::shared_ptr<std::atomic<TimePoint>> hurried_until_ = std::make_shared<std::atomic<TimePoint>>(TimePoint{});
   std::mutex mutex_;  // guards what follows
   std::unique_ptr<Result<Rails>> rails_;
 };
