@@ -55,6 +55,9 @@ class Memory {
   bool stale(std::uintptr_t address) const;
   std::size_t used(int device) const;
 
+  // What was mapped before is seen by who goes on now: for ThreadSanitizer, which does not see that another process lies between.
+  void see() const { const std::shared_lock lock(mutex_); }
+
  private:
   using Map = std::map<std::uintptr_t, Allocation>;
   std::uintptr_t gap(std::size_t bytes) const;

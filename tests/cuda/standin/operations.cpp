@@ -123,7 +123,10 @@ CUresult wait_for(std::uintptr_t address, T value, unsigned condition, const Con
   const auto begun = Clock::now();
   for (int tries = 0;; ++tries) {
     const T found = word.load(std::memory_order_acquire);
-    if (holds(found, value, condition) || context.error()) return kSuccess;
+    if (holds(found, value, condition) || context.error()) {
+      memory().see();
+      return kSuccess;
+    }
     if (patience > 0s && Clock::now() - begun > patience) return give_up(address, found, value, condition);
     if (tries < kYields)
       std::this_thread::yield();
