@@ -22,10 +22,10 @@ step() {
   local name=$1 status start
   shift
   [[ " $steps " == *" ${name%-*} "* || " $steps " == *" $name "* ]] || return 0
-  start=$(date +%s.%N)
+  start=$SECONDS
   timeout -k 5 "${LIMIT:-120}" "$@" >"$logs/$name.log" 2>&1 </dev/null
   status=$?
-  printf '%s: %s, %.1f s\n' "$name" "$( ((status)) && echo "FAILED with $status" || echo ok)" "$(echo "$(date +%s.%N) - $start" | bc -l 2>/dev/null || echo 0)"
+  echo "$name: $( ((status)) && echo "FAILED with $status" || echo ok), $((SECONDS - start)) s"
   ((status == 0)) || { failed=1; tail -n 12 "$logs/$name.log" | cut -c1-300 | sed 's/^/    /'; }
 }
 has() { "$python" -c "import $1" 2>/dev/null; }

@@ -2,21 +2,11 @@
 #include <poll.h>
 
 #include "tests/transports/conformance/conformance.h"
+#include "tests/transports/conformance/dial.h"
 #include "transports/tcp/tcp_transport.h"
-#include "transports/tcp/wire.h"
 
 namespace tutti::conformance {
 namespace {
-
-// A stranger's socket.
-int dial(ConstBytes address) {
-  auto remote = decode_tcp_address(address);
-  if (!remote) return -1;
-  const int fd = socket(remote->address.family(), SOCK_STREAM | SOCK_CLOEXEC, 0);
-  if (fd >= 0 && connect(fd, remote->address.get(), remote->address.size()) == 0) return fd;
-  if (fd >= 0) close(fd);
-  return -1;
-}
 
 std::vector<Case> over(std::string name, std::string interface, int sockets, int buffer_bytes) {
   TransportFactory factory;
@@ -27,7 +17,7 @@ std::vector<Case> over(std::string name, std::string interface, int sockets, int
     return std::make_unique<TcpTransport>(options,
                                           TcpTuning{.send_buffer_bytes = buffer_bytes, .receive_buffer_bytes = buffer_bytes});
   };
-  factory.dial = dial;
+  factory.dial = dial_tcp;
   return cases(factory);
 }
 

@@ -4,23 +4,16 @@
 
 #include <algorithm>
 
+#include "tests/transports/conformance/dial.h"
 #include "tests/transports/conformance/world.h"
-#include "transports/tcp/wire.h"
 #include "transports/verbs/verbs_transport.h"
 
 namespace tutti::conformance {
 namespace {
 
-// A stranger's socket.
 int dial(ConstBytes address) {
   const auto verbs = verbs::decode_verbs_address(address);
-  if (!verbs) return -1;
-  const auto remote = decode_tcp_address(verbs->tcp);
-  if (!remote) return -1;
-  const int fd = socket(remote->address.family(), SOCK_STREAM | SOCK_CLOEXEC, 0);
-  if (fd >= 0 && connect(fd, remote->address.get(), remote->address.size()) == 0) return fd;
-  if (fd >= 0) close(fd);
-  return -1;
+  return verbs ? dial_tcp(verbs->tcp) : -1;
 }
 
 std::vector<Case> over(std::string name, const std::string& devices, const verbs::Tuning& tuning, bool mapped) {

@@ -7,6 +7,7 @@
 #include <array>
 
 #include "core/config.h"
+#include "core/shared_library.h"
 
 namespace tutti::ucx {
 namespace {
@@ -15,22 +16,6 @@ constexpr const char* kLibrary = "libucp.so.0";
 constexpr const char* kServices = "libucs.so.0";
 constexpr const char* kMemory = "libucm.so.0";
 constexpr std::string_view kRemedy = "UCX 1.13 or newer is needed (Debian: libucx0; PyPI: libucx-cu13, named in LD_LIBRARY_PATH)";
-
-// Fills the table's rows and remembers what is missing.
-class Symbols {
- public:
-  explicit Symbols(void* library) : library_(library) {}
-  template <class Pointer>
-  void find(Pointer& row, const char* name) {
-    row = reinterpret_cast<Pointer>(dlsym(library_, name));
-    if (row == nullptr && missing_ == nullptr) missing_ = name;
-  }
-  [[nodiscard]] const char* missing() const { return missing_; }
-
- private:
-  void* library_;
-  const char* missing_ = nullptr;
-};
 
 void find_all(Symbols& symbols, Library& l) {
   symbols.find(l.version, "ucp_get_version");
@@ -57,14 +42,6 @@ void find_all(Symbols& symbols, Library& l) {
   symbols.find(l.release_data, "ucp_am_data_release");
   symbols.find(l.request_status, "ucp_request_check_status");
   symbols.find(l.free_request, "ucp_request_free");
-}
-
-Result<void*> open(const char* name) {
-  void* library = dlopen(name, RTLD_NOW | RTLD_LOCAL);
-  if (library != nullptr) return library;
-  const char* why = dlerror();
-  return Error(Code::environment,
-               fmt::format("{} cannot be loaded ({}); {}", name, why != nullptr ? why : "no reason given", kRemedy));
 }
 
 // UCX patches the functions of the C library that map and unmap memory as soon as it is loaded, which is how it learns what
@@ -113,9 +90,9 @@ Result<Library> load() {
   Library l;
   const Signals signals;
   keep_from_patching();
-  auto services = open(kServices), library = open(kLibrary), memory = open(kMemory);
+  auto services = open_library(kServices), library = open_library(kLibrary), memory = open_library(kMemory);
   for (const auto* opened : {&library, &services, &memory})
-    if (!*opened) return opened->error().clone();
+    if (!*opened) return Error(Code::environment, fmt::format("{}; {}", opened->error().to_string(), kRemedy));
   Symbols of_services(*services), of_library(*library), of_memory(*memory);
   of_services.find(l.status_string, "ucs_status_string");
   of_services.find(l.disable_signal, "ucs_debug_disable_signal");

@@ -1,28 +1,13 @@
 #include "transports/verbs/library.h"
 
-#include <dlfcn.h>
 #include <fmt/format.h>
+
+#include "core/shared_library.h"
 
 namespace tutti::verbs {
 namespace {
 
 constexpr const char* kName = "libibverbs.so.1";
-
-// Fills the table's rows and remembers what is missing.
-class Symbols {
- public:
-  explicit Symbols(void* library) : library_(library) {}
-  template <class Function>
-  void find(Function& row, const char* name) {
-    row = reinterpret_cast<Function>(dlsym(library_, name));
-    if (row == nullptr && missing_ == nullptr) missing_ = name;
-  }
-  [[nodiscard]] const char* missing() const { return missing_; }
-
- private:
-  void* library_;
-  const char* missing_ = nullptr;
-};
 
 void find_all(Symbols& symbols, Library& l) {
   symbols.find(l.device_list, "ibv_get_device_list");
@@ -54,13 +39,10 @@ void find_all(Symbols& symbols, Library& l) {
 }  // namespace
 
 Result<Library> load_library() {
-  void* handle = dlopen(kName, RTLD_NOW | RTLD_LOCAL);
-  if (handle == nullptr) {
-    const char* why = dlerror();
-    return Error(Code::environment, fmt::format("{} cannot be loaded ({})", kName, why != nullptr ? why : "no reason given"));
-  }
+  auto opened = open_library(kName);
+  if (!opened) return std::move(opened.error());
   Library loaded;
-  Symbols symbols(handle);
+  Symbols symbols(*opened);
   find_all(symbols, loaded);
   if (symbols.missing() != nullptr)
     return Error(Code::environment,

@@ -5,7 +5,7 @@
 #include <sched.h>
 
 #include "core/clock.h"
-#include "transports/tcp/socket.h"
+#include "transports/shm/unix_socket.h"
 
 namespace tutti::verbs {
 namespace {
@@ -24,12 +24,6 @@ std::vector<std::size_t> places_of(const std::vector<RailPort>& rails) {
   places.reserve(rails.size());
   for (const RailPort& rail : rails) places.push_back(rail.place);
   return places;
-}
-
-// Whether the other end has hung up, whatever it has sent before.
-bool has_hung_up(const Fd& socket) noexcept {
-  pollfd look{socket.get(), POLLRDHUP, 0};
-  return ::poll(&look, 1, 0) > 0 && (look.revents & (POLLRDHUP | POLLHUP | POLLERR | POLLNVAL)) != 0;
 }
 
 }  // namespace
@@ -223,7 +217,7 @@ Result<Endpoint::Progress> VerbsEndpoint::poll() {
   return fail(peer_has_gone() && broken_->code() == Code::peer_lost ? gone() : broken_->clone());
 }
 
-bool VerbsEndpoint::peer_has_gone() const { return has_hung_up(socket_); }
+bool VerbsEndpoint::peer_has_gone() const { return shm::has_hung_up(socket_); }
 
 // ---- Waiting
 
@@ -252,7 +246,7 @@ void VerbsEndpoint::end_wait() {
 // The peer is told what this rank has seen, as acknowledgements that are lost now are not sent again.
 void VerbsEndpoint::drain() {
   const TimePoint start = Clock::now();
-  while ((channel_.owes_credits() || !channel_.drained()) && !has_hung_up(socket_)) {
+  while ((channel_.owes_credits() || !channel_.drained()) && !shm::has_hung_up(socket_)) {
     if (!channel_.poll() || (channel_.owes_credits() && !channel_.give_credits(true)) || !channel_.flush()) return;
     const TimePoint now = Clock::now();
     const bool in_vain = now - start > kDrainTime;

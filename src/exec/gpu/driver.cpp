@@ -1,33 +1,17 @@
 #include "gpu/driver.h"
 
-#include <dlfcn.h>
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <array>
 
 #include "core/config.h"
+#include "core/shared_library.h"
 
 namespace tutti::gpu {
 namespace {
 
 constexpr const char* kLibrary = "libcuda.so.1";
-
-// Fills the table's rows and remembers what is missing.
-class Symbols {
- public:
-  explicit Symbols(void* library) : library_(library) {}
-  template <class Function>
-  void find(Function& row, const char* name) {
-    row = reinterpret_cast<Function>(dlsym(library_, name));
-    if (row == nullptr && missing_ == nullptr) missing_ = name;
-  }
-  [[nodiscard]] const char* missing() const { return missing_; }
-
- private:
-  void* library_;
-  const char* missing_ = nullptr;
-};
 
 void find_all(Symbols& symbols, Driver& d) {
   symbols.find(d.init, "cuInit");
@@ -111,15 +95,11 @@ const Result<Driver>& started() {
 
 }  // namespace
 
-// The library stays loaded: a driver is not made to be unloaded.
 Result<Driver> load_driver() {
-  void* library = dlopen(kLibrary, RTLD_NOW | RTLD_LOCAL);
-  if (library == nullptr) {
-    const char* why = dlerror();
-    return Error(Code::environment, fmt::format("{} cannot be loaded ({})", kLibrary, why != nullptr ? why : "no reason given"));
-  }
+  auto library = open_library(kLibrary);
+  if (!library) return std::move(library.error());
   Driver d;
-  Symbols symbols(library);
+  Symbols symbols(*library);
   find_all(symbols, d);
   if (symbols.missing() != nullptr)
     return Error(Code::environment,

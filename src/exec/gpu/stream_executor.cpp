@@ -341,12 +341,12 @@ Result<std::shared_ptr<const Prepared>> StreamExecutor::prepare(std::span<const 
 
 Result<std::shared_ptr<const Prepared>> StreamExecutor::open(std::vector<Prepared::Stretch> stretches) {
   if (aborted_) return Error(Code::aborted, "this communicator was aborted");
+  auto prepared = std::make_shared<Prepared>();
+  prepared->stretches_ = std::move(stretches);
+  if (auto s = station_->reserve(prepared->scratch_bytes()); !s) return std::move(s.error());  // before others can be in the call
   std::vector<Program*> programs;
-  for (auto& s : stretches) programs.push_back(&s.program);
+  for (auto& s : prepared->stretches_) programs.push_back(&s.program);
   const std::vector<LaneNeed> needs = needs_of(programs);
-  std::uint64_t scratch_bytes = 0;
-  for (const auto& s : stretches) scratch_bytes = std::max(scratch_bytes, s.program.scratch_bytes);
-  if (auto s = station_->reserve(scratch_bytes); !s) return std::move(s.error());  // before others can be in the call
   if (auto s = station_->lanes().open(needs); !s) return std::move(s.error());
   const auto lane = [&](const LaneUse& use, bool outgoing) {
     const auto need = std::ranges::find_if(
@@ -354,12 +354,10 @@ Result<std::shared_ptr<const Prepared>> StreamExecutor::open(std::vector<Prepare
     LaneEnd& end = station_->lanes().end(*need);
     return Prepared::Lane{&end, end.inboxes[need->inbox_bytes]};
   };
-  for (auto& s : stretches) {
+  for (auto& s : prepared->stretches_) {
     for (const LaneUse& use : s.program.outgoing) s.outgoing.push_back(lane(use, true));
     for (const LaneUse& use : s.program.incoming) s.incoming.push_back(lane(use, false));
   }
-  auto prepared = std::make_shared<Prepared>();
-  prepared->stretches_ = std::move(stretches);
   return std::shared_ptr<const Prepared>(std::move(prepared));
 }
 
