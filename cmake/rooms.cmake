@@ -32,7 +32,7 @@ endfunction()
 
 # tutti_test(schedule_test SOURCES a_test.cpp ROOMS schedule [LABELS quick] [TIMEOUT seconds])
 # A GoogleTest program as one CTest test. Tests with the label "quick" are `./dev test --quick`; those with the label "proof" compute
-# for long, with one thread, and are run beside each other.
+# for long, with one thread, and begin first.
 function(tutti_test NAME)
   cmake_parse_arguments(ARG "" "TIMEOUT" "SOURCES;ROOMS;LIBRARIES;LABELS" ${ARGN})
   if(NOT ARG_TIMEOUT)
@@ -46,6 +46,9 @@ function(tutti_test NAME)
   target_link_libraries(${NAME} PRIVATE tutti_options ${ARG_LIBRARIES} GTest::gtest GTest::gmock GTest::gtest_main Threads::Threads)
   add_test(NAME ${NAME} COMMAND ${NAME})
   set_tests_properties(${NAME} PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT ${ARG_TIMEOUT})
+  if("proof" IN_LIST ARG_LABELS)
+    set_tests_properties(${NAME} PROPERTIES COST 100)
+  endif()
 endfunction()
 
 # The test finds tests/cuda/standin where it looks for NVIDIA's driver.

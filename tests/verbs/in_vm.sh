@@ -18,7 +18,7 @@ mend_cable() {
 failed=0
 for test; do
   log=/run/results/$test.log status=0 begin=${EPOCHREALTIME/./}
-  timeout -k 5 100 bash "$here/${test}_test.sh" >"$log" 2>&1 </dev/null &
+  timeout -k 5 200 bash "$here/${test}_test.sh" >"$log" 2>&1 </dev/null &
   wait $! || status=$?
   kill -9 -- -$! 2>/dev/null  # timeout has made a group of them
   verdict=PASSED

@@ -40,7 +40,7 @@ reason=$("$here/vm/run.sh" --vm "$vm" --check 2>&1) || skip "$reason"
 echo "Starting a virtual machine (output of tests goes to $logs)"
 status=0
 rm -rf "$logs"
-"$here/vm/run.sh" --vm "$vm" --results "$logs" --timeout 300 "$here/in_vm.sh" "$binaries" "${tests[@]}" || status=$?
+"$here/vm/run.sh" --vm "$vm" --results "$logs" --timeout 800 "$here/in_vm.sh" "$binaries" "${tests[@]}" || status=$?
 case $status in
   0) echo "PASSED" ;;
   1) echo "FAILED" && exit 1 ;;
