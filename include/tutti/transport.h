@@ -214,9 +214,10 @@ struct Secret {
 
 // Of RDMA: the variables TUTTI_IB_...
 struct IbOptions {
-  std::string devices;  // as in TUTTI_IB_DEVICES
-  int gid_index = -1;   // the best one
-  int timeout = 18;     // 4.096 us * 2^timeout until a packet is sent again
+  std::string devices;            // as in TUTTI_IB_DEVICES
+  std::vector<std::string> near;  // PCI addresses of the devices nearest to this rank; empty: none is nearer than others
+  int gid_index = -1;             // the best one
+  int timeout = 18;               // 4.096 us * 2^timeout until a packet is sent again
   int retries = 7;
   int service_level = 0;
   int traffic_class = 0;

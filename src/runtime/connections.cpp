@@ -37,9 +37,18 @@ Result<std::vector<const TransportRow*>> chosen_transports(const Config& config)
   return rows;
 }
 
-IbOptions ib_options(const Config& config) {
+std::vector<std::string> nearest_devices(const Topology& topology, std::span<const int> cpus) {
+  std::vector<std::string> addresses;
+  for (const NodeId nic : nearest_nics(topology, cpus))
+    addresses.push_back(topology.nodes[static_cast<std::size_t>(nic)].pci_bus_id);
+  std::erase(addresses, "");
+  return addresses;
+}
+
+IbOptions ib_options(const Config& config, std::vector<std::string> near) {
   const auto number = [&](Var var) { return static_cast<int>(config.integer(var)); };
   return {.devices = config.text(Var::ib_devices),
+          .near = std::move(near),
           .gid_index = config.is_set(Var::ib_gid_index) ? number(Var::ib_gid_index) : -1,
           .timeout = number(Var::ib_timeout),
           .retries = number(Var::ib_retry),
@@ -59,7 +68,7 @@ Status check_transports(const Config& config) {
   return rows ? Status{} : std::move(rows.error());
 }
 
-Status Connections::open(const Session& session, const Config& config, std::size_t l2_bytes) {
+Status Connections::open(const Session& session, const Config& config, const Topology& topology, std::span<const int> cpus) {
   rank_ = session.rank;
   size_ = session.size;
   overlay_ = session.overlay.get();
@@ -73,10 +82,10 @@ Status Connections::open(const Session& session, const Config& config, std::size
                                  .local_ranks = on_this_host,
                                  .interface = config.text(Var::interface),
                                  .shm_bytes = static_cast<std::size_t>(config.integer(Var::shm_bytes)),
-                                 .l2_bytes = l2_bytes,
+                                 .l2_bytes = cache_sizes(topology).l2_bytes,
                                  .tcp_sockets = static_cast<int>(config.integer(Var::tcp_sockets)),
                                  .cma = config.flag(Var::cma),
-                                 .ib = ib_options(config)};
+                                 .ib = ib_options(config, nearest_devices(topology, cpus))};
   std::vector<std::string> refusals;
   for (const auto* row : *rows) {
     auto transport = row->make(options);

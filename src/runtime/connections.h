@@ -8,6 +8,7 @@
 
 #include "bootstrap/bootstrap.h"
 #include "core/config.h"
+#include "tutti/topology.h"
 #include "tutti/transport.h"
 
 namespace tutti {
@@ -17,8 +18,9 @@ namespace tutti {
 
 class Connections {
  public:
-  // Before anything else: opens those transports that the configuration allows and this machine has.
-  Status open(const Session& session, const Config& config, std::size_t l2_bytes);
+  // Before anything else: opens those transports that the configuration allows and this machine has. `cpus`: where this rank
+  // runs.
+  Status open(const Session& session, const Config& config, const Topology& topology, std::span<const int> cpus);
   // Collective: tells all ranks where this one listens.
   Status exchange_addresses();
   // Whom this rank reaches: for each transport of the table, a bit per rank. TCP needs no such proof: the control overlay runs

@@ -47,7 +47,7 @@ Result<std::unique_ptr<Job>> Job::start(Session session, const Config& config, c
 Status Job::begin(const Job* parent) {
   if (auto s = load_algorithms(parent); !s) return s;
   if (auto s = look_at_machine(parent); !s) return s;
-  if (auto s = connections_.open(session_, config_, cache_sizes(ground_.topology).l2_bytes); !s) return s;
+  if (auto s = connections_.open(session_, config_, ground_.topology, ground_.binding); !s) return s;
   if (auto s = connections_.exchange_addresses(); !s) return s;
   if (auto s = exchange_machines(); !s) return s;
   if (auto s = make_table(); !s) return s;

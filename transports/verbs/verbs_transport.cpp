@@ -7,6 +7,7 @@
 
 #include "core/log.h"
 #include "transports/shm/segments.h"
+#include "transports/verbs/networks.h"
 #include "transports/verbs/survey.h"
 
 namespace tutti::verbs {
@@ -44,7 +45,7 @@ Result<VerbsTransport::Rails> VerbsTransport::find() const {
   std::string refused;
   for (const Survey::Refused& each : found.refused) refused += (refused.empty() ? "" : "; ") + each.why.to_string();
   if (found.ports.empty() && !refused.empty()) return Error(Code::environment, "no RDMA device can be opened: " + refused);
-  auto used = used_ports(options_.ib.devices, options_.ib.gid_index, found.ports);
+  auto used = used_ports(options_.ib.devices, options_.ib.gid_index, options_.ib.near, found.ports);
   if (!used) return std::move(used.error());
   for (const Error& each : used->left_out) log(LogLevel::debug, "verbs leaves a port out: " + each.to_string());
   Rails rails;
@@ -55,7 +56,7 @@ Result<VerbsTransport::Rails> VerbsTransport::find() const {
     const auto place = static_cast<std::size_t>(known - devices.begin());
     if (known == devices.end()) devices.push_back(device);
     rails.ports.push_back({device, port, place});
-    rails.summaries.push_back({.fabric = port.fabric, .megabits = port.megabits});
+    rails.summaries.push_back(summary_of(port));
     log(LogLevel::debug, fmt::format("verbs uses {} ({}, {} Gbit/s, GID {})", port.to_string(), kind(port.fabric),
                                      port.megabits / 1000, to_string(port.gid.gid)));
   }
@@ -91,7 +92,8 @@ Result<Pairing> VerbsTransport::pair(Rank peer, const VerbsAddress& theirs) {
   Pairing pairing = pair_ports((*rails_)->summaries, theirs.ports);
   if (pairing.mine.empty())
     return Error(Code::unsupported,
-                 fmt::format("rank {} has ports of {}, this rank of {} (TUTTI_IB_DEVICES and TUTTI_IB_GID_INDEX choose others)",
+                 fmt::format("rank {} has ports of {}, this rank of {}, and no two in one network (TUTTI_IB_DEVICES and "
+                             "TUTTI_IB_GID_INDEX choose others)",
                              peer, kinds_of(theirs.ports), kinds_of((*rails_)->summaries)),
                  peer);
   return pairing;
@@ -101,7 +103,14 @@ Status VerbsTransport::reaches(Rank peer, ConstBytes peer_address) {
   auto theirs = decode_verbs_address(peer_address);
   if (!theirs)
     return Error(Code::protocol, fmt::format("the address that rank {} gave: {}", peer, theirs.error().to_string()), peer);
-  if (auto pairing = pair(peer, *theirs); !pairing) return std::move(pairing.error());
+  auto pairing = pair(peer, *theirs);
+  if (!pairing) return std::move(pairing.error());
+  for (std::size_t i = 0; pairing->routed && i < pairing->mine.size(); ++i) {
+    const RailPort& rail = (*rails_)->ports[pairing->mine[i]];
+    ibv_gid there{};
+    std::ranges::copy(theirs->ports[pairing->theirs[i]].gid, there.raw);
+    if (Status way = check_route(rail.port.gid.gid, there); !way) return way.because(rail.port.to_string());
+  }
   return tcp_.reaches(peer, theirs->tcp);
 }
 
