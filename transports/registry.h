@@ -4,7 +4,9 @@
 #include <memory>
 #include <span>
 #include <string_view>
+#include <vector>
 
+#include "tutti/result.h"
 #include "tutti/transport.h"
 
 namespace tutti {
@@ -20,5 +22,8 @@ struct TransportRow {
 [[nodiscard]] std::span<const TransportRow> transport_table() noexcept;
 // The row of this name, or null.
 [[nodiscard]] const TransportRow* find_transport(std::string_view name) noexcept;
+// Those that `spec` allows: "shm,tcp" or "^shm"; empty: all that need not be named. Code::environment, with where the setting
+// comes from, where it names none, or nothing that is known.
+[[nodiscard]] Result<std::vector<const TransportRow*>> choose_transports(std::string_view spec, std::string_view source);
 
 }  // namespace tutti

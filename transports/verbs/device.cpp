@@ -46,6 +46,7 @@ Result<std::vector<Port>> Device::ports() const {
     added.ethernet = port.link_layer == IBV_LINK_LAYER_ETHERNET;
     added.lid = port.lid;
     added.mtu = port.active_mtu;
+    added.most_mtu = port.max_mtu;
     added.megabits = megabits(port);
     added.most_bytes = port.max_msg_sz;
     std::ranges::copy_if(gids, std::back_inserter(added.gids), [&](const ibv_gid_entry& e) { return e.port_num == number; });

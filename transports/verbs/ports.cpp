@@ -78,21 +78,6 @@ bool wanted(const std::vector<Item>& items, const Port& port) {
   return named;
 }
 
-std::string_view name(ibv_port_state state) {
-  switch (state) {
-    case IBV_PORT_DOWN:
-      return "down";
-    case IBV_PORT_INIT:
-      return "waiting for a subnet manager";
-    case IBV_PORT_ARMED:
-      return "armed";
-    case IBV_PORT_ACTIVE:
-      return "active";
-    default:
-      return "in no known state";
-  }
-}
-
 std::string states_of(std::span<const Port> ports, const std::vector<std::size_t>& which) {
   std::vector<std::string> texts;
   texts.reserve(which.size());
@@ -153,6 +138,21 @@ std::string_view kind(Fabric fabric) noexcept {
   return "?";
 }
 
+std::string_view name(ibv_port_state state) noexcept {
+  switch (state) {
+    case IBV_PORT_DOWN:
+      return "down";
+    case IBV_PORT_INIT:
+      return "waiting for a subnet manager";
+    case IBV_PORT_ARMED:
+      return "armed";
+    case IBV_PORT_ACTIVE:
+      return "active";
+    default:
+      return "in no known state";
+  }
+}
+
 std::string Port::to_string() const { return fmt::format("port {} of {}", number, device); }
 
 std::string to_string(const ibv_gid& gid) {
@@ -206,6 +206,23 @@ Status choose_gid(Port& port, int index) {
   port.gid = *best;
   port.fabric = fabric_of(port, *best);
   return {};
+}
+
+Result<UsedPorts> used_ports(std::string_view spec, int gid_index, std::span<const Port> ports) {
+  auto chosen = choose_ports(spec, ports);
+  if (!chosen) return std::move(chosen.error());
+  UsedPorts used;
+  for (const std::size_t i : *chosen) {
+    Port port = ports[i];
+    if (Status has_gid = choose_gid(port, gid_index); has_gid)
+      used.ports.push_back(std::move(port));
+    else if (gid_index >= 0)
+      return std::move(has_gid.error());
+    else
+      used.left_out.push_back(std::move(has_gid.error()));
+  }
+  if (used.ports.empty()) return std::move(used.left_out.front());
+  return used;
 }
 
 Pairing pair_ports(std::span<const PortSummary> mine, std::span<const PortSummary> theirs) {

@@ -32,7 +32,8 @@ struct Port {
   ibv_port_state state = IBV_PORT_ACTIVE;
   bool ethernet = true;  // the link layer; else InfiniBand
   std::uint16_t lid = 0;
-  ibv_mtu mtu = IBV_MTU_1024;    // active
+  ibv_mtu mtu = IBV_MTU_1024;  // active
+  ibv_mtu most_mtu = IBV_MTU_4096;
   std::uint32_t megabits = 0;    // a second
   std::uint32_t most_bytes = 0;  // of one message on the wire
   std::vector<ibv_gid_entry> gids;
@@ -46,6 +47,8 @@ struct Port {
 // "fe80::1"
 [[nodiscard]] std::string to_string(const ibv_gid& gid);
 [[nodiscard]] std::uint32_t megabits(const ibv_port_attr& attributes) noexcept;
+[[nodiscard]] constexpr int bytes(ibv_mtu mtu) noexcept { return 128 << mtu; }
+[[nodiscard]] std::string_view name(ibv_port_state state) noexcept;  // "down"
 
 // The active ports that `spec` asks for, as positions in `ports`, at most kMostRails. Errors (Code::environment, or
 // Code::invalid_argument for a malformed spec) show what there is.
@@ -54,6 +57,13 @@ struct Port {
 // Sets the port's gid and fabric: entry `index` of its table, or, where that is negative, the best one: RoCE v2 with an IPv4
 // address before one with an IPv6 address before a link-local one before RoCE v1; on InfiniBand the first.
 [[nodiscard]] Status choose_gid(Port& port, int index);
+
+// What both leave of `ports`, in their order: the ports that are used.
+struct UsedPorts {
+  std::vector<Port> ports;      // at least one
+  std::vector<Error> left_out;  // why the ports without a GID are; an error where `gid_index` asks for one
+};
+[[nodiscard]] Result<UsedPorts> used_ports(std::string_view spec, int gid_index, std::span<const Port> ports);
 
 // How ports of both ends are joined: the i-th of one kind here with the i-th of that kind there. Both ends find the same.
 struct PortSummary {
