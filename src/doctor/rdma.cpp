@@ -193,10 +193,10 @@ void add_choice(const System& s, Findings& findings) {
     findings.push_back(none_used(s, used.error()));
     return;
   }
-  std::vector<std::string> texts;
-  for (const Port& p : *used)
-    texts.push_back(fmt::format("{} ({}, {})", p.to_string(), verbs::kind(p.fabric), shown_speed(p.megabits)));
-  const std::string ports = fmt::format("{}", fmt::join(texts, ", "));
+  std::vector<std::string> names;
+  names.reserve(used->size());
+  for (const Port& p : *used) names.push_back(p.to_string());
+  const std::string ports = fmt::format("{}", fmt::join(names, ", "));
   if (!allows_verbs(s)) {
     findings.push_back(finding(Severity::note, fmt::format("TUTTI_TRANSPORT leaves verbs out, which would take {}", ports),
                                fmt::format("TUTTI_TRANSPORT={}, {}", s.transport_spec, kAsked), kByTcp,

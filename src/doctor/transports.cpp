@@ -147,7 +147,8 @@ Findings check_transports(const System& s) {
   if (near.empty())
     return {{Severity::problem, "transports", "no transport that is allowed works here", kSource, "a communicator cannot be made",
              kMend}};
-  const std::string found = "within this host: " + near + "; to other hosts like it: ";
+  const std::string within = !far.empty() && near == "shm, else " + far ? "shm, else as between hosts" : near;
+  const std::string found = "within this host: " + within + "; to other hosts like it: ";
   if (!far.empty()) return {{Severity::ok, "transports", found + far, kSource, "", ""}};
   return {{s.ranks > s.ranks_here ? Severity::problem : Severity::note, "transports", found + "nothing", kSource,
            "ranks of other hosts are not reached", kMend}};
