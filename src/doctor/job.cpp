@@ -196,7 +196,7 @@ std::vector<Shared> check_networks(const Job& job) {
   if (job.hosts().size() < 2) return {};
   std::map<std::string, std::set<std::string>> speeds, mtus;
   for (const Facts& f : job.ranks) {
-    speeds[f.megabits > 0 ? fmt::format("{:g} Gbit/s", f.megabits / 1000) : "speed unknown"].insert(f.host);
+    speeds[shown_speed(f.megabits)].insert(f.host);
     mtus[fmt::format("MTU {}", f.mtu)].insert(f.host);
   }
   constexpr const char* kSource = "/sys/class/net/*/speed and mtu of all hosts";

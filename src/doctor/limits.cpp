@@ -79,7 +79,8 @@ Findings check_locked_memory(const System& s) {
   if (s.has_capability(kIpcLock))
     return {{Severity::ok, "memlock", found + "; this process is not bound by it (CAP_IPC_LOCK)", kLimits, "", ""}};
   if (!allows_verbs(s) || !used_ports(s))
-    return {{Severity::ok, "memlock", found + "; tutti locks none, as it would use no RDMA device", kLimits, "", ""}};
+    return {
+        {Severity::ok, "memlock", found + "; the transport verbs, which locks some, would use no device here", kLimits, "", ""}};
   const std::uint64_t least = locked_at_least(s);
   const std::string needs =
       fmt::format("{}, and RDMA connections take {} of it{}, besides buffers", found, least,

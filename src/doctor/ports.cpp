@@ -6,6 +6,7 @@
 #include <set>
 
 #include "doctor/job.h"
+#include "doctor/network.h"
 
 namespace tutti::doctor {
 namespace {

@@ -9,6 +9,7 @@
 #include <algorithm>
 
 #include "doctor/checks.h"
+#include "doctor/network.h"
 #include "doctor/transports.h"
 #include "topology/cpus.h"
 
@@ -212,8 +213,6 @@ void add_choice(const System& s, Findings& findings) {
 }
 
 }  // namespace
-
-std::string shown_speed(double megabits) { return fmt::format("{:g} Gbit/s", megabits / 1000); }
 
 Result<std::vector<Port>> used_ports(const System& s) {
   const Rdma& r = s.rdma;

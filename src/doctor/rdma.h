@@ -25,7 +25,4 @@ struct Rdma {
 // The ports that the transport verbs uses here, or why there are none. Whether it may be used at all is another question.
 [[nodiscard]] Result<std::vector<verbs::Port>> used_ports(const System& system);
 
-// "1 Gbit/s", "12.5 Gbit/s".
-[[nodiscard]] std::string shown_speed(double megabits);
-
 }  // namespace tutti::doctor

@@ -8,6 +8,7 @@
 
 #include "doctor/checks.h"
 #include "doctor/job.h"
+#include "doctor/network.h"
 #include "topology/cpus.h"
 
 namespace tutti::doctor {

@@ -170,12 +170,12 @@ TEST(DoctorRdma, LockedMemory) {
                fmt::format("Max locked memory         {0}                {0}                bytes     \n", bytes));
   };
   limit("65536");
-  EXPECT_THAT(check_locked_memory(tree.system), only(ok, "tutti locks none, as it would use no RDMA device"));
+  EXPECT_THAT(check_locked_memory(tree.system), only(ok, "verbs, which locks some, would use no device"));
   has_ports(tree, {roce("mlx5_0")});
   EXPECT_THAT(check_locked_memory(tree.system),
               only(problem, "65536 bytes of memory may be locked, and RDMA connections take 266240 of it each"));
   tree.system.transport_spec = "^verbs";
-  EXPECT_THAT(check_locked_memory(tree.system), only(ok, "tutti locks none"));
+  EXPECT_THAT(check_locked_memory(tree.system), only(ok, "would use no device"));
   tree.system.transport_spec = "";
   limit("8388608");
   EXPECT_THAT(check_locked_memory(tree.system), only(warning, "8388608 bytes"));
