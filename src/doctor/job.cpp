@@ -147,7 +147,7 @@ Facts facts_of(const System& s) {
     }
   }
   add_transports(s, facts);
-  const auto setting = [&](const char* name, std::optional<std::string> value) {
+  const auto setting = [&](const char* name, const std::optional<std::string>& value) {
     facts.settings[name] = value.value_or("(not known)");
   };
   setting("kernel", s.line("proc/sys/kernel/osrelease"));

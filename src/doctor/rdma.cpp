@@ -1,6 +1,6 @@
-// RDMA devices and their ports: which tutti would use, and why not the others. Sources: Linux, Documentation/ABI/stable/
-// sysfs-class-infiniband, Documentation/infiniband/user_verbs.rst; include/rdma/ib_addr.h (iboe_get_mtu); rdma-core,
-// Documentation/libibverbs.md; InfiniBand Architecture Specification 1, PortInfo (PortState).
+// RDMA devices and their ports: which tutti would use, and why not the others. Sources: Linux kernel documentation,
+// ABI/stable/sysfs-class-infiniband and infiniband/user_verbs; Linux, include/rdma/ib_addr.h (iboe_get_mtu); InfiniBand
+// Architecture Specification 1, PortInfo (PortState).
 #include "doctor/rdma.h"
 
 #include <fmt/format.h>

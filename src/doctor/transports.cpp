@@ -29,6 +29,7 @@ std::string speeds_text(const std::vector<std::uint32_t>& megabits) {
   if (std::ranges::count(megabits, megabits.front()) == std::ssize(megabits))
     return (megabits.size() > 1 ? fmt::format("{} x ", megabits.size()) : "") + shown_speed(megabits.front());
   std::vector<double> gigabits;
+  gigabits.reserve(megabits.size());
   for (const std::uint32_t each : megabits) gigabits.push_back(each / 1000.0);
   return fmt::format("{:g} Gbit/s", fmt::join(gigabits, " + "));
 }
