@@ -26,11 +26,13 @@ NodeId around(const Topology& topology, std::span<const int> cpus) {
 
 }  // namespace
 
-std::vector<NodeId> nearest_nics(const Topology& topology, std::span<const int> cpus) {
-  std::vector<NodeId> nics;
+std::vector<std::string> nearest_nics(const Topology& topology, std::span<const int> cpus) {
+  std::vector<std::string> nics;
   for (NodeId at = around(topology, cpus); at != kNoNode && parent_of(topology, at) != kNoNode; at = parent_of(topology, at)) {
-    for (NodeId id = at; id < static_cast<NodeId>(topology.nodes.size()); ++id)
-      if (topology.nodes[static_cast<std::size_t>(id)].kind == NodeKind::nic && inside(topology, id, at)) nics.push_back(id);
+    for (NodeId id = at; id < static_cast<NodeId>(topology.nodes.size()); ++id) {
+      const Node& node = topology.nodes[static_cast<std::size_t>(id)];
+      if (node.kind == NodeKind::nic && !node.pci_bus_id.empty() && inside(topology, id, at)) nics.push_back(node.pci_bus_id);
+    }
     if (!nics.empty()) break;
   }
   return nics;

@@ -150,9 +150,9 @@ Result<Topology> topology_from_json(std::string_view text);
 // How many ranks one host can run at once without sharing a core: usable cores, or less where a CPU quota says so; at least 1.
 [[nodiscard]] int available_cores(const Topology& topology, int host = 0);
 
-// The NICs nearest to these PUs of the first host: those in the innermost thing around all of these that has NICs, a NUMA node or
-// a package. Empty: none is nearer than others.
-[[nodiscard]] std::vector<NodeId> nearest_nics(const Topology& topology, std::span<const int> cpus);
+// PCI addresses of the NICs nearest to these PUs of the first host: of those in the innermost thing around all of these that has
+// NICs, a NUMA node or a package. Empty: none is nearer than others.
+[[nodiscard]] std::vector<std::string> nearest_nics(const Topology& topology, std::span<const int> cpus);
 
 // How many hosts there are in each dimension, where links of the network join hosts directly and as a torus: host 0, 1, ... count
 // through the last dimension first. Dimensions of one host are left out; of two hosts, one link joins each pair. Empty: no torus.

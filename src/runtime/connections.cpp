@@ -37,14 +37,6 @@ Result<std::vector<const TransportRow*>> chosen_transports(const Config& config)
   return rows;
 }
 
-std::vector<std::string> nearest_devices(const Topology& topology, std::span<const int> cpus) {
-  std::vector<std::string> addresses;
-  for (const NodeId nic : nearest_nics(topology, cpus))
-    addresses.push_back(topology.nodes[static_cast<std::size_t>(nic)].pci_bus_id);
-  std::erase(addresses, "");
-  return addresses;
-}
-
 IbOptions ib_options(const Config& config, std::vector<std::string> near) {
   const auto number = [&](Var var) { return static_cast<int>(config.integer(var)); };
   return {.devices = config.text(Var::ib_devices),
@@ -85,7 +77,7 @@ Status Connections::open(const Session& session, const Config& config, const Top
                                  .l2_bytes = cache_sizes(topology).l2_bytes,
                                  .tcp_sockets = static_cast<int>(config.integer(Var::tcp_sockets)),
                                  .cma = config.flag(Var::cma),
-                                 .ib = ib_options(config, nearest_devices(topology, cpus))};
+                                 .ib = ib_options(config, nearest_nics(topology, cpus))};
   std::vector<std::string> refusals;
   for (const auto* row : *rows) {
     auto transport = row->make(options);

@@ -218,10 +218,10 @@ TEST(OfflinePlacement, PlacesOnOneDescription) {
   EXPECT_FALSE(offline_placement(*load_topology("node:2 core:2"), 0));
 }
 
-std::vector<std::string> nearest(const Topology& topology, std::vector<int> cpus) {
-  std::vector<std::string> names;
-  for (const NodeId nic : nearest_nics(topology, cpus)) names.push_back(topology.nodes[static_cast<std::size_t>(nic)].name);
-  return names;
+std::vector<std::string> nearest(Topology topology, std::vector<int> cpus) {
+  for (std::size_t id = 0; id < topology.nodes.size(); ++id)
+    if (topology.nodes[id].kind == NodeKind::nic) topology.nodes[id].pci_bus_id = std::to_string(id);
+  return nearest_nics(topology, cpus);
 }
 
 TEST(NearestNics, AreInTheInnermostThingThatHasSome) {

@@ -18,6 +18,8 @@ struct PortSummary {
   std::uint8_t reserved = 0;
   std::uint32_t megabits = 0;
   std::array<std::uint8_t, 16> gid{};
+
+  friend bool operator==(const PortSummary&, const PortSummary&) = default;
 };
 static_assert(sizeof(PortSummary) == 24);
 [[nodiscard]] PortSummary summary_of(const Port& port);
