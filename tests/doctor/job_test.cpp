@@ -92,8 +92,9 @@ TEST(DoctorJob, FactsAndVisitsComeBack) {
   EXPECT_EQ(facts.megabits, 25000);
   EXPECT_EQ(facts.others, (std::vector<std::pair<std::string, std::string>>{{"eth1", "10.1.0.1"}}));
   facts.transports = {"shm", "verbs"};
-  facts.ports = {{"port 1 of mlx5_0", verbs::Fabric::roce_ipv4, 100000, 4096},
-                 {"port 2 of ib0", verbs::Fabric::infiniband, 200000, 2048}};
+  facts.ports = {
+      {"port 1 of mlx5_0", {.fabric = verbs::Fabric::roce_ipv4, .megabits = 100000, .gid = {10, 1}}, 4096},
+      {"port 2 of ib0", {.fabric = verbs::Fabric::infiniband, .near = 0, .network_bits = 64, .megabits = 200000}, 2048}};
   facts.no_ports = "";
   facts.port = 4711;
   facts.token = "t";
@@ -116,7 +117,7 @@ TEST(DoctorJob, WhatAPeerSendsMayBeAnything) {
     EXPECT_FALSE(visit_from_json(text));
   }
   Facts facts = job_of({{0}}, 1).ranks.front();
-  facts.ports = {{"port 1 of mlx5_0", verbs::Fabric::none, 100000, 4096}};
+  facts.ports = {{"port 1 of mlx5_0", {.fabric = verbs::Fabric::none}, 4096}};
   EXPECT_FALSE(facts_from_json(to_json(facts))) << "a port of no kind";
   EXPECT_FALSE(visit_from_json(R"({"findings":[{"severity":"dire"}],"reaches":[]})"));
   EXPECT_FALSE(visit_from_json(R"({"findings":[],"reaches":[[]]})"));
