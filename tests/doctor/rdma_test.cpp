@@ -37,6 +37,23 @@ TEST(DoctorRdma, TellsOfEachPortAndWhichWouldBeTaken) {
                   is(ok, "port 1 of mlx5_1: active, InfiniBand, 200 Gbit/s, MTU 4096, GID 0 (fe80::2:c903:1:1, InfiniBand)")));
 }
 
+TEST(DoctorRdma, WhatIsNearIsTakenFirst) {
+  Tree tree;
+  tree.described("numa:2 core:2 nic:2").write("proc/self/status", "Cpus_allowed_list:\t2-3\n");
+  std::vector<verbs::Port> ports;
+  for (Node& node : tree.system.topology.nodes) {
+    if (node.kind != NodeKind::nic) continue;
+    node.pci_bus_id = fmt::format("0000:{}:00.0", ports.size());
+    ports.push_back(roce(fmt::format("mlx5_{}", ports.size())));
+    ports.back().pci = node.pci_bus_id;
+  }
+  has_ports(tree, std::move(ports));
+  EXPECT_THAT(check_rdma(tree.system).front(),
+              is(ok, "tutti would take port 1 of mlx5_1; port 1 of mlx5_0, farther away, where these do not get"));
+  tree.system.ib_devices = "mlx5_0,mlx5_1";
+  EXPECT_THAT(check_rdma(tree.system).front(), is(ok, "tutti would take port 1 of mlx5_0, port 1 of mlx5_1"));
+}
+
 TEST(DoctorRdma, TheLibraryIsMissing) {
   Tree tree;
   tree.folder("sys/class/infiniband/mlx5_0").folder("sys/class/infiniband/mlx5_1");
