@@ -321,7 +321,7 @@ std::string size_text(std::uint64_t bytes) { return bytes == LinkTuning::kNever 
 
 }  // namespace
 
-Result<Measured> measure(Job& job, const Placement& placement) {
+Result<Measured> measure(Job& job, const Placement& placement, const std::array<LinkParameters, kLevels>& expected) {
   const JobMachine& machine = job.machine();
   const bool crowded = machine.oversubscribed();
   const double crowd = static_cast<double>(machine.core_sharers) / machine.cores_per_host;
@@ -349,7 +349,7 @@ Result<Measured> measure(Job& job, const Placement& placement) {
   Measured m;
   for (std::size_t l = 0; l < kLevels; ++l) {
     const LevelTimes& times = worst->levels[l];
-    m.links[l] = between(placement, static_cast<Level>(l));
+    m.links[l] = expected[l];
     if (times.latency_us <= 0) continue;
     m.links[l] = {times.latency_us, times.bandwidth_gbps, Origin::system};
     if (!crowded) m.tuning[l] = times.tuning;
