@@ -248,12 +248,7 @@ bool Connections::uses(std::string_view transport) const {
 Result<std::unique_ptr<Endpoint>> Connections::connect(Rank peer, ConnectRequest request) {
   const int reach = reach_[static_cast<std::size_t>(peer)];
   if (reach < 0) {
-    // The last one tried is the one that reaches farthest.
-    const auto tried = std::find_if(unreached_.rbegin(), unreached_.rend(), [&](const auto& u) { return u.first.first == peer; });
-    const std::string why = tried != unreached_.rend()
-                                ? fmt::format("from here {}: {}", transport_table()[tried->first.second].name, tried->second)
-                                : "each side offers other ones (TUTTI_TRANSPORT, TUTTI_INTERFACE), or only one reaches the "
-                                  "other (TUTTI_LOG=info says why)";
+    const std::string why = carrier(-1, static_cast<std::size_t>(rank_), static_cast<std::size_t>(peer)).why;
     return Error(Code::unsupported, fmt::format("no transport reaches {}; {}", overlay_->describe(peer), why), peer);
   }
   const auto t = static_cast<std::size_t>(reach);

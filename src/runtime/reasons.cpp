@@ -46,7 +46,8 @@ LinkCarrier Connections::carrier(int row, std::size_t a, std::size_t b) const {
   LinkCarrier found;
   std::vector<std::string> reasons, order;
   const auto asked = [&](std::size_t t) {
-    return !transport_table()[t].only_named || !(offers_[a][t].domain + offers_[a][t].about).empty();
+    const Offer &one = offers_[a][t], &other = offers_[b][t];
+    return !transport_table()[t].only_named || !(one.domain + one.about + other.domain + other.about).empty();
   };
   for (std::size_t t = 0; t < transport_table().size(); ++t) {
     const TransportRow& other = transport_table()[t];
@@ -54,6 +55,10 @@ LinkCarrier Connections::carrier(int row, std::size_t a, std::size_t b) const {
     if (asked(t) && (row < 0 || t < static_cast<std::size_t>(row)))
       reasons.push_back(fmt::format("not {}: {}", other.name, why_not(t, a, b)));
   }
+  // What would reach other hosts, too, if somebody asked for it.
+  for (std::size_t t = 0; t < transport_table().size(); ++t)
+    if (row >= 0 && !transport_table()[static_cast<std::size_t>(row)].by_memory && !transport_table()[t].by_memory && !asked(t))
+      reasons.push_back(fmt::format("not {}: nobody has named it (TUTTI_TRANSPORT)", transport_table()[t].name));
   const bool measured = preferred_row_ && static_cast<int>(*preferred_row_) == row && !share_memory(a, b);
   if (measured) reasons = {preferred_->to_string()};
   if (row >= 0) {

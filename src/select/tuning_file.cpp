@@ -232,7 +232,7 @@ void TuningFile::put(TunedHosts between) {
 std::string TunedHosts::to_string() const {
   std::string text;
   for (const auto& [name, us, gbps] : transports)
-    text += fmt::format("{}{} {:.3g} us and {:.3g} GB/s", text.empty() ? "measured by tutti tune: " : ", ", name, us, gbps);
+    text += fmt::format("{}{} {:.4g} us and {:.4g} GB/s", text.empty() ? "measured by tutti tune: " : ", ", name, us, gbps);
   return text;
 }
 

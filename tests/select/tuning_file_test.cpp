@@ -70,7 +70,7 @@ TEST(TuningFile, KeepsTheTransportsBetweenHosts) {
   ASSERT_TRUE(again) << again.error().to_string();
   EXPECT_EQ(again->hosts, file.hosts);
   EXPECT_EQ(again->layouts, file.layouts);
-  EXPECT_EQ(between(1, 4.125).to_string(), "measured by tutti tune: ucx 4.12 us and 11 GB/s, tcp 12 us and 3 GB/s");
+  EXPECT_EQ(between(1, 4.125).to_string(), "measured by tutti tune: ucx 4.125 us and 11 GB/s, tcp 12 us and 3 GB/s");
   EXPECT_TRUE(TuningFile::parse(R"({"tutti_tuning": 1, "layouts": []})")->hosts.empty()) << "as earlier runs have left it";
 }
 
