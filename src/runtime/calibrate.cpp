@@ -266,6 +266,7 @@ Rank partner_over_network(Rank me, const Placement& placement, bool all) {
   std::map<int, std::vector<Rank>> by_host;
   for (std::size_t r = 0; r < placement.ranks.size(); ++r) by_host[placement.ranks[r].host].push_back(static_cast<Rank>(r));
   std::vector<std::vector<Rank>> hosts;
+  hosts.reserve(by_host.size());
   for (auto& [host, ranks] : by_host) hosts.push_back(std::move(ranks));
   for (std::size_t h = 0; h < hosts.size(); ++h) {
     const auto at = static_cast<std::size_t>(std::ranges::find(hosts[h], me) - hosts[h].begin());
