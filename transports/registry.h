@@ -15,7 +15,7 @@ struct TransportRow {
   std::string_view name;
   std::unique_ptr<Transport> (*make)(const TransportOptions& options);
   std::string_view help;
-  bool only_named = false;  // not used unless the user names it
+  bool only_named = false;  // not used unless it is named, or measured to be the fastest
   bool by_memory = false;   // whom it reaches is on the same host
 };
 

@@ -195,6 +195,8 @@ class Transport {
   virtual Status probe() = 0;
   // Two ranks whose domains are equal may try to connect. Reachability is then proved by `reaches`.
   [[nodiscard]] virtual std::string domain() const = 0;
+  // What of this machine it uses, for people: "eth0 10.0.0.1"; empty: nothing that has a name. Asked after listen().
+  [[nodiscard]] virtual std::string uses() const { return {}; }
   // Whether its endpoints have boards where that is asked for (ConnectRequest::members).
   [[nodiscard]] virtual bool has_boards() const noexcept { return false; }
   // Opens the listening side and returns an address for peers (at most 512 bytes).

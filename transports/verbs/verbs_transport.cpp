@@ -87,6 +87,19 @@ Result<std::vector<std::byte>> VerbsTransport::listen() {
   return encode(VerbsAddress{.tcp = *std::move(tcp), .ports = (*rails_)->summaries});
 }
 
+std::string VerbsTransport::uses() const {
+  const std::lock_guard lock(mutex_);
+  if (!rails_ || !*rails_) return {};
+  std::string names;
+  std::uint64_t megabits = 0;
+  for (const RailPort& rail : (*rails_)->ports) {
+    if (!rail.port.near) continue;
+    names += fmt::format("{}{}:{}", names.empty() ? "" : ", ", rail.port.device, rail.port.number);
+    megabits += rail.port.megabits;
+  }
+  return fmt::format("{} ({}, {} Gbit/s)", names, kinds_of((*rails_)->summaries), megabits / 1000);
+}
+
 Result<Pairing> VerbsTransport::pair(Rank peer, const VerbsAddress& theirs) {
   if (Status opened = open(); !opened) return std::move(opened.error());
   Pairing pairing = pair_ports((*rails_)->summaries, theirs.ports);
