@@ -92,7 +92,7 @@ share results "${results:-$work/results}" ""
 
 # With this script, whatever ends it, the virtual machine ends.
 setpriv --pdeathsig TERM timeout -k 5 "$limit" qemu-system-x86_64 "${options[@]}" -kernel "$vm/kernel" -initrd "$vm/initramfs" \
-  -append "console=ttyS0 quiet loglevel=3 panic=-1 mitigations=off" </dev/null &
+  -append "console=ttyS0 quiet loglevel=3 panic=-1 mitigations=off tsc=reliable" </dev/null &
 pid=$!
 status=0
 wait "$pid" || status=$?
