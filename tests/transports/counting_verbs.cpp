@@ -1,5 +1,6 @@
 #include "tests/transports/counting_verbs.h"
 
+#include <algorithm>
 #include <mutex>
 #include <unordered_map>
 #include <unordered_set>
@@ -94,19 +95,34 @@ int deregister_memory(ibv_mr* key) {
 
 }  // namespace
 
-VerbsCounts operator-(VerbsCounts a, const VerbsCounts& b) noexcept {
-  a.requests -= b.requests;
-  a.doorbells -= b.doorbells;
-  a.reported -= b.reported;
-  a.bytes -= b.bytes;
-  a.inline_bytes -= b.inline_bytes;
-  a.copied -= b.copied;
-  a.receives -= b.receives;
-  a.polls -= b.polls;
-  a.completions -= b.completions;
-  a.registered -= b.registered;
-  a.registrations -= b.registrations;
-  return a;
+VerbsCounts& VerbsCounts::operator+=(const VerbsCounts& other) noexcept {
+  requests += other.requests;
+  doorbells += other.doorbells;
+  reported += other.reported;
+  bytes += other.bytes;
+  inline_bytes += other.inline_bytes;
+  copied += other.copied;
+  receives += other.receives;
+  polls += other.polls;
+  completions += other.completions;
+  registered += other.registered;
+  registrations += other.registrations;
+  return *this;
+}
+
+VerbsCounts& VerbsCounts::operator-=(const VerbsCounts& other) noexcept {
+  requests -= other.requests;
+  doorbells -= other.doorbells;
+  reported -= other.reported;
+  bytes -= other.bytes;
+  inline_bytes -= other.inline_bytes;
+  copied -= other.copied;
+  receives -= other.receives;
+  polls -= other.polls;
+  completions -= other.completions;
+  registered -= other.registered;
+  registrations -= other.registrations;
+  return *this;
 }
 
 VerbsCounts verbs_counts() noexcept {

@@ -23,7 +23,9 @@ struct VerbsCounts {
   std::int64_t registered = 0;     // bytes of memory, now
   std::uint64_t registrations = 0;
 
-  friend VerbsCounts operator-(VerbsCounts a, const VerbsCounts& b) noexcept;
+  VerbsCounts& operator+=(const VerbsCounts& other) noexcept;
+  VerbsCounts& operator-=(const VerbsCounts& other) noexcept;
+  friend VerbsCounts operator-(VerbsCounts a, const VerbsCounts& b) noexcept { return a -= b; }
 };
 
 // Thread safe.
