@@ -41,10 +41,10 @@ all_reduce() {
 measure() {
   case $1 in
     pingpong)
-      line "8 bytes one way" ib_send_lat "$(perftest 5 ib_send_lat -s 8 -n 500)"
-      line "8 bytes one way" ib_write_lat "$(perftest 5 ib_write_lat -s 8 -n 500)"
-      line "8 bytes one way" "tutti verbs" "$(ours verbs --pingpong 500)"
-      line "8 bytes one way" "tutti ucx" "$(ours ucx --pingpong 500)"
+      line "8 bytes one way" ib_send_lat "$(perftest 5 ib_send_lat -s 8 -n 2000)"
+      line "8 bytes one way" ib_write_lat "$(perftest 5 ib_write_lat -s 8 -n 2000)"
+      line "8 bytes one way" "tutti verbs" "$(ours verbs --pingpong 2000)"
+      line "8 bytes one way" "tutti ucx" "$(ours ucx --pingpong 2000)"
       ;;
     stream)
       # MiB/s

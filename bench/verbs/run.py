@@ -29,7 +29,7 @@ KINDS = {"8 bytes one way": "us", "1 MiB, many": "MB/s"}  # others: us
 def run_rounds(o):
     """Figures by case and contender, one of each round (or fewer, where one has not been through)."""
     subprocess.run(["mpicc.openmpi", "-O2", "-o", PEERS, ROOT / "bench/peers/peers.c"], check=True)
-    command = [ROOT / "tests/verbs/vm/run.sh", "--vm", VM, "--timeout", str(o.minutes * 60), ROOT / "bench/verbs/rounds.sh",
+    command = [ROOT / "tests/verbs/vm/run.sh", "--vm", VM, "--pin", "--timeout", str(o.minutes * 60), ROOT / "bench/verbs/rounds.sh",
                str(o.rounds), ROOT / "build/release", PEERS, *o.cases]
     figures = defaultdict(lambda: defaultdict(list))
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as vm:
