@@ -7,7 +7,7 @@ shift 3
 . "$(dirname "$0")/../../tests/verbs/common.sh"
 unset TUTTI_CALIBRATE  # as users have it
 device=rxe2 address=10.99.2.1
-export TUTTI_IB_DEVICES==$device TUTTI_INTERFACE=lo UCX_TLS=rc_v,self UCX_IB_GID_INDEX=0 UCX_NET_DEVICES=$device:1
+export TUTTI_IB_DEVICES==$device TUTTI_INTERFACE=lo TUTTI_SPIN_US=1000000 UCX_TLS=rc_v,self UCX_IB_GID_INDEX=0 UCX_NET_DEVICES=$device:1
 limit=(timeout -k 1 60)  # where the machine is busy, a contender may not be through
 
 # perftest COLUMN PROGRAM [OPTIONS]: what it prints there
