@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
 # rounds.sh ROUNDS BINARIES PEERS CASE...: in the virtual machine, where run.py starts it. In each round all contenders take turns. A
-# line for each figure: the case, the contender, the figure. PEERS is peers.c, compiled for Open MPI.
+# line for each figure: the case, the contender, the figure. Counts are taken once, and printed as they are to be read. PEERS is
+# peers.c, compiled for Open MPI.
 set -u
 rounds=$1 binaries=$2 peers=$3
 shift 3
 . "$(dirname "$0")/../../tests/verbs/common.sh"
 unset TUTTI_CALIBRATE  # as users have it
+# Waiting ranks do not sleep: a millisecond is short where the processor is emulated.
 device=rxe2 address=10.99.2.1
 export TUTTI_IB_DEVICES==$device TUTTI_INTERFACE=lo TUTTI_SPIN_US=1000000 UCX_TLS=rc_v,self UCX_IB_GID_INDEX=0 UCX_NET_DEVICES=$device:1
 limit=(timeout -k 1 60)  # where the machine is busy, a contender may not be through
@@ -38,6 +40,28 @@ all_reduce() {
   done
 }
 
+# System calls of both ranks, by name: strace's table
+system_calls() { # CALLS
+  strace -f -qq -c -o "$work/strace" "${limit[@]}" "$binaries/bin/verbs_counts" --no-heading --calls "$1" --bytes 8 >/dev/null
+  awk '$1 ~ /^[0-9.]+$/ && $NF != "total" { print $NF, $4 }' "$work/strace"
+}
+
+counts() {
+  local ranks first="" few=40 many=240
+  export TUTTI_CALIBRATE=0  # the same algorithms each time
+  for ranks in 2 4; do
+    "${limit[@]}" "$binaries/bin/verbs_counts" --device $device --ranks $ranks $first
+    first=--no-heading
+  done
+  system_calls $few >"$work/few"
+  system_calls $many >"$work/many"
+  echo
+  echo "system calls of a rank for one all_reduce of 8 bytes by 2 ranks ($many calls less $few, under strace, where ranks wait longer):"
+  awk -v calls=$((2 * (many - few))) 'NR == FNR { few[$1] = $2; next } ($2 - few[$1]) / calls >= 0.005 { printf "  %s %.2f\n", $1, ($2 - few[$1]) / calls }' \
+    "$work/few" "$work/many"
+  unset TUTTI_CALIBRATE
+}
+
 measure() {
   case $1 in
     pingpong)
@@ -61,6 +85,7 @@ measure() {
   esac
 }
 
+for case; do [[ $case != counts ]] || counts; done
 for ((round = 0; round < rounds; ++round)); do
   for case; do measure "$case"; done
 done

@@ -5,6 +5,8 @@ mostly emulated: times mean nothing by themselves there, but contenders that tak
 - A message of 8 bytes to another process and one back, half of it: this library's transports, beside perftest's ib_send_lat
   and ib_write_lat (which are told where to write and look at the last byte of it, without a message's order, size and credits).
 - Messages of 1 MiB, several under way, beside ib_write_bw.
+- Counts, once, of which the processor's speed is no part: what an all_reduce hands to the device, sends and copies (counts.cpp), and
+  its system calls.
 - all_reduce of 8 bytes, 64 KiB and 4 MiB of floats by two processes, beside Open MPI over UCX; every result is checked (peers.c).
 
 A figure is the median over the rounds; a ratio is that of the rounds' ratios to the first contender.
@@ -22,7 +24,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 VM = ROOT / "build/verbs/vm"
 PEERS = ROOT / "build/verbs/peers"
-CASES = ["pingpong", "stream", "all_reduce"]
+CASES = ["counts", "pingpong", "stream", "all_reduce"]
 KINDS = {"8 bytes one way": "us", "1 MiB, many": "MB/s"}  # others: us
 
 
@@ -37,8 +39,8 @@ def run_rounds(o):
             parts = line.rstrip("\n").split("\t")
             try:
                 case, contender, figure = parts[0], parts[1], float(parts[2])
-            except (IndexError, ValueError):  # what a contender says
-                print(line, end="", file=sys.stderr)
+            except (IndexError, ValueError):  # counts
+                print(line, end="", flush=True)
                 continue
             figures[case][contender].append(figure)
     if vm.returncode not in (0, 124):
