@@ -10,7 +10,7 @@
 namespace tutti::verbs {
 namespace {
 
-constexpr int kSharedReceives = 16384;  // a few hundred KiB
+constexpr int kSharedReceives = 20480;  // of 140 connections; a few hundred KiB
 constexpr std::size_t kMostGids = 1024;
 
 // "0000:3b:00.0"; empty: the device is no PCI device.
