@@ -1,14 +1,11 @@
-// What shared memory costs: an exchange of 8 bytes between two pinned processes beside the bare exchange of two flags that it
-// is built on, measured in turns in one run; and the rate of large messages, one way and both ways.
-//
-//   transport_bench [transport] [rounds]
+// What a transport costs between two pinned processes. Without --pingpong and --stream: an exchange of 8 bytes and more beside
+// the bare exchange of two flags that one over shared memory is built on, measured in turns in one run; and the rate of large
+// messages, one way and both ways. With them only a figure each, for others to compare (bench/verbs).
 #include <fmt/format.h>
 #include <sched.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <atomic>
 #include <cstring>
@@ -16,10 +13,18 @@
 #include <vector>
 
 #include "core/clock.h"
+#include "rank_processes.h"
 #include "transports/registry.h"
 
 namespace tutti {
 namespace {
+
+struct Options {
+  std::string transport = "shm", interface, devices;
+  int rounds = 100;
+  int pingpongs = 0, stream = 0;  // messages of that kind to time; both 0: the tables
+  std::size_t bytes = 0;          // of them; 0: as usual
+};
 
 // Shared by the two processes.
 struct Stage {
@@ -124,6 +129,49 @@ void large_messages(Bench& bench, int rounds) {
   }
 }
 
+// Half a round trip, in microseconds: the median.
+double time_pingpong(Bench& bench, int times, std::size_t bytes) {
+  std::vector<std::byte> out(bytes), in(bytes);
+  const auto one_way = [&](bool away) { bench.exchange(away ? ConstBytes(out) : ConstBytes(), away ? Bytes() : Bytes(in)); };
+  const auto there_and_back = [&] {
+    one_way(bench.me == 0);
+    one_way(bench.me != 0);
+  };
+  microseconds(times / 10, there_and_back);
+  bench.barrier();
+  Sample halves;
+  for (int i = 0; i < times; ++i) halves.add(microseconds(1, there_and_back) / 2);
+  return halves.at(0.5);
+}
+
+// Messages one behind the other, several under way, in MB (10^6) a second; until the last one has arrived. The memory is
+// registered, and used again and again.
+double time_stream(Bench& bench, int times, std::size_t bytes) {
+  constexpr int kUnderWay = 16;
+  std::vector<std::byte> memory(bytes, std::byte{1}), token(1);
+  bench.endpoint.register_memory(memory, MemoryKind::host).value_or_throw();
+  const bool sends = bench.me == 0;
+  const auto pass = [&](int messages) {
+    int posted = 0, finished = 0;
+    while (finished < messages) {
+      if (posted < messages && posted - finished < kUnderWay) {
+        const Signature signature{.count = bytes, .sequence = ++bench.sequence};
+        auto done = sends ? bench.endpoint.post_send(signature, ConstBytes(memory))
+                          : bench.endpoint.post_recv(signature, {.data = memory.data(), .size = bytes});
+        finished += std::move(done).value_or_throw() ? 1 : 0;
+        ++posted;
+        continue;
+      }
+      const auto progress = bench.endpoint.poll().value_or_throw();
+      finished += static_cast<int>(progress.sends + progress.recvs);
+    }
+    bench.exchange(sends ? ConstBytes() : ConstBytes(token), sends ? Bytes(token) : Bytes());
+  };
+  pass(kUnderWay);
+  bench.barrier();
+  return static_cast<double>(bytes) * times / microseconds(1, [&] { pass(times); });
+}
+
 void pin_to(int index) {
   cpu_set_t allowed;
   sched_getaffinity(0, sizeof allowed, &allowed);
@@ -138,12 +186,32 @@ void pin_to(int index) {
   }
 }
 
-void run_rank(Stage& stage, int me, const TransportRow& row, int rounds) {
+void measure(Bench& bench, const Options& options) {
+  std::vector<std::byte> warm(1 << 20), up(1 << 20);
+  for (int i = 0; i < 20; ++i) bench.exchange(warm, up);
+  if (options.pingpongs > 0) {
+    const std::size_t bytes = options.bytes > 0 ? options.bytes : 8;
+    const double us = time_pingpong(bench, options.pingpongs, bytes);
+    if (bench.me == 0) fmt::print("pingpong {} bytes {:.3f} us\n", bytes, us);
+  }
+  if (options.stream > 0) {
+    const std::size_t bytes = options.bytes > 0 ? options.bytes : 1 << 20;
+    const double rate = time_stream(bench, options.stream, bytes);
+    if (bench.me == 0) fmt::print("stream {} bytes {:.2f} MB/s\n", bytes, rate);
+  }
+  if (options.pingpongs > 0 || options.stream > 0) return;
+  small_messages(bench, options.rounds);
+  large_messages(bench, options.rounds);
+}
+
+void run_rank(Stage& stage, int me, const Options& options) {
   pin_to(me);
-  TransportOptions options;
-  options.rank = me;
-  options.local_ranks = 2;
-  const auto transport = row.make(options);
+  TransportOptions asked;
+  asked.rank = me;
+  asked.local_ranks = 2;
+  asked.interface = options.interface;
+  asked.ib.devices = options.devices;
+  const auto transport = find_transport(options.transport)->make(asked);
   const auto address = transport->listen().value_or_throw();
   std::ranges::copy(address, stage.addresses[static_cast<std::size_t>(me)].begin());
   stage.address_sizes[static_cast<std::size_t>(me)] = address.size();
@@ -154,31 +222,31 @@ void run_rank(Stage& stage, int me, const TransportRow& row, int rounds) {
   const auto endpoint =
       transport->connect({.me = me, .peer = 1 - me, .stream = 0, .peer_address = {begin, end}}).value_or_throw();
   Bench bench{.stage = stage, .me = me, .endpoint = *endpoint};
-  std::vector<std::byte> warm(1 << 20), up(1 << 20);
-  for (int i = 0; i < 20; ++i) bench.exchange(warm, up);
-  small_messages(bench, rounds);
-  large_messages(bench, rounds);
+  measure(bench, options);
   bench.barrier();
-}
-
-int main_of_bench(const std::string& transport, int rounds) {
-  const TransportRow* row = find_transport(transport);
-  if (row == nullptr || rounds < 1) {
-    fmt::print(stderr, "usage: transport_bench [shm|tcp] [rounds]\n");
-    return 2;
-  }
-  void* memory = mmap(nullptr, sizeof(Stage), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-  if (memory == MAP_FAILED) return 1;
-  Stage& stage = *new (memory) Stage;
-  const pid_t child = fork();
-  if (child == 0) prctl(PR_SET_PDEATHSIG, SIGKILL);  // not to wait for a rank that was interrupted
-  run_rank(stage, child == 0 ? 1 : 0, *row, rounds);
-  if (child == 0) _exit(0);
-  waitpid(child, nullptr, 0);
-  return 0;
+  if (me == 0) std::fflush(stdout);
 }
 
 }  // namespace
 }  // namespace tutti
 
-int main(int argc, char** argv) { return tutti::main_of_bench(argc > 1 ? argv[1] : "shm", argc > 2 ? std::atoi(argv[2]) : 100); }
+int main(int argc, char** argv) {
+  tutti::Options options;
+  CLI::App app{"What a transport costs between two pinned processes"};
+  const auto known = [](const std::string& name) {
+    return tutti::find_transport(name) != nullptr ? std::string() : "there is no transport " + name;
+  };
+  app.add_option("transport", options.transport)->check(known)->capture_default_str();
+  app.add_option("rounds", options.rounds)->check(CLI::Range(1, 1000000))->capture_default_str();
+  app.add_option("--pingpong", options.pingpongs, "Time so many messages back and forth, one at a time")
+      ->check(CLI::NonNegativeNumber);
+  app.add_option("--stream", options.stream, "Time so many messages one way, several under way")->check(CLI::NonNegativeNumber);
+  app.add_option("--bytes", options.bytes, "Of such a message (8; 1 MiB)");
+  app.add_option("--interface", options.interface, "As in TUTTI_INTERFACE");
+  app.add_option("--devices", options.devices, "As in TUTTI_IB_DEVICES");
+  CLI11_PARSE(app, argc, argv);
+  void* memory = mmap(nullptr, sizeof(tutti::Stage), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED) return 1;
+  auto* stage = new (memory) tutti::Stage;
+  return tutti::bench::run_ranks(2, "transport_bench", [&](int me) { tutti::run_rank(*stage, me, options); }) ? 0 : 1;
+}

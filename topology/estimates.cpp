@@ -16,6 +16,7 @@
 #include <array>
 #include <unordered_map>
 
+#include "topology/host_links.h"
 #include "topology/wires.h"
 #include "tutti/topology.h"
 
@@ -68,29 +69,6 @@ double memory_latency(const Topology& topology, bool across_packages) {
   return links == 0 ? 0 : sum / links;
 }
 
-// A pair of hosts uses the best NIC each has; the slowest host decides. Links between switches are no host's.
-LinkParameters network(const Topology& topology) {
-  std::unordered_map<NodeId, LinkParameters> best;
-  for (const Link& link : topology.links) {
-    if (link.kind != LinkKind::network) continue;
-    for (const NodeId end : {link.a, link.b}) {
-      const NodeId machine = enclosing(topology, end, NodeKind::machine);
-      if (machine == kNoNode || link.bandwidth_gbps == 0 || link.bandwidth_gbps < best[machine].bandwidth_gbps) continue;
-      best[machine] = {link.latency_us == 0 ? kEthernetLatencyUs : link.latency_us, link.bandwidth_gbps, link.origin};
-    }
-  }
-  LinkParameters slowest;
-  for (const auto& [machine, host] : best) {
-    if (host.bandwidth_gbps == 0) continue;
-    // The order of the map is nobody's business: all ranks must come to the same figures.
-    const bool first = slowest.bandwidth_gbps == 0;
-    const double latency_us = std::max(slowest.latency_us, host.latency_us);
-    if (first || host.bandwidth_gbps < slowest.bandwidth_gbps) slowest = host;
-    slowest.latency_us = latency_us;
-  }
-  return slowest.bandwidth_gbps == 0 ? usual(Level::network) : slowest;
-}
-
 LinkParameters with_latency(LinkParameters parameters, double latency_us) {
   if (latency_us > 0) parameters.latency_us = latency_us;
   return parameters;
@@ -98,7 +76,7 @@ LinkParameters with_latency(LinkParameters parameters, double latency_us) {
 
 }  // namespace
 
-LinkParameters between(const Topology& topology, Level level) {
+LinkParameters between(const Topology& topology, Level level, HostLinks links) {
   const LinkParameters& guess = usual(level);
   // Where a level holds one of the next inner kind only, being in it means being in that one.
   switch (level) {
@@ -120,16 +98,20 @@ LinkParameters between(const Topology& topology, Level level) {
     case Level::nvlink:
       return guess;
     case Level::leaf:
-    case Level::network:
-      return network(topology);
+      return between_hosts(topology, links).value_or(guess);
+    case Level::network: {
+      LinkParameters network = between_hosts(topology, links).value_or(guess);
+      network.latency_us += longest_way_us(topology);
+      return network;
+    }
   }
   return guess;
 }
 
-LinkParameters between(const Placement& placement, Level level) {
+LinkParameters between(const Placement& placement, Level level, HostLinks links) {
   LinkParameters slowest;
   for (const Topology& machine : placement.machines) {
-    const LinkParameters here = between(machine, level);
+    const LinkParameters here = between(machine, level, links);
     if (slowest.bandwidth_gbps == 0 || here.bandwidth_gbps < slowest.bandwidth_gbps) {
       slowest.bandwidth_gbps = here.bandwidth_gbps;
       slowest.origin = here.origin;

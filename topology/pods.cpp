@@ -15,7 +15,7 @@ std::size_t at(int i) { return static_cast<std::size_t>(i); }
 
 class Network {
  public:
-  explicit Network(const Topology& topology) : topology_(topology), height_(topology.nodes.size(), kNowhere) {
+  Network(const Topology& topology, HostLinks links) : topology_(topology), height_(topology.nodes.size(), kNowhere) {
     const std::vector<int> host = host_of_nodes(topology);
     for (std::size_t id = 0; id < host.size(); ++id)
       if (host[id] >= 0) height_[id] = 0;
@@ -24,7 +24,8 @@ class Network {
       for (const Link& link : topology.links)
         if (link.kind == LinkKind::network) grows |= lift(link.a, link.b) || lift(link.b, link.a);
     }
-    one_link_gbps_ = between(topology, Level::network).bandwidth_gbps;
+    pair_gbps_ = between(topology, Level::leaf, links).bandwidth_gbps;
+    one_link_gbps_ = between(topology, Level::leaf, HostLinks::fastest).bandwidth_gbps;
   }
 
   std::vector<Pods> tapered() {
@@ -74,7 +75,7 @@ class Network {
     }
     std::optional<Pods> narrowest;
     for (const auto& [group, load] : loads) {
-      const double uplinks = load.above / one_link_gbps_;
+      const double uplinks = load.above / pair_gbps_;
       if (load.above > 0 && load.above < load.below * kSurely && (!narrowest || uplinks < narrowest->uplinks))
         narrowest = Pods{*size, uplinks};
     }
@@ -108,12 +109,12 @@ class Network {
   const Topology& topology_;
   std::vector<int> height_;  // by node: 0 in hosts; switches above
   int top_ = 0;
-  double one_link_gbps_ = 0;
+  double pair_gbps_ = 0, one_link_gbps_ = 0;
   std::vector<int> group_;  // by node, one step towards the one that stands for all
 };
 
 }  // namespace
 
-std::vector<Pods> tapered_pods(const Topology& topology) { return Network(topology).tapered(); }
+std::vector<Pods> tapered_pods(const Topology& topology, HostLinks links) { return Network(topology, links).tapered(); }
 
 }  // namespace tutti

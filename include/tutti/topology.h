@@ -150,18 +150,31 @@ Result<Topology> topology_from_json(std::string_view text);
 // How many ranks one host can run at once without sharing a core: usable cores, or less where a CPU quota says so; at least 1.
 [[nodiscard]] int available_cores(const Topology& topology, int host = 0);
 
+// PCI addresses of the NICs nearest to these PUs of the first host: of those in the innermost thing around all of these that has
+// NICs, a NUMA node or a package. Empty: none is nearer than others.
+[[nodiscard]] std::vector<std::string> nearest_nics(const Topology& topology, std::span<const int> cpus);
+
 // How many hosts there are in each dimension, where links of the network join hosts directly and as a torus: host 0, 1, ... count
 // through the last dimension first. Dimensions of one host are left out; of two hosts, one link joins each pair. Empty: no torus.
 [[nodiscard]] std::vector<int> torus_dimensions(const Topology& topology);
 
+// Which of a host's links to the network carry the messages between two ranks: the fastest one, or all that RDMA can use, side by
+// side, up to kMostRdmaLinks. `expected`: the latter where every host has such links.
+enum class HostLinks : std::uint8_t { expected, fastest, all_rdma };
+inline constexpr std::size_t kMostRdmaLinks = 8;
+// What `expected` stands for. A device's name tells (mlx5_0, ib0), or a latency that no way through the kernel has.
+[[nodiscard]] HostLinks expected_links(const Topology& topology);
+// How many links these are, on the host that has the fewest; at least 1.
+[[nodiscard]] int links_side_by_side(const Topology& topology, HostLinks links = HostLinks::expected);
+
 // Hosts 0, 1, ... in pods of so many that follow each other (the last may have fewer), each below switches of its own.
 struct Pods {
   int size = 0;
-  double uplinks = 0;  // what a pod's links upward carry together, in links of one host: less than all of its hosts' links
+  double uplinks = 0;  // what a pod's links upward carry together, as a multiple of what carries one pair's messages
   friend bool operator==(const Pods&, const Pods&) = default;
 };
 // Where a network of switches is tapered, innermost pods first: those that have less above them, per host, than what is below.
-[[nodiscard]] std::vector<Pods> tapered_pods(const Topology& topology);
+[[nodiscard]] std::vector<Pods> tapered_pods(const Topology& topology, HostLinks links = HostLinks::expected);
 
 struct CacheSizes {
   std::uint64_t l2_bytes = 0;  // per core
@@ -239,8 +252,9 @@ struct LinkParameters {
   Origin origin = Origin::estimate;
 };
 
-// Between two ranks whose nearest shared level is this one. See topology/estimates.cpp for the defaults and their sources.
-[[nodiscard]] LinkParameters between(const Topology& topology, Level level);
+// Between two ranks whose nearest shared level is this one. See topology/estimates.cpp for the defaults and their sources. Hosts
+// that share no leaf switch are as far apart as any of the topology.
+[[nodiscard]] LinkParameters between(const Topology& topology, Level level, HostLinks links = HostLinks::expected);
 
 // --- the machine of a job ---
 
@@ -269,7 +283,7 @@ Result<Placement> assemble(std::vector<RankLocation> ranks, std::span<const std:
 Result<Placement> offline_placement(Topology topology, int ranks);
 
 // The slower of all machines of the job.
-[[nodiscard]] LinkParameters between(const Placement& placement, Level level);
+[[nodiscard]] LinkParameters between(const Placement& placement, Level level, HostLinks links = HostLinks::expected);
 
 // A location in few bytes of JSON, for the exchange.
 [[nodiscard]] std::string to_json(const RankLocation& location);

@@ -195,6 +195,8 @@ class Transport {
   virtual Status probe() = 0;
   // Two ranks whose domains are equal may try to connect. Reachability is then proved by `reaches`.
   [[nodiscard]] virtual std::string domain() const = 0;
+  // What of this machine it uses, for people: "eth0 10.0.0.1"; empty: nothing that has a name. Asked after listen().
+  [[nodiscard]] virtual std::string uses() const { return {}; }
   // Whether its endpoints have boards where that is asked for (ConnectRequest::members).
   [[nodiscard]] virtual bool has_boards() const noexcept { return false; }
   // Opens the listening side and returns an address for peers (at most 512 bytes).
@@ -214,9 +216,10 @@ struct Secret {
 
 // Of RDMA: the variables TUTTI_IB_...
 struct IbOptions {
-  std::string devices;  // as in TUTTI_IB_DEVICES
-  int gid_index = -1;   // the best one
-  int timeout = 18;     // 4.096 us * 2^timeout until a packet is sent again
+  std::string devices;            // as in TUTTI_IB_DEVICES
+  std::vector<std::string> near;  // PCI addresses of the devices nearest to this rank; empty: none is nearer than others
+  int gid_index = -1;             // the best one
+  int timeout = 18;               // 4.096 us * 2^timeout until a packet is sent again
   int retries = 7;
   int service_level = 0;
   int traffic_class = 0;

@@ -18,13 +18,14 @@
 #include "core/config.h"
 #include "core/file.h"
 #include "runtime/tuner.h"
+#include "transports/registry.h"
 
 namespace tutti {
 namespace {
 
 struct TuneCommand {
   std::vector<std::string> collectives;
-  std::string min_bytes = "8", max_bytes = "4M", transport, output, json;
+  std::string min_bytes = "8", max_bytes = "4M", transport, transports, output, json;
   double factor = 4, seconds = 60;
   bool every_variant = false;
 };
@@ -109,6 +110,7 @@ OptionValues values_of(const TuneCommand& o) {
           {"--min-bytes", o.min_bytes},
           {"--max-bytes", o.max_bytes},
           {"--factor", fmt::format("{}", o.factor)},
+          {"--transports", fmt::format("\"{}\"", o.transports)},
           {"--every-variant", o.every_variant ? "on" : "off"}};
 }
 
@@ -120,6 +122,61 @@ Status prepare(const std::string& path, const std::string& json) {
   return json.empty() ? Status{} : check_writable(json);
 }
 
+// Those that join hosts.
+std::vector<std::string> transports_of(const TuneCommand& o) {
+  std::vector<std::string> names = split_list(o.transports);
+  for (const std::string& name : names) {
+    const TransportRow* row = find_transport(name);
+    if (row != nullptr && !row->by_memory) continue;
+    std::vector<std::string_view> known;
+    for (const TransportRow& other : transport_table())
+      if (!other.by_memory) known.push_back(other.name);
+    leave(fmt::format("--transports {}: \"{}\" is no transport between hosts; there are {}", o.transports, name,
+                      fmt::join(known, ", ")),
+          kExitUsage);
+  }
+  return names;
+}
+
+void print_transports(const std::vector<ComparedTransport>& compared) {
+  fmt::print("{:<12} {:>10} {:>10}\n", "transport", "8 B, us", "GB/s");
+  for (const auto& [measured, refused] : compared) {
+    if (refused.empty())
+      fmt::print("{:<12} {:>10.2f} {:>10.2f}\n", measured.name, measured.us, measured.gbps);
+    else
+      fmt::print("{:<12} refused: {}\n", measured.name, refused);
+  }
+}
+
+std::string json_of(const std::vector<ComparedTransport>& compared, const Communicator& comm) {
+  using nlohmann::json;
+  json rows = json::array();
+  for (const auto& [measured, refused] : compared)
+    rows.push_back(refused.empty() ? json{{"transport", measured.name}, {"us", measured.us}, {"gbps", measured.gbps}}
+                                   : json{{"transport", measured.name}, {"refused", refused}});
+  return json{{"tutti_tune", 1}, {"ranks", comm.size()}, {"between_hosts", rows}}.dump(1, ' ', false,
+                                                                                       json::error_handler_t::replace) +
+         "\n";
+}
+
+void compare_transports(Communicator& comm, const TuneCommand& o, const std::string& path) {
+  Tuner tuner(comm);
+  auto compared = tuner.compare(transports_of(o));
+  if (!compared) leave(compared.error());
+  const bool writes = comm.rank() == 0;
+  if (writes) print_transports(*compared);
+  TunedHosts hosts = tuner.between_hosts(*compared);
+  Status kept;
+  if (hosts.transports.empty()) kept = Error(Code::unsupported, "none of these transports could be measured");
+  if (writes && !hosts.transports.empty()) kept = update_tuning_file(path, [&](TuningFile& file) { file.put(hosts); });
+  const Status json = writes && !o.json.empty() ? replace_file(o.json, json_of(*compared, comm)) : Status{};
+  leave_if_any(comm, kept);
+  leave_if_any(comm, json);
+  if (writes)
+    fmt::print("Kept in {}: jobs of as many ranks on each host use {} between hosts, unless TUTTI_TRANSPORT names others\n", path,
+               hosts.transports.front().name);
+}
+
 void run(const TuneCommand& o) {
   TuneOptions options = options_from(o);
   const LauncherKind kind = started_by();
@@ -127,6 +184,8 @@ void run(const TuneCommand& o) {
   if (kind != LauncherKind::none && kind != LauncherKind::variables) watch.emplace();
   const std::string jobs_path = path_of_jobs(), path = o.output.empty() ? jobs_path : o.output;
   setenv("TUTTI_TUNING", "off", 1);  // what was measured before does not matter, nor whether it can be read by jobs
+  const bool compares = !transports_of(o).empty();
+  if (compares) setenv("TUTTI_CALIBRATE", "1", 1);  // which is the measurement
   auto comm = Communicator::from_environment({.transports = o.transport});
   if (!comm) leave(comm.error());
   if (comm->size() < 2)
@@ -136,6 +195,11 @@ void run(const TuneCommand& o) {
   const bool writes = comm->rank() == 0;
   leave_if_any(*comm, writes ? prepare(path, o.json) : Status{});
 
+  if (compares) {
+    compare_transports(*comm, o, path);
+    if (writes && path != jobs_path) fmt::print("They use it with TUTTI_TUNING={}\n", path);
+    return;
+  }
   Tuner tuner(*comm);
   Status kept;
   if (writes) {
@@ -173,6 +237,11 @@ void add_tune_command(CLI::App& app) {
       ->capture_default_str()
       ->check(number(0.0, std::numeric_limits<double>::infinity()));
   command->add_option("--transport", o->transport, "Transports that may be used, as in TUTTI_TRANSPORT")->check(not_empty());
+  command
+      ->add_option("--transports", o->transports,
+                   "Instead of algorithms, measures these transports between hosts against each other (verbs,tcp,ucx) and keeps "
+                   "which is the fastest")
+      ->check(not_empty());
   command->add_flag("--every-variant", o->every_variant, "Also what the model holds to be far off: shows how good the model is");
   command
       ->add_option(
@@ -185,7 +254,8 @@ void add_tune_command(CLI::App& app) {
       "these; rank 0 reads it\n"
       "for all (TUTTI_TUNING). `mpirun ... tutti explain` shows it beside the predictions. Each size is kept as soon as it is\n"
       "measured: what was measured before an interruption stays, also in a file that other jobs tune at the same time.\n\n"
-      "Example: mpirun -np 4 tutti tune all_reduce all_gather --seconds 20\n"));
+      "Examples: mpirun -np 4 tutti tune all_reduce all_gather --seconds 20\n"
+      "          mpirun -np 4 --host h1:2,h2:2 tutti tune --transports verbs,tcp,ucx\n"));
   command->callback([o] { run(*o); });
 }
 

@@ -30,7 +30,8 @@ constexpr std::array kTable{
         "(10.0.0.0/8)."},
     ConfigRow{
         Var::transport, "TUTTI_TRANSPORT", Kind::text, "", "",
-        "Transports that may be used, separated by commas (shm,tcp); ^name excludes one. ucx is used only where it is named."},
+        "Transports that may be used, separated by commas (shm,tcp); ^name excludes one. ucx is used only where it is named, or "
+        "measured to be fastest between hosts (tutti tune --transports)."},
     ConfigRow{Var::algorithm, "TUTTI_ALGORITHM", Kind::text, "", "",
               "Forces algorithms: name, or collective:name, separated by commas, perhaps with parameters "
               "(all_reduce:ring/pieces=8,broadcast:knomial/radix=4)."},

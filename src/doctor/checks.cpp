@@ -19,6 +19,8 @@ constexpr Check kChecks[] = {
     {"memlock", check_locked_memory},
     {"cma", check_cma},
     {"interfaces", check_interfaces},
+    {"rdma", check_rdma},
+    {"transports", check_transports},
     {"gpus", check_gpus},
     {"gpu-code", check_gpu_code},
     {"gpu-streams", check_gpu_streams},

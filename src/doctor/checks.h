@@ -35,6 +35,10 @@ struct Check {
 [[nodiscard]] Findings check_cma(const System& system);
 // --- network.cpp ---
 [[nodiscard]] Findings check_interfaces(const System& system);
+// --- rdma.cpp ---
+[[nodiscard]] Findings check_rdma(const System& system);
+// --- transports.cpp ---
+[[nodiscard]] Findings check_transports(const System& system);
 // --- devices.cpp ---
 [[nodiscard]] Findings check_nics_of_gpus(const System& system);
 [[nodiscard]] Findings check_iommu(const System& system);

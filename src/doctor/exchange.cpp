@@ -14,6 +14,24 @@ std::string dump(const Json& json) { return json.dump(-1, ' ', false, Json::erro
 
 std::string text_of(const Json& object, const char* key) { return printable(object.at(key).get<std::string>()); }
 
+verbs::Fabric fabric_named(const std::string& text) {
+  using enum verbs::Fabric;
+  for (const verbs::Fabric fabric : {infiniband, roce_ipv4, roce_ipv6, roce_v1})
+    if (verbs::kind(fabric) == text) return fabric;
+  throw std::domain_error("no kind of port");
+}
+
+PortFacts read_port(const Json& json) {
+  const auto bits = json.at("network_bits").get<int>();
+  if (bits < 0 || bits > 128) throw std::domain_error("no network");
+  verbs::PortSummary summary{.fabric = fabric_named(text_of(json, "kind")),
+                             .near = static_cast<std::uint8_t>(json.at("near").get<bool>()),
+                             .network_bits = static_cast<std::uint8_t>(bits),
+                             .megabits = json.at("megabits").get<std::uint32_t>()};
+  summary.gid = json.at("gid").get<std::array<std::uint8_t, 16>>();
+  return {text_of(json, "name"), summary, json.at("mtu").get<int>()};
+}
+
 Facts read_facts(const Json& json) {
   Facts facts;
   facts.host = text_of(json, "host");
@@ -25,6 +43,9 @@ Facts read_facts(const Json& json) {
   facts.address = text_of(json, "address");
   facts.megabits = json.at("megabits").get<double>();
   facts.mtu = json.at("mtu").get<int>();
+  for (const Json& transport : json.at("transports")) facts.transports.push_back(printable(transport.get<std::string>()));
+  for (const Json& port : json.at("ports")) facts.ports.push_back(read_port(port));
+  facts.no_ports = text_of(json, "no_ports");
   for (const auto& [key, value] : json.at("settings").items())
     facts.settings[printable(key)] = printable(value.get<std::string>());
   facts.port = json.at("port").get<int>();
@@ -60,6 +81,15 @@ Result<T> parse(std::string_view text, T (*read)(const Json&)) {
 std::string to_json(const Facts& f) {
   Json others = Json::array();
   for (const auto& [interface, address] : f.others) others.push_back({interface, address});
+  Json ports = Json::array();
+  for (const PortFacts& p : f.ports)
+    ports.push_back({{"name", p.name},
+                     {"kind", verbs::kind(p.summary.fabric)},
+                     {"near", p.summary.near != 0},
+                     {"network_bits", p.summary.network_bits},
+                     {"megabits", p.summary.megabits},
+                     {"gid", p.summary.gid},
+                     {"mtu", p.mtu}});
   return dump({{"host", f.host},
                {"kernel", f.kernel},
                {"network", f.network},
@@ -69,6 +99,9 @@ std::string to_json(const Facts& f) {
                {"address", f.address},
                {"megabits", f.megabits},
                {"mtu", f.mtu},
+               {"transports", f.transports},
+               {"ports", ports},
+               {"no_ports", f.no_ports},
                {"settings", f.settings},
                {"port", f.port},
                {"token", f.token},

@@ -7,10 +7,10 @@
 #include <algorithm>
 #include <array>
 #include <filesystem>
-#include <set>
 
 #include "core/host.h"
 #include "doctor/network.h"
+#include "doctor/transports.h"
 #include "topology/cpus.h"
 
 namespace tutti::doctor {
@@ -95,18 +95,36 @@ Shared whole(Severity severity, const char* check, std::string found, std::strin
   return {std::move(of), "", {}};
 }
 
-// "25 Gbit/s on h1, h2; 10 Gbit/s on h3"
+constexpr JobCheck kChecks[] = {
+    {"bindings", check_bindings},
+    {"networks", check_networks},
+    {"ports", check_ports},
+    {"reach", check_reach},
+    {"transports", check_transports_between},
+    {"alike", check_alike},
+};
+
+void add_transports(const System& s, Facts& facts) {
+  if (const auto rows = allowed_transports(s))
+    for (const TransportRow* row : *rows) facts.transports.emplace_back(row->name);
+  auto used = used_ports(s);
+  if (!allows_verbs(s))
+    facts.no_ports = "TUTTI_TRANSPORT leaves verbs out";
+  else if (!used)
+    facts.no_ports = used.error().to_string();
+  else
+    for (const verbs::Port& port : *used)
+      facts.ports.push_back({port.to_string(), verbs::summary_of(port), verbs::bytes(port.mtu)});
+}
+
+}  // namespace
+
 std::string who_has(const std::map<std::string, std::set<std::string>>& hosts_of) {
   std::string text;
   for (const auto& [value, hosts] : hosts_of)
     text += fmt::format("{}{} on {}", text.empty() ? "" : "; ", value, fmt::join(hosts, ", "));
   return text;
 }
-
-constexpr JobCheck kChecks[] = {
-    {"bindings", check_bindings}, {"networks", check_networks}, {"reach", check_reach}, {"alike", check_alike}};
-
-}  // namespace
 
 Facts facts_of(const System& s) {
   Facts facts;
@@ -128,7 +146,8 @@ Facts facts_of(const System& s) {
       facts.others.emplace_back(i.address.name, i.address.address.host());
     }
   }
-  const auto setting = [&](const char* name, std::optional<std::string> value) {
+  add_transports(s, facts);
+  const auto setting = [&](const char* name, const std::optional<std::string>& value) {
     facts.settings[name] = value.value_or("(not known)");
   };
   setting("kernel", s.line("proc/sys/kernel/osrelease"));
@@ -177,7 +196,7 @@ std::vector<Shared> check_networks(const Job& job) {
   if (job.hosts().size() < 2) return {};
   std::map<std::string, std::set<std::string>> speeds, mtus;
   for (const Facts& f : job.ranks) {
-    speeds[f.megabits > 0 ? fmt::format("{:g} Gbit/s", f.megabits / 1000) : "speed unknown"].insert(f.host);
+    speeds[shown_speed(f.megabits)].insert(f.host);
     mtus[fmt::format("MTU {}", f.mtu)].insert(f.host);
   }
   constexpr const char* kSource = "/sys/class/net/*/speed and mtu of all hosts";

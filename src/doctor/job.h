@@ -2,13 +2,24 @@
 #pragma once
 
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
 #include "doctor/finding.h"
 #include "doctor/system.h"
+#include "transports/verbs/pairing.h"
 
 namespace tutti::doctor {
+
+// An RDMA port that a rank would use.
+struct PortFacts {
+  std::string name;  // "port 1 of mlx5_0"
+  verbs::PortSummary summary;
+  int mtu = 0;  // bytes
+
+  friend bool operator==(const PortFacts&, const PortFacts&) = default;
+};
 
 struct Facts {
   std::string host;                     // its name
@@ -20,6 +31,9 @@ struct Facts {
   std::string address;
   double megabits = 0;  // 0: not known
   int mtu = 0;
+  std::vector<std::string> transports;          // that may be used, best first
+  std::vector<PortFacts> ports;                 // of verbs
+  std::string no_ports;                         // why there are none
   std::map<std::string, std::string> settings;  // that should be alike everywhere
   // For probing: where this rank listens, what it answers with, and the addresses that its host has ("eth0 10.0.0.1").
   int port = 0;
@@ -29,6 +43,8 @@ struct Facts {
   friend bool operator==(const Facts&, const Facts&) = default;
 };
 [[nodiscard]] Facts facts_of(const System& system);
+// As verbs would tell its peers of them.
+[[nodiscard]] std::vector<verbs::PortSummary> summaries(const Facts& facts);
 // Hosts of one name that differ in kernel or network are numbered, "localhost (1)": by then names tell hosts apart.
 void tell_hosts_apart(std::vector<Facts>& ranks);
 
@@ -66,9 +82,17 @@ struct JobCheck {
 [[nodiscard]] std::span<const JobCheck> job_checks();
 [[nodiscard]] std::vector<Shared> examine(const Job& job);
 
+// --- job.cpp ---
 [[nodiscard]] std::vector<Shared> check_bindings(const Job& job);
 [[nodiscard]] std::vector<Shared> check_networks(const Job& job);
 [[nodiscard]] std::vector<Shared> check_reach(const Job& job);
 [[nodiscard]] std::vector<Shared> check_alike(const Job& job);
+// --- ports.cpp ---
+[[nodiscard]] std::vector<Shared> check_ports(const Job& job);
+// --- transports.cpp ---
+[[nodiscard]] std::vector<Shared> check_transports_between(const Job& job);
+
+// "25 Gbit/s on h1, h2; 10 Gbit/s on h3"
+[[nodiscard]] std::string who_has(const std::map<std::string, std::set<std::string>>& hosts_of);
 
 }  // namespace tutti::doctor

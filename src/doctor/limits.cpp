@@ -1,10 +1,13 @@
 // What this process may use, and whether it may read its neighbours' memory.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <bit>
 #include <cerrno>
 
 #include "doctor/checks.h"
+#include "doctor/transports.h"
+#include "transports/verbs/channel.h"
 
 namespace tutti::doctor {
 namespace {
@@ -19,6 +22,12 @@ std::uint64_t files_needed(const System& s) {
   const auto p = static_cast<unsigned>(s.ranks);
   const auto elsewhere = static_cast<std::uint64_t>(s.ranks - s.ranks_here) * static_cast<std::uint64_t>(s.tcp_sockets);
   return 32 + 2 * static_cast<std::uint64_t>(std::bit_width(p)) + elsewhere + 2 * static_cast<std::uint64_t>(s.ranks_here);
+}
+
+// What one rank registers at least: a mailbox for each peer on other hosts, whose ring is TUTTI_IB_RING. Alone, for one.
+std::uint64_t locked_at_least(const System& s) {
+  const auto peers = static_cast<std::uint64_t>(std::max(s.ranks - s.ranks_here, 1));
+  return peers * verbs::Channel::memory_of(s.ib_ring_bytes);
 }
 
 Finding unreadable(const char* check, const char* what) {
@@ -61,18 +70,27 @@ Findings check_processes(const System& s) {
 
 Findings check_locked_memory(const System& s) {
   constexpr std::uint64_t kMuch = std::uint64_t{1} << 30;
+  constexpr int kIpcLock = 14;  // CAP_IPC_LOCK
   const auto limit = s.limit("Max locked memory");
   if (!limit) return {unreadable("memlock", "the limit of locked memory")};
   const std::string found =
       fmt::format("{}{} of memory may be locked", shown(*limit), *limit == System::kUnlimited ? "" : " bytes");
-  if (*limit >= kMuch) return {{Severity::ok, "memlock", found, kLimits, "", ""}};
-  if (s.is_root) return {{Severity::ok, "memlock", found + "; root is not bound by it (CAP_IPC_LOCK)", kLimits, "", ""}};
-  const bool rdma = !s.names("sys/class/infiniband").empty();
-  return {{rdma ? Severity::warning : Severity::ok, "memlock",
-           found + (rdma ? ", and this host has RDMA devices" : "; tutti locks none, and there are no RDMA devices"), kLimits,
-           "tutti locks none, but MPI, UCX and NCCL cannot register memory with the device and fall back to TCP, or fail",
+  if (*limit == System::kUnlimited) return {{Severity::ok, "memlock", found, kLimits, "", ""}};
+  if (s.has_capability(kIpcLock))
+    return {{Severity::ok, "memlock", found + "; this process is not bound by it (CAP_IPC_LOCK)", kLimits, "", ""}};
+  if (!allows_verbs(s) || !used_ports(s))
+    return {
+        {Severity::ok, "memlock", found + "; the transport verbs, which locks some, would use no device here", kLimits, "", ""}};
+  const std::uint64_t least = locked_at_least(s);
+  const std::string needs =
+      fmt::format("{}, and RDMA connections take {} of it{}, besides buffers", found, least,
+                  s.ranks > s.ranks_here ? fmt::format(" with {} ranks on other hosts", s.ranks - s.ranks_here) : " each");
+  if (*limit >= kMuch && *limit >= 2 * least) return {{Severity::ok, "memlock", needs, kLimits, "", ""}};
+  return {{*limit < least ? Severity::problem : Severity::warning, "memlock", needs, kLimits,
+           *limit < least ? "connections fail, as their memory cannot be registered with the device (ENOMEM)"
+                          : "large messages are copied where their memory cannot be registered with the device",
            "ulimit -l unlimited; memlock in /etc/security/limits.conf, LimitMEMLOCK=infinity of the service that starts ranks, "
-           "docker --ulimit memlock=-1"}};
+           "docker --ulimit memlock=-1 or --cap-add=IPC_LOCK"}};
 }
 
 Findings check_cma(const System& s) {

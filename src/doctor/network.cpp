@@ -14,8 +14,7 @@ namespace {
 constexpr const char* kSource = "getifaddrs and /sys/class/net";
 
 std::string shown(const NetworkInterface& i) {
-  return fmt::format("{} {} ({}, MTU {})", i.address.name, i.address.address.host(),
-                     i.megabits > 0 ? fmt::format("{:g} Gbit/s", i.megabits / 1000) : "speed unknown", i.mtu);
+  return fmt::format("{} {} ({}, MTU {})", i.address.name, i.address.address.host(), shown_speed(i.megabits), i.mtu);
 }
 
 // The fastest that is up and real, or nothing.
@@ -68,6 +67,8 @@ Findings judge(const System& s, const NetworkInterface& chosen, const std::vecto
 }
 
 }  // namespace
+
+std::string shown_speed(double megabits) { return megabits > 0 ? fmt::format("{:g} Gbit/s", megabits / 1000) : "speed unknown"; }
 
 std::vector<NetworkInterface> network_interfaces(const System& s) {
   std::vector<NetworkInterface> all;

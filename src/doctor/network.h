@@ -16,4 +16,7 @@ struct NetworkInterface {
 // One for each address, in the kernel's order.
 [[nodiscard]] std::vector<NetworkInterface> network_interfaces(const System& system);
 
+// "12.5 Gbit/s", or that it is not known (0).
+[[nodiscard]] std::string shown_speed(double megabits);
+
 }  // namespace tutti::doctor

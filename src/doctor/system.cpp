@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
+#include <cstdlib>
 #include <fstream>
 
 #include "doctor/helper.h"
@@ -35,9 +36,14 @@ Result<System> System::here(const Config& config, int ranks, int ranks_here) {
   system.shm_bytes = static_cast<std::uint64_t>(config.integer(Var::shm_bytes));
   system.tcp_sockets = static_cast<int>(config.integer(Var::tcp_sockets));
   system.uses_cma = config.flag(Var::cma);
+  system.transport_spec = config.text(Var::transport);
+  system.ib_devices = config.text(Var::ib_devices);
+  system.ib_gid_index = config.is_set(Var::ib_gid_index) ? static_cast<int>(config.integer(Var::ib_gid_index)) : -1;
+  system.ib_ring_bytes = static_cast<std::size_t>(config.integer(Var::ib_ring));
   system.is_root = geteuid() == 0;
   system.cma_error = probe_cma();
   system.gpus = probe_gpus();
+  system.rdma = probe_rdma();
   auto topology = discover();
   if (topology)
     system.topology = std::move(*topology);
@@ -125,6 +131,13 @@ std::vector<int> System::bound() const {
 CgroupLimits System::cgroup() const { return read_cgroup_limits(at("proc/self/cgroup"), at("sys/fs/cgroup")); }
 
 std::string System::virtual_machine() const { return signs_of_virtual_machine(read_machine_signs(root_), topology, 0); }
+
+bool System::has_capability(int number) const {
+  // In a user namespace of its own a process has capabilities over that only.
+  if (const auto users = line("proc/self/uid_map"); users && !users->ends_with(" 4294967295")) return false;
+  const auto effective = field("proc/self/status", "CapEff");  // hexadecimal
+  return effective ? (std::strtoull(effective->c_str(), nullptr, 16) >> number & 1) != 0 : is_root;
+}
 
 std::string System::chosen_word(const std::string& path) const {
   const std::string text = line(path).value_or("");

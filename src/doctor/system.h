@@ -11,6 +11,7 @@
 
 #include "core/config.h"
 #include "doctor/gpus.h"
+#include "doctor/rdma.h"
 #include "topology/sources/cgroup.h"
 #include "transports/tcp/interfaces.h"
 #include "tutti/topology.h"
@@ -46,6 +47,8 @@ class System {
   [[nodiscard]] CgroupLimits cgroup() const;
   // What shows that this is a virtual machine; empty: nothing does.
   [[nodiscard]] std::string virtual_machine() const;
+  // One that the kernel itself heeds (CAP_IPC_LOCK), by its number; root has all where it is not told.
+  [[nodiscard]] bool has_capability(int number) const;
   // "[always] madvise never": always.
   [[nodiscard]] std::string chosen_word(const std::string& path) const;
 
@@ -60,6 +63,11 @@ class System {
   bool uses_cma = true;                // TUTTI_CMA
   std::optional<int> cma_error;        // of reading another process's memory: 0: it works
   Gpus gpus;
+  Rdma rdma;
+  std::string transport_spec;              // TUTTI_TRANSPORT
+  std::string ib_devices;                  // TUTTI_IB_DEVICES
+  int ib_gid_index = -1;                   // TUTTI_IB_GID_INDEX; negative: not set
+  std::size_t ib_ring_bytes = 128u << 10;  // TUTTI_IB_RING
   bool is_root = false;
   int tcp_sockets = 2;  // TUTTI_TCP_SOCKETS
   int ranks = 1, ranks_here = 1;

@@ -266,6 +266,7 @@ Rank partner_over_network(Rank me, const Placement& placement, bool all) {
   std::map<int, std::vector<Rank>> by_host;
   for (std::size_t r = 0; r < placement.ranks.size(); ++r) by_host[placement.ranks[r].host].push_back(static_cast<Rank>(r));
   std::vector<std::vector<Rank>> hosts;
+  hosts.reserve(by_host.size());
   for (auto& [host, ranks] : by_host) hosts.push_back(std::move(ranks));
   for (std::size_t h = 0; h < hosts.size(); ++h) {
     const auto at = static_cast<std::size_t>(std::ranges::find(hosts[h], me) - hosts[h].begin());
@@ -321,7 +322,7 @@ std::string size_text(std::uint64_t bytes) { return bytes == LinkTuning::kNever 
 
 }  // namespace
 
-Result<Measured> measure(Job& job, const Placement& placement) {
+Result<Measured> measure(Job& job, const Placement& placement, const std::array<LinkParameters, kLevels>& expected) {
   const JobMachine& machine = job.machine();
   const bool crowded = machine.oversubscribed();
   const double crowd = static_cast<double>(machine.core_sharers) / machine.cores_per_host;
@@ -349,7 +350,7 @@ Result<Measured> measure(Job& job, const Placement& placement) {
   Measured m;
   for (std::size_t l = 0; l < kLevels; ++l) {
     const LevelTimes& times = worst->levels[l];
-    m.links[l] = between(placement, static_cast<Level>(l));
+    m.links[l] = expected[l];
     if (times.latency_us <= 0) continue;
     m.links[l] = {times.latency_us, times.bandwidth_gbps, Origin::system};
     if (!crowded) m.tuning[l] = times.tuning;

@@ -1,5 +1,5 @@
-// Some tens of milliseconds of measurement at the start, with the real transports: for each level of the machine one pair of ranks of
-// every host, then pairs of hosts.
+// Some tens of milliseconds of measurement at the start, with the real transports: for each level of the machine one pair of
+// ranks of every host, then pairs of hosts.
 #pragma once
 
 #include <array>
@@ -14,7 +14,7 @@ struct Measured {
   double reduce_gbps = 0, copy_gbps = 0;
 };
 
-// Collective. All ranks get the same answer: the slowest of what any rank saw.
-Result<Measured> measure(Job& job, const Placement& placement);
+// Collective. All ranks get the same answer: the slowest of what any rank saw; what none could measure is as `expected`.
+Result<Measured> measure(Job& job, const Placement& placement, const std::array<LinkParameters, kLevels>& expected);
 
 }  // namespace tutti

@@ -198,7 +198,8 @@ Result<std::string> Communicator::explain(const Call& call, bool as_json) const 
     if (!explanation) return std::move(explanation.error());
     return as_json ? to_json(*explanation) : render(*explanation);
   }
-  const JobMachine& machine = impl_->runner->machine();
+  JobMachine machine = impl_->runner->machine();
+  if (size() > 1) machine.carriers = impl_->runner->job().carriers();
   auto selection = select(asked, machine);
   if (!selection) return std::move(selection.error());
   return as_json ? to_json(*selection, asked, machine) : render(*selection, asked, machine);

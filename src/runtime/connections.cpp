@@ -3,6 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
+#include <functional>
+#include <numeric>
 #include <set>
 
 #include "bootstrap/wire.h"
@@ -12,40 +15,29 @@
 namespace tutti {
 namespace {
 
-// A test's tool, which only joins threads of one process.
-constexpr std::string_view kForThreads = "loopback";
-
 Result<std::vector<const TransportRow*>> chosen_transports(const Config& config) {
-  const std::string_view spec = config.text(Var::transport);
-  const std::string& source = config.source(Var::transport);
-  std::vector<const TransportRow*> rows;
-  const bool exclude = spec.starts_with('^');
-  const std::vector<std::string> names = split_list(exclude ? spec.substr(1) : spec);
-  for (const auto& name : names)
-    if (find_transport(name) == nullptr) {
-      std::string known;
-      for (const auto& row : transport_table())
-        if (row.name != kForThreads) known += (known.empty() ? "" : ", ") + std::string(row.name);
-      return Error(Code::environment,
-                   fmt::format("{}=\"{}\": there is no transport \"{}\"; there are {}", source, spec, name, known));
-    }
-  for (const auto& row : transport_table()) {
-    const bool named = std::ranges::find(names, row.name) != names.end();
-    if ((named || !row.only_named) && (names.empty() || named != exclude)) rows.push_back(&row);
-  }
-  if (rows.empty()) return Error(Code::environment, fmt::format("{}=\"{}\" leaves no transport", source, spec));
-  return rows;
+  return choose_transports(config.text(Var::transport), config.source(Var::transport));
 }
 
-IbOptions ib_options(const Config& config) {
+IbOptions ib_options(const Config& config, std::vector<std::string> near) {
   const auto number = [&](Var var) { return static_cast<int>(config.integer(var)); };
   return {.devices = config.text(Var::ib_devices),
+          .near = std::move(near),
           .gid_index = config.is_set(Var::ib_gid_index) ? number(Var::ib_gid_index) : -1,
           .timeout = number(Var::ib_timeout),
           .retries = number(Var::ib_retry),
           .service_level = number(Var::ib_service_level),
           .traffic_class = number(Var::ib_traffic_class),
           .ring_bytes = static_cast<std::size_t>(config.integer(Var::ib_ring))};
+}
+
+// The control overlay runs over it, which is proof enough that it reaches everybody.
+bool is_tcp(std::size_t row) { return transport_table()[row].name == "tcp"; }
+
+std::vector<std::size_t> all_rows() {
+  std::vector<std::size_t> rows(transport_table().size());
+  std::iota(rows.begin(), rows.end(), std::size_t{0});
+  return rows;
 }
 
 }  // namespace
@@ -59,7 +51,7 @@ Status check_transports(const Config& config) {
   return rows ? Status{} : std::move(rows.error());
 }
 
-Status Connections::open(const Session& session, const Config& config, std::size_t l2_bytes) {
+Status Connections::open(const Session& session, const Config& config, const Topology& topology, std::span<const int> cpus) {
   rank_ = session.rank;
   size_ = session.size;
   overlay_ = session.overlay.get();
@@ -68,37 +60,55 @@ Status Connections::open(const Session& session, const Config& config, std::size
   Rank on_this_host = 0;
   for (Rank r = 0; r < size_; ++r)
     if (overlay_->member(r).host == overlay_->member(rank_).host) ++on_this_host;
-  const TransportOptions options{.secret = session.secret,
-                                 .rank = rank_,
-                                 .local_ranks = on_this_host,
-                                 .interface = config.text(Var::interface),
-                                 .shm_bytes = static_cast<std::size_t>(config.integer(Var::shm_bytes)),
-                                 .l2_bytes = l2_bytes,
-                                 .tcp_sockets = static_cast<int>(config.integer(Var::tcp_sockets)),
-                                 .cma = config.flag(Var::cma),
-                                 .ib = ib_options(config)};
-  std::vector<std::string> refusals;
+  options_ = {.secret = session.secret,
+              .rank = rank_,
+              .local_ranks = on_this_host,
+              .interface = config.text(Var::interface),
+              .shm_bytes = static_cast<std::size_t>(config.integer(Var::shm_bytes)),
+              .l2_bytes = cache_sizes(topology).l2_bytes,
+              .tcp_sockets = static_cast<int>(config.integer(Var::tcp_sockets)),
+              .cma = config.flag(Var::cma),
+              .ib = ib_options(config, nearest_nics(topology, cpus))};
+  setting_ =
+      config.is_set(Var::transport) ? fmt::format("{}=\"{}\"", config.source(Var::transport), config.text(Var::transport)) : "";
+  transports_.resize(transport_table().size());
+  refusals_.resize(transport_table().size());
+  std::vector<std::string> refused;
   for (const auto* row : *rows) {
-    auto transport = row->make(options);
-    if (auto can = transport->probe()) {
-      transports_.push_back(std::move(transport));
-      rows_.push_back(static_cast<std::size_t>(row - transport_table().data()));
-    } else {
-      refusals.push_back(fmt::format("{}: {}", row->name, can.error().to_string()));
-      log(LogLevel::info, fmt::format("transport {} cannot work here: {}", row->name, can.error().to_string()));
-    }
+    const auto at = static_cast<std::size_t>(row - transport_table().data());
+    open_row(at);
+    if (!transports_[at]) refused.push_back(fmt::format("{}: {}", row->name, refusals_[at]));
   }
-  if (transports_.empty())
-    return Error(Code::unsupported, fmt::format("no transport works on this machine ({})", fmt::join(refusals, "; ")));
+  if (refused.size() == rows->size())
+    return Error(Code::unsupported, fmt::format("no transport works on this machine ({})", fmt::join(refused, "; ")));
   return {};
 }
 
-Status Connections::exchange_addresses() {
+void Connections::open_row(std::size_t row) {
+  const TransportRow& entry = transport_table()[row];
+  auto transport = entry.make(options_);
+  const Status can = transport->probe();
+  if (can) {
+    transports_[row] = std::move(transport);
+    return;
+  }
+  refusals_[row] = can.error().to_string();
+  log(LogLevel::info, fmt::format("transport {} cannot work here: {}", entry.name, refusals_[row]));
+}
+
+Status Connections::exchange_addresses() { return exchange_addresses(all_rows()); }
+
+Status Connections::exchange_addresses(std::span<const std::size_t> rows) {
   Writer mine;
-  for (auto& t : transports_) {
-    auto address = t->listen();
-    if (!address) return address.because(fmt::format("transport {} could not open its listening side", t->name()));
-    mine.text(t->name()).text(t->domain()).bytes(*address);
+  for (const std::size_t t : rows) {
+    const std::string_view name = transport_table()[t].name;
+    if (!transports_[t]) {
+      if (!refusals_[t].empty()) mine.text(name).text("").bytes({}).text(refusals_[t]);
+      continue;
+    }
+    auto address = transports_[t]->listen();
+    if (!address) return address.because(fmt::format("transport {} could not open its listening side", name));
+    mine.text(name).text(transports_[t]->domain()).bytes(*address).text(transports_[t]->uses());
   }
   auto blobs = overlay_->all_gather(mine.take());
   if (!blobs) return std::move(blobs.error());
@@ -109,34 +119,62 @@ Status Connections::exchange_addresses() {
     for (Reader in((*blobs)[r]); !in.finished();) {
       const std::string name = in.text(), domain = in.text();
       const ConstBytes address = in.bytes();
+      const std::string about = in.text();
       if (!in.ok()) return bad_blob(static_cast<Rank>(r));
-      for (std::size_t t = 0; t < transports_.size(); ++t)
-        if (transports_[t]->name() == name) offers_[r][t] = {domain, {address.begin(), address.end()}};
+      if (const TransportRow* row = find_transport(name))
+        offers_[r][static_cast<std::size_t>(row - transport_table().data())] = {domain, {address.begin(), address.end()}, about};
     }
   }
   return {};
 }
 
-std::vector<std::byte> Connections::probe() {
-  std::vector<std::byte> bits((transport_table().size() * static_cast<std::size_t>(size_) + 7) / 8);
+std::vector<std::byte> Connections::probe() { return probe(all_rows()); }
+
+std::vector<std::byte> Connections::probe(std::span<const std::size_t> rows) {
+  std::vector<std::byte> bits((transports_.size() * static_cast<std::size_t>(size_) + 7) / 8);
   std::set<Rank> near;
   const std::vector<Offer>& mine = offers_[static_cast<std::size_t>(rank_)];
-  for (std::size_t t = 0; t < transports_.size(); ++t) {
-    if (transports_[t]->name() == "tcp") continue;
+  for (const std::size_t t : rows) {
+    if (!transports_[t] || is_tcp(t)) continue;
     for (Rank r = 0; r < size_; ++r) {
       const auto i = static_cast<std::size_t>(r);
       if (r == rank_ || near.contains(r) || offers_[i][t].domain != mine[t].domain) continue;
       if (auto s = transports_[t]->reaches(r, offers_[i][t].address); s) {
-        const std::size_t at = bit(rows_[t], i);
+        const std::size_t at = bit(t, i);
         bits[at / 8] |= std::byte{1} << (at % 8);
-        if (transport_table()[rows_[t]].by_memory) near.insert(r);
+        if (transport_table()[t].by_memory) near.insert(r);
       } else {
-        unreached_[r] = fmt::format("{}: {}", transports_[t]->name(), s.error().to_string());
-        log(LogLevel::info, fmt::format("rank {} is not reached by {}", r, unreached_[r]));
+        unreached_[{r, t}] = s.error().to_string();
+        log(LogLevel::info, fmt::format("rank {} is not reached by {}: {}", r, transport_table()[t].name, unreached_[{r, t}]));
       }
     }
   }
   return bits;
+}
+
+Status Connections::prefer_as(const Connections& other) { return other.preferred_ ? prefer(*other.preferred_) : Status{}; }
+
+Status Connections::prefer(const TunedHosts& measured) {
+  const TransportRow* row = find_transport(measured.transports.front().name);
+  if (row == nullptr || row->by_memory) return {};
+  preferred_ = measured;
+  preferred_row_ = static_cast<std::size_t>(row - transport_table().data());
+  const std::array rows{*preferred_row_};
+  const auto asked = [&](const std::vector<Offer>& of_rank) {
+    return !of_rank[rows[0]].domain.empty() || !of_rank[rows[0]].about.empty();
+  };
+  if (std::ranges::none_of(offers_, asked)) {
+    open_row(rows[0]);
+    if (auto s = exchange_addresses(rows); !s) return s;
+    auto more = overlay_->all_gather(probe(rows));
+    if (!more) return std::move(more.error());
+    for (std::size_t r = 0; r < more->size(); ++r) {
+      if ((*more)[r].size() != probed_[r].size()) return bad_blob(static_cast<Rank>(r));
+      std::ranges::transform(probed_[r], (*more)[r], probed_[r].begin(), std::bit_or());
+    }
+  }
+  choose(std::move(probed_));
+  return {};
 }
 
 bool Connections::reach_each_other(std::size_t row, std::size_t a, std::size_t b) const {
@@ -152,12 +190,15 @@ bool Connections::share_memory(std::size_t a, std::size_t b) const {
   return false;
 }
 
+bool Connections::usable(std::size_t row, std::size_t a, std::size_t b) const {
+  const std::string& domain = offers_[a][row].domain;
+  return a != b && !domain.empty() && domain == offers_[b][row].domain && (is_tcp(row) || reach_each_other(row, a, b));
+}
+
 int Connections::best_between(std::size_t a, std::size_t b) const {
-  for (std::size_t t = 0; t < transports_.size(); ++t) {
-    const bool same_domain = offers_[a][t].domain == offers_[b][t].domain && !offers_[a][t].domain.empty();
-    if (a != b && same_domain && (transports_[t]->name() == "tcp" || reach_each_other(rows_[t], a, b)))
-      return static_cast<int>(t);
-  }
+  if (preferred_row_ && usable(*preferred_row_, a, b) && !share_memory(a, b)) return static_cast<int>(*preferred_row_);
+  for (std::size_t t = 0; t < transports_.size(); ++t)
+    if (usable(t, a, b)) return static_cast<int>(t);
   return -1;
 }
 
@@ -165,27 +206,29 @@ void Connections::choose(std::vector<std::vector<std::byte>> probed) {
   probed_ = std::move(probed);
   reach_.clear();
   reach_.reserve(probed_.size());
-  std::set<int> used;
+  used_.clear();
+  const auto here = static_cast<std::size_t>(std::ranges::count_if(transports_, [](const auto& t) { return t != nullptr; }));
   for (std::size_t a = 0; a < probed_.size(); ++a) {
     reach_.push_back(best_between(static_cast<std::size_t>(rank_), a));
-    for (std::size_t b = 0; b < a && used.size() < transports_.size(); ++b) used.insert(best_between(a, b));
+    for (std::size_t b = 0; b < a && used_.size() < here; ++b) used_.insert(best_between(a, b));
   }
-  used.erase(-1);
+  used_.erase(-1);
   std::vector<std::string_view> names;
-  names.reserve(used.size());
-  for (const int t : used) names.push_back(transports_[static_cast<std::size_t>(t)]->name());
+  names.reserve(used_.size());
+  for (const int t : used_) names.push_back(transport_table()[static_cast<std::size_t>(t)].name);
   in_use_ = fmt::format("{}", fmt::join(names, "+"));
-  has_boards_ = used.size() == 1 && transports_[static_cast<std::size_t>(*used.begin())]->has_boards();
+  const auto only = static_cast<std::size_t>(used_.empty() ? 0 : *used_.begin());
+  has_boards_ = used_.size() == 1 && transports_[only] && transports_[only]->has_boards();
+}
+
+bool Connections::uses(std::string_view transport) const {
+  return std::ranges::any_of(used_, [&](int t) { return transport_table()[static_cast<std::size_t>(t)].name == transport; });
 }
 
 Result<std::unique_ptr<Endpoint>> Connections::connect(Rank peer, ConnectRequest request) {
   const int reach = reach_[static_cast<std::size_t>(peer)];
   if (reach < 0) {
-    const auto tried = unreached_.find(peer);
-    const std::string why = tried != unreached_.end()
-                                ? "from here " + tried->second
-                                : "each side offers other ones (TUTTI_TRANSPORT, TUTTI_INTERFACE), or only one reaches the "
-                                  "other (TUTTI_LOG=info says why)";
+    const std::string why = carrier(-1, static_cast<std::size_t>(rank_), static_cast<std::size_t>(peer)).why;
     return Error(Code::unsupported, fmt::format("no transport reaches {}; {}", overlay_->describe(peer), why), peer);
   }
   const auto t = static_cast<std::size_t>(reach);

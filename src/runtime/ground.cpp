@@ -93,7 +93,7 @@ void warn_of_unused(const Placement& placement) {
 
 }  // namespace
 
-void lay_on_network(JobMachine& machine, const Placement& placement, bool warns) {
+void lay_on_network(JobMachine& machine, const Placement& placement, HostLinks links, bool warns) {
   const Topology* network = described_network(placement);
   Rank r = 0;
   const bool by_host =
@@ -103,28 +103,36 @@ void lay_on_network(JobMachine& machine, const Placement& placement, bool warns)
     return;
   }
   lay_on_torus(machine, torus_dimensions(*network));
-  lay_in_pods(machine, tapered_pods(*network));
+  lay_in_pods(machine, tapered_pods(*network, links));
 }
 
-Result<std::string> read_tuning(const Config& config, const TunedLayout& here) {
+std::uint64_t hash_of_machines(std::span<const std::uint64_t> fingerprints) {
+  Hasher all;
+  for (const std::uint64_t one : std::set<std::uint64_t>(fingerprints.begin(), fingerprints.end())) all.value(one);
+  return all.result();
+}
+
+Result<TuningFile> read_tuning(const Config& config, std::uint64_t machine) {
   const std::string& setting = config.text(Var::tuning);
   const bool named = setting != "auto";
   const std::string path = named ? setting : usual_tuning_path();
-  if (setting == "off" || path.empty() || (!named && access(path.c_str(), R_OK) != 0)) return std::string();
+  if (setting == "off" || path.empty() || (!named && access(path.c_str(), R_OK) != 0)) return TuningFile{};
   auto file = TuningFile::read(path);
   if (!file && named) return file.because(config.source(Var::tuning));
   if (!file) {
     log(LogLevel::warn, fmt::format("{}; going on without it", file.error().to_string()));
-    return std::string();
+    return TuningFile{};
   }
-  std::erase_if(file->layouts, [&](const TunedLayout& l) { return l.machine != here.machine || l.version != here.version; });
-  if (file->layouts.empty() && named)
+  const auto elsewhere = [&](const auto& one) { return one.machine != machine || one.version != TUTTI_VERSION; };
+  std::erase_if(file->layouts, elsewhere);
+  std::erase_if(file->hosts, elsewhere);
+  if (file->empty() && named)
     return Error(
         Code::environment,
         fmt::format("{}: nothing in '{}' was measured on this machine ({:016x}) by tutti {}: measure here with tutti tune",
-                    config.source(Var::tuning), path, here.machine, here.version));
+                    config.source(Var::tuning), path, machine, TUTTI_VERSION));
   for (TunedLayout& one : file->layouts) one.about = path;
-  return file->layouts.empty() ? std::string() : file->to_json();
+  return file;
 }
 
 Measurements measurements_of(const TuningFile& tunings, const TunedLayout& here) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <span>
 #include <vector>
 
 #include "core/config.h"
@@ -16,9 +17,10 @@ struct Ground {
   std::array<LinkParameters, kLevels> links{};
   std::array<LinkTuning, kLevels> tuning{};
   double reduce_gbps = 10, copy_gbps = 20;
-  bool measured = false;  // these four
-  int core_sharers = 1;   // ranks on the same cores: of the whole job
-  TuningFile tunings;     // of this machine: calls measured earlier
+  bool measured = false;                      // these four
+  HostLinks host_links = HostLinks::fastest;  // that carry messages between hosts
+  int core_sharers = 1;                       // ranks on the same cores: of the whole job
+  TuningFile tunings;                         // of this machine: calls measured earlier
 
   static Result<Ground> look(const Config& config);
 };
@@ -30,10 +32,13 @@ struct Ground {
 // description says it and ranks follow each other host by host, how their hosts are joined.
 [[nodiscard]] JobMachine seats_of(const Placement& placement, int core_sharers);
 void price(JobMachine& machine, const Placement& placement, const Ground& ground);
-void lay_on_network(JobMachine& machine, const Placement& placement, bool warns);
+void lay_on_network(JobMachine& machine, const Placement& placement, HostLinks links, bool warns);
 
-// What rank 0 has for this machine, as text for all; empty: nothing. A file that somebody has named must be one of this machine.
-Result<std::string> read_tuning(const Config& config, const TunedLayout& here);
+// Of machines with these fingerprints, in whatever order and number.
+[[nodiscard]] std::uint64_t hash_of_machines(std::span<const std::uint64_t> fingerprints);
+
+// What has been measured on these machines. A file that somebody has named must be one of them.
+Result<TuningFile> read_tuning(const Config& config, std::uint64_t machine);
 // Those of this layout.
 [[nodiscard]] Measurements measurements_of(const TuningFile& tunings, const TunedLayout& here);
 

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <map>
 #include <set>
 
@@ -14,6 +15,9 @@
 
 namespace tutti {
 namespace {
+
+// What else decides how fast the ways between ranks are.
+constexpr std::array kWays{Var::cma, Var::shm_bytes, Var::tcp_sockets, Var::ib_devices, Var::ib_ring};
 
 std::vector<int> hosts_from(std::size_t ranks, const Connections& connections) {
   std::vector<int> host(ranks, -1);
@@ -47,14 +51,14 @@ Result<std::unique_ptr<Job>> Job::start(Session session, const Config& config, c
 Status Job::begin(const Job* parent) {
   if (auto s = load_algorithms(parent); !s) return s;
   if (auto s = look_at_machine(parent); !s) return s;
-  if (auto s = connections_.open(session_, config_, cache_sizes(ground_.topology).l2_bytes); !s) return s;
+  if (auto s = connections_.open(session_, config_, ground_.topology, ground_.binding); !s) return s;
   if (auto s = connections_.exchange_addresses(); !s) return s;
-  if (auto s = exchange_machines(); !s) return s;
+  if (auto s = exchange_machines(parent); !s) return s;
   if (auto s = make_table(); !s) return s;
   if (auto s = calibrate(); !s) return s;
   price(machine_, placement_, ground_);
   // Which of the described hosts those of a part are nobody knows.
-  if (!inherited_) lay_on_network(machine_, placement_, rank() == 0);
+  if (!inherited_) lay_on_network(machine_, placement_, ground_.host_links, rank() == 0);
   return agree(parent);
 }
 
@@ -86,7 +90,7 @@ Status Job::look_at_machine(const Job* parent) {
   return {};
 }
 
-Status Job::exchange_machines() {
+Status Job::exchange_machines(const Job* parent) {
   const auto ranks = static_cast<std::size_t>(size());
   const auto bits = connections_.probe();
   Writer mine;
@@ -122,21 +126,36 @@ Status Job::exchange_machines() {
   connections_.choose(std::move(probed));
   const auto hosts = hosts_from(ranks, connections_);
   for (std::size_t r = 0; r < ranks; ++r) locations[r].host = hosts[r];
-  return place(std::move(locations), fingerprints);
+  machines_ = hash_of_machines(fingerprints);
+  Hasher who;
+  for (const int host : hosts) who.value(host);
+  for (const Var var : kWays) who.text(config_.text(var));
+  hosts_ = who.result();
+  if (rank() == 0 && parent == nullptr) {
+    auto tunings = read_tuning(config_, machines_);
+    if (!tunings) return std::move(tunings.error());
+    ground_.tunings = std::move(*tunings);
+  }
+  return place(parent, std::move(locations), fingerprints);
 }
 
 // Equal machines are described once.
-Status Job::place(std::vector<RankLocation> locations, std::span<const std::uint64_t> fingerprints) {
+Status Job::place(const Job* parent, std::vector<RankLocation> locations, std::span<const std::uint64_t> fingerprints) {
   const auto describing = describing_ranks(fingerprints);
   const bool describe = std::ranges::find(describing, rank()) != describing.end();
-  const std::string json = describe ? to_json(ground_.topology) : "";
-  auto texts = session_.overlay->all_gather(std::as_bytes(std::span(json)));
-  if (!texts) return std::move(texts.error());
+  const std::string json = describe ? to_json(ground_.topology) : "", fastest_here = fastest_between_hosts();
+  Writer mine;
+  for (const std::string& text : {json, fastest_here}) mine.text(text);
+  auto blobs = session_.overlay->all_gather(mine.take());
+  if (!blobs) return std::move(blobs.error());
   std::vector<std::string> machines;
-  for (const Rank r : describing) {
-    const auto& text = (*texts)[static_cast<std::size_t>(r)];
-    machines.emplace_back(reinterpret_cast<const char*>(text.data()), text.size());
-  }
+  for (const Rank r : describing) machines.push_back(Reader((*blobs)[static_cast<std::size_t>(r)]).text());
+  Reader first(blobs->front());
+  (void)first.text();
+  const std::string told = first.text();
+  auto fastest = told.empty() ? TuningFile{} : TuningFile::parse(told);
+  if (!first.finished() || !fastest) return bad_blob(0);
+  if (auto s = prefer_fastest(parent, *fastest); !s) return s;
   auto placement = assemble(std::move(locations), fingerprints, machines);
   if (!placement) return std::move(placement.error());
   placement_ = std::move(*placement);
@@ -146,8 +165,24 @@ Status Job::place(std::vector<RankLocation> locations, std::span<const std::uint
   machine_ = seats_of(placement_, ground_.core_sharers);
   machine_.boards = worth_boards(size()) && connections_.has_boards();  // whether all ranks of this job publish to each other
   if (inherited_) return {};
-  for (int l = 0; l < kLevels; ++l) ground_.links[static_cast<std::size_t>(l)] = between(placement_, static_cast<Level>(l));
+  ground_.host_links = connections_.uses("verbs") ? HostLinks::all_rdma : HostLinks::fastest;
+  for (int l = 0; l < kLevels; ++l)
+    ground_.links[static_cast<std::size_t>(l)] = between(placement_, static_cast<Level>(l), ground_.host_links);
   return {};
+}
+
+std::string Job::fastest_between_hosts() const {
+  const TunedHosts here = hosts_layout();
+  if (rank() != 0 || config_.is_set(Var::transport)) return {};
+  for (const TunedHosts& one : ground_.tunings.hosts)
+    if (one.same_place(here)) return TuningFile{.layouts = {}, .hosts = {one}}.to_json();
+  return {};
+}
+
+// Parts of a job go the same ways.
+Status Job::prefer_fastest(const Job* parent, const TuningFile& told) {
+  if (parent != nullptr) return connections_.prefer_as(parent->connections_);
+  return told.hosts.empty() ? Status{} : connections_.prefer(told.hosts.front());
 }
 
 Status Job::make_table() {
@@ -160,7 +195,7 @@ Status Job::make_table() {
 
 Status Job::calibrate() {
   if (!measures()) return {};
-  auto measured = measure(*this, placement_);
+  auto measured = measure(*this, placement_, ground_.links);
   if (!measured) return measured.because("measuring latency and bandwidth");
   ground_.links = measured->links;
   ground_.tuning = measured->tuning;
@@ -177,12 +212,11 @@ Status Job::calibrate() {
 // Ranks that would choose differently must not begin. Rank 0 also tells what was measured here earlier.
 Status Job::agree(const Job* parent) {
   const TunedLayout here = layout();
-  auto tuning = rank() == 0 && parent == nullptr ? read_tuning(config_, here) : std::string();
-  if (!tuning) return std::move(tuning.error());
+  const bool tells = rank() == 0 && parent == nullptr && !ground_.tunings.empty();
   const Choices mine = Choices::of(hash(machine_), config_, custom_);
   Writer out;
   mine.write(out);
-  out.text(*tuning);
+  out.text(tells ? ground_.tunings.to_json() : "");
   auto blobs = session_.overlay->all_gather(out.take());
   if (!blobs) return std::move(blobs.error());
   for (std::size_t r = 0; r < blobs->size(); ++r) {
@@ -223,19 +257,19 @@ WaitPolicy Job::wait_policy() const {
 }
 
 TunedLayout Job::layout() const {
-  std::set<std::uint64_t> machines;
-  for (const Topology& topology : placement_.machines) machines.insert(fingerprint(topology));
-  Hasher all;
-  for (const std::uint64_t one : machines) all.value(one);
   Hasher ways;
   ways.value(hash_of_layout(machine_)).text(transports_in_use());
-  for (const Var var : {Var::cma, Var::shm_bytes, Var::tcp_sockets, Var::ib_devices, Var::ib_ring}) ways.text(config_.text(var));
+  for (const Var var : kWays) ways.text(config_.text(var));
   for (const auto& item : custom_.items()) ways.text(item.what).value(item.hash);
-  return {.machine = all.result(),
+  return {.machine = machines_,
           .layout = ways.result(),
           .version = TUTTI_VERSION,
           .about = fmt::format("{}; {}", describe_ranks(machine_), transports_in_use()),
           .measured = {}};
+}
+
+TunedHosts Job::hosts_layout() const {
+  return {.machine = machines_, .layout = hosts_, .version = TUTTI_VERSION, .transports = {}};
 }
 
 }  // namespace tutti

@@ -33,7 +33,10 @@ class Job {
     return connections_.connect(peer, std::move(request));
   }
   [[nodiscard]] const std::string& transports_in_use() const noexcept { return connections_.in_use(); }
+  [[nodiscard]] bool uses(std::string_view transport) const { return connections_.uses(transport); }
   [[nodiscard]] LinkTuning tuning(Rank peer) const;
+  // Of each of machine().links, for people.
+  [[nodiscard]] std::vector<std::vector<LinkCarrier>> carriers() const { return connections_.carriers(machine_.levels); }
 
   [[nodiscard]] const Topology& topology() const noexcept { return ground_.topology; }  // of this rank's host
   // Equal on all ranks, as the machine.
@@ -42,6 +45,8 @@ class Job {
   [[nodiscard]] const JobMachine& machine() const noexcept { return machine_; }
   // Where measurements of whole calls belong: equal in jobs whose ranks sit alike on machines that are alike.
   [[nodiscard]] TunedLayout layout() const;
+  // Where measurements of transports between hosts belong, which are the same over whatever transports.
+  [[nodiscard]] TunedHosts hosts_layout() const;
   [[nodiscard]] WaitPolicy wait_policy() const;
   // This rank's part of the last cache, in bytes; 0: not known.
   [[nodiscard]] std::uint64_t cache_share() const { return tutti::cache_share(ground_.topology, machine_.ranks_per_host); }
@@ -51,8 +56,11 @@ class Job {
   Status begin(const Job* parent);
   Status load_algorithms(const Job* parent);
   Status look_at_machine(const Job* parent);
-  Status exchange_machines();
-  Status place(std::vector<RankLocation> locations, std::span<const std::uint64_t> fingerprints);
+  Status exchange_machines(const Job* parent);
+  Status place(const Job* parent, std::vector<RankLocation> locations, std::span<const std::uint64_t> fingerprints);
+  // Of rank 0, where nobody has named transports: what was measured between these hosts, as a tuning file; empty: nothing.
+  [[nodiscard]] std::string fastest_between_hosts() const;
+  Status prefer_fastest(const Job* parent, const TuningFile& told);
   Status make_table();
   // Whether this start measures, which all ranks do or none.
   [[nodiscard]] bool measures() const { return !inherited_ && config_.flag(Var::calibrate); }
@@ -63,7 +71,8 @@ class Job {
   Config config_;
   CustomAlgorithms custom_;
   Ground ground_;
-  bool inherited_ = false;  // the ground, from the job that this is a part of
+  bool inherited_ = false;                  // the ground, from the job that this is a part of
+  std::uint64_t machines_ = 0, hosts_ = 0;  // hashes: of what the ranks are on, and of who shares a host
   Connections connections_;
   Placement placement_;
   JobMachine machine_;

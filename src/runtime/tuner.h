@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -38,6 +39,12 @@ struct TunedSize {
   std::size_t by_model = 0, by_measurement = 0;  // indices of variants: what is chosen without measurements, and with these
 };
 
+// A transport between hosts.
+struct ComparedTransport {
+  TunedTransport measured;
+  std::string refused = {};  // why it was not measured
+};
+
 class Tuner {
  public:
   explicit Tuner(Communicator& communicator);
@@ -48,6 +55,11 @@ class Tuner {
   // Those measurements, ready for a file.
   [[nodiscard]] TunedLayout layout(const std::vector<TunedSize>& sizes) const;
 
+  // All ranks call it with the same: what messages between hosts take over each of these transports, one after the other. The
+  // fastest first, by the geometric mean of 8 bytes and 512 KiB; last those that could not be measured.
+  Result<std::vector<ComparedTransport>> compare(std::span<const std::string> transports);
+  [[nodiscard]] TunedHosts between_hosts(const std::vector<ComparedTransport>& compared) const;
+
  private:
   // Of what a rank can give: sizes that come to the same blocks are one.
   struct Task {
@@ -56,6 +68,7 @@ class Tuner {
     friend bool operator==(const Task&, const Task&) = default;
     [[nodiscard]] std::uint64_t bytes() const { return blocks * count * sizeof(float); }
   };
+  Result<TunedTransport> measure_over(const std::string& transport);
   [[nodiscard]] std::vector<Task> tasks(const TuneOptions& options) const;
   Result<TunedSize> tune(const Task& task, double seconds, bool every_variant);
   [[nodiscard]] std::size_t chosen(const TunedSize& size, const JobMachine& machine) const;

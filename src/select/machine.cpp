@@ -1,3 +1,5 @@
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <functional>
 #include <map>
@@ -6,6 +8,7 @@
 
 #include "schedule/hash_shape.h"
 #include "select/select.h"
+#include "topology/gpus.h"
 #include "tutti/route_search.h"
 
 namespace tutti {
@@ -74,6 +77,47 @@ int rails_per_host(const std::vector<Rail>& rails, const std::vector<RankLocatio
   return static_cast<int>(fewest);
 }
 
+// What the library would take: nobody has tried.
+LinkCarrier between_described_hosts(const Topology& topology) {
+  if (expected_links(topology) == HostLinks::fastest)
+    return {.transport = "tcp", .why = "expected: no RDMA device is known on every host"};
+  const int links = links_side_by_side(topology);
+  return {.transport = "verbs",
+          .over = links > 1 ? fmt::format("{} links of a host side by side", links) : "",
+          .why = "expected: every host has an RDMA device, by its name or its latency"};
+}
+
+// Whether ranks that share a group of `level` are on several hosts.
+bool spans_hosts(const Grouping& level, const std::vector<RankLocation>& places) {
+  for (Rank r = 0; r < static_cast<Rank>(places.size()); ++r) {
+    const Rank leader = level.leader(level.group_of(r));
+    if (places[static_cast<std::size_t>(r)].host != places[static_cast<std::size_t>(leader)].host) return true;
+  }
+  return false;
+}
+
+void expect_carriers(JobMachine& m, const Topology& topology, const std::vector<RankLocation>& places) {
+  const LinkCarrier inside = m.on_gpus
+                                 ? LinkCarrier{.transport = "cuda", .why = "expected: GPUs of one host map each other's memory"}
+                                 : LinkCarrier{.transport = "shm", .why = "expected: ranks of one host share memory"};
+  const Grouping all(std::vector<int>(places.size(), 0));
+  for (std::size_t i = 0; i < m.links.size(); ++i) {
+    const bool outside = spans_hosts(i < m.levels.size() ? m.levels[i] : all, places);
+    m.carriers.push_back({outside ? between_described_hosts(topology) : inside});
+  }
+}
+
+// Between the outermost groups of ranks.
+Level outermost(const Topology& topology, const std::vector<RankLocation>& places) {
+  const std::vector<int> leaf = leaf_of_hosts(topology);
+  const auto leaf_at = [&](const RankLocation& place) { return leaf[static_cast<std::size_t>(place.host)]; };
+  const RankLocation& first = places.front();
+  if (std::ranges::all_of(places, [&](const auto& place) { return place.host == first.host; })) return Level::host;
+  const bool one_leaf =
+      leaf_at(first) >= 0 && std::ranges::all_of(places, [&](const auto& place) { return leaf_at(place) == leaf_at(first); });
+  return one_leaf ? Level::leaf : Level::network;
+}
+
 Result<JobMachine> describe_on_gpus(const Topology& topology, Rank ranks) {
   auto ends = place_on_gpus(topology, ranks);
   if (!ends) return std::move(ends.error());
@@ -102,7 +146,8 @@ Result<JobMachine> describe_on_gpus(const Topology& topology, Rank ranks) {
   m.reduce_gbps = kGpuReduceGbps;
   m.copy_gbps = kGpuCopyGbps;
   lay_on_torus(m, torus_dimensions(topology));
-  lay_in_pods(m, tapered_pods(topology));
+  lay_in_pods(m, tapered_pods(topology, HostLinks::fastest));  // a path between two GPUs has one link on each host
+  expect_carriers(m, topology, places);
   return m;
 }
 
@@ -139,7 +184,7 @@ Result<JobMachine> describe_job(const Topology& topology, Rank ranks, Seats seat
   for (const auto& level : all) m.links.push_back(between(topology, level.level));
   std::map<int, int> on_host;
   for (const auto& p : *places) ++on_host[p.host];
-  m.links.push_back(between(topology, on_host.size() > 1 ? Level::network : Level::host));
+  m.links.push_back(between(topology, outermost(topology, *places)));
   m.cores_per_host = INT32_MAX;
   for (const auto& [host, count] : on_host) {
     m.ranks_per_host = std::max(m.ranks_per_host, count);
@@ -149,6 +194,7 @@ Result<JobMachine> describe_job(const Topology& topology, Rank ranks, Seats seat
   m.boards = on_host.size() == 1 && worth_boards(ranks);
   lay_on_torus(m, torus_dimensions(topology));
   lay_in_pods(m, tapered_pods(topology));
+  expect_carriers(m, topology, *places);
   return m;
 }
 

@@ -42,6 +42,14 @@ std::string ways_of(const LinkTuning& tuning) {
   return ways;
 }
 
+// "tcp      eth0 10.0.0.1; not verbs: ..."
+std::string carried_by(const LinkCarrier& carrier, bool one_of_several) {
+  std::string text = fmt::format("{:<8} ", carrier.transport.empty() ? "nothing" : carrier.transport);
+  if (one_of_several) text += fmt::format("{} pair{} of ranks; ", carrier.pairs, carrier.pairs == 1 ? "" : "s");
+  if (!carrier.over.empty()) text += carrier.over + "; ";
+  return text + carrier.why;
+}
+
 std::string measured_column(const Candidate& c, bool just_there) {
   if (!c.measured_us) return fmt::format(" {:>11}", "-");
   return fmt::format(" {:>11}", fmt::format("{}{:.2f}", just_there ? "" : "~", *c.measured_us));
@@ -95,6 +103,10 @@ std::string render(const Selection& s, const SelectRequest& request, const JobMa
   for (std::size_t i = 0; i < m.links.size(); ++i)
     fmt::format_to(to, "  {:<30} latency {:>8.3f} us   bandwidth {:>8.2f} GB/s   ({})\n", scope_of(m, i), m.links[i].latency_us,
                    m.links[i].bandwidth_gbps, said(m.links[i].origin));
+  for (std::size_t i = 0; i < m.carriers.size(); ++i)
+    for (const LinkCarrier& carrier : m.carriers[i])
+      fmt::format_to(to, "  {:<30} {}\n", &carrier == m.carriers[i].data() ? scope_of(m, i) : "",
+                     carried_by(carrier, m.carriers[i].size() > 1));
   for (std::size_t i = 0; i < m.tuning.size(); ++i)
     if (const std::string ways = ways_of(m.tuning[i]); !ways.empty())
       fmt::format_to(to, "  {:<30} messages {}\n", scope_of(m, i), ways);
@@ -141,6 +153,14 @@ std::string to_json(const Selection& s, const SelectRequest& request, const JobM
                            {"past_caches_from", threshold(m.tuning[i].past_caches_from)},
                            {"direct_from", threshold(m.tuning[i].direct_from)},
                            {"mapped_from", threshold(m.tuning[i].mapped_from)}});
+  }
+  for (std::size_t i = 0; i < m.carriers.size(); ++i) {
+    json& carriers = links[i]["transports"] = json::array();
+    for (const LinkCarrier& c : m.carriers[i])
+      carriers.push_back({{"transport", c.transport.empty() ? json() : json(c.transport)},
+                          {"over", c.over},
+                          {"why", c.why},
+                          {"pairs", c.pairs == 0 ? json() : json(c.pairs)}});
   }
   for (const Candidate& c : s.candidates) {
     json row{{"algorithm", c.algorithm->name}, {"source", c.algorithm->source}};

@@ -23,6 +23,15 @@ namespace tutti {
 // Whether so many ranks, all of which reach each other's memory, publish: two have nobody else to tell.
 [[nodiscard]] constexpr bool worth_boards(Rank ranks) noexcept { return ranks > 2 && ranks <= Board::kMostMembers; }
 
+// Which transport carries messages between ranks, and why this one: for people.
+struct LinkCarrier {
+  std::string transport = {};  // empty: none does
+  std::string over = {};       // what of the machine it uses; empty: nothing that has a name
+  std::string why = {};        // it is this one
+  std::uint64_t pairs = 0;     // of ranks; 0: of a job that does not run
+  friend bool operator==(const LinkCarrier&, const LinkCarrier&) = default;
+};
+
 // What the choice depends on besides the call.
 struct JobMachine {
   Rank ranks = 1;
@@ -34,12 +43,13 @@ struct JobMachine {
   std::vector<Rank> torus;  // dimensions (Shape::torus) where ranks are the nodes of one, each with its links to neighbours
   std::vector<Pods> pods;   // of ranks, below switches whose way up carries less than what is below them; innermost first
   std::vector<LinkTuning> tuning;  // how bytes move over each of `links`, or nothing where that was not measured: only shown
-  double reduce_gbps = 10;         // bytes of one operand combined per second, one core
-  double copy_gbps = 20;           // bytes copied per second, one core
-  Origin core_origin = Origin::estimate;  // who says these two
-  double step_us = 0.05;                  // what one step of a schedule costs the executor
-  int ranks_per_host = 1;                 // the most on any host
-  int cores_per_host = 1;                 // the fewest on any host
+  std::vector<std::vector<LinkCarrier>> carriers;  // of each of `links`, or nothing where that is not known: only shown
+  double reduce_gbps = 10;                         // bytes of one operand combined per second, one core
+  double copy_gbps = 20;                           // bytes copied per second, one core
+  Origin core_origin = Origin::estimate;           // who says these two
+  double step_us = 0.05;                           // what one step of a schedule costs the executor
+  int ranks_per_host = 1;                          // the most on any host
+  int cores_per_host = 1;                          // the fewest on any host
   int core_sharers = 1;  // ranks that run on the same cores, the most anywhere, whether they reach each other's memory or not
   double turn_us = 2;    // where ranks share cores: one turn of one rank on a core
   bool boards = false;   // more than two ranks, and all of them can publish to all others (Board)

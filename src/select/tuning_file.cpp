@@ -18,7 +18,9 @@ namespace {
 using nlohmann::json;
 
 constexpr std::uint32_t kMostParameter = 1u << 20;  // of pieces and radix
-constexpr double kMostUs = 1e12;
+constexpr double kMostUs = 1e12, kMostGbps = 1e6;
+constexpr std::size_t kMostTransports = 16, kMostName = 64;
+constexpr std::size_t kRoomForHosts = 1u << 20, kRoomForLayouts = kMostTuningBytes - kRoomForHosts - 256;
 
 std::string hex(std::uint64_t number) { return fmt::format("{:016x}", number); }
 
@@ -51,14 +53,22 @@ Result<Measurement> measurement_from(const json& row, const std::string& where) 
       us};
 }
 
-Result<TunedLayout> layout_from(const json& entry, const std::string& where) {
+// Reads what all entries begin with.
+template <class Entry>
+Status read_place(const json& entry, const std::string& where, Entry& place) {
   if (!entry.is_object()) return bad(where, "is not an object");
-  TunedLayout layout;
   const auto field = [&](const char* name) { return entry.value(name, json()); };
-  if (!from_hex(field("machine"), layout.machine)) return bad(where + ".machine", "is not a hexadecimal number");
-  if (!from_hex(field("layout"), layout.layout)) return bad(where + ".layout", "is not a hexadecimal number");
+  if (!from_hex(field("machine"), place.machine)) return bad(where + ".machine", "is not a hexadecimal number");
+  if (!from_hex(field("layout"), place.layout)) return bad(where + ".layout", "is not a hexadecimal number");
   if (!field("tutti").is_string()) return bad(where + ".tutti", "is not a version");
-  layout.version = field("tutti").get<std::string>();
+  place.version = field("tutti").template get<std::string>();
+  return {};
+}
+
+Result<TunedLayout> layout_from(const json& entry, const std::string& where) {
+  TunedLayout layout;
+  if (Status read = read_place(entry, where, layout); !read) return std::move(read.error());
+  const auto field = [&](const char* name) { return entry.value(name, json()); };
   if (field("about").is_string()) layout.about = field("about").get<std::string>();
   const json rows = field("measured");
   if (!rows.is_array()) return bad(where + ".measured", "is not a list");
@@ -68,6 +78,27 @@ Result<TunedLayout> layout_from(const json& entry, const std::string& where) {
     layout.measured.push_back(std::move(*one));
   }
   return layout;
+}
+
+bool is_amount(const json& field, double most) {
+  return field.is_number() && field.get<double>() > 0 && field.get<double>() <= most;
+}
+
+Result<TunedHosts> hosts_from(const json& entry, const std::string& where) {
+  TunedHosts hosts;
+  if (Status read = read_place(entry, where, hosts); !read) return std::move(read.error());
+  const json rows = entry.value("transports", json());
+  if (!rows.is_array() || rows.empty() || rows.size() > kMostTransports)
+    return bad(where + ".transports", fmt::format("is not a list of 1 to {} transports", kMostTransports));
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    const json& row = rows[i];
+    const bool sound = row.is_array() && row.size() == 3 && row[0].is_string() &&
+                       row[0].get_ref<const std::string&>().size() <= kMostName && is_amount(row[1], kMostUs) &&
+                       is_amount(row[2], kMostGbps);
+    if (!sound) return bad(fmt::format("{}.transports[{}]", where, i), "is not a name, microseconds and GB/s");
+    hosts.transports.push_back({row[0].get<std::string>(), row[1].get<double>(), row[2].get<double>()});
+  }
+  return hosts;
 }
 
 // Whatever bytes a file name has.
@@ -82,12 +113,20 @@ std::string to_text(const TunedLayout& l) {
                      hex(l.machine), hex(l.layout), quoted(l.version), quoted(l.about), rows);
 }
 
-// The newest ones, as many as can be read again, in the order they have.
-std::vector<std::string> texts_of(const std::vector<TunedLayout>& layouts) {
+std::string to_text(const TunedHosts& h) {
+  std::string rows;
+  for (const auto& [name, us, gbps] : h.transports)
+    rows += fmt::format("{}[{}, {}, {}]", rows.empty() ? "" : ", ", quoted(name), us, gbps);
+  return fmt::format(" {{\"machine\": \"{}\", \"layout\": \"{}\", \"tutti\": {}, \"transports\": [{}]}}", hex(h.machine),
+                     hex(h.layout), quoted(h.version), rows);
+}
+
+// The newest ones, as many as there is room for, in the order they have.
+template <class Entry>
+std::vector<std::string> texts_of(const std::vector<Entry>& entries, std::size_t room) {
   std::vector<std::string> texts;
-  std::size_t room = kMostTuningBytes - 256, first = layouts.size();
-  for (; first > 0; --first) {
-    std::string text = to_text(layouts[first - 1]);
+  for (std::size_t first = entries.size(); first > 0; --first) {
+    std::string text = to_text(entries[first - 1]);
     if (text.size() + 2 > room) break;
     room -= text.size() + 2;
     texts.insert(texts.begin(), std::move(text));
@@ -116,6 +155,13 @@ Result<TuningFile> TuningFile::parse(std::string_view text) {
     if (!layout) return std::move(layout.error());
     result.layouts.push_back(std::move(*layout));
   }
+  const json hosts = file.value("hosts", json::array());  // files of earlier runs have none
+  if (!hosts.is_array()) return bad("hosts", "is not a list");
+  for (std::size_t i = 0; i < hosts.size(); ++i) {
+    auto one = hosts_from(hosts[i], fmt::format("hosts[{}]", i));
+    if (!one) return std::move(one.error());
+    result.hosts.push_back(std::move(*one));
+  }
   return result;
 }
 
@@ -128,7 +174,8 @@ Result<TuningFile> TuningFile::read(const std::string& path) {
 }
 
 std::string TuningFile::to_json() const {
-  return fmt::format("{{\"tutti_tuning\": 1, \"layouts\": [\n{}]}}\n", fmt::join(texts_of(layouts), ",\n"));
+  return fmt::format("{{\"tutti_tuning\": 1, \"layouts\": [\n{}],\n\"hosts\": [\n{}]}}\n",
+                     fmt::join(texts_of(layouts, kRoomForLayouts), ",\n"), fmt::join(texts_of(hosts, kRoomForHosts), ",\n"));
 }
 
 std::string usual_tuning_path() {
@@ -152,7 +199,7 @@ Status update_tuning_file(const std::string& path, const std::function<void(Tuni
     file = std::move(*before);
   }
   change(file);
-  if (!file.layouts.empty() && texts_of(file.layouts).empty())
+  if (!file.layouts.empty() && texts_of(file.layouts, kRoomForLayouts).empty())
     return Error(Code::resource, "this is more than a tuning file can hold: measure fewer sizes or collectives");
   return replace_file(path, file.to_json());
 }
@@ -175,6 +222,18 @@ void TuningFile::put(TunedLayout layout) {
   }
   std::erase_if(layouts, [&](const TunedLayout& l) { return l.same_place(layout); });
   layouts.push_back(std::move(layout));
+}
+
+void TuningFile::put(TunedHosts between) {
+  std::erase_if(hosts, [&](const TunedHosts& h) { return h.same_place(between); });
+  hosts.push_back(std::move(between));
+}
+
+std::string TunedHosts::to_string() const {
+  std::string text;
+  for (const auto& [name, us, gbps] : transports)
+    text += fmt::format("{}{} {:.4g} us and {:.4g} GB/s", text.empty() ? "measured by tutti tune: " : ", ", name, us, gbps);
+  return text;
 }
 
 }  // namespace tutti

@@ -20,7 +20,7 @@ run() { # exit status 0 and 1 are both right
 echo "== this host"
 run "$tutti" doctor
 examined "$status"
-for check in topology binding cpuset quota memory shared-memory open-files processes memlock cma interfaces gpus gpu-code \
+for check in topology binding cpuset quota memory shared-memory open-files processes memlock cma interfaces rdma transports gpus gpu-code \
   gpu-streams gpu-memory gpu-sharing nics-of-gpus iommu acs \
   huge-pages numa-balancing governor smt swap kernel virtual clock; do
   grep -qE "^(ok|note|warning|problem) +$check " "$work/out" || { fail "nothing is said about $check:"; cat "$work/out"; }

@@ -89,6 +89,27 @@ for transport in shm tcp; do
   TUTTI_CALIBRATE=1 TUTTI_TRANSPORT=$transport run_ranks "0 0" 2 "$tutti" explain all_reduce
   grep -q "GB/s *(measured)" "$work/out.0" || { fail "$what: what was measured over $transport is not used"; cat "$work/out.0"; }
 done
+
+echo "== explain in a job: what carries each link, and why this"
+run_ranks "0 0 0" 3 "$tutti" explain all_reduce
+grep -q "^  between ranks  *shm  *the first that both have, in the order shm, verbs, tcp$" "$work/out.0" || { fail "$what: no reason for shm"; cat "$work/out.0"; }
+TUTTI_TRANSPORT=^shm,verbs run_ranks "0 0" 2 "$tutti" explain all_reduce
+grep -q '^  between ranks  *tcp  *[^ ]* [0-9.:a-f]*; not shm: TUTTI_TRANSPORT="^shm,verbs" leaves it out; not verbs: ' "$work/out.0" ||
+  { fail "$what: no reason for tcp"; cat "$work/out.0"; }
+# Rank 2 has no shared memory: it is told by whom it concerns, and pairs are counted.
+rank_setup() { [[ $1 != 2 ]] || export TUTTI_TRANSPORT=tcp; }
+run_ranks "0 0 0" 3 "$tutti" explain all_reduce
+grep -q "^  inside a host  *shm  *the first" "$work/out.0" || { fail "$what: nothing of ranks 0 and 1"; cat "$work/out.0"; }
+grep -q "^  between the outermost groups  *tcp .*not shm: TUTTI_TRANSPORT of rank 2 leaves it out" "$work/out.0" ||
+  { fail "$what: nothing of rank 2"; cat "$work/out.0"; }
+run_ranks "0 0 0" 3 "$tutti" explain all_reduce --json
+for text in '"transport": "shm"' '"transport": "tcp"' '"pairs": 1' '"pairs": 2'; do
+  grep -q "$text" "$work/out.0" || { fail "$what: no $text"; cat "$work/out.0"; }
+done
+rank_setup() { :; }
+expect 0 "$tutti" explain all_reduce --on cores --topology "node:2 core:2 nic:2 net=25GB/s net_latency=2us"
+printed "  inside a host                  shm      expected: " "  between the outermost groups   verbs    2 links of a host side by side; expected: "
+
 echo "== the network of a job, where its ranks describe as many hosts as it has"
 described() { # described TOPOLOGY RANKS COMMAND...: each rank on a host of its own
   TUTTI_TRANSPORT=tcp TUTTI_TOPOLOGY=$1 run_ranks "$(printf '0 %.0s' $(seq "$2") | sed 's/ $//')" "$2" "${@:3}"

@@ -163,4 +163,11 @@ rank_said 0 "--output and --json both name"
 run_ranks "1 1" 2 "$tutti" tune all_reduce "${brief[@]}" --output "$file" --json /nowhere/all.json
 rank_said 0 "/nowhere/all.json"
 
+echo "== transports between hosts, where there is one host, or none of them"
+refuses '"shm" is no transport between hosts; there are verbs, tcp, ucx' "$tutti" tune --transports tcp,shm
+rm -f "$work/one.json"
+run_ranks "1 1" 2 "$tutti" tune --transports tcp --output "$work/one.json"
+grep -q "^tcp  *refused: all ranks are on one host" "$work/out.0" || { fail "$what: no reason"; cat "$work/out.0"; }
+rank_said 0 "none of these transports could be measured"
+! grep -q tcp "$work/one.json" || fail "$what: something is kept"
 finish

@@ -4,7 +4,7 @@
 #include <cerrno>
 #include <set>
 
-#include "trees.h"
+#include "ports.h"
 
 namespace tutti::doctor {
 namespace {
@@ -38,6 +38,9 @@ TEST(Doctor, WhatIsWrongHasACostAndARemedy) {
     tree.write("sys/fs/cgroup/job/cpuset.cpus.effective", "0-1\n").write("sys/fs/cgroup/job/memory.max", "1000000\n");
     tree.write("proc/self/limits",
                "Max open files 32 64 files\nMax locked memory 65536 65536 bytes\nMax processes 10 10 processes\n");
+    verbs::Port down = test::roce("mlx5_1");
+    down.state = IBV_PORT_DOWN;
+    test::has_ports(tree, {down, test::infiniband("mlx5_2", IBV_PORT_INIT)});
     tree.folder("sys/class/infiniband/mlx5_0").interface("docker0", "172.17.0.1").interface("eth0", "10.0.0.1", false);
     tree.system.ranks = tree.system.ranks_here = 16;
     tree.system.cma_error = EPERM;
@@ -245,17 +248,6 @@ TEST(Doctor, Processes) {
   EXPECT_THAT(check_processes(tree.system), only(warning, "12 processes"));
   tree.system.ranks_here = 4;
   EXPECT_THAT(check_processes(tree.system), only(problem, "12 processes"));
-}
-
-TEST(Doctor, LockedMemory) {
-  Tree tree;
-  EXPECT_THAT(check_locked_memory(tree.system), only(note, "cannot be read"));
-  tree.write("proc/self/limits", "Max locked memory         65536                65536                bytes     \n");
-  EXPECT_THAT(check_locked_memory(tree.system), only(ok, "no RDMA devices"));
-  tree.folder("sys/class/infiniband/mlx5_0");
-  EXPECT_THAT(check_locked_memory(tree.system), only(warning, "65536 bytes"));
-  tree.system.is_root = true;
-  EXPECT_THAT(check_locked_memory(tree.system), only(ok, "root"));
 }
 
 TEST(Doctor, Cma) {

@@ -1,65 +1,34 @@
 // Ranks compared, and what they send each other.
 #include "doctor/job.h"
 
-#include "trees.h"
+#include "jobs.h"
 
 namespace tutti::doctor {
 namespace {
 
 using enum Severity;
+using test::job_of;
+using test::shared;
+using test::two_hosts;
 using testing::ElementsAre;
 using testing::HasSubstr;
 
-auto is(Severity severity, const std::string& part_of_found) {
-  return testing::Field(&Shared::finding, test::is(severity, part_of_found));
-}
-
-// So many cores of one PU each, ranks on one host.
-Job job_of(const std::vector<std::vector<int>>& bindings, int cores) {
-  Job job;
-  for (const auto& cpus : bindings) {
-    Facts facts{.host = "h1",
-                .kernel = "k1",
-                .network = "net:[1]",
-                .cpus = cpus,
-                .cores = {},
-                .interface = "eth0",
-                .address = "10.0.0.1",
-                .settings = {},
-                .token = {},
-                .others = {}};
-    for (int core = 0; core < cores; ++core) facts.cores.push_back({core});
-    job.ranks.push_back(facts);
-  }
-  return job;
-}
-
-Job two_hosts() {
-  Job job = job_of({{0}, {1}, {0}, {1}}, 2);
-  for (const std::size_t r : {2u, 3u}) {
-    job.ranks[r].host = "h2";
-    job.ranks[r].kernel = "k2";
-    job.ranks[r].address = "10.0.0.2";
-  }
-  return job;
-}
-
 TEST(DoctorJob, Bindings) {
-  EXPECT_THAT(check_bindings(job_of({{0}, {1}}, 4)), ElementsAre(is(ok, "2 ranks on cores of their own")));
+  EXPECT_THAT(check_bindings(job_of({{0}, {1}}, 4)), ElementsAre(shared(ok, "2 ranks on cores of their own")));
   EXPECT_THAT(check_bindings(job_of({{0}, {0}}, 4)),
-              ElementsAre(is(problem, "ranks 0-1 share 1 core (PUs 0), while 3 cores are idle")));
+              ElementsAre(shared(problem, "ranks 0-1 share 1 core (PUs 0), while 3 cores are idle")));
   EXPECT_THAT(check_bindings(job_of({{0, 1}, {2}, {0, 1}, {0, 1}}, 4)),
-              ElementsAre(is(problem, "ranks 0,2-3 share 2 cores (PUs 0-1), while 1 core is idle")));
-  EXPECT_THAT(check_bindings(job_of({{0, 1}, {0, 1}}, 2)), ElementsAre(is(warning, "2 ranks are not bound")));
-  EXPECT_THAT(check_bindings(job_of({{0, 1}, {0, 1}, {0, 1}}, 2)), ElementsAre(is(warning, "3 ranks take turns on 2 cores")));
+              ElementsAre(shared(problem, "ranks 0,2-3 share 2 cores (PUs 0-1), while 1 core is idle")));
+  EXPECT_THAT(check_bindings(job_of({{0, 1}, {0, 1}}, 2)), ElementsAre(shared(warning, "2 ranks are not bound")));
+  EXPECT_THAT(check_bindings(job_of({{0, 1}, {0, 1}, {0, 1}}, 2)), ElementsAre(shared(warning, "3 ranks take turns on 2 cores")));
   EXPECT_THAT(check_bindings(job_of({{0}}, 2)), ElementsAre());
-  EXPECT_THAT(check_bindings(two_hosts()), ElementsAre(is(ok, "2 ranks"), is(ok, "2 ranks")));
+  EXPECT_THAT(check_bindings(two_hosts()), ElementsAre(shared(ok, "2 ranks"), shared(ok, "2 ranks")));
 }
 
 TEST(DoctorJob, ContainersOfOneKernelShareItsCores) {
   Job job = two_hosts();
   for (Facts& f : job.ranks) f.kernel = "k1";
-  EXPECT_THAT(check_bindings(job), ElementsAre(is(warning, "4 ranks take turns on 2 cores")));
+  EXPECT_THAT(check_bindings(job), ElementsAre(shared(warning, "4 ranks take turns on 2 cores")));
 }
 
 TEST(DoctorJob, HostsOfOneNameAreNumbered) {
@@ -71,7 +40,7 @@ TEST(DoctorJob, HostsOfOneNameAreNumbered) {
   std::swap(job.ranks[1], job.ranks[2]);
   tell_hosts_apart(job.ranks);
   EXPECT_EQ(job.hosts(), (std::map<std::string, std::vector<int>>{{"localhost (1)", {0, 2}}, {"localhost (2)", {1, 3}}}));
-  EXPECT_THAT(check_networks(job), ElementsAre(is(warning, "10 Gbit/s on localhost (2); speed unknown on localhost (1)")));
+  EXPECT_THAT(check_networks(job), ElementsAre(shared(warning, "10 Gbit/s on localhost (2); speed unknown on localhost (1)")));
   Job containers = job_of({{0}, {1}}, 2);
   tell_hosts_apart(containers.ranks);
   EXPECT_EQ(containers.hosts().size(), 1u);
@@ -82,34 +51,35 @@ TEST(DoctorJob, HostsOfOneNameAreNumbered) {
 
 TEST(DoctorJob, Networks) {
   Job job = two_hosts();
-  EXPECT_THAT(check_networks(job), ElementsAre(is(ok, "speed unknown on h1, h2")));
+  EXPECT_THAT(check_networks(job), ElementsAre(shared(ok, "speed unknown on h1, h2")));
   job.ranks[2].megabits = job.ranks[3].megabits = 10000;
   job.ranks[2].mtu = job.ranks[3].mtu = 9000;
   EXPECT_THAT(check_networks(job),
-              ElementsAre(is(warning, "10 Gbit/s on h2; speed unknown on h1"), is(warning, "MTU 9000 on h2")));
+              ElementsAre(shared(warning, "10 Gbit/s on h2; speed unknown on h1"), shared(warning, "MTU 9000 on h2")));
   EXPECT_THAT(check_networks(job_of({{0}, {1}}, 2)), ElementsAre());
 }
 
 TEST(DoctorJob, Reach) {
   Job job = two_hosts();
   job.reaches = {{0, 2, "eth0", "10.0.0.2", ""}, {2, 0, "eth0", "10.0.0.1", ""}};
-  EXPECT_THAT(check_reach(job), ElementsAre(is(ok, "2 ways between 2 hosts")));
+  EXPECT_THAT(check_reach(job), ElementsAre(shared(ok, "2 ways between 2 hosts")));
   job.reaches[0].failure = "no answer";
-  ASSERT_THAT(check_reach(job), ElementsAre(is(problem, "h1 does not reach h2 at 10.0.0.2 (eth0): no answer")));
+  ASSERT_THAT(check_reach(job), ElementsAre(shared(problem, "h1 does not reach h2 at 10.0.0.2 (eth0): no answer")));
   EXPECT_THAT(check_reach(job).front().finding.mend, HasSubstr("firewalls"));
   job.reaches.push_back({0, 2, "eth1", "10.1.0.2", ""});
   EXPECT_THAT(check_reach(job).front().finding.mend, HasSubstr("TUTTI_INTERFACE=eth1"));
   job.reaches = {{0, 2, "eth0", "10.0.0.2", ""}, {0, 2, "docker0", "172.17.0.1", "somebody else answers at this address"}};
-  EXPECT_THAT(check_reach(job), ElementsAre(is(ok, "1 way")));  // nobody would take that one
+  EXPECT_THAT(check_reach(job), ElementsAre(shared(ok, "1 way")));  // nobody would take that one
 }
 
 TEST(DoctorJob, Alike) {
   Job job = two_hosts();
   for (Facts& f : job.ranks) f.settings = {{"kernel", "6.1"}, {"clock source", "tsc"}};
-  EXPECT_THAT(check_alike(job), ElementsAre(is(ok, "2 hosts with the same")));
+  EXPECT_THAT(check_alike(job), ElementsAre(shared(ok, "2 hosts with the same")));
   job.ranks[3].settings["kernel"] = "5.10";
   job.ranks[3].settings.erase("clock source");
-  EXPECT_THAT(check_alike(job), ElementsAre(is(warning, "clock source: (not known) on h2; tsc on h1, h2"), is(note, "kernel")));
+  EXPECT_THAT(check_alike(job),
+              ElementsAre(shared(warning, "clock source: (not known) on h2; tsc on h1, h2"), shared(note, "kernel")));
 }
 
 TEST(DoctorJob, FactsAndVisitsComeBack) {
@@ -121,6 +91,11 @@ TEST(DoctorJob, FactsAndVisitsComeBack) {
   EXPECT_EQ(facts.interface, "eth0");
   EXPECT_EQ(facts.megabits, 25000);
   EXPECT_EQ(facts.others, (std::vector<std::pair<std::string, std::string>>{{"eth1", "10.1.0.1"}}));
+  facts.transports = {"shm", "verbs"};
+  facts.ports = {
+      {"port 1 of mlx5_0", {.fabric = verbs::Fabric::roce_ipv4, .megabits = 100000, .gid = {10, 1}}, 4096},
+      {"port 2 of ib0", {.fabric = verbs::Fabric::infiniband, .near = 0, .network_bits = 64, .megabits = 200000}, 2048}};
+  facts.no_ports = "";
   facts.port = 4711;
   facts.token = "t";
   const auto back = facts_from_json(to_json(facts));
@@ -141,6 +116,9 @@ TEST(DoctorJob, WhatAPeerSendsMayBeAnything) {
     EXPECT_FALSE(facts_from_json(text));
     EXPECT_FALSE(visit_from_json(text));
   }
+  Facts facts = job_of({{0}}, 1).ranks.front();
+  facts.ports = {{"port 1 of mlx5_0", {.fabric = verbs::Fabric::none}, 4096}};
+  EXPECT_FALSE(facts_from_json(to_json(facts))) << "a port of no kind";
   EXPECT_FALSE(visit_from_json(R"({"findings":[{"severity":"dire"}],"reaches":[]})"));
   EXPECT_FALSE(visit_from_json(R"({"findings":[],"reaches":[[]]})"));
 }

@@ -95,6 +95,19 @@ TEST(Model, RailsShareTheNetworkOfTheirHost) {
   EXPECT_GE(rails->total_us, network_us);
 }
 
+// All that RDMA can use carry one pair's messages, and no more when all ranks of a host send.
+TEST(Model, RanksOfAHostShareTheRailsThatOneCouldFill) {
+  const JobMachine one = job("node:4 core:8 nic:1 net=25GB/s net_latency=2us", 32),
+                   four = job("node:4 core:8 nic:4 net=25GB/s net_latency=2us", 32);
+  EXPECT_DOUBLE_EQ(four.links.back().bandwidth_gbps, 4 * one.links.back().bandwidth_gbps);
+  for (const char* name : {"pairwise", "direct"}) {
+    const SelectRequest request{.collective = Collective::all_to_all, .block_bytes = 1 << 20, .forced = name};
+    const Candidate slow = choose(request, one).winner(), fast = choose(request, four).winner();
+    EXPECT_DOUBLE_EQ(slow.bandwidth_us + slow.contention_us, 4 * (fast.bandwidth_us + fast.contention_us)) << name;
+    EXPECT_NEAR(fast.bandwidth_us + fast.contention_us, 8 * 24 * (1 << 20) / (4 * 25e3), 1e-6) << name << ": what leaves a host";
+  }
+}
+
 // A k-ary tree's nodes send to k others on every level, a k-nomial one's root early and those behind it less and less.
 TEST(Model, EveryLevelOfAKaryTreePaysForAllItsMessages) {
   const Selection s = choose({.collective = Collective::broadcast, .block_bytes = 8}, job("node:64 core:1", 64));
@@ -356,6 +369,16 @@ TEST(MachineHash, EqualForEqualAndChangesWithEachField) {
     change(other);
     EXPECT_NE(hash(other), plain) << what;
   }
+}
+
+TEST(DescribeJob, RanksBelowOneSwitchAreNearer) {
+  constexpr std::string_view kTree = "fat-tree:2x2 core:4 net=10GB/s net_latency=2us";
+  EXPECT_DOUBLE_EQ(job(kTree, 8).links.back().latency_us, 2);
+  EXPECT_DOUBLE_EQ(job(kTree, 16).links.back().latency_us, 6);
+  const JobMachine hosts = job("fat-tree:2x2 core:1 net=10GB/s net_latency=2us", 4);
+  ASSERT_EQ(hosts.level_names, std::vector{Level::leaf});
+  EXPECT_DOUBLE_EQ(hosts.links[0].latency_us, 2);
+  EXPECT_DOUBLE_EQ(hosts.links[1].latency_us, 6);
 }
 
 TEST(DescribeJob, FollowsThePlaceOfRanks) {

@@ -44,6 +44,48 @@ TEST(Render, ShowsWhereFromOnBytesMoveAnotherWay) {
   EXPECT_THAT(render(s, request, machine), testing::Not(HasSubstr("messages")));
 }
 
+TEST(Render, ShowsWhatCarriesEachLinkAndWhy) {
+  JobMachine machine = job("node:2 core:2", 4);
+  ASSERT_EQ(machine.links.size(), 2U);
+  machine.carriers = {{{.transport = "shm", .over = "", .why = "the first", .pairs = 2}},
+                      {{.transport = "tcp", .over = "eth0 10.0.0.1", .why = "not verbs: none", .pairs = 3},
+                       {.transport = "", .over = "", .why = "not tcp: left out", .pairs = 1}}};
+  const SelectRequest request{.collective = Collective::all_reduce, .block_bytes = 4096};
+  const Selection s = choose(request, machine);
+  const std::string text = render(s, request, machine);
+  EXPECT_THAT(text, HasSubstr("\n  inside a host                  shm      the first\n"));
+  EXPECT_THAT(text, HasSubstr("\n  between the outermost groups   tcp      3 pairs of ranks; eth0 10.0.0.1; not verbs: none\n"
+                              "                                 nothing  1 pair of ranks; not tcp: left out\n"));
+  const auto links = nlohmann::json::parse(to_json(s, request, machine))["links"];
+  EXPECT_EQ(links[0]["transports"],
+            nlohmann::json::parse(R"([{"transport": "shm", "over": "", "why": "the first", "pairs": 2}])"));
+  EXPECT_EQ(links[1]["transports"][0]["over"], "eth0 10.0.0.1");
+  EXPECT_TRUE(links[1]["transports"][1]["transport"].is_null());
+}
+
+TEST(Render, ExpectsATransportWhereNoJobRuns) {
+  const auto expected = [](std::string_view description, Rank ranks) {
+    std::vector<std::string> names;
+    for (const auto& of_link : job(description, ranks).carriers) {
+      EXPECT_EQ(of_link.size(), 1U);
+      EXPECT_THAT(of_link[0].why, testing::StartsWith("expected: "));
+      EXPECT_EQ(of_link[0].pairs, 0U);
+      names.push_back(of_link[0].transport);
+    }
+    return names;
+  };
+  using testing::ElementsAre;
+  EXPECT_THAT(expected("core:4", 4), ElementsAre("shm"));
+  EXPECT_THAT(expected("node:2 numa:2 core:2", 8), ElementsAre("shm", "shm", "tcp"));
+  EXPECT_THAT(expected("node:2 core:2 nic:2 net=25GB/s net_latency=2us", 4), ElementsAre("shm", "verbs"));
+  EXPECT_THAT(expected("fat-tree:2x2", 4), ElementsAre("tcp", "tcp")) << "below one switch and beyond";
+  EXPECT_EQ(job("node:2 core:2 nic:2 net=25GB/s net_latency=2us", 4).carriers[1][0].over, "2 links of a host side by side");
+  const auto gpus = describe_job(*load_topology("dgx-h100:2"), 16, Seats::gpus);
+  ASSERT_TRUE(gpus);
+  EXPECT_EQ(gpus->carriers.front()[0].transport, "cuda");
+  EXPECT_EQ(gpus->carriers.back()[0].transport, "verbs");
+}
+
 TEST(Render, SaysThatHostsShareCores) {
   const SelectRequest request{.collective = Collective::all_reduce, .block_bytes = 4096};
   JobMachine machine = job("node:2 core:2", 4);

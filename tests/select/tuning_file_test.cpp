@@ -1,5 +1,6 @@
 #include "select/tuning_file.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -51,6 +52,44 @@ TEST(TuningFile, ANewerOneOfTheSamePlaceReplacesTheOlder) {
   of_other_version.version = "2";
   file.put(of_other_version);
   EXPECT_EQ(file.layouts.size(), 3U);
+}
+
+TunedHosts between(std::uint64_t places, double us) {
+  return {.machine = 1, .layout = places, .version = "1", .transports = {{"ucx", us, 11}, {"tcp", 12, 3}}};
+}
+
+TEST(TuningFile, KeepsTheTransportsBetweenHosts) {
+  TuningFile file;
+  file.put(layout(1, 2));
+  file.put(between(1, 4));
+  file.put(between(2, 1.0 / 3));
+  file.put(between(1, 4.125));
+  ASSERT_EQ(file.hosts.size(), 2U);
+  EXPECT_EQ(file.hosts.back(), between(1, 4.125)) << "the newest is the last";
+  auto again = TuningFile::parse(file.to_json());
+  ASSERT_TRUE(again) << again.error().to_string();
+  EXPECT_EQ(again->hosts, file.hosts);
+  EXPECT_EQ(again->layouts, file.layouts);
+  EXPECT_EQ(between(1, 4.125).to_string(), "measured by tutti tune: ucx 4.125 us and 11 GB/s, tcp 12 us and 3 GB/s");
+  EXPECT_TRUE(TuningFile::parse(R"({"tutti_tuning": 1, "layouts": []})")->hosts.empty()) << "as earlier runs have left it";
+}
+
+TEST(TuningFile, SaysWhichTransportIsWrong) {
+  const auto wrong = [](std::string_view hosts) {
+    return error_of(fmt::format(R"({{"tutti_tuning": 1, "layouts": [], "hosts": {}}})", hosts));
+  };
+  const auto entry = [](std::string_view transports) {
+    return fmt::format(R"([{{"machine": "1", "layout": "2", "tutti": "1", "transports": {}}}])", transports);
+  };
+  EXPECT_THAT(wrong("7"), HasSubstr("hosts: is not a list"));
+  EXPECT_THAT(wrong("[7]"), HasSubstr("hosts[0]: is not an object"));
+  EXPECT_THAT(wrong(R"([{"machine": "x"}])"), HasSubstr("hosts[0].machine: is not a hexadecimal number"));
+  EXPECT_THAT(wrong(entry("[]")), HasSubstr("hosts[0].transports: is not a list of 1 to 16"));
+  for (const std::string_view row :
+       {R"(["tcp", 0, 1])", R"(["tcp", 1])", R"([1, 1, 1])", R"(["tcp", 1, -1])", R"(["tcp", 1e13, 1])"})
+    EXPECT_THAT(wrong(entry(fmt::format("[{}]", row))),
+                HasSubstr("hosts[0].transports[0]: is not a name, microseconds and GB/s"));
+  EXPECT_EQ(wrong(entry(R"([["tcp", 1, 2.5]])")), "none");
 }
 
 TEST(TuningFile, OtherCollectivesOfTheSamePlaceStay) {

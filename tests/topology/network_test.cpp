@@ -41,6 +41,22 @@ TEST(Network, SpeedsAndInterfacesOffThePciBus) {
   EXPECT_EQ(network.origin, Origin::system);
 }
 
+TEST(Network, AnInterfaceMayHaveAnRdmaDeviceBesideIt) {
+  const test::TemporaryFolder sys;
+  for (const auto& [name, node_type] : {std::pair("ens1", "1: CA\n"), std::pair("ens2", "4: RNIC\n")}) {
+    const std::string entry = std::string("net/") + name;
+    sys.write(entry + "/type", "1\n");
+    sys.write(entry + "/operstate", "up\n");
+    sys.write(entry + "/speed", "100000\n");
+    sys.write(entry + "/device/infiniband/some_0/node_type", node_type);
+  }
+  Topology topology = *load_topology("core:2");
+  add_network(topology, sys.path());
+  ASSERT_EQ(topology.links.size(), 2U);
+  EXPECT_DOUBLE_EQ(topology.links[0].latency_us, 2) << "RoCE";
+  EXPECT_DOUBLE_EQ(topology.links[1].latency_us, 10) << "iWARP, which goes another way than verbs";
+}
+
 TEST(Network, NothingThereMeansNoNetwork) {
   const test::TemporaryFolder sys;
   Topology topology = *load_topology("core:2");

@@ -218,5 +218,29 @@ TEST(OfflinePlacement, PlacesOnOneDescription) {
   EXPECT_FALSE(offline_placement(*load_topology("node:2 core:2"), 0));
 }
 
+std::vector<std::string> nearest(Topology topology, std::vector<int> cpus) {
+  for (std::size_t id = 0; id < topology.nodes.size(); ++id)
+    if (topology.nodes[id].kind == NodeKind::nic) topology.nodes[id].pci_bus_id = std::to_string(id);
+  return nearest_nics(topology, cpus);
+}
+
+TEST(NearestNics, AreInTheInnermostThingThatHasSome) {
+  const auto four = load_topology("package:2 numa:2 core:2 nic:4");
+  ASSERT_TRUE(four);
+  const std::vector<std::string> all = nearest(*four, {0, 1});
+  EXPECT_EQ(all.size(), 1U);
+  EXPECT_EQ(nearest(*four, {0}), all);
+  EXPECT_NE(nearest(*four, {2}), all);
+  EXPECT_EQ(nearest(*four, {0, 3}).size(), 2U) << "those of both NUMA nodes of the package";
+  EXPECT_TRUE(nearest(*four, {0, 7}).empty()) << "over all of the host none is nearer than others";
+  EXPECT_TRUE(nearest(*four, {99}).empty());
+
+  const auto one = load_topology("package:2 numa:2 core:2 nic:1");
+  ASSERT_TRUE(one);
+  EXPECT_EQ(nearest(*one, {0}).size(), 1U);
+  EXPECT_EQ(nearest(*one, {2}).size(), 1U) << "in the same package";
+  EXPECT_TRUE(nearest(*one, {4}).empty());
+}
+
 }  // namespace
 }  // namespace tutti

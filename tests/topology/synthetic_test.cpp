@@ -81,7 +81,7 @@ TEST(Synthetic, DevicesAreSpreadOverNumaNodes) {
   }
   EXPECT_EQ(*std::max_element(gpus_of_numa.begin(), gpus_of_numa.end()), 2);
   const LinkParameters network = between(t, Level::network);
-  EXPECT_DOUBLE_EQ(network.bandwidth_gbps, 12.5);
+  EXPECT_DOUBLE_EQ(network.bandwidth_gbps, 2 * 12.5) << "side by side";
   EXPECT_DOUBLE_EQ(network.latency_us, 1.5);
   EXPECT_EQ(network.origin, Origin::synthetic);
 }
@@ -145,7 +145,8 @@ TEST(Synthetic, WhatIsSaidBesideAKnownHostCounts) {
   EXPECT_EQ(hosts(t), 4);
   EXPECT_EQ(count(t, NodeKind::nic), 8);
   EXPECT_EQ(count(t, NodeKind::net_switch), 3);
-  EXPECT_EQ(between(t, Level::network).bandwidth_gbps, 100);
+  EXPECT_EQ(between(t, Level::network, HostLinks::fastest).bandwidth_gbps, 100);
+  EXPECT_EQ(between(t, Level::network).bandwidth_gbps, 2 * 100);
   EXPECT_EQ(count(make("DGX-A100:2 oversubscription=4"), NodeKind::gpu), 16);
   EXPECT_EQ(uplinks(make("dgx-a100:2 oversubscription=4")), std::vector<double>(8, 2 * 25 / 4.0));
   const Topology torus = make("torus:2x2 dgx-h100");

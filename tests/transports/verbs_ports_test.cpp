@@ -5,6 +5,8 @@
 
 #include <array>
 
+#include "transports/verbs/networks.h"
+#include "transports/verbs/pairing.h"
 #include "transports/verbs/ports.h"
 #include "transports/verbs/stripes.h"
 #include "transports/verbs/verbs_transport.h"
@@ -65,13 +67,6 @@ TEST(VerbsPorts, RefusalsShowWhatThereIs) {
   EXPECT_EQ(refusal("", {}), "there is no RDMA device");
 }
 
-TEST(VerbsPorts, NoMoreThanCanBeJoined) {
-  const std::vector<Port> many(20, port("mlx5_0"));
-  auto ports = choose_ports("", many);
-  ASSERT_TRUE(ports);
-  EXPECT_EQ(ports->size(), kMostRails);
-}
-
 ibv_gid_entry gid(std::uint32_t index, const char* address, ibv_gid_type type) {
   ibv_gid_entry entry{};
   entry.gid_index = index;
@@ -84,6 +79,41 @@ Port roce(std::vector<ibv_gid_entry> gids) {
   Port p = port("mlx5_0");
   p.gids = std::move(gids);
   return p;
+}
+
+Port usable(std::string device, std::string pci = "") {
+  Port p = port(std::move(device));
+  p.pci = std::move(pci);
+  p.gids = {gid(0, "::ffff:10.0.0.1", IBV_GID_TYPE_ROCE_V2)};
+  return p;
+}
+
+std::vector<std::string> used(std::string_view spec, const std::vector<std::string>& near, std::span<const Port> ports) {
+  auto found = used_ports(spec, -1, near, ports);
+  EXPECT_TRUE(found) << found.error().to_string();
+  std::vector<std::string> names;
+  for (const Port& each : found ? found->ports : std::vector<Port>{}) names.push_back(each.device + (each.near ? "" : " far"));
+  return names;
+}
+
+TEST(VerbsPorts, NoMoreThanCanBeJoinedAndThoseWithoutAnAddressDoNotCount) {
+  std::vector<Port> many(kMostRails, port("mlx5_0"));
+  for (std::size_t i = 0; i < kMostRails + 2; ++i) many.push_back(usable("mlx5_1"));
+  EXPECT_EQ(used("", {}, many).size(), kMostRails);
+  auto ports = used_ports("", -1, {}, many);
+  ASSERT_TRUE(ports);
+  EXPECT_EQ(ports->left_out.size(), kMostRails);
+}
+
+TEST(VerbsPorts, WhatIsNearComesFirst) {
+  std::vector<Port> ports;
+  for (const char* name : {"a", "b", "c", "d", "e", "f", "g", "h", "i", "j"}) ports.push_back(usable(name, name));
+  EXPECT_THAT(used("", {"j", "c"}, ports), ElementsAre("c", "j", "a far", "b far", "d far", "e far", "f far", "g far"));
+  EXPECT_THAT(used("^c", {"j", "c"}, ports), testing::Contains("j"));
+  EXPECT_THAT(used("^c", {"j", "c"}, ports), testing::Not(testing::Contains(HasSubstr("c"))));
+  EXPECT_THAT(used("a,c", {"j", "c"}, ports), ElementsAre("a", "c")) << "who names devices means them";
+  EXPECT_THAT(used("a,c", {"x"}, ports), ElementsAre("a", "c"));
+  EXPECT_THAT(used("^a", {"a"}, std::span(ports).first(3)), ElementsAre("b", "c")) << "no far ones where none is near";
 }
 
 TEST(VerbsGid, TheBestOfRoce) {
@@ -136,9 +166,16 @@ TEST(VerbsPorts, Speed) {
   EXPECT_EQ(megabits(attributes), 2500U) << "what is not known counts as slow";
 }
 
-PortSummary summary(Fabric fabric, std::uint32_t speed) { return {.fabric = fabric, .megabits = speed}; }
+PortSummary summary(Fabric fabric, std::uint32_t speed, const char* address = "fe80::1", int bits = 64, bool near = true) {
+  PortSummary port{.fabric = fabric,
+                   .near = static_cast<std::uint8_t>(near),
+                   .network_bits = static_cast<std::uint8_t>(bits),
+                   .megabits = speed};
+  EXPECT_EQ(inet_pton(AF_INET6, address, port.gid.data()), 1);
+  return port;
+}
 
-TEST(VerbsPorts, BothEndsPairAlike) {
+TEST(VerbsPairing, BothEndsPairAlike) {
   const std::vector<PortSummary> a{summary(Fabric::roce_ipv4, 100), summary(Fabric::infiniband, 400),
                                    summary(Fabric::roce_ipv4, 25)};
   const std::vector<PortSummary> b{summary(Fabric::roce_ipv6, 100), summary(Fabric::roce_ipv4, 50),
@@ -146,9 +183,59 @@ TEST(VerbsPorts, BothEndsPairAlike) {
   const Pairing from_a = pair_ports(a, b), from_b = pair_ports(b, a);
   EXPECT_THAT(from_a.mine, ElementsAre(0, 2));
   EXPECT_THAT(from_b.mine, ElementsAre(1, 2));
+  EXPECT_EQ(from_a.theirs, from_b.mine);
+  EXPECT_EQ(from_a.mine, from_b.theirs);
   EXPECT_THAT(from_a.megabits, ElementsAre(50, 25));
   EXPECT_EQ(from_a.megabits, from_b.megabits);
+  EXPECT_FALSE(from_a.routed);
   EXPECT_TRUE(pair_ports(a, std::vector{summary(Fabric::roce_v1, 100)}).mine.empty());
+}
+
+// The two ends list their ports in another order.
+TEST(VerbsPairing, PortsOfOneNetwork) {
+  const auto four = [](const char* address, bool near = true) { return summary(Fabric::roce_ipv4, 100, address, 96 + 24, near); };
+  const std::vector<PortSummary> a{four("::ffff:10.0.1.1"), four("::ffff:10.0.2.1"), four("::ffff:10.0.3.1")};
+  const std::vector<PortSummary> b{four("::ffff:10.0.3.2"), four("::ffff:10.0.9.2"), four("::ffff:10.0.1.2")};
+  const Pairing from_a = pair_ports(a, b), from_b = pair_ports(b, a);
+  EXPECT_THAT(from_a.mine, ElementsAre(0, 2));
+  EXPECT_THAT(from_a.theirs, ElementsAre(2, 0));
+  EXPECT_EQ(from_a.theirs, from_b.mine);
+
+  const std::vector<PortSummary> rails{four("::ffff:10.0.3.2", false), four("::ffff:10.0.1.2")};
+  EXPECT_THAT(pair_ports(a, rails).mine, ElementsAre(0)) << "the far one is not needed";
+  EXPECT_THAT(pair_ports(std::span(a).subspan(1), rails).mine, ElementsAre(1)) << "it is the only one that gets there";
+}
+
+TEST(VerbsPairing, BetweenNetworksOnlyWhatIsRouted) {
+  const std::vector<PortSummary> a{summary(Fabric::roce_ipv4, 100, "::ffff:10.0.1.1", 96 + 31, false),
+                                   summary(Fabric::roce_ipv4, 100, "::ffff:10.0.2.1", 96 + 31)};
+  const std::vector<PortSummary> b{summary(Fabric::roce_ipv4, 100, "::ffff:10.0.3.1", 96 + 31), summary(Fabric::roce_ipv4, 100)};
+  const Pairing routed = pair_ports(a, b);
+  EXPECT_TRUE(routed.routed);
+  EXPECT_THAT(routed.mine, ElementsAre(1));
+  EXPECT_THAT(routed.theirs, ElementsAre(0));
+  EXPECT_TRUE(pair_ports(std::vector{summary(Fabric::infiniband, 100, "fe80::1")},
+                         std::vector{summary(Fabric::infiniband, 100, "fec0::1")})
+                  .mine.empty());
+}
+
+ibv_gid address(const char* text) { return gid(0, text, IBV_GID_TYPE_ROCE_V2).gid; }
+
+TEST(VerbsNetworks, AreThoseOfInterfaces) {
+  EXPECT_EQ(network_bits(address("::ffff:127.0.0.1"), true), 96 + 8);
+  EXPECT_EQ(network_bits(address("::ffff:192.0.2.77"), true), 0) << "no interface has it";
+  EXPECT_EQ(network_bits(address("fe80::77"), true), 64);
+  EXPECT_EQ(network_bits(address("2001:db8::77"), false), 64) << "a subnet of InfiniBand";
+  EXPECT_EQ(to_string(network_of(address("2001:db8:ffff::1"), 33)), "2001:db8:8000::");
+  EXPECT_EQ(to_string(network_of(address("::ffff:10.1.2.3"), 96 + 24)), "::ffff:10.1.2.0");
+  EXPECT_EQ(to_string(network_of(address("2001:db8::1"), 0)), "::");
+}
+
+TEST(VerbsNetworks, AWayIsWhatTheKernelKnows) {
+  EXPECT_TRUE(check_route(address("::ffff:127.0.0.1"), address("::ffff:127.0.0.5")));
+  const Status none = check_route(address("::ffff:192.0.2.77"), address("::ffff:127.0.0.5"));
+  ASSERT_FALSE(none);
+  EXPECT_THAT(none.error().to_string(), HasSubstr("a way from 192.0.2.77 to 127.0.0.5"));
 }
 
 TEST(VerbsStripes, CoverTheMessageByTheRailsSpeeds) {
@@ -203,7 +290,7 @@ TEST(VerbsAddress, OnlySoundOnesAreRead) {
   EXPECT_EQ(same->tcp, address.tcp);
   ASSERT_EQ(same->ports.size(), 2U);
   EXPECT_EQ(same->ports[0].megabits, 200000U);
-  for (std::size_t size = 0; size < 72; ++size) EXPECT_FALSE(decode_verbs_address(ConstBytes(bytes).first(size)));
+  for (std::size_t size = 0; size < 200; ++size) EXPECT_FALSE(decode_verbs_address(ConstBytes(bytes).first(size)));
   bytes[4] = std::byte{9};  // ports
   EXPECT_FALSE(decode_verbs_address(bytes));
   bytes[4] = std::byte{2};

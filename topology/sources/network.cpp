@@ -32,6 +32,17 @@ int hardware_type(const fs::path& sys_class, const std::string& interface) {
   return read_value(sys_class / "net" / interface / "type", 0);
 }
 
+// InfiniBand or RoCE; iWARP has a node type of its own. Adapters of Ethernet may have an RDMA device beside the interface.
+bool is_fabric(const fs::path& sys_class, const std::string& name) {
+  constexpr int kChannelAdapter = 1;  // "1: CA"
+  std::error_code error;
+  if (hardware_type(sys_class, name) == kInfiniband || fs::exists(sys_class / "infiniband" / name, error)) return true;
+  for (fs::directory_iterator it(sys_class / "net" / name / "device" / "infiniband", error), end; !error && it != end;
+       it.increment(error))
+    if (read_value(it->path() / "node_type", 0) == kChannelAdapter) return true;
+  return false;
+}
+
 bool is_useful(const fs::path& sys_class, const std::string& interface) {
   const fs::path entry = sys_class / "net" / interface;
   std::error_code ignored;
@@ -73,10 +84,7 @@ void add_network(Topology& topology, const fs::path& sys_class) {
   for (NodeId id = 0; id < network_id; ++id) {
     const Node& node = nodes[static_cast<std::size_t>(id)];
     if (!is_nic(node)) continue;
-    std::error_code ignored;
-    const bool fabric =
-        hardware_type(sys_class, node.name) == kInfiniband || fs::exists(sys_class / "infiniband" / node.name, ignored);
-    const double latency_us = fabric ? kFabricLatencyUs : kEthernetLatencyUs;
+    const double latency_us = is_fabric(sys_class, node.name) ? kFabricLatencyUs : kEthernetLatencyUs;
     const double gbps = speed_gbps(sys_class, node.name);
     const Origin origin = gbps > 0 ? Origin::system : Origin::estimate;
     topology.links.push_back({id, network_id, LinkKind::network, origin, gbps, latency_us});

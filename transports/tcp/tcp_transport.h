@@ -20,6 +20,7 @@ class TcpTransport final : public Transport {
   Status probe() override;
   [[nodiscard]] std::string domain() const override;  // "tcp4", "tcp6"; "tcp-none" without a usable interface
   Result<std::vector<std::byte>> listen() override;
+  [[nodiscard]] std::string uses() const override { return local_ ? local_->to_string() : std::string(); }
   Status reaches(Rank peer, ConstBytes peer_address) override;
   Result<std::unique_ptr<Endpoint>> connect(const ConnectRequest& request) override;
   // What becomes a connection of `sockets` sockets where this end decides, for transports that need one beside their own.

@@ -21,6 +21,7 @@ class UcxTransport final : public Transport {
   [[nodiscard]] std::string domain() const override { return "ucx-" + control_.domain(); }
   // Where connections come up, over TCP. What UCX can reach shows when they do, as it takes both sides' workers.
   Result<std::vector<std::byte>> listen() override { return control_.listen(); }
+  [[nodiscard]] std::string uses() const override { return "what UCX chooses (UCX_TLS, UCX_NET_DEVICES)"; }
   Status reaches(Rank peer, ConstBytes peer_address) override { return control_.reaches(peer, peer_address); }
   Result<std::unique_ptr<Endpoint>> connect(const ConnectRequest& request) override;
 

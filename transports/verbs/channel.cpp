@@ -13,6 +13,7 @@ namespace {
 
 constexpr std::size_t kPage = 4096;
 std::size_t round_up(std::size_t bytes, std::size_t unit) { return (bytes + unit - 1) / unit * unit; }
+std::size_t fitting_ring(std::size_t bytes) { return std::clamp(round_up(bytes, kGranule), kLeastRing, kMostRing); }
 std::size_t record_bytes(std::size_t payload) { return round_up(sizeof(Record) + payload, kGranule); }
 
 // A word that the peer's device may be writing to.
@@ -26,13 +27,15 @@ std::uint64_t read_word(const std::byte* at) {
 
 void Channel::Unmap::operator()(std::byte* memory) const noexcept { std::free(memory); }
 
+std::size_t Channel::memory_of(std::size_t ring_bytes) { return round_up(2 * (kRingOffset + fitting_ring(ring_bytes)), kPage); }
+
 Status Channel::open(std::vector<std::unique_ptr<QueuePair>> rails, const Tuning& tuning) {
   rails_ = std::move(rails);
-  ring_bytes_ = std::clamp(round_up(tuning.ring_bytes, kGranule), kLeastRing, kMostRing);
+  ring_bytes_ = fitting_ring(tuning.ring_bytes);
   signals_ = static_cast<std::uint32_t>(tuning.queue.receives);
   ask_from_ = tuning.ask_from;
   const std::size_t mailbox_bytes = kRingOffset + ring_bytes_;
-  memory_size_ = round_up(2 * mailbox_bytes, kPage);
+  memory_size_ = memory_of(tuning.ring_bytes);
   memory_.reset(static_cast<std::byte*>(std::aligned_alloc(kPage, memory_size_)));
   if (!memory_) return Error(Code::resource, fmt::format("there is no memory of {} bytes for a ring", memory_size_), peer_);
   std::memset(memory_.get(), 0, memory_size_);

@@ -32,6 +32,9 @@ class Channel {
  public:
   explicit Channel(Rank peer) : peer_(peer) {}
 
+  // What this end registers for a ring of so many bytes: the mailbox, and the image of the other end's.
+  [[nodiscard]] static std::size_t memory_of(std::size_t ring_bytes);
+
   // Makes this end: `rails` and the mailbox. Then introduction() is what the peer is to be told.
   Status open(std::vector<std::unique_ptr<QueuePair>> rails, const Tuning& tuning);
   [[nodiscard]] Introduction introduction() const;

@@ -5,12 +5,20 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <filesystem>
 
 namespace tutti::verbs {
 namespace {
 
-constexpr int kSharedReceives = 16384;  // a few hundred KiB
+constexpr int kSharedReceives = 20480;  // of 140 connections; a few hundred KiB
 constexpr std::size_t kMostGids = 1024;
+
+// "0000:3b:00.0"; empty: the device is no PCI device.
+std::string pci_address(const ibv_device& device) {
+  std::error_code error;
+  const std::string name = std::filesystem::read_symlink(std::string(device.ibdev_path) + "/device", error).filename();
+  return std::ranges::count(name, ':') == 2 ? name : "";
+}
 
 }  // namespace
 
@@ -18,7 +26,7 @@ Result<std::shared_ptr<Device>> Device::open(const Library& library, ibv_device*
   const std::string name = library.device_name(device);
   ibv_context* context = library.open_device(device);
   if (context == nullptr) return system_error(errno != 0 ? errno : ENODEV, fmt::format("opening the RDMA device {}", name));
-  return std::shared_ptr<Device>(new Device(library, name, context));
+  return std::shared_ptr<Device>(new Device(library, name, pci_address(*device), context));
 }
 
 Device::~Device() {
@@ -41,11 +49,13 @@ Result<std::vector<Port>> Device::ports() const {
       return system_error(error, fmt::format("looking at port {} of {}", number, name_));
     Port& added = ports.emplace_back();
     added.device = name_;
+    added.pci = pci_;
     added.number = number;
     added.state = port.state;
     added.ethernet = port.link_layer == IBV_LINK_LAYER_ETHERNET;
     added.lid = port.lid;
     added.mtu = port.active_mtu;
+    added.most_mtu = port.max_mtu;
     added.megabits = megabits(port);
     added.most_bytes = port.max_msg_sz;
     std::ranges::copy_if(gids, std::back_inserter(added.gids), [&](const ibv_gid_entry& e) { return e.port_num == number; });

@@ -36,13 +36,14 @@ class Device {
   [[nodiscard]] const std::string& name() const noexcept { return name_; }
 
  private:
-  Device(const Library& library, std::string name, ibv_context* context)
-      : library_(library), name_(std::move(name)), context_(context) {}
+  Device(const Library& library, std::string name, std::string pci, ibv_context* context)
+      : library_(library), name_(std::move(name)), pci_(std::move(pci)), context_(context) {}
   // Leaves in `receives` how many could not be posted.
   Status post(int& receives);
 
   const Library& library_;
   std::string name_;
+  std::string pci_;  // address; empty: it is no PCI device
   ibv_context* context_;
   std::mutex mutex_;  // guards what follows
   ibv_pd* domain_ = nullptr;

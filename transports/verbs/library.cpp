@@ -50,9 +50,4 @@ Result<Library> load_library() {
   return loaded;
 }
 
-const Result<Library>& library() {
-  static const Result<Library> result = load_library();
-  return result;
-}
-
 }  // namespace tutti::verbs

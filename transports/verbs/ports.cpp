@@ -7,6 +7,7 @@
 #include <charconv>
 
 #include "core/config.h"
+#include "transports/verbs/networks.h"
 
 namespace tutti::verbs {
 namespace {
@@ -78,32 +79,12 @@ bool wanted(const std::vector<Item>& items, const Port& port) {
   return named;
 }
 
-std::string_view name(ibv_port_state state) {
-  switch (state) {
-    case IBV_PORT_DOWN:
-      return "down";
-    case IBV_PORT_INIT:
-      return "waiting for a subnet manager";
-    case IBV_PORT_ARMED:
-      return "armed";
-    case IBV_PORT_ACTIVE:
-      return "active";
-    default:
-      return "in no known state";
-  }
-}
-
 std::string states_of(std::span<const Port> ports, const std::vector<std::size_t>& which) {
   std::vector<std::string> texts;
   texts.reserve(which.size());
   for (const std::size_t i : which) texts.push_back(fmt::format("{} is {}", ports[i].to_string(), name(ports[i].state)));
   return fmt::format("{}", fmt::join(texts, ", "));
 }
-
-constexpr std::array<std::uint8_t, 12> kIpv4Mapped{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
-
-bool is_ipv4(const ibv_gid& gid) { return std::equal(kIpv4Mapped.begin(), kIpv4Mapped.end(), gid.raw); }
-bool is_link_local(const ibv_gid& gid) { return gid.raw[0] == 0xfe && (gid.raw[1] & 0xc0) == 0x80; }
 
 Fabric fabric_of(const Port& port, const ibv_gid_entry& entry) {
   if (!port.ethernet) return Fabric::infiniband;
@@ -153,6 +134,21 @@ std::string_view kind(Fabric fabric) noexcept {
   return "?";
 }
 
+std::string_view name(ibv_port_state state) noexcept {
+  switch (state) {
+    case IBV_PORT_DOWN:
+      return "down";
+    case IBV_PORT_INIT:
+      return "waiting for a subnet manager";
+    case IBV_PORT_ARMED:
+      return "armed";
+    case IBV_PORT_ACTIVE:
+      return "active";
+    default:
+      return "in no known state";
+  }
+}
+
 std::string Port::to_string() const { return fmt::format("port {} of {}", number, device); }
 
 std::string to_string(const ibv_gid& gid) {
@@ -184,7 +180,7 @@ Result<std::vector<std::size_t>> choose_ports(std::string_view spec, std::span<c
     all.push_back(i);
     if (!wanted(*items, ports[i])) continue;
     named.push_back(i);
-    if (ports[i].state == IBV_PORT_ACTIVE && active.size() < kMostRails) active.push_back(i);
+    if (ports[i].state == IBV_PORT_ACTIVE) active.push_back(i);
   }
   if (named.empty())
     return Error(Code::environment, fmt::format("TUTTI_IB_DEVICES=\"{}\" leaves no port of an RDMA device; there are: {}", spec,
@@ -208,20 +204,35 @@ Status choose_gid(Port& port, int index) {
   return {};
 }
 
-Pairing pair_ports(std::span<const PortSummary> mine, std::span<const PortSummary> theirs) {
-  for (const Fabric fabric : {Fabric::infiniband, Fabric::roce_ipv4, Fabric::roce_ipv6, Fabric::roce_v1}) {
-    Pairing pairing;
-    const auto is_of_it = [&](const PortSummary& port) { return port.fabric == fabric; };
-    auto other = std::ranges::find_if(theirs, is_of_it);
-    for (std::size_t i = 0; i < mine.size() && other != theirs.end(); ++i) {
-      if (!is_of_it(mine[i])) continue;
-      pairing.mine.push_back(i);
-      pairing.megabits.push_back(std::max(std::min(mine[i].megabits, other->megabits), 1U));
-      other = std::find_if(other + 1, theirs.end(), is_of_it);
-    }
-    if (!pairing.mine.empty()) return pairing;
+namespace {
+
+void put_near_first(std::vector<Port>& ports, std::span<const std::string> near) {
+  const auto is_near = [&](const Port& port) { return std::ranges::find(near, port.pci) != near.end(); };
+  if (std::ranges::none_of(ports, is_near)) return;
+  for (Port& port : ports) port.near = is_near(port);
+  std::ranges::stable_partition(ports, &Port::near);
+}
+
+}  // namespace
+
+Result<UsedPorts> used_ports(std::string_view spec, int gid_index, std::span<const std::string> near,
+                             std::span<const Port> ports) {
+  auto chosen = choose_ports(spec, ports);
+  if (!chosen) return std::move(chosen.error());
+  UsedPorts used;
+  for (const std::size_t i : *chosen) {
+    Port port = ports[i];
+    if (Status has_gid = choose_gid(port, gid_index); has_gid)
+      used.ports.push_back(std::move(port));
+    else if (gid_index >= 0)
+      return std::move(has_gid.error());
+    else
+      used.left_out.push_back(std::move(has_gid.error()));
   }
-  return {};
+  if (used.ports.empty()) return std::move(used.left_out.front());
+  if (spec.empty() || spec.starts_with('^')) put_near_first(used.ports, near);
+  used.ports.resize(std::min(used.ports.size(), kMostRails));
+  return used;
 }
 
 }  // namespace tutti::verbs

@@ -28,16 +28,19 @@ enum class Fabric : std::uint8_t { none, infiniband, roce_ipv4, roce_ipv6, roce_
 
 struct Port {
   std::string device;
+  std::string pci;  // "0000:3b:00.0"; empty: it is no PCI device
   std::uint8_t number = 1;
   ibv_port_state state = IBV_PORT_ACTIVE;
   bool ethernet = true;  // the link layer; else InfiniBand
   std::uint16_t lid = 0;
-  ibv_mtu mtu = IBV_MTU_1024;    // active
+  ibv_mtu mtu = IBV_MTU_1024;  // active
+  ibv_mtu most_mtu = IBV_MTU_4096;
   std::uint32_t megabits = 0;    // a second
   std::uint32_t most_bytes = 0;  // of one message on the wire
   std::vector<ibv_gid_entry> gids;
   ibv_gid_entry gid{};  // the one that is used
   Fabric fabric = Fabric::none;
+  bool near = true;        // to this rank; or none is, or nobody knows
   std::size_t opened = 0;  // which of the devices given to whoever has found it
 
   [[nodiscard]] std::string to_string() const;  // "port 1 of mlx5_0"
@@ -46,8 +49,10 @@ struct Port {
 // "fe80::1"
 [[nodiscard]] std::string to_string(const ibv_gid& gid);
 [[nodiscard]] std::uint32_t megabits(const ibv_port_attr& attributes) noexcept;
+[[nodiscard]] constexpr int bytes(ibv_mtu mtu) noexcept { return 128 << mtu; }
+[[nodiscard]] std::string_view name(ibv_port_state state) noexcept;  // "down"
 
-// The active ports that `spec` asks for, as positions in `ports`, at most kMostRails. Errors (Code::environment, or
+// The active ports that `spec` asks for, as positions in `ports`. Errors (Code::environment, or
 // Code::invalid_argument for a malformed spec) show what there is.
 [[nodiscard]] Result<std::vector<std::size_t>> choose_ports(std::string_view spec, std::span<const Port> ports);
 
@@ -55,17 +60,13 @@ struct Port {
 // address before one with an IPv6 address before a link-local one before RoCE v1; on InfiniBand the first.
 [[nodiscard]] Status choose_gid(Port& port, int index);
 
-// How ports of both ends are joined: the i-th of one kind here with the i-th of that kind there. Both ends find the same.
-struct PortSummary {
-  Fabric fabric = Fabric::none;
-  std::array<std::uint8_t, 3> reserved{};
-  std::uint32_t megabits = 0;
+// What both leave of `ports`: those that are used, at most kMostRails. Where `spec` names none, what is near to this rank comes
+// first: devices at one of the PCI addresses `near`.
+struct UsedPorts {
+  std::vector<Port> ports;      // at least one
+  std::vector<Error> left_out;  // why the ports without a GID are; an error where `gid_index` asks for one
 };
-struct Pairing {
-  std::vector<std::size_t> mine;        // positions of this end's ports
-  std::vector<std::uint32_t> megabits;  // of the slower end
-};
-// Nothing where the ends have no kind in common.
-[[nodiscard]] Pairing pair_ports(std::span<const PortSummary> mine, std::span<const PortSummary> theirs);
+[[nodiscard]] Result<UsedPorts> used_ports(std::string_view spec, int gid_index, std::span<const std::string> near,
+                                           std::span<const Port> ports);
 
 }  // namespace tutti::verbs

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include "core/handshake.h"
 
@@ -53,14 +54,13 @@ Status QueuePair::make() {
   if (flags < 0 || fcntl(channel_->fd, F_SETFL, flags | O_NONBLOCK) != 0) return failed(errno, "preparing a completion channel");
   completions_ = library.make_completions(device_->context(), limits_.sends + limits_.receives + 1, nullptr, channel_, 0);
   if (completions_ == nullptr) return failed(errno, "making a completion queue");
-  auto shares = device_->reserve(limits_.receives);
+  auto shares = device_->reserve(receives());
   if (!shares) return std::move(shares.error());
   shares_receives_ = *shares;
   if (Status made = make_pair(); !made) return made;
   if (Status ready = to_init(); !ready) return ready;
   first_packet_ = random_packet_number();
-  if (!shares_receives_) return replenish(limits_.receives);
-  return {};
+  return shares_receives_ ? Status{} : replenish(receives());
 }
 
 Status QueuePair::make_pair() {
@@ -69,7 +69,7 @@ Status QueuePair::make_pair() {
   attributes.srq = shares_receives_ ? device_->receives() : nullptr;
   attributes.qp_type = IBV_QPT_RC;
   attributes.cap.max_send_wr = static_cast<std::uint32_t>(limits_.sends);
-  attributes.cap.max_recv_wr = shares_receives_ ? 0 : static_cast<std::uint32_t>(limits_.receives);
+  attributes.cap.max_recv_wr = shares_receives_ ? 0 : static_cast<std::uint32_t>(receives());
   attributes.cap.max_send_sge = attributes.cap.max_recv_sge = 1;
   // How much a device takes inline is only found out by asking for it.
   for (int bytes = limits_.inline_bytes;; bytes /= 2) {
@@ -92,9 +92,10 @@ QueuePair::~QueuePair() {
     (void)library.change_queue_pair(pair_, &attributes, IBV_QP_STATE);
     std::vector<Signal> ignored;
     if (completions_ != nullptr) (void)poll(ignored);
+    (void)post_used();
     (void)library.free_queue_pair(pair_);
   }
-  if (shares_receives_) device_->give_back(limits_.receives);
+  if (shares_receives_) device_->give_back(receives());
   end_wait();
   if (completions_ != nullptr) (void)library.free_completions(completions_);
   if (channel_ != nullptr) (void)library.free_channel(channel_);
@@ -241,8 +242,15 @@ void QueuePair::take(const ibv_wc& completion, std::vector<Signal>& arrived, std
   }
 }
 
-// The others need those that are shared in any case; a queue pair that has failed would only flush its own, again and again.
+// Several at once, which costs as much as one.
 Status QueuePair::replenish(int receives) {
+  used_ += receives;
+  return used_ >= spare() ? post_used() : Status{};
+}
+
+// The others need those that are shared in any case; a queue pair that has failed would only flush its own, again and again.
+Status QueuePair::post_used() {
+  int receives = std::exchange(used_, 0);
   if (receives == 0) return {};
   if (shares_receives_) return device_->replenish(receives);
   if (failed_) return {};
@@ -268,7 +276,7 @@ void QueuePair::end_wait() {
 std::size_t QueuePair::memory_bytes() const noexcept {
   constexpr std::size_t kOfSend = 256, kOfCompletion = 64;  // about what devices take
   return sizeof *this + static_cast<std::size_t>(limits_.sends) * (sizeof(Sent) + kOfSend) +
-         static_cast<std::size_t>(limits_.sends + limits_.receives) * kOfCompletion;
+         static_cast<std::size_t>(limits_.sends + receives()) * kOfCompletion;
 }
 
 }  // namespace tutti::verbs

@@ -1,6 +1,7 @@
 // One rail of a connection: a reliable connected queue pair that writes into the peer's memory, with its completions.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <optional>
 #include <string_view>
@@ -84,6 +85,10 @@ class QueuePair {
   Status to_send(const PathOptions& options);
   Status change(ibv_qp_attr& attributes, int mask, std::string_view to);
   Status replenish(int receives);
+  Status post_used();
+  // Receive requests beyond those that the peer may use up: so many may be used and not yet posted anew.
+  [[nodiscard]] int spare() const noexcept { return std::max(limits_.receives / 8, 1); }
+  [[nodiscard]] int receives() const noexcept { return limits_.receives + spare(); }
   void take(const ibv_wc& completion, std::vector<Signal>& arrived, std::optional<Error>& first);
   [[nodiscard]] Error failed(const ibv_wc& completion) const;
   [[nodiscard]] Error failed(int error_number, std::string_view what) const;
@@ -97,6 +102,7 @@ class QueuePair {
   ibv_qp* pair_ = nullptr;
   bool shares_receives_ = false;
   bool failed_ = false;
+  int used_ = 0;  // receive requests, not yet posted anew
   std::uint32_t first_packet_ = 0;
   std::vector<Sent> sent_;  // by number
   std::uint64_t posted_ = 0, reported_ = 0, completed_ = 0;

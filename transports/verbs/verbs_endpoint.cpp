@@ -73,6 +73,8 @@ Result<bool> VerbsEndpoint::post_send(const Signature& signature, const Source& 
   }
   outbox_.post(signature, source.data);
   if (!first || broken_) return false;
+  // What the receiver has answered to a large one is known by polling only, and saves the announcement.
+  if (source.data.size() > channel_.ask_from()) return false;
   auto moved = outbox_.pump(link_);
   // What the peer said before it went away, a mismatch for example, explains more than a failed send.
   if (!moved) broken_ = std::move(moved.error());

@@ -7,33 +7,11 @@
 
 #include "core/log.h"
 #include "transports/shm/segments.h"
+#include "transports/verbs/networks.h"
+#include "transports/verbs/survey.h"
 
 namespace tutti::verbs {
 namespace {
-
-// A list of devices that frees itself. Devices may be opened only while it exists.
-class DeviceList {
- public:
-  explicit DeviceList(const Library& library) : library_(library), list_(library.device_list(&count_)) {}
-  ~DeviceList() {
-    if (list_ != nullptr) library_.free_device_list(list_);
-  }
-  DeviceList(const DeviceList&) = delete;
-  DeviceList& operator=(const DeviceList&) = delete;
-  [[nodiscard]] std::span<ibv_device*> devices() const {
-    return {list_, list_ != nullptr ? static_cast<std::size_t>(count_) : 0};
-  }
-
- private:
-  const Library& library_;
-  int count_ = 0;
-  ibv_device** list_;
-};
-
-// InfiniBand and RoCE. Others (iWARP) connect in another way.
-bool is_suitable(const ibv_device& device) {
-  return device.transport_type == IBV_TRANSPORT_IB && device.node_type == IBV_NODE_CA;
-}
 
 // Memory of tutti::allocate().
 class SegmentLifetimes final : public Lifetimes {
@@ -63,46 +41,26 @@ VerbsTransport::VerbsTransport(const TransportOptions& options, const Tuning& tu
 
 Result<VerbsTransport::Rails> VerbsTransport::find() const {
   if (!library_) return library_.error().clone();
-  const DeviceList list(*library_);
-  std::vector<std::shared_ptr<Device>> devices;
-  std::vector<Port> ports;
+  Survey found = survey(*library_);
   std::string refused;
-  for (ibv_device* candidate : list.devices()) {
-    if (!is_suitable(*candidate)) continue;
-    auto device = Device::open(*library_, candidate);
-    auto found = device ? (*device)->ports() : Result<std::vector<Port>>(std::move(device.error()));
-    if (!found) {
-      refused += (refused.empty() ? "" : "; ") + found.error().to_string();
-      continue;
-    }
-    for (Port& port : *found) ports.emplace_back(std::move(port)).opened = devices.size();
-    devices.push_back(*std::move(device));
-  }
-  if (ports.empty() && !refused.empty()) return Error(Code::environment, "no RDMA device can be opened: " + refused);
-  auto chosen = choose_ports(options_.ib.devices, ports);
-  if (!chosen) return std::move(chosen.error());
+  for (const Survey::Refused& each : found.refused) refused += (refused.empty() ? "" : "; ") + each.why.to_string();
+  if (found.ports.empty() && !refused.empty()) return Error(Code::environment, "no RDMA device can be opened: " + refused);
+  auto used = used_ports(options_.ib.devices, options_.ib.gid_index, options_.ib.near, found.ports);
+  if (!used) return std::move(used.error());
+  for (const Error& each : used->left_out) log(LogLevel::debug, "verbs leaves a port out: " + each.to_string());
   Rails rails;
-  std::vector<std::shared_ptr<Device>> used;
-  std::optional<Error> without_gid;
-  for (const std::size_t i : *chosen) {
-    Port& port = ports[i];
-    if (Status has_gid = choose_gid(port, options_.ib.gid_index); !has_gid) {
-      if (options_.ib.gid_index >= 0) return std::move(has_gid.error());
-      log(LogLevel::debug, "verbs leaves a port out: " + has_gid.error().to_string());
-      if (!without_gid) without_gid = std::move(has_gid.error());
-      continue;
-    }
-    const auto& device = devices[port.opened];
-    const auto known = std::ranges::find(used, device);
-    const auto place = static_cast<std::size_t>(known - used.begin());
-    if (known == used.end()) used.push_back(device);
+  std::vector<std::shared_ptr<Device>> devices;
+  for (const Port& port : used->ports) {
+    const auto& device = found.devices[port.opened];
+    const auto known = std::ranges::find(devices, device);
+    const auto place = static_cast<std::size_t>(known - devices.begin());
+    if (known == devices.end()) devices.push_back(device);
     rails.ports.push_back({device, port, place});
-    rails.summaries.push_back({.fabric = port.fabric, .megabits = port.megabits});
+    rails.summaries.push_back(summary_of(port));
     log(LogLevel::debug, fmt::format("verbs uses {} ({}, {} Gbit/s, GID {})", port.to_string(), kind(port.fabric),
                                      port.megabits / 1000, to_string(port.gid.gid)));
   }
-  if (rails.ports.empty() && without_gid) return *std::move(without_gid);
-  rails.registrations = std::make_shared<Registrations>(std::move(used), lifetimes_);
+  rails.registrations = std::make_shared<Registrations>(std::move(devices), lifetimes_);
   return rails;
 }
 
@@ -129,12 +87,26 @@ Result<std::vector<std::byte>> VerbsTransport::listen() {
   return encode(VerbsAddress{.tcp = *std::move(tcp), .ports = (*rails_)->summaries});
 }
 
+std::string VerbsTransport::uses() const {
+  const std::lock_guard lock(mutex_);
+  if (!rails_ || !*rails_) return {};
+  std::string names;
+  std::uint64_t megabits = 0;
+  for (const RailPort& rail : (*rails_)->ports) {
+    if (!rail.port.near) continue;
+    names += fmt::format("{}{}:{}", names.empty() ? "" : ", ", rail.port.device, rail.port.number);
+    megabits += rail.port.megabits;
+  }
+  return fmt::format("{} ({}, {} Gbit/s)", names, kinds_of((*rails_)->summaries), megabits / 1000);
+}
+
 Result<Pairing> VerbsTransport::pair(Rank peer, const VerbsAddress& theirs) {
   if (Status opened = open(); !opened) return std::move(opened.error());
   Pairing pairing = pair_ports((*rails_)->summaries, theirs.ports);
   if (pairing.mine.empty())
     return Error(Code::unsupported,
-                 fmt::format("rank {} has ports of {}, this rank of {} (TUTTI_IB_DEVICES and TUTTI_IB_GID_INDEX choose others)",
+                 fmt::format("rank {} has ports of {}, this rank of {}, and no two in one network (TUTTI_IB_DEVICES and "
+                             "TUTTI_IB_GID_INDEX choose others)",
                              peer, kinds_of(theirs.ports), kinds_of((*rails_)->summaries)),
                  peer);
   return pairing;
@@ -144,7 +116,14 @@ Status VerbsTransport::reaches(Rank peer, ConstBytes peer_address) {
   auto theirs = decode_verbs_address(peer_address);
   if (!theirs)
     return Error(Code::protocol, fmt::format("the address that rank {} gave: {}", peer, theirs.error().to_string()), peer);
-  if (auto pairing = pair(peer, *theirs); !pairing) return std::move(pairing.error());
+  auto pairing = pair(peer, *theirs);
+  if (!pairing) return std::move(pairing.error());
+  for (std::size_t i = 0; pairing->routed && i < pairing->mine.size(); ++i) {
+    const RailPort& rail = (*rails_)->ports[pairing->mine[i]];
+    ibv_gid there{};
+    std::ranges::copy(theirs->ports[pairing->theirs[i]].gid, there.raw);
+    if (Status way = check_route(rail.port.gid.gid, there); !way) return way.because(rail.port.to_string());
+  }
   return tcp_.reaches(peer, theirs->tcp);
 }
 

@@ -18,6 +18,7 @@ class VerbsTransport final : public Transport {
   Status probe() override;
   [[nodiscard]] std::string domain() const override { return "verbs " + tcp_.domain(); }
   Result<std::vector<std::byte>> listen() override;
+  [[nodiscard]] std::string uses() const override;
   Status reaches(Rank peer, ConstBytes peer_address) override;
   Result<std::unique_ptr<Endpoint>> connect(const ConnectRequest& request) override;
 
@@ -39,7 +40,7 @@ class VerbsTransport final : public Transport {
   const Lifetimes& lifetimes_;
   TcpTransport tcp_;
   std::shared_ptr<std::atomic<TimePoint>> hurried_until_ = std::make_shared<std::atomic<TimePoint>>(TimePoint{});
-  std::mutex mutex_;  // guards what follows
+  mutable std::mutex mutex_;  // guards what follows
   std::unique_ptr<Result<Rails>> rails_;
 };
 

@@ -14,9 +14,9 @@ struct AddressBlob {
   std::uint32_t ports = 0;
   std::array<PortSummary, kMostRails> port;
 
-  static constexpr std::uint32_t kMagic = 0x74764131;
+  static constexpr std::uint32_t kMagic = 0x74764132;
 };
-static_assert(sizeof(AddressBlob) == 72);
+static_assert(sizeof(AddressBlob) == 200);
 
 Error corrupt(std::string_view what, Rank peer) {
   return {Code::protocol, fmt::format("rank {} has sent {}: its stream is corrupt", peer, what), peer};

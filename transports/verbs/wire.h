@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "transports/tcp/wire.h"
-#include "transports/verbs/ports.h"
+#include "transports/verbs/pairing.h"
 
 namespace tutti::verbs {
 

@@ -3,7 +3,7 @@
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 
-vm=$(realpath -m "$here/../../../build/verbs/vm") results='' memory=1024 cpus=2 limit=120 accelerator='' check=''
+vm=$(realpath -m "$here/../../../build/verbs/vm") results='' memory=1024 cpus=2 limit=120 accelerator='' check='' pin=''
 
 usage() {
   cat <<'END_OF_USAGE'
@@ -18,6 +18,7 @@ writes is gone at the end, except in /run/results. It gets no variables and no i
   --memory MIB      memory of the virtual machine (1024)
   --cpus N          its processors (2); polling processes want one each
   --timeout SECONDS after so long the virtual machine is stopped (120)
+  --pin             each of them on a core of its own, for measurements
   --tcg             emulate the processor even where KVM is usable
   --check           only say whether this can run here
 
@@ -41,6 +42,7 @@ while (($#)); do
     --memory) number "$1" "$2" && memory=$2 && shift 2 ;;
     --cpus) number "$1" "$2" && cpus=$2 && shift 2 ;;
     --timeout) number "$1" "$2" && limit=$2 && shift 2 ;;
+    --pin) pin=1 && shift ;;
     --tcg) accelerator=tcg && shift ;;
     --check) check=1 && shift ;;
     -h | --help) usage && exit ;;
@@ -65,6 +67,22 @@ available=$(($(sed -n 's/^MemAvailable: *\([0-9]*\).*/\1/p' /proc/meminfo) / 102
 (($#)) || { usage >&2; fail "no command to run"; }
 [[ -z $results ]] || mkdir -p "$results" || fail "cannot make the folder $results"
 
+# The threads that are processors, once they are there.
+pin_processors() {
+  local qemu='' threads thread core cores
+  mapfile -t cores < <(taskset -cp $$ | sed 's/.*: //' | tr , '\n' | awk -F- '{ for (i = $1; i <= (NF > 1 ? $2 : $1); i++) print i }')
+  until [[ -n $qemu ]] && mapfile -t threads < <(grep -l '^CPU [0-9]*/' "/proc/$qemu/task"/*/comm 2>/dev/null | sort -V) && ((${#threads[@]} == cpus)); do
+    kill -0 "$pid" 2>/dev/null || return 0
+    sleep 0.1
+    qemu=$(pgrep -P "$pid" -f qemu-system) || true
+  done
+  core=0
+  for thread in "${threads[@]}"; do
+    thread=${thread%/comm}
+    taskset -cp "${cores[core++ % ${#cores[@]}]}" "${thread##*/}" >/dev/null
+  done
+}
+
 work=$(mktemp -d)
 pid=
 finish() {
@@ -80,7 +98,7 @@ mkdir -p "$work/job" "$work/results"
 pwd >"$work/job/folder"
 { printf 'cd %q && exec' "$PWD"; printf ' %q' "$@"; echo; } >"$work/job/command"
 
-options=(-M pc -smp "$cpus" -m "$memory" -nodefaults -no-user-config -display none -serial stdio -no-reboot)
+options=(-name tests-verbs,debug-threads=on -M pc -smp "$cpus" -m "$memory" -nodefaults -no-user-config -display none -serial stdio -no-reboot)
 if [[ $accelerator != tcg ]] && kvm_is_usable; then options+=(-accel kvm -cpu host); else options+=(-accel "tcg,thread=multi" -cpu max); fi
 # share NAME FOLDER OPTIONS
 share() {
@@ -92,8 +110,9 @@ share results "${results:-$work/results}" ""
 
 # With this script, whatever ends it, the virtual machine ends.
 setpriv --pdeathsig TERM timeout -k 5 "$limit" qemu-system-x86_64 "${options[@]}" -kernel "$vm/kernel" -initrd "$vm/initramfs" \
-  -append "console=ttyS0 quiet loglevel=3 panic=-1 mitigations=off" </dev/null &
+  -append "console=ttyS0 quiet loglevel=3 panic=-1 mitigations=off tsc=reliable" </dev/null &
 pid=$!
+[[ -z $pin ]] || pin_processors
 status=0
 wait "$pid" || status=$?
 pid=
