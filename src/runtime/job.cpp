@@ -149,6 +149,7 @@ Status Job::place(const Job* parent, std::vector<RankLocation> locations, std::s
   auto blobs = session_.overlay->all_gather(mine.take());
   if (!blobs) return std::move(blobs.error());
   std::vector<std::string> machines;
+  machines.reserve(describing.size());
   for (const Rank r : describing) machines.push_back(Reader((*blobs)[static_cast<std::size_t>(r)]).text());
   Reader first(blobs->front());
   (void)first.text();
