@@ -43,6 +43,8 @@ def run_rounds(o):
                 print(line, end="", flush=True)
                 continue
             figures[case][contender].append(figure)
+    if vm.returncode == 124:
+        print(f"(stopped after {o.minutes} minutes, before all rounds were through)")
     if vm.returncode not in (0, 124):
         sys.exit(f"run.py: the virtual machine's job has ended with {vm.returncode}")
     return figures

@@ -207,10 +207,9 @@ void Connections::choose(std::vector<std::vector<std::byte>> probed) {
   reach_.clear();
   reach_.reserve(probed_.size());
   used_.clear();
-  const auto here = static_cast<std::size_t>(std::ranges::count_if(transports_, [](const auto& t) { return t != nullptr; }));
   for (std::size_t a = 0; a < probed_.size(); ++a) {
     reach_.push_back(best_between(static_cast<std::size_t>(rank_), a));
-    for (std::size_t b = 0; b < a && used_.size() < here; ++b) used_.insert(best_between(a, b));
+    for (std::size_t b = 0; b < a && used_.size() < transports_.size(); ++b) used_.insert(best_between(a, b));
   }
   used_.erase(-1);
   std::vector<std::string_view> names;

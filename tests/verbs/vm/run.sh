@@ -18,7 +18,7 @@ writes is gone at the end, except in /run/results. It gets no variables and no i
   --memory MIB      memory of the virtual machine (1024)
   --cpus N          its processors (2); polling processes want one each
   --timeout SECONDS after so long the virtual machine is stopped (120)
-  --pin             each of them on a core of its own, for measurements
+  --pin             each of them on a core of its own, with a clock that is cheap to read: for measurements
   --tcg             emulate the processor even where KVM is usable
   --check           only say whether this can run here
 
@@ -110,7 +110,7 @@ share results "${results:-$work/results}" ""
 
 # With this script, whatever ends it, the virtual machine ends.
 setpriv --pdeathsig TERM timeout -k 5 "$limit" qemu-system-x86_64 "${options[@]}" -kernel "$vm/kernel" -initrd "$vm/initramfs" \
-  -append "console=ttyS0 quiet loglevel=3 panic=-1 mitigations=off tsc=reliable" </dev/null &
+  -append "console=ttyS0 quiet loglevel=3 panic=-1 mitigations=off${pin:+ tsc=reliable}" </dev/null &
 pid=$!
 [[ -z $pin ]] || pin_processors
 status=0
