@@ -135,6 +135,9 @@ std::vector<std::string> transports_of(const TuneCommand& o) {
                       fmt::join(known, ", ")),
           kExitUsage);
   }
+  for (const std::string& name : names)
+    if (std::ranges::count(names, name) > 1)
+      leave(fmt::format("--transports {}: \"{}\" is there twice", o.transports, name), kExitUsage);
   return names;
 }
 
@@ -185,7 +188,10 @@ void run(const TuneCommand& o) {
   const std::string jobs_path = path_of_jobs(), path = o.output.empty() ? jobs_path : o.output;
   setenv("TUTTI_TUNING", "off", 1);  // what was measured before does not matter, nor whether it can be read by jobs
   const bool compares = !transports_of(o).empty();
-  if (compares) setenv("TUTTI_CALIBRATE", "1", 1);  // which is the measurement
+  if (compares) {
+    setenv("TUTTI_CALIBRATE", "1", 1);  // which is the measurement
+    unsetenv("TUTTI_TRANSPORT");        // it is for jobs without this setting
+  }
   auto comm = Communicator::from_environment({.transports = o.transport});
   if (!comm) leave(comm.error());
   if (comm->size() < 2)
@@ -227,7 +233,7 @@ void add_tune_command(CLI::App& app) {
       "tune",
       "Measures which algorithms are fastest and keeps that for later jobs. Start it as these will be started: under mpirun, "
       "srun, ... with as many ranks on the same machines");
-  command->add_option("collectives", o->collectives, "Those to measure (default: all)");
+  auto* collectives = command->add_option("collectives", o->collectives, "Those to measure (default: all)");
   command->add_option("--seconds", o->seconds, "How long to measure, about; every size takes a few rounds at the least")
       ->capture_default_str()
       ->check(number(0.0, 1e6));
@@ -236,12 +242,15 @@ void add_tune_command(CLI::App& app) {
   command->add_option("--factor", o->factor, "From one size to the next")
       ->capture_default_str()
       ->check(number(0.0, std::numeric_limits<double>::infinity()));
-  command->add_option("--transport", o->transport, "Transports that may be used, as in TUTTI_TRANSPORT")->check(not_empty());
+  auto* transport =
+      command->add_option("--transport", o->transport, "Transports that may be used, as in TUTTI_TRANSPORT")->check(not_empty());
   command
       ->add_option("--transports", o->transports,
                    "Instead of algorithms, measures these transports between hosts against each other (verbs,tcp,ucx) and keeps "
                    "which is the fastest")
-      ->check(not_empty());
+      ->check(not_empty())
+      ->excludes(collectives)
+      ->excludes(transport);
   command->add_flag("--every-variant", o->every_variant, "Also what the model holds to be far off: shows how good the model is");
   command
       ->add_option(

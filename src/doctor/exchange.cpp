@@ -4,6 +4,7 @@
 
 #include "core/printable.h"
 #include "doctor/job.h"
+#include "transports/registry.h"
 
 namespace tutti::doctor {
 namespace {
@@ -45,6 +46,8 @@ Facts read_facts(const Json& json) {
   facts.mtu = json.at("mtu").get<int>();
   for (const Json& transport : json.at("transports")) facts.transports.push_back(printable(transport.get<std::string>()));
   for (const Json& port : json.at("ports")) facts.ports.push_back(read_port(port));
+  if (facts.transports.size() > transport_table().size() || facts.ports.size() > verbs::kMostRails)
+    throw std::domain_error("too many");
   facts.no_ports = text_of(json, "no_ports");
   for (const auto& [key, value] : json.at("settings").items())
     facts.settings[printable(key)] = printable(value.get<std::string>());

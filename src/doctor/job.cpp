@@ -12,6 +12,7 @@
 #include "doctor/network.h"
 #include "doctor/transports.h"
 #include "topology/cpus.h"
+#include "transports/verbs/networks.h"
 
 namespace tutti::doctor {
 namespace {
@@ -104,6 +105,14 @@ constexpr JobCheck kChecks[] = {
     {"alike", check_alike},
 };
 
+// Of its address only the network matters, which hosts that are alike have in common.
+PortFacts facts_of(const verbs::Port& port) {
+  PortFacts facts{port.to_string(), verbs::summary_of(port), verbs::bytes(port.mtu)};
+  const ibv_gid network = verbs::network_of(port.gid.gid, facts.summary.network_bits);
+  std::ranges::copy(network.raw, facts.summary.gid.begin());
+  return facts;
+}
+
 void add_transports(const System& s, Facts& facts) {
   if (const auto rows = allowed_transports(s))
     for (const TransportRow* row : *rows) facts.transports.emplace_back(row->name);
@@ -113,8 +122,7 @@ void add_transports(const System& s, Facts& facts) {
   else if (!used)
     facts.no_ports = used.error().to_string();
   else
-    for (const verbs::Port& port : *used)
-      facts.ports.push_back({port.to_string(), verbs::summary_of(port), verbs::bytes(port.mtu)});
+    for (const verbs::Port& port : *used) facts.ports.push_back(facts_of(port));
 }
 
 }  // namespace

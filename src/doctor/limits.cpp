@@ -82,11 +82,14 @@ Findings check_locked_memory(const System& s) {
     return {
         {Severity::ok, "memlock", found + "; the transport verbs, which locks some, would use no device here", kLimits, "", ""}};
   const std::uint64_t least = locked_at_least(s);
-  const std::string needs =
-      fmt::format("{}, and RDMA connections take {} of it{}, besides buffers", found, least,
-                  s.ranks > s.ranks_here ? fmt::format(" with {} ranks on other hosts", s.ranks - s.ranks_here) : " each");
+  const std::string needs = fmt::format(
+      "{}, and RDMA connections take {} of it{}, besides buffers", found, least,
+      s.ranks > s.ranks_here
+          ? fmt::format(" with {} rank{} on other hosts", s.ranks - s.ranks_here, s.ranks - s.ranks_here == 1 ? "" : "s")
+          : " each");
   if (*limit >= kMuch && *limit >= 2 * least) return {{Severity::ok, "memlock", needs, kLimits, "", ""}};
-  return {{*limit < least ? Severity::problem : Severity::warning, "memlock", needs, kLimits,
+  const bool fails = *limit < least && s.ranks > s.ranks_here;
+  return {{fails ? Severity::problem : Severity::warning, "memlock", needs, kLimits,
            *limit < least ? "connections fail, as their memory cannot be registered with the device (ENOMEM)"
                           : "large messages are copied where their memory cannot be registered with the device",
            "ulimit -l unlimited; memlock in /etc/security/limits.conf, LimitMEMLOCK=infinity of the service that starts ranks, "

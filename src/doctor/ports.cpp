@@ -72,21 +72,33 @@ void compare_presence(const Job& job, std::vector<Shared>& all) {
               "messages to and from these go over TCP, through the kernel", "see what the check rdma says there"));
 }
 
-// Kinds that no other host's can be joined with.
+// "InfiniBand, subnet fe80::"
+std::string joinable(const Facts& f) {
+  std::string text = kinds(f);
+  for (const PortFacts& port : f.ports)
+    if (port.summary.fabric == verbs::Fabric::infiniband) {
+      ibv_gid subnet{};
+      std::ranges::copy(port.summary.gid, subnet.raw);
+      text += ", subnet " + verbs::to_string(subnet);
+    }
+  return text;
+}
+
+// Ports that no other host's can be joined with.
 void compare_kinds(const Job& job, std::vector<Shared>& all) {
   Hosts hosts;
   std::map<std::string, const Facts*> one_of;
   for (const Facts& f : job.ranks) {
     if (f.ports.empty()) continue;
-    hosts[kinds(f)].insert(f.host);
-    one_of[kinds(f)] = &f;
+    hosts[joinable(f)].insert(f.host);
+    one_of[joinable(f)] = &f;
   }
   for (auto a = one_of.begin(); a != one_of.end(); ++a)
     for (auto b = std::next(a); b != one_of.end(); ++b)
       if (verbs::pair_ports(summaries(*a->second), summaries(*b->second)).mine.empty())
         all.push_back(finding(Severity::warning,
-                              fmt::format("no ports of one kind: {} on {}, {} on {}", a->first, fmt::join(hosts[a->first], ", "),
-                                          b->first, fmt::join(hosts[b->first], ", ")),
+                              fmt::format("no ports that can be joined: {} on {}, {} on {}", a->first,
+                                          fmt::join(hosts[a->first], ", "), b->first, fmt::join(hosts[b->first], ", ")),
                               "verbs cannot join them: messages between them go over TCP, through the kernel",
                               "TUTTI_IB_DEVICES and TUTTI_IB_GID_INDEX, to take the same kind on all hosts; give the interfaces "
                               "of RoCE ports an IPv4 address everywhere"));

@@ -40,10 +40,12 @@ std::string over(const std::string& mine, const std::string& theirs) {
 
 std::string verbs_between(const Facts& a, const Facts& b) {
   const auto mine = summaries(a), theirs = summaries(b);
-  const verbs::Pairing here = verbs::pair_ports(mine, theirs), there = verbs::pair_ports(theirs, mine);
-  if (here.mine.empty()) return "";
-  return fmt::format("verbs over {} ({}, {})", over(names_of(a.ports, here.mine), names_of(b.ports, there.mine)),
-                     verbs::kind(a.ports[here.mine.front()].summary.fabric), speeds_text(here.megabits));
+  const verbs::Pairing pairing = verbs::pair_ports(mine, theirs);
+  if (pairing.mine.empty()) return "";
+  const verbs::PortSummary& first = a.ports[pairing.mine.front()].summary;
+  return fmt::format("verbs over {} ({}, {}{})", over(names_of(a.ports, pairing.mine), names_of(b.ports, pairing.theirs)),
+                     verbs::kind(first.fabric), speeds_text(pairing.megabits),
+                     pairing.routed && first.network_bits > 0 ? ", between networks" : "");
 }
 
 std::string tcp_between(const Facts& a, const Facts& b) {
@@ -161,6 +163,9 @@ std::vector<Shared> check_transports_between(const Job& job) {
   std::vector<Shared> all;
   add_ways(job, groups, true, all);
   add_ways(job, groups, false, all);
+  if (groups.size() == kMostKinds)
+    all.push_back(
+        finding(Severity::note, fmt::format("ranks differ in so many ways that only {} of these were compared", kMostKinds)));
   return all;
 }
 

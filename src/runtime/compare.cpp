@@ -18,12 +18,16 @@ double time_squared(const TunedTransport& t) { return t.us * (t.us + kLargeBytes
 }  // namespace
 
 Result<TunedTransport> Tuner::measure_over(const std::string& transport) {
-  UniqueId id;
-  if (communicator_.rank() == 0)
-    if (auto made = create_unique_id()) id = *made;
-  // Where there is none, it is no id, and all fail alike.
+  UniqueId id;  // where there is none, it is no id, and all fail alike
+  Status has_id;
+  if (communicator_.rank() == 0) {
+    auto made = create_unique_id();
+    if (made) id = *made;
+    if (!made) has_id = std::move(made.error());
+  }
   const std::span<std::uint8_t> bytes(reinterpret_cast<std::uint8_t*>(id.bytes.data()), id.bytes.size());
   if (auto s = communicator_.broadcast(bytes, 0); !s) return std::move(s.error());
+  if (!has_id) return std::move(has_id.error());
   auto over = Communicator::create(id, communicator_.rank(), communicator_.size(), {.transports = "shm," + transport});
   if (!over) return std::move(over.error());
   const Job& job = over->impl_->runner->job();

@@ -10,6 +10,7 @@
 
 #include "bootstrap/wire.h"
 #include "core/log.h"
+#include "core/printable.h"
 #include "transports/registry.h"
 
 namespace tutti {
@@ -87,39 +88,46 @@ Status Connections::open(const Session& session, const Config& config, const Top
 void Connections::open_row(std::size_t row) {
   const TransportRow& entry = transport_table()[row];
   auto transport = entry.make(options_);
-  const Status can = transport->probe();
-  if (can) {
+  if (const Status can = transport->probe(); can)
     transports_[row] = std::move(transport);
-    return;
-  }
-  refusals_[row] = can.error().to_string();
-  log(LogLevel::info, fmt::format("transport {} cannot work here: {}", entry.name, refusals_[row]));
+  else
+    refuse(row, can.error());
 }
 
-Status Connections::exchange_addresses() { return exchange_addresses(all_rows()); }
+void Connections::refuse(std::size_t row, const Error& why) {
+  transports_[row].reset();
+  refusals_[row] = why.to_string();
+  log(LogLevel::info, fmt::format("transport {} cannot work here: {}", transport_table()[row].name, refusals_[row]));
+}
 
-Status Connections::exchange_addresses(std::span<const std::size_t> rows) {
+Status Connections::exchange_addresses() { return exchange_addresses(all_rows(), true); }
+
+Status Connections::exchange_addresses(std::span<const std::size_t> rows, bool needed) {
   Writer mine;
+  mine.value(!setting_.empty());
   for (const std::size_t t : rows) {
     const std::string_view name = transport_table()[t].name;
-    if (!transports_[t]) {
-      if (!refusals_[t].empty()) mine.text(name).text("").bytes({}).text(refusals_[t]);
-      continue;
-    }
-    auto address = transports_[t]->listen();
-    if (!address) return address.because(fmt::format("transport {} could not open its listening side", name));
-    mine.text(name).text(transports_[t]->domain()).bytes(*address).text(transports_[t]->uses());
+    auto address = transports_[t] ? transports_[t]->listen() : std::vector<std::byte>();
+    if (!address && needed) return address.because(fmt::format("transport {} could not open its listening side", name));
+    if (!address) refuse(t, address.error());
+    if (transports_[t])
+      mine.text(name).text(transports_[t]->domain()).bytes(*address).text(transports_[t]->uses());
+    else if (!refusals_[t].empty())
+      mine.text(name).text("").bytes({}).text(refusals_[t]);
   }
   auto blobs = overlay_->all_gather(mine.take());
   if (!blobs) return std::move(blobs.error());
 
   offers_.resize(blobs->size());
+  has_setting_.resize(blobs->size());
   for (std::size_t r = 0; r < blobs->size(); ++r) {
     offers_[r].resize(transports_.size());
-    for (Reader in((*blobs)[r]); !in.finished();) {
-      const std::string name = in.text(), domain = in.text();
+    Reader in((*blobs)[r]);
+    has_setting_[r] = in.value<bool>();
+    while (!in.finished()) {
+      const std::string name = in.text(), domain = printable(in.text());
       const ConstBytes address = in.bytes();
-      const std::string about = in.text();
+      const std::string about = printable(in.text());
       if (!in.ok()) return bad_blob(static_cast<Rank>(r));
       if (const TransportRow* row = find_transport(name))
         offers_[r][static_cast<std::size_t>(row - transport_table().data())] = {domain, {address.begin(), address.end()}, about};
@@ -156,7 +164,7 @@ Status Connections::prefer_as(const Connections& other) { return other.preferred
 
 Status Connections::prefer(const TunedHosts& measured) {
   const TransportRow* row = find_transport(measured.transports.front().name);
-  if (row == nullptr || row->by_memory) return {};
+  if (row == nullptr || row->by_memory || all_share_memory()) return {};
   preferred_ = measured;
   preferred_row_ = static_cast<std::size_t>(row - transport_table().data());
   const std::array rows{*preferred_row_};
@@ -164,8 +172,8 @@ Status Connections::prefer(const TunedHosts& measured) {
     return !of_rank[rows[0]].domain.empty() || !of_rank[rows[0]].about.empty();
   };
   if (std::ranges::none_of(offers_, asked)) {
-    open_row(rows[0]);
-    if (auto s = exchange_addresses(rows); !s) return s;
+    if (setting_.empty()) open_row(rows[0]);
+    if (auto s = exchange_addresses(rows, false); !s) return s;
     auto more = overlay_->all_gather(probe(rows));
     if (!more) return std::move(more.error());
     for (std::size_t r = 0; r < more->size(); ++r) {
@@ -190,13 +198,24 @@ bool Connections::share_memory(std::size_t a, std::size_t b) const {
   return false;
 }
 
+bool Connections::all_share_memory() const {
+  for (std::size_t r = 1; r < probed_.size(); ++r)
+    if (!share_memory(0, r)) return false;
+  return true;
+}
+
+// Whoever has a setting of its own, has also said in which order.
+bool Connections::prefers_measured(std::size_t a, std::size_t b) const {
+  return preferred_row_ && !has_setting_[a] && !has_setting_[b] && !share_memory(a, b);
+}
+
 bool Connections::usable(std::size_t row, std::size_t a, std::size_t b) const {
   const std::string& domain = offers_[a][row].domain;
   return a != b && !domain.empty() && domain == offers_[b][row].domain && (is_tcp(row) || reach_each_other(row, a, b));
 }
 
 int Connections::best_between(std::size_t a, std::size_t b) const {
-  if (preferred_row_ && usable(*preferred_row_, a, b) && !share_memory(a, b)) return static_cast<int>(*preferred_row_);
+  if (prefers_measured(a, b) && usable(*preferred_row_, a, b)) return static_cast<int>(*preferred_row_);
   for (std::size_t t = 0; t < transports_.size(); ++t)
     if (usable(t, a, b)) return static_cast<int>(t);
   return -1;
@@ -207,17 +226,24 @@ void Connections::choose(std::vector<std::vector<std::byte>> probed) {
   reach_.clear();
   reach_.reserve(probed_.size());
   used_.clear();
+  std::size_t offered = 0;  // by anybody: more cannot be found
+  for (std::size_t t = 0; t < transports_.size(); ++t)
+    offered += std::ranges::any_of(offers_, [t](const auto& of_rank) { return !of_rank[t].domain.empty(); }) ? 1 : 0;
+  bool all_reached = true;
   for (std::size_t a = 0; a < probed_.size(); ++a) {
     reach_.push_back(best_between(static_cast<std::size_t>(rank_), a));
-    for (std::size_t b = 0; b < a && used_.size() < transports_.size(); ++b) used_.insert(best_between(a, b));
+    for (std::size_t b = 0; b < a && (offered == 1 || used_.size() < offered); ++b) {
+      const int best = best_between(a, b);
+      if (best >= 0) used_.insert(best);
+      all_reached &= best >= 0;
+    }
   }
-  used_.erase(-1);
   std::vector<std::string_view> names;
   names.reserve(used_.size());
   for (const int t : used_) names.push_back(transport_table()[static_cast<std::size_t>(t)].name);
   in_use_ = fmt::format("{}", fmt::join(names, "+"));
   const auto only = static_cast<std::size_t>(used_.empty() ? 0 : *used_.begin());
-  has_boards_ = used_.size() == 1 && transports_[only] && transports_[only]->has_boards();
+  has_boards_ = all_reached && used_.size() == 1 && transports_[only] && transports_[only]->has_boards();
 }
 
 bool Connections::uses(std::string_view transport) const {

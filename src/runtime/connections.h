@@ -34,8 +34,9 @@ class Connections {
   [[nodiscard]] std::vector<std::byte> probe();
   // What all ranks have found so, by rank.
   void choose(std::vector<std::vector<std::byte>> probed);
-  // Collective, after choose(): what was measured to be fastest is taken first between ranks that share no memory, where both
-  // have it, and opened where it has only not been named. What `other`, of which these ranks are a part, does so: the same.
+  // Collective, after choose(): what was measured to be fastest is taken first between ranks that share no memory and have no
+  // setting of their own, where both have it, and opened where it has only not been named. What `other`, of which these ranks are
+  // a part, does so: the same.
   Status prefer(const TunedHosts& measured);
   Status prefer_as(const Connections& other);
   // Whether two ranks reach each other through memory: then they are on one host, whatever it is called.
@@ -61,8 +62,12 @@ class Connections {
     std::string about;  // what of the machine it uses, or why this rank does not have it; empty: it was not to try
   };
   void open_row(std::size_t row);
-  Status exchange_addresses(std::span<const std::size_t> rows);
+  void refuse(std::size_t row, const Error& why);
+  // `needed`: one that cannot listen is an error.
+  Status exchange_addresses(std::span<const std::size_t> rows, bool needed);
   std::vector<std::byte> probe(std::span<const std::size_t> rows);
+  [[nodiscard]] bool all_share_memory() const;
+  [[nodiscard]] bool prefers_measured(std::size_t a, std::size_t b) const;
   [[nodiscard]] bool usable(std::size_t row, std::size_t a, std::size_t b) const;
   [[nodiscard]] std::size_t bit(std::size_t row, std::size_t rank) const { return row * static_cast<std::size_t>(size_) + rank; }
   [[nodiscard]] bool reach_each_other(std::size_t row, std::size_t a, std::size_t b) const;
@@ -80,6 +85,7 @@ class Connections {
   std::vector<std::unique_ptr<Transport>> transports_;  // nullptr: this rank does not have it
   std::vector<std::string> refusals_;                   // why not; empty: it was not to try
   std::vector<std::vector<Offer>> offers_;              // [rank][transport]
+  std::vector<bool> has_setting_;                       // by rank: its user has said which transports
   std::vector<std::vector<std::byte>> probed_;          // by rank
   std::vector<int> reach_;                              // per rank: which transport, -1: none
   std::map<std::pair<Rank, std::size_t>, std::string> unreached_;  // why a transport does not reach a rank

@@ -16,8 +16,13 @@
 namespace tutti {
 namespace {
 
-// What else decides how fast the ways between ranks are.
-constexpr std::array kWays{Var::cma, Var::shm_bytes, Var::tcp_sockets, Var::ib_devices, Var::ib_ring};
+// What else decides how fast the ways between hosts are.
+constexpr std::array kWaysBetweenHosts{Var::interface, Var::tcp_sockets, Var::ib_devices, Var::ib_gid_index, Var::ib_ring};
+constexpr std::array kWaysInside{Var::cma, Var::shm_bytes};
+
+void add_settings(Hasher& hasher, const Config& config, std::span<const Var> vars) {
+  for (const Var var : vars) hasher.text(config.text(var));
+}
 
 std::vector<int> hosts_from(std::size_t ranks, const Connections& connections) {
   std::vector<int> host(ranks, -1);
@@ -129,7 +134,7 @@ Status Job::exchange_machines(const Job* parent) {
   machines_ = hash_of_machines(fingerprints);
   Hasher who;
   for (const int host : hosts) who.value(host);
-  for (const Var var : kWays) who.text(config_.text(var));
+  add_settings(who, config_, kWaysBetweenHosts);
   hosts_ = who.result();
   if (rank() == 0 && parent == nullptr) {
     auto tunings = read_tuning(config_, machines_);
@@ -260,7 +265,8 @@ WaitPolicy Job::wait_policy() const {
 TunedLayout Job::layout() const {
   Hasher ways;
   ways.value(hash_of_layout(machine_)).text(transports_in_use());
-  for (const Var var : kWays) ways.text(config_.text(var));
+  add_settings(ways, config_, kWaysInside);
+  add_settings(ways, config_, kWaysBetweenHosts);
   for (const auto& item : custom_.items()) ways.text(item.what).value(item.hash);
   return {.machine = machines_,
           .layout = ways.result(),

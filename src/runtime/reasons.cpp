@@ -52,15 +52,15 @@ LinkCarrier Connections::carrier(int row, std::size_t a, std::size_t b) const {
   for (std::size_t t = 0; t < transport_table().size(); ++t) {
     const TransportRow& other = transport_table()[t];
     if (asked(t)) order.emplace_back(other.name);
-    if (asked(t) && (row < 0 || t < static_cast<std::size_t>(row)))
+    const bool before = row < 0 || t < static_cast<std::size_t>(row) || (prefers_measured(a, b) && t == *preferred_row_);
+    if (asked(t) && before && static_cast<int>(t) != row)
       reasons.push_back(fmt::format("not {}: {}", other.name, why_not(t, a, b)));
   }
   // What would reach other hosts, too, if somebody asked for it.
   for (std::size_t t = 0; t < transport_table().size(); ++t)
     if (row >= 0 && !transport_table()[static_cast<std::size_t>(row)].by_memory && !transport_table()[t].by_memory && !asked(t))
       reasons.push_back(fmt::format("not {}: nobody has named it (TUTTI_TRANSPORT)", transport_table()[t].name));
-  const bool measured = preferred_row_ && static_cast<int>(*preferred_row_) == row && !share_memory(a, b);
-  if (measured) reasons = {preferred_->to_string()};
+  if (prefers_measured(a, b) && static_cast<int>(*preferred_row_) == row) reasons = {preferred_->to_string()};
   if (row >= 0) {
     const auto t = static_cast<std::size_t>(row);
     found.transport = transport_table()[t].name;

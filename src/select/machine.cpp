@@ -78,10 +78,10 @@ int rails_per_host(const std::vector<Rail>& rails, const std::vector<RankLocatio
 }
 
 // What the library would take: nobody has tried.
-LinkCarrier between_described_hosts(const Topology& topology) {
+LinkCarrier between_described_hosts(const Topology& topology, bool on_gpus) {
   if (expected_links(topology) == HostLinks::fastest)
     return {.transport = "tcp", .why = "expected: no RDMA device is known on every host"};
-  const int links = links_side_by_side(topology);
+  const int links = on_gpus ? 1 : links_side_by_side(topology);  // a path between two GPUs has one link on each host
   return {.transport = "verbs",
           .over = links > 1 ? fmt::format("{} links of a host side by side", links) : "",
           .why = "expected: every host has an RDMA device, by its name or its latency"};
@@ -103,7 +103,7 @@ void expect_carriers(JobMachine& m, const Topology& topology, const std::vector<
   const Grouping all(std::vector<int>(places.size(), 0));
   for (std::size_t i = 0; i < m.links.size(); ++i) {
     const bool outside = spans_hosts(i < m.levels.size() ? m.levels[i] : all, places);
-    m.carriers.push_back({outside ? between_described_hosts(topology) : inside});
+    m.carriers.push_back({outside ? between_described_hosts(topology, m.on_gpus) : inside});
   }
 }
 
@@ -146,7 +146,7 @@ Result<JobMachine> describe_on_gpus(const Topology& topology, Rank ranks) {
   m.reduce_gbps = kGpuReduceGbps;
   m.copy_gbps = kGpuCopyGbps;
   lay_on_torus(m, torus_dimensions(topology));
-  lay_in_pods(m, tapered_pods(topology, HostLinks::fastest));  // a path between two GPUs has one link on each host
+  lay_in_pods(m, tapered_pods(topology, HostLinks::fastest));
   expect_carriers(m, topology, places);
   return m;
 }

@@ -48,8 +48,9 @@ TEST(DoctorPorts, OneHostHasNone) {
 
 TEST(DoctorPorts, NoKindInCommon) {
   const auto found = check_ports(hosts_with({kRoce}, {changed(kRoce, Fabric::infiniband)}));
-  EXPECT_THAT(found, ElementsAre(shared(warning, "no ports of one kind: InfiniBand on h2, RoCE v2 over IPv4 on h1"),
-                                 shared(warning, "ports differ in kind: InfiniBand on h2; RoCE v2 over IPv4 on h1")));
+  EXPECT_THAT(found,
+              ElementsAre(shared(warning, "no ports that can be joined: InfiniBand, subnet :: on h2, RoCE v2 over IPv4 on h1"),
+                          shared(warning, "ports differ in kind: InfiniBand on h2; RoCE v2 over IPv4 on h1")));
   EXPECT_THAT(found.front().finding.costs, HasSubstr("TCP"));
   EXPECT_THAT(
       check_ports(hosts_with({kRoce, changed(kRoce, Fabric::infiniband)}, {kRoce})),

@@ -2,6 +2,7 @@
 // memory. Both ends are in this process.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <fstream>
 
 #include "core/clock.h"
@@ -16,6 +17,8 @@ const Result<Library>& counting_library() {
   return library;
 }
 
+constexpr const char* kDevice = "=rxe0";  // that of tests/verbs: with others, a message may be more requests
+
 // Two ends of a connection.
 using Ends = std::array<std::unique_ptr<Endpoint>, 2>;
 
@@ -24,6 +27,7 @@ class VerbsCosts : public testing::Test {
   void SetUp() override {
     TransportOptions options;
     options.interface = "127.0.0.1";
+    options.ib.devices = kDevice;
     const Status usable = VerbsTransport(options, {}, counting_library(), segment_lifetimes()).probe();
     if (!usable) GTEST_SKIP() << usable.error().to_string();
     use({});
@@ -33,7 +37,7 @@ class VerbsCosts : public testing::Test {
     for (std::size_t me : {0, 1}) {
       TransportOptions options;
       options.interface = "127.0.0.1";
-      options.ib.devices = "rxe0,mlx";
+      options.ib.devices = kDevice;
       transports_[me] = std::make_unique<VerbsTransport>(options, tuning, counting_library(), segment_lifetimes());
       addresses_[me] = transports_[me]->listen().value_or_throw();
     }
@@ -155,7 +159,7 @@ TEST_F(VerbsCosts, A128PeersTakeLessThanAMegabyteEach) {
   const VerbsCounts of = count([&] { connections = connect(kPeers); });
   // Both ends are here.
   const auto registered = static_cast<std::size_t>(of.registered) / kPeers / 2;
-  const std::size_t grown = (resident_bytes() - resident) / kPeers / 2;
+  const std::size_t grown = (std::max(resident_bytes(), resident) - resident) / kPeers / 2;
   const std::size_t told = connections.back()[0]->memory_bytes();
   EXPECT_LT(registered, std::size_t{1} << 20);
   EXPECT_LT(grown, std::size_t{1} << 20);

@@ -2,14 +2,19 @@
 // a device.
 #include <arpa/inet.h>
 #include <gmock/gmock.h>
+#include <sched.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <array>
+#include <cstdlib>
 
 #include "transports/verbs/networks.h"
 #include "transports/verbs/pairing.h"
 #include "transports/verbs/ports.h"
 #include "transports/verbs/stripes.h"
 #include "transports/verbs/verbs_transport.h"
+#include "tutti/topology.h"
 
 namespace tutti::verbs {
 namespace {
@@ -154,6 +159,8 @@ TEST(VerbsGid, InfiniBandTakesTheFirst) {
   EXPECT_EQ(p.fabric, Fabric::infiniband);
 }
 
+static_assert(kMostRails == kMostRdmaLinks, "what prices take for the most is what is used");
+
 TEST(VerbsPorts, Speed) {
   ibv_port_attr attributes{};
   attributes.active_speed = 64;  // HDR
@@ -217,6 +224,9 @@ TEST(VerbsPairing, BetweenNetworksOnlyWhatIsRouted) {
   EXPECT_TRUE(pair_ports(std::vector{summary(Fabric::infiniband, 100, "fe80::1")},
                          std::vector{summary(Fabric::infiniband, 100, "fec0::1")})
                   .mine.empty());
+  EXPECT_TRUE(pair_ports(std::vector{summary(Fabric::roce_v1, 100, "::ffff:10.0.1.1", 96 + 24)},
+                         std::vector{summary(Fabric::roce_v1, 100, "::ffff:10.0.2.1", 96 + 24)})
+                  .mine.empty());
 }
 
 ibv_gid address(const char* text) { return gid(0, text, IBV_GID_TYPE_ROCE_V2).gid; }
@@ -236,6 +246,47 @@ TEST(VerbsNetworks, AWayIsWhatTheKernelKnows) {
   const Status none = check_route(address("::ffff:192.0.2.77"), address("::ffff:127.0.0.5"));
   ASSERT_FALSE(none);
   EXPECT_THAT(none.error().to_string(), HasSubstr("a way from 192.0.2.77 to 127.0.0.5"));
+}
+
+// Ends the process with the number of the first line that does not hold; 0: all do.
+[[noreturn]] void look_for_ways() {
+  const auto run = [](const char* command) {
+    return std::system((std::string("PATH=$PATH:/usr/sbin:/sbin; { ") + command + "; } 2>/dev/null").c_str()) == 0;
+  };
+  const auto leads = [](const char* from, const char* to) { return static_cast<bool>(check_route(address(from), address(to))); };
+  const auto hold = [](bool holds, int line) {
+    if (!holds) _exit(line);
+  };
+  hold(run("ip link add port0 type veth peer name port1 && ip link set port0 up && ip link set port1 up"), 1);
+  hold(run("ip address add 10.0.1.1/24 dev port0 && ip address add 2001:db8:1::1/64 dev port0 nodad"), 2);
+  hold(run("ip address add 10.0.2.1/24 dev port1"), 3);
+  hold(leads("::ffff:10.0.1.1", "::ffff:10.0.1.9"), 4);
+  hold(leads("2001:db8:1::1", "2001:db8:1::9"), 5);
+  hold(!leads("::ffff:10.0.1.1", "::ffff:10.9.9.9"), 6);
+  hold(!leads("2001:db8:1::1", "2001:db8:9::9"), 7);
+  hold(run("ip route add default via 10.0.2.254"), 8);
+  hold(!leads("::ffff:10.0.1.1", "::ffff:10.9.9.9"), 9);  // it leads out of another interface
+  hold(leads("::ffff:10.0.2.1", "::ffff:10.9.9.9"), 10);
+  hold(run("ip route add 10.9.0.0/16 via 10.0.1.254"), 11);
+  hold(leads("::ffff:10.0.1.1", "::ffff:10.9.9.9"), 12);
+  hold(run("ip route add unreachable 10.8.0.0/16"), 13);
+  hold(!leads("::ffff:10.0.1.1", "::ffff:10.8.0.1"), 14);
+  _exit(0);
+}
+
+TEST(VerbsNetworks, AWayIsARouteOutOfThisInterface) {
+  const pid_t child = fork();
+  ASSERT_GE(child, 0);
+  constexpr int kNoNamespace = 77;
+  if (child == 0) {
+    if (unshare(CLONE_NEWNET) != 0 && unshare(CLONE_NEWUSER | CLONE_NEWNET) != 0) _exit(kNoNamespace);
+    look_for_ways();
+  }
+  int status = 0;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  ASSERT_TRUE(WIFEXITED(status));
+  if (WEXITSTATUS(status) == kNoNamespace) GTEST_SKIP() << "no network namespaces here";
+  EXPECT_EQ(WEXITSTATUS(status), 0);
 }
 
 TEST(VerbsStripes, CoverTheMessageByTheRailsSpeeds) {

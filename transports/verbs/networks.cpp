@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 #include <ifaddrs.h>
+#include <linux/rtnetlink.h>
+#include <net/if.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 
@@ -55,6 +57,34 @@ Interface interface_of(const SocketAddress& address) {
   return {};
 }
 
+// Which route leads from one address to another out of an interface.
+struct RouteQuestion {
+  RouteQuestion(const SocketAddress& from, const SocketAddress& to, int interface) {
+    const std::size_t bytes = from.family() == AF_INET ? 4 : 16;
+    body.rtm_family = static_cast<unsigned char>(from.family());
+    body.rtm_src_len = body.rtm_dst_len = static_cast<unsigned char>(8 * bytes);
+    body.rtm_flags = RTM_F_FIB_MATCH;
+    head.nlmsg_type = RTM_GETROUTE;
+    head.nlmsg_flags = NLM_F_REQUEST;
+    add(RTA_SRC, from.bytes().data(), bytes);
+    add(RTA_DST, to.bytes().data(), bytes);
+    add(RTA_OIF, &interface, sizeof interface);
+  }
+
+  nlmsghdr head{.nlmsg_len = NLMSG_LENGTH(sizeof(rtmsg)), .nlmsg_type = 0, .nlmsg_flags = 0, .nlmsg_seq = 0, .nlmsg_pid = 0};
+  rtmsg body{};
+  std::array<std::byte, 3 * RTA_SPACE(16)> attributes{};
+
+ private:
+  void add(unsigned short type, const void* value, std::size_t bytes) {
+    std::byte* at = attributes.data() + (head.nlmsg_len - NLMSG_LENGTH(sizeof(rtmsg)));
+    const rtattr attribute{static_cast<unsigned short>(RTA_LENGTH(bytes)), type};
+    std::memcpy(at, &attribute, sizeof attribute);
+    std::memcpy(at + RTA_LENGTH(0), value, bytes);
+    head.nlmsg_len += static_cast<std::uint32_t>(RTA_SPACE(bytes));
+  }
+};
+
 }  // namespace
 
 bool is_ipv4(const ibv_gid& gid) { return std::equal(kIpv4Mapped.begin(), kIpv4Mapped.end(), gid.raw); }
@@ -75,19 +105,27 @@ ibv_gid network_of(const ibv_gid& gid, int bits) {
   return network;
 }
 
+// Asks the kernel's tables, as `ip route get fibmatch ... oif ...` does: connect() with an interface given would hold what no
+// route leads to for a neighbour. Source: Linux, rtnetlink(7).
 Status check_route(const ibv_gid& from, const ibv_gid& to) {
   const SocketAddress here = address_of(from), there = address_of(to);
-  const auto refused = [&] {
-    return system_error(errno, fmt::format("looking for a way from {} to {}", here.host(), there.host()));
+  const auto refused = [&](int error) {
+    return system_error(error, fmt::format("looking for a way from {} to {}", here.host(), there.host()));
   };
-  const Fd socket(::socket(here.family(), SOCK_DGRAM | SOCK_CLOEXEC, 0));
-  if (!socket) return refused();
-  // Kernels before 5.7 want privileges for it: they say less.
-  const std::string interface = interface_of(here).name;
-  (void)setsockopt(socket.get(), SOL_SOCKET, SO_BINDTODEVICE, interface.c_str(), static_cast<socklen_t>(interface.size()));
-  if (bind(socket.get(), here.get(), here.size()) != 0) return refused();
-  if (connect(socket.get(), there.with_port(4791).get(), there.size()) != 0) return refused();
-  return {};
+  const Interface interface = interface_of(here);
+  if (interface.name.empty()) return refused(EADDRNOTAVAIL);
+  const Fd socket(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE));
+  if (!socket) return refused(errno);
+  const RouteQuestion question(here, there, static_cast<int>(if_nametoindex(interface.name.c_str())));
+  if (send(socket.get(), &question, question.head.nlmsg_len, 0) < 0) return refused(errno);
+  alignas(nlmsghdr) std::array<std::byte, 4096> answer{};
+  const ssize_t size = recv(socket.get(), answer.data(), answer.size(), 0);
+  if (size < 0) return refused(errno);
+  const auto* head = reinterpret_cast<const nlmsghdr*>(answer.data());
+  if (!NLMSG_OK(head, static_cast<std::size_t>(size))) return refused(EPROTO);
+  if (head->nlmsg_type == NLMSG_ERROR) return refused(-static_cast<const nlmsgerr*>(NLMSG_DATA(head))->error);
+  const auto type = static_cast<const rtmsg*>(NLMSG_DATA(head))->rtm_type;
+  return type == RTN_UNICAST || type == RTN_LOCAL ? Status{} : refused(EHOSTUNREACH);
 }
 
 }  // namespace tutti::verbs

@@ -16,8 +16,8 @@ namespace tutti::verbs {
 // The address of that network: all other bits are 0.
 [[nodiscard]] ibv_gid network_of(const ibv_gid& gid, int bits);
 
-// Whether the kernel knows a way to `to` out of the interface that has the address `from`: RoCE v2 goes where IP goes. What lies
-// on the way may still refuse UDP port 4791.
+// Whether a route of the kernel leads to `to` out of the interface that has the address `from`: RoCE v2 goes where IP goes. What
+// lies on the way may still refuse UDP port 4791.
 [[nodiscard]] Status check_route(const ibv_gid& from, const ibv_gid& to);
 
 }  // namespace tutti::verbs

@@ -73,7 +73,7 @@ Pairing pair_ports(std::span<const PortSummary> mine, std::span<const PortSummar
   for (const bool routed : {false, true})
     for (const Fabric fabric : kFabrics)
       for (const bool near : {true, false}) {
-        if (routed && fabric == Fabric::infiniband) continue;
+        if (routed && (fabric == Fabric::infiniband || fabric == Fabric::roce_v1)) continue;  // no IP
         Pairing pairing = pair(mine, theirs, {fabric, near, routed});
         if (!pairing.mine.empty()) return pairing;
       }

@@ -25,13 +25,13 @@ static_assert(sizeof(PortSummary) == 24);
 [[nodiscard]] PortSummary summary_of(const Port& port);
 
 // Ports of one kind: in each network that both ends are in, the i-th here with the i-th there, if possible only such as are near
-// to their ranks; else, as RoCE may be routed, the i-th with the i-th whatever their networks. Both ends find the same.
+// to their ranks; else, as RoCE v2 may be routed, the i-th with the i-th whatever their networks. Both ends find the same.
 struct Pairing {
   std::vector<std::size_t> mine, theirs;  // positions of ports, pair by pair
   std::vector<std::uint32_t> megabits;    // of the slower end
   bool routed = false;                    // between networks
 };
-// Nothing where the ends have no kind in common, or InfiniBand only, of different subnets.
+// Nothing where the ends have no kind in common, or only such as is not routed, in different networks.
 [[nodiscard]] Pairing pair_ports(std::span<const PortSummary> mine, std::span<const PortSummary> theirs);
 
 }  // namespace tutti::verbs

@@ -52,7 +52,7 @@ Status QueuePair::make() {
   if (channel_ == nullptr) return failed(errno, "making a completion channel");
   const int flags = fcntl(channel_->fd, F_GETFL);
   if (flags < 0 || fcntl(channel_->fd, F_SETFL, flags | O_NONBLOCK) != 0) return failed(errno, "preparing a completion channel");
-  completions_ = library.make_completions(device_->context(), limits_.sends + limits_.receives + 1, nullptr, channel_, 0);
+  completions_ = library.make_completions(device_->context(), limits_.sends + receives() + 1, nullptr, channel_, 0);
   if (completions_ == nullptr) return failed(errno, "making a completion queue");
   auto shares = device_->reserve(receives());
   if (!shares) return std::move(shares.error());
@@ -134,9 +134,7 @@ Status QueuePair::to_receive(const RailEnd& theirs, const PathOptions& options) 
   path.port_num = port_.number;
   path.sl = static_cast<std::uint8_t>(options.service_level);
   path.dlid = theirs.lid;
-  // On InfiniBand the first half of a GID names the subnet: only other ones need more than the LID.
-  const bool other_subnet = !std::equal(theirs.gid.begin(), theirs.gid.begin() + 8, std::begin(port_.gid.gid.raw));
-  path.is_global = port_.ethernet || other_subnet ? 1 : 0;
+  path.is_global = port_.ethernet ? 1 : 0;  // in one subnet of InfiniBand the LID is enough
   std::ranges::copy(theirs.gid, std::begin(path.grh.dgid.raw));
   path.grh.sgid_index = static_cast<std::uint8_t>(port_.gid.gid_index);
   path.grh.hop_limit = kHopLimit;

@@ -57,8 +57,8 @@ Result<VerbsTransport::Rails> VerbsTransport::find() const {
     if (known == devices.end()) devices.push_back(device);
     rails.ports.push_back({device, port, place});
     rails.summaries.push_back(summary_of(port));
-    log(LogLevel::debug, fmt::format("verbs uses {} ({}, {} Gbit/s, GID {})", port.to_string(), kind(port.fabric),
-                                     port.megabits / 1000, to_string(port.gid.gid)));
+    log(LogLevel::debug, fmt::format("verbs uses {} ({}, {:g} Gbit/s, GID {})", port.to_string(), kind(port.fabric),
+                                     port.megabits / 1000.0, to_string(port.gid.gid)));
   }
   rails.registrations = std::make_shared<Registrations>(std::move(devices), lifetimes_);
   return rails;
@@ -92,12 +92,14 @@ std::string VerbsTransport::uses() const {
   if (!rails_ || !*rails_) return {};
   std::string names;
   std::uint64_t megabits = 0;
+  std::vector<PortSummary> near;
   for (const RailPort& rail : (*rails_)->ports) {
     if (!rail.port.near) continue;
     names += fmt::format("{}{}:{}", names.empty() ? "" : ", ", rail.port.device, rail.port.number);
     megabits += rail.port.megabits;
+    near.push_back(summary_of(rail.port));
   }
-  return fmt::format("{} ({}, {} Gbit/s)", names, kinds_of((*rails_)->summaries), megabits / 1000);
+  return fmt::format("{} ({}, {:g} Gbit/s)", names, kinds_of(near), static_cast<double>(megabits) / 1000);
 }
 
 Result<Pairing> VerbsTransport::pair(Rank peer, const VerbsAddress& theirs) {
