@@ -50,7 +50,7 @@ echo "== a job whose ranks take different devices"
 expect 0 mpirun.openmpi --allow-run-as-root --oversubscribe -np 1 env TUTTI_IB_DEVICES=rxe0 "$tutti" doctor : \
   -np 1 env TUTTI_IB_DEVICES=rxe1 "$tutti" doctor
 printed "2 ranks on 1 host" "rank 0 on verbs: tutti would take port 1 of rxe0" "rank 1 on verbs: tutti would take port 1 of rxe1" \
-  "ok       transports     within a host: shm, else verbs over port 1 of rxe0 to port 1 of rxe1 (RoCE v2 over IPv4, 10 Gbit/s), else tcp"
+  "ok       transports     within a host: shm, else verbs over port 1 of rxe0 to port 1 of rxe1 (RoCE v2 over IPv4, 10 Gbit/s, between networks), else tcp"
 
 # Two names make two hosts of one.
 hosts() { # VARIABLE=VALUE of the second
