@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "topology/estimates.h"
+#include "topology/wires.h"
 
 namespace tutti {
 namespace {
@@ -52,12 +53,15 @@ void take_faster(LinkParameters& best, const LinkParameters& one) {
 std::map<NodeId, Plugs> plugs_of_hosts(const Topology& topology) {
   std::map<NodeId, Plugs> hosts;
   for (const Link& link : topology.links) {
-    if (link.kind != LinkKind::network || link.bandwidth_gbps == 0) continue;
+    // Whoever describes a latency need not say how wide links are.
+    const bool described = link.bandwidth_gbps > 0 || (link.latency_us > 0 && link.origin == Origin::synthetic);
+    if (link.kind != LinkKind::network || !described) continue;
+    const double gbps = link.bandwidth_gbps > 0 ? link.bandwidth_gbps : kNetworkGbps;
     for (const auto& [end, other] : {std::pair(link.a, link.b), std::pair(link.b, link.a)}) {
       const NodeId machine = enclosing(topology, end, NodeKind::machine);
       if (machine == kNoNode) continue;
       Plugs& plugs = hosts[machine];
-      const LinkParameters one{link.latency_us == 0 ? kEthernetLatencyUs : link.latency_us, link.bandwidth_gbps, link.origin};
+      const LinkParameters one{link.latency_us == 0 ? kEthernetLatencyUs : link.latency_us, gbps, link.origin};
       take_faster(plugs.fastest, one);
       if (!can_rdma(topology.nodes[at(end)], link)) continue;
       take_faster(plugs.fastest_rdma, one);

@@ -48,6 +48,7 @@ const TransportRow* find_transport(std::string_view name) noexcept {
 Result<std::vector<const TransportRow*>> choose_transports(std::string_view spec, std::string_view source) {
   const bool exclude = spec.starts_with('^');
   const std::vector<std::string> names = split_list(exclude ? spec.substr(1) : spec);
+  if (exclude && names.empty()) return Error(Code::environment, fmt::format("{}=\"{}\" excludes no transport", source, spec));
   for (const std::string& name : names)
     if (find_transport(name) == nullptr)
       return Error(Code::environment,

@@ -220,7 +220,7 @@ struct IbOptions {
   std::vector<std::string> near;  // PCI addresses of the devices nearest to this rank; empty: none is nearer than others
   int gid_index = -1;             // the best one
   int timeout = 18;               // 4.096 us * 2^timeout until a packet is sent again
-  int retries = 7;
+  int retries = 6;                // 7: some devices never give up
   int service_level = 0;
   int traffic_class = 0;
   std::size_t ring_bytes = 128u << 10;
@@ -229,6 +229,7 @@ struct IbOptions {
 struct TransportOptions {
   Secret secret;
   Rank rank = 0;
+  Rank ranks = 1;
   Rank local_ranks = 1;   // how many ranks share this host, for sizing
   std::string interface;  // tcp: interface list as in TUTTI_INTERFACE
   std::size_t shm_bytes = 8u << 20;

@@ -9,6 +9,7 @@
 #include "cli/sizes.h"
 #include "cli/usage.h"
 #include "core/config.h"
+#include "transports/registry.h"
 
 namespace tutti {
 namespace {
@@ -146,6 +147,16 @@ std::uint64_t bytes_of(const Question& q) {
   return collective_of(q.collective) == Collective::barrier ? 0 : *bytes;
 }
 
+// What TUTTI_TRANSPORT leaves of them.
+HostLinks links_from_environment() {
+  auto config = Config::from_environment();
+  if (!config) leave(config.error());
+  const auto rows = choose_transports(config->text(Var::transport), config->source(Var::transport));
+  if (!rows) leave(rows.error());
+  const bool rdma = std::ranges::any_of(*rows, [](const TransportRow* row) { return row->name == "verbs"; });
+  return rdma ? HostLinks::expected : HostLinks::fastest;
+}
+
 Answer ask(Question& q) {
   (void)bytes_of(q);  // leaves before the machine is looked at
   take_topology_from_environment(q);
@@ -153,7 +164,7 @@ Answer ask(Question& q) {
   const Seats seats = seats_of(q, topology);
   const Rank ranks = q.ranks > 0 ? q.ranks : number_of(seats, topology);
   check_root(q.root, ranks);
-  auto machine = describe_job(topology, ranks, seats);
+  auto machine = describe_job(topology, ranks, seats, links_from_environment());
   if (!machine) leave(machine.error());
   machine->algorithms = table_for(q.own, ranks, machine->levels);
   take_from_environment(q, machine->algorithms);

@@ -88,12 +88,12 @@ Findings check_locked_memory(const System& s) {
           ? fmt::format(" with {} rank{} on other hosts", s.ranks - s.ranks_here, s.ranks - s.ranks_here == 1 ? "" : "s")
           : " each");
   if (*limit >= kMuch && *limit >= 2 * least) return {{Severity::ok, "memlock", needs, kLimits, "", ""}};
-  const bool fails = *limit < least && s.ranks > s.ranks_here;
-  return {{fails ? Severity::problem : Severity::warning, "memlock", needs, kLimits,
-           *limit < least ? "connections fail, as their memory cannot be registered with the device (ENOMEM)"
-                          : "large messages are copied where their memory cannot be registered with the device",
+  return {{Severity::warning, "memlock", needs, kLimits,
+           *limit < least
+               ? "verbs is not used, as the memory of connections cannot be registered with the device; messages go over TCP"
+               : "large messages are copied where their memory cannot be registered with the device",
            "ulimit -l unlimited; memlock in /etc/security/limits.conf, LimitMEMLOCK=infinity of the service that starts ranks, "
-           "docker --ulimit memlock=-1 or --cap-add=IPC_LOCK"}};
+           "docker --ulimit memlock=-1 or --cap-add=IPC_LOCK; a smaller TUTTI_IB_RING takes less"}};
 }
 
 Findings check_cma(const System& s) {

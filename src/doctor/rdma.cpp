@@ -205,6 +205,9 @@ void add_choice(const System& s, Findings& findings) {
     return;
   }
   findings.push_back(finding(Severity::ok, "tutti would take " + ports, kAsked));
+  for (const std::string& name : verbs::unmatched(s.ib_devices, s.rdma.ports))
+    findings.push_back(finding(Severity::warning, fmt::format("\"{}\" of TUTTI_IB_DEVICES matches no port", name), kAsked,
+                               "what was meant by it is not used", "correct TUTTI_IB_DEVICES"));
   for (const Port& p : *used) {
     if (!p.near) continue;
     judge_packets(s, p, findings);

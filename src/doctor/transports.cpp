@@ -45,7 +45,7 @@ std::string verbs_between(const Facts& a, const Facts& b) {
   const verbs::PortSummary& first = a.ports[pairing.mine.front()].summary;
   return fmt::format("verbs over {} ({}, {}{})", over(names_of(a.ports, pairing.mine), names_of(b.ports, pairing.theirs)),
                      verbs::kind(first.fabric), speeds_text(pairing.megabits),
-                     pairing.routed && first.network_bits > 0 ? ", between networks" : "");
+                     pairing.routed && first.network_bits > 0 ? ", between networks, if routes lead there" : "");
 }
 
 std::string tcp_between(const Facts& a, const Facts& b) {

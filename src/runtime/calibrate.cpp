@@ -208,8 +208,9 @@ Result<LinkTuning> find_tuning(Pair& pair) {
   return tuning;
 }
 
+// On a machine that is busy with other work, small messages may have taken as long as large ones.
 double bandwidth_gbps(double large_us, double small_us) {
-  return static_cast<double>(kLarge) / std::max(large_us - small_us, 1e-3) / 1e3;
+  return static_cast<double>(kLarge) / std::max({large_us - small_us, large_us / 8, 1e-3}) / 1e3;
 }
 
 // `choices`: whether to find out which way of moving bytes is the fastest, where there are several.

@@ -12,6 +12,7 @@
 #include "core/log.h"
 #include "core/printable.h"
 #include "transports/registry.h"
+#include "transports/verbs/ports.h"
 
 namespace tutti {
 namespace {
@@ -48,8 +49,9 @@ Error bad_blob(Rank rank) {
 }
 
 Status check_transports(const Config& config) {
-  auto rows = chosen_transports(config);
-  return rows ? Status{} : std::move(rows.error());
+  if (auto rows = chosen_transports(config); !rows) return std::move(rows.error());
+  auto devices = verbs::check_spec(config.text(Var::ib_devices));
+  return devices ? Status{} : Status(Error(Code::environment, devices.error().message()));
 }
 
 Status Connections::open(const Session& session, const Config& config, const Topology& topology, std::span<const int> cpus) {
@@ -63,6 +65,7 @@ Status Connections::open(const Session& session, const Config& config, const Top
     if (overlay_->member(r).host == overlay_->member(rank_).host) ++on_this_host;
   options_ = {.secret = session.secret,
               .rank = rank_,
+              .ranks = size_,
               .local_ranks = on_this_host,
               .interface = config.text(Var::interface),
               .shm_bytes = static_cast<std::size_t>(config.integer(Var::shm_bytes)),

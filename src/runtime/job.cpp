@@ -172,8 +172,11 @@ Status Job::place(const Job* parent, std::vector<RankLocation> locations, std::s
   machine_.boards = worth_boards(size()) && connections_.has_boards();  // whether all ranks of this job publish to each other
   if (inherited_) return {};
   ground_.host_links = connections_.uses("verbs") ? HostLinks::all_rdma : HostLinks::fastest;
-  for (int l = 0; l < kLevels; ++l)
-    ground_.links[static_cast<std::size_t>(l)] = between(placement_, static_cast<Level>(l), ground_.host_links);
+  for (int l = 0; l < kLevels; ++l) {
+    LinkParameters& link = ground_.links[static_cast<std::size_t>(l)] =
+        between(placement_, static_cast<Level>(l), ground_.host_links);
+    if (link.origin == Origin::system) link.origin = Origin::estimate;  // what an interface says of itself nobody has measured
+  }
   return {};
 }
 

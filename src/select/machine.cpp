@@ -78,7 +78,8 @@ int rails_per_host(const std::vector<Rail>& rails, const std::vector<RankLocatio
 }
 
 // What the library would take: nobody has tried.
-LinkCarrier between_described_hosts(const Topology& topology, bool on_gpus) {
+LinkCarrier between_described_hosts(const Topology& topology, HostLinks links_used, bool on_gpus) {
+  if (links_used == HostLinks::fastest) return {.transport = "tcp", .why = "expected: verbs is left out (TUTTI_TRANSPORT)"};
   if (expected_links(topology) == HostLinks::fastest)
     return {.transport = "tcp", .why = "expected: no RDMA device is known on every host"};
   const int links = on_gpus ? 1 : links_side_by_side(topology);  // a path between two GPUs has one link on each host
@@ -96,14 +97,14 @@ bool spans_hosts(const Grouping& level, const std::vector<RankLocation>& places)
   return false;
 }
 
-void expect_carriers(JobMachine& m, const Topology& topology, const std::vector<RankLocation>& places) {
-  const LinkCarrier inside = m.on_gpus
-                                 ? LinkCarrier{.transport = "cuda", .why = "expected: GPUs of one host map each other's memory"}
-                                 : LinkCarrier{.transport = "shm", .why = "expected: ranks of one host share memory"};
+// Between GPUs of one host what does it is no transport.
+void expect_carriers(JobMachine& m, const Topology& topology, const std::vector<RankLocation>& places, HostLinks links) {
+  std::vector<LinkCarrier> inside;
+  if (!m.on_gpus) inside.push_back({.transport = "shm", .why = "expected: ranks of one host share memory"});
   const Grouping all(std::vector<int>(places.size(), 0));
   for (std::size_t i = 0; i < m.links.size(); ++i) {
     const bool outside = spans_hosts(i < m.levels.size() ? m.levels[i] : all, places);
-    m.carriers.push_back({outside ? between_described_hosts(topology, m.on_gpus) : inside});
+    m.carriers.push_back(outside ? std::vector{between_described_hosts(topology, links, m.on_gpus)} : inside);
   }
 }
 
@@ -118,7 +119,7 @@ Level outermost(const Topology& topology, const std::vector<RankLocation>& place
   return one_leaf ? Level::leaf : Level::network;
 }
 
-Result<JobMachine> describe_on_gpus(const Topology& topology, Rank ranks) {
+Result<JobMachine> describe_on_gpus(const Topology& topology, Rank ranks, HostLinks links) {
   auto ends = place_on_gpus(topology, ranks);
   if (!ends) return std::move(ends.error());
   auto found = search_routes(topology, *ends);
@@ -147,7 +148,7 @@ Result<JobMachine> describe_on_gpus(const Topology& topology, Rank ranks) {
   m.copy_gbps = kGpuCopyGbps;
   lay_on_torus(m, torus_dimensions(topology));
   lay_in_pods(m, tapered_pods(topology, HostLinks::fastest));
-  expect_carriers(m, topology, places);
+  expect_carriers(m, topology, places, links);
   return m;
 }
 
@@ -173,18 +174,18 @@ void lay_in_pods(JobMachine& machine, std::span<const Pods> pods) {
       machine.pods.push_back({ranks, of_hosts.uplinks});
 }
 
-Result<JobMachine> describe_job(const Topology& topology, Rank ranks, Seats seats) {
-  if (seats == Seats::gpus) return describe_on_gpus(topology, ranks);
+Result<JobMachine> describe_job(const Topology& topology, Rank ranks, Seats seats, HostLinks links) {
+  if (seats == Seats::gpus) return describe_on_gpus(topology, ranks, links);
   auto places = seats == Seats::hosts ? place_on_hosts(topology, ranks) : place(topology, ranks);
   if (!places) return std::move(places.error());
   JobMachine m;
   m.ranks = ranks;
   const std::vector<LevelGroups> all = levels(*places);
   add_levels(m, all);
-  for (const auto& level : all) m.links.push_back(between(topology, level.level));
+  for (const auto& level : all) m.links.push_back(between(topology, level.level, links));
   std::map<int, int> on_host;
   for (const auto& p : *places) ++on_host[p.host];
-  m.links.push_back(between(topology, outermost(topology, *places)));
+  m.links.push_back(between(topology, outermost(topology, *places), links));
   m.cores_per_host = INT32_MAX;
   for (const auto& [host, count] : on_host) {
     m.ranks_per_host = std::max(m.ranks_per_host, count);
@@ -193,8 +194,8 @@ Result<JobMachine> describe_job(const Topology& topology, Rank ranks, Seats seat
   m.core_sharers = m.ranks_per_host;
   m.boards = on_host.size() == 1 && worth_boards(ranks);
   lay_on_torus(m, torus_dimensions(topology));
-  lay_in_pods(m, tapered_pods(topology));
-  expect_carriers(m, topology, *places);
+  lay_in_pods(m, tapered_pods(topology, links));
+  expect_carriers(m, topology, *places, links);
   return m;
 }
 

@@ -144,7 +144,8 @@ inline constexpr std::uint64_t kMostCrossoverBytes = 1u << 30;
 
 // The machine of a job that is only described: estimates instead of measurements. One rank per core, per GPU, or per host.
 enum class Seats : std::uint8_t { cores, gpus, hosts };
-Result<JobMachine> describe_job(const Topology& topology, Rank ranks, Seats seats = Seats::cores);
+Result<JobMachine> describe_job(const Topology& topology, Rank ranks, Seats seats = Seats::cores,
+                                HostLinks links = HostLinks::expected);
 // How the hosts of a job are joined, where rank r is on host r / ranks_per_host: with one rank on each host of a torus of these
 // dimensions, the last one fastest, the ranks are its nodes; pods of hosts are pods of ranks. Its links must be known.
 void lay_on_torus(JobMachine& machine, std::span<const int> dimensions);

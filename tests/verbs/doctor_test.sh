@@ -45,12 +45,14 @@ doctor 0 "${little[@]}"
 printed "warning  memlock        65536 bytes of memory may be locked, and RDMA connections take 266240 of it each"
 TUTTI_TRANSPORT=verbs run_ranks "1 1" 2 "${little[@]}" "$tutti" perf all_reduce --max-bytes 8 --iterations 1 --warmup 0
 grep -qF "ulimit -l" "$work"/err.[01] || { fail "nobody says that memory cannot be registered"; show_ranks; }
+TUTTI_TRANSPORT=verbs,tcp run_ranks "0 0" 2 "${little[@]}" "$tutti" perf all_reduce --max-bytes 8 --iterations 1 --warmup 0
+rank_said 0 "RDMA is not used: registering the 266240 bytes that connections to 1 rank take, where 65536 may be locked"
 
 echo "== a job whose ranks take different devices"
 expect 0 mpirun.openmpi --allow-run-as-root --oversubscribe -np 1 env TUTTI_IB_DEVICES=rxe0 "$tutti" doctor : \
   -np 1 env TUTTI_IB_DEVICES=rxe1 "$tutti" doctor
 printed "2 ranks on 1 host" "rank 0 on verbs: tutti would take port 1 of rxe0" "rank 1 on verbs: tutti would take port 1 of rxe1" \
-  "ok       transports     within a host: shm, else verbs over port 1 of rxe0 to port 1 of rxe1 (RoCE v2 over IPv4, 10 Gbit/s, between networks), else tcp"
+  "ok       transports     within a host: shm, else verbs over port 1 of rxe0 to port 1 of rxe1 (RoCE v2 over IPv4, 10 Gbit/s, between networks, if routes lead there), else tcp"
 
 # Two names make two hosts of one.
 hosts() { # VARIABLE=VALUE of the second

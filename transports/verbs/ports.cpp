@@ -189,6 +189,21 @@ Result<std::vector<std::size_t>> choose_ports(std::string_view spec, std::span<c
   return active;
 }
 
+Status check_spec(std::string_view spec) {
+  const std::vector<std::string> words = split_list(spec);
+  auto items = parse(spec, words);
+  return items ? Status{} : std::move(items.error());
+}
+
+std::vector<std::string> unmatched(std::string_view spec, std::span<const Port> ports) {
+  std::vector<std::string> words = split_list(spec);
+  const auto items = parse(spec, words);
+  std::vector<std::string> none;
+  for (std::size_t i = 0; items && i < items->size(); ++i)
+    if (std::ranges::none_of(ports, [&](const Port& port) { return (*items)[i].matches(port); })) none.push_back(words[i]);
+  return none;
+}
+
 Status choose_gid(Port& port, int index) {
   const ibv_gid_entry* best = nullptr;
   for (const ibv_gid_entry& entry : port.gids) {

@@ -56,6 +56,11 @@ struct Port {
 // Code::invalid_argument for a malformed spec) show what there is.
 [[nodiscard]] Result<std::vector<std::size_t>> choose_ports(std::string_view spec, std::span<const Port> ports);
 
+// Whether it is well formed; Code::invalid_argument says where it is not.
+[[nodiscard]] Status check_spec(std::string_view spec);
+// Items of a well-formed spec that no port matches, active or not.
+[[nodiscard]] std::vector<std::string> unmatched(std::string_view spec, std::span<const Port> ports);
+
 // Sets the port's gid and fabric: entry `index` of its table, or, where that is negative, the best one: RoCE v2 with an IPv4
 // address before one with an IPv6 address before a link-local one before RoCE v1; on InfiniBand the first.
 [[nodiscard]] Status choose_gid(Port& port, int index);

@@ -21,7 +21,7 @@ struct QueueLimits {
 
 struct PathOptions {
   int timeout = 18;  // 4.096 us * 2^timeout until a packet that nobody acknowledged is sent again
-  int retries = 7;
+  int retries = 6;
   int service_level = 0;
   int traffic_class = 0;
 };

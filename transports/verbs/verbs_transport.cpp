@@ -1,6 +1,8 @@
 #include "transports/verbs/verbs_transport.h"
 
 #include <fmt/format.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -47,6 +49,9 @@ Result<VerbsTransport::Rails> VerbsTransport::find() const {
   if (found.ports.empty() && !refused.empty()) return Error(Code::environment, "no RDMA device can be opened: " + refused);
   auto used = used_ports(options_.ib.devices, options_.ib.gid_index, options_.ib.near, found.ports);
   if (!used) return std::move(used.error());
+  for (const std::string& name : unmatched(options_.ib.devices, found.ports))
+    log(LogLevel::warn,
+        fmt::format("TUTTI_IB_DEVICES=\"{}\": \"{}\" is no port of an RDMA device here", options_.ib.devices, name));
   for (const Error& each : used->left_out) log(LogLevel::debug, "verbs leaves a port out: " + each.to_string());
   Rails rails;
   std::vector<std::shared_ptr<Device>> devices;
@@ -60,16 +65,37 @@ Result<VerbsTransport::Rails> VerbsTransport::find() const {
     log(LogLevel::debug, fmt::format("verbs uses {} ({}, {:g} Gbit/s, GID {})", port.to_string(), kind(port.fabric),
                                      port.megabits / 1000.0, to_string(port.gid.gid)));
   }
+  if (Status fits = check_locked_memory(*devices.front()); !fits) return std::move(fits.error());
   rails.registrations = std::make_shared<Registrations>(std::move(devices), lifetimes_);
   return rails;
+}
+
+// Better TCP than connections that fail. Who is not bound by the limit (CAP_IPC_LOCK) finds out by trying.
+Status VerbsTransport::check_locked_memory(Device& device) const {
+  const auto peers = static_cast<std::size_t>(std::max(options_.ranks - options_.local_ranks, 1));
+  const std::size_t needed = peers * Channel::memory_of(tuning_.ring_bytes);
+  rlimit limit{};
+  if (getrlimit(RLIMIT_MEMLOCK, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY || needed <= limit.rlim_cur) return {};
+  if (Status prepared = device.prepare(); !prepared) return prepared;
+  void* memory = mmap(nullptr, needed, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  ibv_mr* key =
+      memory == MAP_FAILED ? nullptr : library_->register_memory(device.domain(), memory, needed, IBV_ACCESS_LOCAL_WRITE);
+  const int error = errno;
+  if (key != nullptr) (void)library_->deregister_memory(key);
+  if (memory != MAP_FAILED) (void)munmap(memory, needed);
+  if (key != nullptr) return {};
+  return system_error(error, fmt::format("registering the {} bytes that connections to {} rank{} take, where {} may be locked "
+                                         "(ulimit -l; a smaller TUTTI_IB_RING takes less)",
+                                         needed, peers, peers == 1 ? "" : "s", limit.rlim_cur));
 }
 
 Status VerbsTransport::open() {
   const std::lock_guard lock(mutex_);
   if (!rails_) {
     rails_ = std::make_unique<Result<Rails>>(find());
-    // Who has named devices or an address did not want others to be used instead without a word.
-    const bool asked = !options_.ib.devices.empty() || options_.ib.gid_index >= 0;
+    // Who has named devices or an address did not want others to be used instead without a word, nor who has set no limit.
+    const bool asked =
+        !options_.ib.devices.empty() || options_.ib.gid_index >= 0 || (!*rails_ && rails_->error().code() == Code::resource);
     if (!*rails_ && asked) log(LogLevel::warn, "RDMA is not used: " + rails_->error().to_string());
   }
   return *rails_ ? Status{} : rails_->error().clone();

@@ -31,6 +31,7 @@ class VerbsTransport final : public Transport {
   };
   Status open();
   Result<Rails> find() const;
+  [[nodiscard]] Status check_locked_memory(Device& device) const;
   [[nodiscard]] Status prepare();
   Result<Pairing> pair(Rank peer, const VerbsAddress& theirs);
 
