@@ -6,18 +6,20 @@ export TUTTI_TRANSPORT=verbs TUTTI_INTERFACE=lo
 rank_setup() { export TUTTI_IB_DEVICES=rxe$1; }
 repeated=(duplicate_request out_of_seq_request rcvd_seq_err completer_retry_err)
 
-# disturbed WHAT...: with netem's WHAT at both ends; some thousand packets, of which one in a hundred is missed.
+# disturbed KIB WHAT...: messages of 8 bytes and of KIB KiB, with netem's WHAT at both ends.
 disturbed() {
+  local kib=$1
+  shift
   echo "== $*"
   cable "$@"
   counters
-  TUTTI_IB_TIMEOUT=12 run_ranks "0 0" 2 "$tutti" perf all_reduce --check --min-bytes 8 --max-bytes 512K --factor 256 --iterations 5 --warmup 1
+  TUTTI_IB_TIMEOUT=12 run_ranks "0 0" 2 "$tutti" perf all_reduce --check --min-bytes 8 --max-bytes ${kib}K --factor $((128 * kib)) --iterations 5 --warmup 1
 }
-disturbed loss 1%
+disturbed 512 loss 1%  # thousands of packets, so that some are lost
 at_least 1 rxe0 "${repeated[@]}"
-disturbed corrupt 1%
+disturbed 512 corrupt 1%
 at_least 1 rxe0 "${repeated[@]}"
-disturbed delay 1ms reorder 25% 50%
+disturbed 32 delay 1ms reorder 25% 50%  # a device that finds every second packet too early gives up longer ones
 
 echo "== pulled out for 2 seconds"
 cable delay 10us
