@@ -42,8 +42,16 @@ verbs::Tuning tiny() {
   return tuning;
 }
 
+// As in jobs of many ranks.
+verbs::Tuning sharing_receives() {
+  verbs::Tuning tuning;
+  tuning.few_ranks = 0;
+  return tuning;
+}
+
 INSTANTIATE_TEST_SUITE_P(Verbs, TransportConformance, testing::ValuesIn(over("verbs", "rxe0,mlx", {}, false)), case_name);
-INSTANTIATE_TEST_SUITE_P(VerbsRails, TransportConformance, testing::ValuesIn(over("verbs_rails", "", {}, true)), case_name);
+INSTANTIATE_TEST_SUITE_P(VerbsRails, TransportConformance, testing::ValuesIn(over("verbs_rails", "", sharing_receives(), true)),
+                         case_name);
 INSTANTIATE_TEST_SUITE_P(VerbsTiny, TransportConformance, testing::ValuesIn(over("verbs_tiny", "", tiny(), false)), case_name);
 
 // Small messages ask for completions only now and then: a large one behind any number of them must not wait for one that nobody

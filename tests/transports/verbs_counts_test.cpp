@@ -33,11 +33,12 @@ class VerbsCosts : public testing::Test {
     use({});
   }
 
-  void use(const Tuning& tuning) {
+  void use(const Tuning& tuning, Rank ranks = 2) {
     for (std::size_t me : {0, 1}) {
       TransportOptions options;
       options.interface = "127.0.0.1";
       options.ib.devices = kDevice;
+      options.ranks = ranks;
       transports_[me] = std::make_unique<VerbsTransport>(options, tuning, counting_library(), segment_lifetimes());
       addresses_[me] = transports_[me]->listen().value_or_throw();
     }
@@ -154,6 +155,7 @@ std::size_t resident_bytes() {
 constexpr Rank kPeers = 128;
 
 TEST_F(VerbsCosts, A128PeersTakeLessThanAMegabyteEach) {
+  use({}, kPeers + 1);
   const std::size_t resident = resident_bytes();
   std::vector<Ends> connections;
   const VerbsCounts of = count([&] { connections = connect(kPeers); });

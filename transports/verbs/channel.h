@@ -25,6 +25,7 @@ struct Tuning {
   std::size_t write_bytes = 256u << 10;  // of a large message, at once
   int writes = 16;                       // of this kind under way on a rail
   std::size_t stripe_from = 256u << 10;  // messages that use all rails
+  int few_ranks = 16;                    // jobs of more share receive requests between connections
   QueueLimits queue;
 };
 

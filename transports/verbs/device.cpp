@@ -63,13 +63,13 @@ Result<std::vector<Port>> Device::ports() const {
   return ports;
 }
 
-Status Device::prepare() {
+Status Device::prepare(bool shares_receives) {
   const std::lock_guard lock(mutex_);
   if (domain_ != nullptr) return {};
   domain_ = library_.make_domain(context_);
   if (domain_ == nullptr) return system_error(errno, fmt::format("making a protection domain of {}", name_));
   ibv_device_attr attributes{};
-  if (library_.device_attributes(context_, &attributes) != 0 || attributes.max_srq == 0) return {};
+  if (!shares_receives || library_.device_attributes(context_, &attributes) != 0 || attributes.max_srq == 0) return {};
   ibv_srq_init_attr wanted{};
   wanted.attr.max_wr = static_cast<std::uint32_t>(std::min(attributes.max_srq_wr, kSharedReceives));
   wanted.attr.max_sge = 1;

@@ -76,7 +76,7 @@ Status VerbsTransport::check_locked_memory(Device& device) const {
   const std::size_t needed = peers * Channel::memory_of(tuning_.ring_bytes);
   rlimit limit{};
   if (getrlimit(RLIMIT_MEMLOCK, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY || needed <= limit.rlim_cur) return {};
-  if (Status prepared = device.prepare(); !prepared) return prepared;
+  if (Status prepared = device.prepare(shares_receives()); !prepared) return prepared;
   void* memory = mmap(nullptr, needed, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   ibv_mr* key =
       memory == MAP_FAILED ? nullptr : library_->register_memory(device.domain(), memory, needed, IBV_ACCESS_LOCAL_WRITE);
@@ -159,7 +159,7 @@ Status VerbsTransport::reaches(Rank peer, ConstBytes peer_address) {
 // devices.
 Status VerbsTransport::prepare() {
   for (const RailPort& rail : (*rails_)->ports)
-    if (Status prepared = rail.device->prepare(); !prepared) return prepared;
+    if (Status prepared = rail.device->prepare(shares_receives()); !prepared) return prepared;
   return {};
 }
 

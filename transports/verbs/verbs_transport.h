@@ -32,6 +32,7 @@ class VerbsTransport final : public Transport {
   Status open();
   Result<Rails> find() const;
   [[nodiscard]] Status check_locked_memory(Device& device) const;
+  [[nodiscard]] bool shares_receives() const noexcept { return options_.ranks > tuning_.few_ranks; }
   [[nodiscard]] Status prepare();
   Result<Pairing> pair(Rank peer, const VerbsAddress& theirs);
 
