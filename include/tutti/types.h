@@ -86,12 +86,13 @@ struct ReduceOp {
   bool commutative = true;  // only a user's op may say false
   double scalar = 1.0;      // premul_sum: this rank's factor
   UserFunction user = {};   // kind == user
-  // premul_sum: where this rank's factor lies instead, a number of the call's type (of its parts, if that is complex), which is read
-  // when the call runs; of calls in streams also memory of the device.
+  // premul_sum: where this rank's factor lies instead, a number of the call's type (of its parts, if that is complex), which is
+  // read when the call runs; of calls in streams also memory of the device.
   const void* scalar_at = nullptr;
 
   friend bool operator==(const ReduceOp& a, const ReduceOp& b) noexcept {
-    return a.kind == b.kind && a.commutative == b.commutative && a.scalar == b.scalar && a.user == b.user && a.scalar_at == b.scalar_at;
+    return a.kind == b.kind && a.commutative == b.commutative && a.scalar == b.scalar && a.user == b.user &&
+           a.scalar_at == b.scalar_at;
   }
 };
 

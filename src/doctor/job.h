@@ -14,9 +14,9 @@ namespace tutti::doctor {
 
 // An RDMA port that a rank would use.
 struct PortFacts {
-  std::string name;  // "port 1 of mlx5_0"
+  std::string name;            // "port 1 of mlx5_0"
   verbs::PortSummary summary;  // its GID is that of the network
-  int mtu = 0;  // bytes
+  int mtu = 0;                 // bytes
 
   friend bool operator==(const PortFacts&, const PortFacts&) = default;
 };

@@ -18,8 +18,8 @@ namespace {
 // operation takes of a stream. Of one device's memory both directions share what it copies (BabelStream on an H200: 4.0 TB/s read
 // and written).
 constexpr double kMessageUs = 6, kOperationUs = 2, kDeviceCopyGbps = 2000;
-// Between two processes on one device, which changes from one to the other for it (H200: 8 bytes from one to the other and back took
-// 175 us).
+// Between two processes on one device, which changes from one to the other for it (H200: 8 bytes from one to the other and back
+// took 175 us).
 constexpr double kChangeUs = 80;
 
 // NCCL's constants for rings (src/graph/tuning.cc, 2.30.7): what a call costs at once, and a hop over NVLink and over PCIe; the
@@ -228,8 +228,8 @@ std::string one_pass_refused(const DeviceLayout& layout) {
   return layout.gpus.size() == 1 ? "" : "the ranks are on several GPUs, of which none sees all their memory as its own";
 }
 
-// Measured on an H200 with 2, 4 and 8 ranks as processes, 8 bytes to 1 GiB (bench/results/gpu.txt): for each rank the stream waits
-// twice, which is most of it; the kernel reads and writes 2.9 to 3.6 TB/s.
+// Measured on an H200 with 2, 4 and 8 ranks as processes, 8 bytes to 1 GiB (bench/results/gpu.txt): for each rank the stream
+// waits twice, which is most of it; the kernel reads and writes 2.9 to 3.6 TB/s.
 double one_pass_us(Rank ranks, std::uint64_t bytes) {
   constexpr double kStartUs = 3, kRankUs = 13, kGbps = 3400;
   return kStartUs + kRankUs * ranks + static_cast<double>(bytes) / (1e3 * kGbps);

@@ -112,10 +112,7 @@ TEST_P(EveryRow, RunsOverTheTransportsThatWereAskedFor) {
   const World w = GetParam();
   on_ranks([&](Communicator& comm) {
     works(comm);
-    const std::string expected = w.ranks == 1              ? "self"
-                                 : w.ground == Ground::tcp ? "tcp"
-                                 : w.has_levels()          ? "shm+tcp"
-                                                           : "shm";
+    const std::string expected = w.ranks == 1 ? "self" : w.ground == Ground::tcp ? "tcp" : w.has_levels() ? "shm+tcp" : "shm";
     EXPECT_EQ(comm.transports(), expected);
   });
 }

@@ -30,7 +30,8 @@ Result<Found> find_port() {
     auto ports = device ? (*device)->ports() : Result<std::vector<Port>>(std::move(device.error()));
     if (!ports) continue;
     for (Port& port : *ports)
-      if (!found && port.state == IBV_PORT_ACTIVE && choose_gid(port, -1) && (*device)->prepare(true)) found = Found{*device, port};
+      if (!found && port.state == IBV_PORT_ACTIVE && choose_gid(port, -1) && (*device)->prepare(true))
+        found = Found{*device, port};
   }
   if (list != nullptr) loaded->free_device_list(list);
   return found;
