@@ -45,6 +45,10 @@ const TransportRow* find_transport(std::string_view name) noexcept {
   return row == kTable.end() ? nullptr : &*row;
 }
 
+bool has_row(std::span<const TransportRow* const> rows, std::string_view name) noexcept {
+  return std::ranges::find(rows, name, &TransportRow::name) != rows.end();
+}
+
 Result<std::vector<const TransportRow*>> choose_transports(std::string_view spec, std::string_view source) {
   const bool exclude = spec.starts_with('^');
   const std::vector<std::string> names = split_list(exclude ? spec.substr(1) : spec);

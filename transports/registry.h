@@ -25,5 +25,6 @@ struct TransportRow {
 // Those that `spec` allows: "shm,tcp" or "^shm"; empty: all that need not be named. Code::environment, with where the setting
 // comes from, where it names none, or nothing that is known.
 [[nodiscard]] Result<std::vector<const TransportRow*>> choose_transports(std::string_view spec, std::string_view source);
+[[nodiscard]] bool has_row(std::span<const TransportRow* const> rows, std::string_view name) noexcept;
 
 }  // namespace tutti

@@ -153,8 +153,7 @@ HostLinks links_from_environment() {
   if (!config) leave(config.error());
   const auto rows = choose_transports(config->text(Var::transport), config->source(Var::transport));
   if (!rows) leave(rows.error());
-  const bool rdma = std::ranges::any_of(*rows, [](const TransportRow* row) { return row->name == "verbs"; });
-  return rdma ? HostLinks::expected : HostLinks::fastest;
+  return has_row(*rows, "verbs") ? HostLinks::expected : HostLinks::fastest;
 }
 
 Answer ask(Question& q) {

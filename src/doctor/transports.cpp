@@ -127,7 +127,7 @@ Result<std::vector<const TransportRow*>> allowed_transports(const System& s) {
 
 bool allows_verbs(const System& s) {
   const auto rows = allowed_transports(s);
-  return rows && std::ranges::any_of(*rows, [](const TransportRow* row) { return row->name == "verbs"; });
+  return rows && has_row(*rows, "verbs");
 }
 
 std::string ways_between(const Facts& a, const Facts& b) {

@@ -16,7 +16,7 @@ namespace tutti {
 namespace {
 
 constexpr std::uint64_t kCalibrationSalt = 1;
-constexpr std::size_t kSmall = 8, kLarge = 512u << 10;  // the sizes that give latency and bandwidth
+constexpr std::size_t kSmall = 8;  // bytes of the messages whose time gives the latency
 // Short batches, and many: the fastest one is free of what else runs here.
 constexpr int kSmallRounds = 6, kSmallBatches = 12, kLargeRounds = 4, kLargeBatches = 8;
 // Sizes at which ways of moving bytes are compared, ascending.
@@ -210,7 +210,7 @@ Result<LinkTuning> find_tuning(Pair& pair) {
 
 // On a machine that is busy with other work, small messages may have taken as long as large ones.
 double bandwidth_gbps(double large_us, double small_us) {
-  return static_cast<double>(kLarge) / std::max({large_us - small_us, large_us / 8, 1e-3}) / 1e3;
+  return static_cast<double>(kLargeBytes) / std::max({large_us - small_us, large_us / 8, 1e-3}) / 1e3;
 }
 
 // `choices`: whether to find out which way of moving bytes is the fastest, where there are several.
@@ -226,7 +226,7 @@ Result<LevelTimes> measure_pair(Job& job, Rank peer, bool choices) {
   } else if (!pair.tunable()) {
     level.tuning.mapped_from = LinkTuning::kNever;
   }
-  auto large = pair.exchange_us(kLarge, level.tuning);
+  auto large = pair.exchange_us(kLargeBytes, level.tuning);
   if (!large) return std::move(large.error());
   level.bandwidth_gbps = bandwidth_gbps(*large, *small);
   return level;

@@ -8,6 +8,8 @@
 
 namespace tutti {
 
+inline constexpr std::size_t kLargeBytes = 512u << 10;  // of the messages whose time gives the bandwidth
+
 struct Measured {
   std::array<LinkParameters, kLevels> links;
   std::array<LinkTuning, kLevels> tuning;

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "runtime/calibrate.h"
 #include "runtime/communicator_impl.h"
 #include "runtime/tuner.h"
 #include "tutti/unique_id.h"
@@ -10,10 +11,8 @@
 namespace tutti {
 namespace {
 
-constexpr double kLargeBytes = 512u << 10;
-
 // So that neither latency nor bandwidth decides alone.
-double time_squared(const TunedTransport& t) { return t.us * (t.us + kLargeBytes / (t.gbps * 1e3)); }
+double time_squared(const TunedTransport& t) { return t.us * (t.us + static_cast<double>(kLargeBytes) / (t.gbps * 1e3)); }
 
 }  // namespace
 

@@ -36,6 +36,8 @@ IbOptions ib_options(const Config& config, std::vector<std::string> near) {
 // The control overlay runs over it, which is proof enough that it reaches everybody.
 bool is_tcp(std::size_t row) { return transport_table()[row].name == "tcp"; }
 
+std::size_t number_of(const TransportRow* row) { return static_cast<std::size_t>(row - transport_table().data()); }
+
 std::vector<std::size_t> all_rows() {
   std::vector<std::size_t> rows(transport_table().size());
   std::iota(rows.begin(), rows.end(), std::size_t{0});
@@ -79,7 +81,7 @@ Status Connections::open(const Session& session, const Config& config, const Top
   refusals_.resize(transport_table().size());
   std::vector<std::string> refused;
   for (const auto* row : *rows) {
-    const auto at = static_cast<std::size_t>(row - transport_table().data());
+    const std::size_t at = number_of(row);
     open_row(at);
     if (!transports_[at]) refused.push_back(fmt::format("{}: {}", row->name, refusals_[at]));
   }
@@ -133,7 +135,7 @@ Status Connections::exchange_addresses(std::span<const std::size_t> rows, bool n
       const std::string about = printable(in.text());
       if (!in.ok()) return bad_blob(static_cast<Rank>(r));
       if (const TransportRow* row = find_transport(name))
-        offers_[r][static_cast<std::size_t>(row - transport_table().data())] = {domain, {address.begin(), address.end()}, about};
+        offers_[r][number_of(row)] = {domain, {address.begin(), address.end()}, about};
     }
   }
   return {};
@@ -169,13 +171,14 @@ Status Connections::prefer(const TunedHosts& measured) {
   const TransportRow* row = find_transport(measured.transports.front().name);
   if (row == nullptr || row->by_memory || all_share_memory()) return {};
   preferred_ = measured;
-  preferred_row_ = static_cast<std::size_t>(row - transport_table().data());
-  const std::array rows{*preferred_row_};
-  const auto asked = [&](const std::vector<Offer>& of_rank) {
-    return !of_rank[rows[0]].domain.empty() || !of_rank[rows[0]].about.empty();
+  const std::size_t at = number_of(row);
+  preferred_row_ = at;
+  const auto asked = [at](const std::vector<Offer>& of_rank) {
+    return !of_rank[at].domain.empty() || !of_rank[at].about.empty();
   };
   if (std::ranges::none_of(offers_, asked)) {
-    if (setting_.empty()) open_row(rows[0]);
+    const std::array rows{at};
+    if (setting_.empty()) open_row(at);
     if (auto s = exchange_addresses(rows, false); !s) return s;
     auto more = overlay_->all_gather(probe(rows));
     if (!more) return std::move(more.error());

@@ -19,7 +19,7 @@
 
 namespace tutti {
 
-// "shm,tcp" or "^shm": an error where the setting names none, or nothing that is known.
+// TUTTI_TRANSPORT and TUTTI_IB_DEVICES: an error where they are malformed, or name no transport or one that is not known.
 [[nodiscard]] Status check_transports(const Config& config);
 
 class Connections {

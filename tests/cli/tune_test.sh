@@ -165,6 +165,9 @@ rank_said 0 "/nowhere/all.json"
 
 echo "== transports between hosts, where there is one host, or none of them"
 refuses '"shm" is no transport between hosts; there are verbs, tcp, ucx' "$tutti" tune --transports tcp,shm
+refuses '"tcp" is there twice' "$tutti" tune --transports tcp,ucx,tcp
+refuses "excludes" "$tutti" tune --transports tcp --transport tcp
+refuses "excludes" "$tutti" tune all_reduce --transports tcp
 rm -f "$work/one.json"
 run_ranks "1 1" 2 "$tutti" tune --transports tcp --output "$work/one.json"
 grep -q "^tcp  *refused: all ranks are on one host" "$work/out.0" || { fail "$what: no reason"; cat "$work/out.0"; }

@@ -80,6 +80,11 @@ TEST(Render, ExpectsATransportWhereNoJobRuns) {
   EXPECT_THAT(expected("node:2 core:2 nic:2 net=25GB/s net_latency=2us", 4), ElementsAre("shm", "verbs"));
   EXPECT_THAT(expected("fat-tree:2x2", 4), ElementsAre("tcp", "tcp")) << "below one switch and beyond";
   EXPECT_EQ(job("node:2 core:2 nic:2 net=25GB/s net_latency=2us", 4).carriers[1][0].over, "2 links of a host side by side");
+  const auto by_kernel =
+      describe_job(*load_topology("node:2 core:2 nic:2 net=25GB/s net_latency=2us"), 4, Seats::cores, HostLinks::fastest);
+  ASSERT_TRUE(by_kernel);
+  EXPECT_EQ(by_kernel->carriers[1][0].transport, "tcp");
+  EXPECT_EQ(by_kernel->links[1].bandwidth_gbps, 25);
   const auto gpus = describe_job(*load_topology("dgx-h100:2"), 16, Seats::gpus);
   ASSERT_TRUE(gpus);
   EXPECT_TRUE(gpus->carriers.front().empty()) << "between GPUs of one host it is no transport";

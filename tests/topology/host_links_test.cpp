@@ -29,6 +29,12 @@ TEST(HostLinks, RdmaUsesThemSideBySideAndTcpTheFastest) {
   EXPECT_DOUBLE_EQ(network(kEthernet).latency_us, 10);
 }
 
+TEST(HostLinks, ALatencyIsEnoughToExpectRdma) {
+  EXPECT_EQ(expected_links(loaded("node:2 core:2 net_latency=2us")), HostLinks::all_rdma);
+  EXPECT_DOUBLE_EQ(network("node:2 core:2 net_latency=2us").latency_us, 2);
+  EXPECT_DOUBLE_EQ(network("node:2 core:2 net_latency=50us").latency_us, 50);
+}
+
 TEST(HostLinks, AreEightAtMost) {
   constexpr std::string_view kSixteen = "node:2 core:2 nic:16 net=10GB/s net_latency=2us";
   EXPECT_EQ(links_side_by_side(loaded(kSixteen)), 8);

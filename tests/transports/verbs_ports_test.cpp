@@ -72,6 +72,15 @@ TEST(VerbsPorts, RefusalsShowWhatThereIs) {
   EXPECT_EQ(refusal("", {}), "there is no RDMA device");
 }
 
+TEST(VerbsPorts, NamesThatMatchNothing) {
+  EXPECT_THAT(unmatched("mlx5_0,mlx4,=mlx5,bnxt0:2", kPorts), ElementsAre("mlx4", "=mlx5", "bnxt0:2"));
+  EXPECT_THAT(unmatched("mlx5_10", kPorts), ElementsAre()) << "it is there, and down";
+  EXPECT_THAT(unmatched("", kPorts), ElementsAre());
+  EXPECT_TRUE(check_spec("mlx5_0:1,^=bnxt0"));
+  EXPECT_TRUE(check_spec(""));
+  for (const char* wrong : {"mlx5_0:x", "mlx5_0:0", ":1", ","}) EXPECT_FALSE(check_spec(wrong)) << wrong;
+}
+
 ibv_gid_entry gid(std::uint32_t index, const char* address, ibv_gid_type type) {
   ibv_gid_entry entry{};
   entry.gid_index = index;

@@ -20,7 +20,7 @@ class Device {
   // All ports of it, with their GIDs.
   [[nodiscard]] Result<std::vector<Port>> ports() const;
   // Makes what connections need, requests that they share only if `shares_receives`: these save memory where there are many, and
-  // cost time (2 us a message on Soft-RoCE). Thread safe, as is all that follows.
+  // cost a little time. Thread safe, as is all that follows.
   Status prepare(bool shares_receives);
 
   // Takes so many of the shared receive requests for a connection; none of them has memory. false: there are no more, and the

@@ -93,10 +93,10 @@ Status VerbsTransport::open() {
   const std::lock_guard lock(mutex_);
   if (!rails_) {
     rails_ = std::make_unique<Result<Rails>>(find());
-    // Who has named devices or an address did not want others to be used instead without a word, nor who has set no limit.
-    const bool asked =
-        !options_.ib.devices.empty() || options_.ib.gid_index >= 0 || (!*rails_ && rails_->error().code() == Code::resource);
-    if (!*rails_ && asked) log(LogLevel::warn, "RDMA is not used: " + rails_->error().to_string());
+    // Not without a word where devices or an address were named, or would be used but for a limit.
+    const bool asked = !options_.ib.devices.empty() || options_.ib.gid_index >= 0;
+    if (!*rails_ && (asked || rails_->error().code() == Code::resource))
+      log(LogLevel::warn, "RDMA is not used: " + rails_->error().to_string());
   }
   return *rails_ ? Status{} : rails_->error().clone();
 }
