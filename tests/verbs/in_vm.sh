@@ -13,8 +13,7 @@ mend_cable() {
     tc qdisc del dev $interface root 2>/dev/null
     ip link set $interface up
   done
-  ip route replace 10.99.1.1 dev veth0
-  ip route replace 10.99.0.1 dev veth1
+  ip -b /run/cable
 }
 
 failed=0
