@@ -65,10 +65,11 @@ class VerbsCosts : public testing::Test {
   }
 
   // A message from the end `from` to the other one.
-  void send(Ends& ends, std::size_t from, std::size_t bytes) {
+  void send(Ends& ends, std::size_t from, std::size_t bytes, Consumer* consumer = nullptr) {
     const Signature signature{.sequence = ++sequence_};
     std::uint32_t left = 2;
-    if (ends[1 - from]->post_recv(signature, {.data = in_.data(), .size = bytes}).value_or_throw()) --left;
+    const Sink sink{.data = consumer == nullptr ? in_.data() : nullptr, .size = bytes, .consumer = consumer};
+    if (ends[1 - from]->post_recv(signature, sink).value_or_throw()) --left;
     if (ends[from]->post_send(signature, ConstBytes(out_).first(bytes)).value_or_throw()) --left;
     for (const TimePoint start = Clock::now(); left > 0 && seconds_since(start) < 60;)
       for (const auto& end : ends) {
@@ -131,6 +132,26 @@ TEST_F(VerbsCosts, ALargeMessageOfRegisteredMemoryIsNotCopied) {
   EXPECT_EQ(of.requests, kMessages * (1 + writes + 1)) << "an answer, the writes, and a record that says so";
   EXPECT_EQ(of.bytes, kMessages * (sizeof(Answer) + (1 << 20) + sizeof(Record)));
   EXPECT_EQ(of.copied, kMessages * (sizeof(Answer) + sizeof(Record)));
+  EXPECT_EQ(of.registrations, 0U);
+}
+
+// It goes through the receiver's ring, but not through the sender's.
+TEST_F(VerbsCosts, ALargeMessageThatIsReducedIsNotCopied) {
+  struct Keep final : Consumer {
+    void consume(std::size_t offset, ConstBytes piece) override {
+      std::ranges::copy(piece, to.begin() + static_cast<std::ptrdiff_t>(offset));
+    }
+    std::vector<std::byte> to = std::vector<std::byte>(1 << 20);
+  } keep;
+  Ends ends = std::move(connect(1).front());
+  ASSERT_TRUE(ends[0]->register_memory(out_, MemoryKind::host));
+  for (std::size_t k = 0; k < out_.size(); ++k) out_[k] = static_cast<std::byte>(k % 251);
+  const std::size_t most = Tuning{}.ring_bytes / 8 - sizeof(Record), records = ((1 << 20) + most - 1) / most;
+  const VerbsCounts of = count([&] { send(ends, 0, 1 << 20, &keep); });
+  EXPECT_EQ(keep.to, out_);
+  EXPECT_GE(of.requests, 1 + records) << "an answer, and the records";
+  EXPECT_LE(of.requests, 1 + records + records / 2) << "with credits in between";
+  EXPECT_EQ(of.bytes - of.copied, std::uint64_t{1} << 20);
   EXPECT_EQ(of.registrations, 0U);
 }
 

@@ -3,6 +3,6 @@
 set -u
 . "$(dirname "$0")/common.sh"
 expect 0 "$binaries/tests/verbs_counts_test"
-printed "[  PASSED  ] 6 tests."
+printed "[  PASSED  ] 7 tests."
 grep "^with 128 peers" "$work/out"
 finish

@@ -15,5 +15,5 @@ for device in "${devices[@]}"; do
 done
 [[ -e /dev/infiniband/rdma_cm ]] || fail "no /dev/infiniband/rdma_cm"
 expect 0 "$binaries/tests/verbs_device_test"
-printed "[  PASSED  ] 5 tests."
+printed "[  PASSED  ] 6 tests."
 finish

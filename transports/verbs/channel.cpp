@@ -101,14 +101,15 @@ Result<bool> Channel::poll() {
     if (any) any = std::move(error);
   };
   for (std::size_t r = 0; r < rails_.size(); ++r) {
+    if (!rails_[r]->poll()) continue;
+    if (any) any = true;
     arrived_.clear();
-    auto some = rails_[r]->poll(arrived_);
+    Status taken = rails_[r]->take(arrived_);
     // What arrived before the error counts, and what arrives on other rails.
     if (Status accepted = accept_arrived(r); !accepted) fail(std::move(accepted.error()));
-    if (!some) fail(std::move(some.error()));
-    if (any && *some) any = true;
+    if (!taken) fail(std::move(taken.error()));
   }
-  reclaim();
+  if (any && *any) reclaim();
   return any;
 }
 
@@ -209,20 +210,24 @@ Credits Channel::told() noexcept {
   return told_;
 }
 
-Result<std::uint64_t> Channel::write(std::size_t offset, std::size_t bytes, Signal signal, bool report, std::string_view what) {
-  auto posted = rail(0).post({.from = image() + offset,
-                              .bytes = bytes,
-                              .local_key = image_key_->lkey,
-                              .to = theirs_.mailbox + offset,
-                              .remote_key = theirs_.mailbox_key,
-                              .signal = signal,
-                              .report = report,
-                              .what = what});
+Write Channel::of_image(std::size_t offset, std::size_t bytes, Signal signal, std::string_view what) const noexcept {
+  return {.from = image() + offset,
+          .bytes = bytes,
+          .local_key = image_key_->lkey,
+          .to = theirs_.mailbox + offset,
+          .remote_key = theirs_.mailbox_key,
+          .signal = signal,
+          .what = what};
+}
+
+Result<std::uint64_t> Channel::post(const Write& write) {
+  auto posted = rail(0).post(write);
   if (posted) ++signals_sent_;
   return posted;
 }
 
-Status Channel::post_record(RecordKind kind, const Signature& signature, std::size_t message_bytes, ConstBytes payload) {
+Result<std::uint64_t> Channel::post_record(RecordKind kind, const Signature& signature, std::size_t message_bytes,
+                                           ConstBytes payload, std::optional<std::uint32_t> key) {
   const std::size_t bytes = record_bytes(payload.size());
   written_ += skip(bytes);
   const std::size_t place = written_ % ring_in_use_;
@@ -234,16 +239,23 @@ Status Channel::post_record(RecordKind kind, const Signature& signature, std::si
   record.bytes = static_cast<std::uint32_t>(payload.size());
   std::byte* to = image() + kRingOffset + place;
   std::memcpy(to, &record, sizeof record);
-  if (!payload.empty()) std::memcpy(to + sizeof record, payload.data(), payload.size());
+  Write write = of_image(kRingOffset + place, sizeof record, {SignalKind::record, static_cast<std::uint32_t>(place / kGranule)},
+                         "of the ring");
+  if (key) {
+    write.behind = payload;
+    write.behind_key = *key;
+  } else if (!payload.empty()) {
+    std::memcpy(to + sizeof record, payload.data(), payload.size());
+    write.bytes += payload.size();
+  }
   written_ += bytes;
   unreported_ += bytes;
-  const bool report = unreported_ >= ring_in_use_ / 4;
-  auto posted = write(kRingOffset + place, sizeof record + payload.size(),
-                      {SignalKind::record, static_cast<std::uint32_t>(place / kGranule)}, report, "of the ring");
-  if (!posted) return std::move(posted.error());
+  write.report = key || unreported_ >= ring_in_use_ / 4;
+  auto posted = post(write);
+  if (!posted) return posted;
   reported_.push({*posted, written_});
-  if (report) unreported_ = 0;
-  return {};
+  if (write.report) unreported_ = 0;
+  return posted;
 }
 
 // What has completed needs not be kept in the image.
@@ -257,7 +269,7 @@ void Channel::reclaim() noexcept {
 Status Channel::post_answer(const Answer& answer) {
   const std::size_t offset = kAnswersOffset + (answers_sent_++ % kAnswers) * sizeof answer;
   std::memcpy(image() + offset, &answer, sizeof answer);
-  auto posted = write(offset, sizeof answer, {SignalKind::answer, 0}, false, "an answer");
+  auto posted = post(of_image(offset, sizeof answer, {SignalKind::answer, 0}, "an answer"));
   return posted ? Status{} : std::move(posted.error());
 }
 
@@ -271,7 +283,7 @@ Result<bool> Channel::give_credits(bool last) {
   if (!due || !room_for_answer()) return false;
   const Credits credits = told();
   std::memcpy(image(), &credits, sizeof credits);
-  auto posted = write(0, sizeof credits, {SignalKind::credits, 0}, false, "credits");
+  auto posted = post(of_image(0, sizeof credits, {SignalKind::credits, 0}, "credits"));
   if (!posted) return std::move(posted.error());
   return true;
 }

@@ -65,7 +65,10 @@ class Channel {
 
   // ---- Outgoing
   [[nodiscard]] bool room_for_record(std::size_t bytes) const noexcept;
-  Status post_record(RecordKind kind, const Signature& signature, std::size_t message_bytes, ConstBytes payload);
+  // What follows the record is copied, or, with the key of registered memory, read from there until the write is complete. The
+  // write's number.
+  Result<std::uint64_t> post_record(RecordKind kind, const Signature& signature, std::size_t message_bytes, ConstBytes payload,
+                                    std::optional<std::uint32_t> key = std::nullopt);
   [[nodiscard]] bool room_for_answer() const noexcept { return rail(0).room() && under_way() < theirs_.signals; }
   Status post_answer(const Answer& answer);
   // The answer to this message, once it is there.
@@ -100,7 +103,8 @@ class Channel {
   [[nodiscard]] std::byte* mailbox() const noexcept { return memory_.get(); }
   [[nodiscard]] const std::byte* ring(std::size_t place) const noexcept { return mailbox() + kRingOffset + place; }
   [[nodiscard]] std::byte* image() const noexcept { return memory_.get() + kRingOffset + ring_bytes_; }
-  Result<std::uint64_t> write(std::size_t offset, std::size_t bytes, Signal signal, bool report, std::string_view what);
+  [[nodiscard]] Write of_image(std::size_t offset, std::size_t bytes, Signal signal, std::string_view what) const noexcept;
+  Result<std::uint64_t> post(const Write& write);
   Status accept_arrived(std::size_t rail);
   Status accept(std::size_t rail, Signal signal);
   Status accept_record(std::uint32_t granule);

@@ -10,17 +10,20 @@
 namespace tutti::verbs {
 
 void Inbox::post(const Signature& expected, const Sink& sink) {
-  Message& message = messages_.emplace_back();
+  Message& message = messages_.push({});
   message.number = next_++;
   message.expected = expected;
   message.sink = sink;
 }
 
-// Says where the next large message that is awaited goes. Whether there was one that could be answered.
-Result<bool> Inbox::answer(Link& link) {
-  for (; looked_at_ < messages_.size() && messages_[looked_at_].sink.size <= link.channel.ask_from(); ++looked_at_) {
-  }
-  if (looked_at_ == messages_.size() || answers_ == kAnswers || !link.channel.room_for_answer()) return false;
+// Whether a large message is awaited that can be answered.
+bool Inbox::may_answer(const Link& link) noexcept {
+  while (looked_at_ < messages_.size() && messages_[looked_at_].sink.size <= link.channel.ask_from()) ++looked_at_;
+  return looked_at_ < messages_.size() && answers_ < kAnswers && link.channel.room_for_answer();
+}
+
+// Says where it goes.
+Status Inbox::answer(Link& link) {
   Message& message = messages_[looked_at_++];
   const Bytes memory{message.sink.data, message.sink.size};
   Answer answer{.message = message.number, .bytes = memory.size()};
@@ -38,8 +41,7 @@ Result<bool> Inbox::answer(Link& link) {
   }
   message.answered = true;
   ++answers_;
-  if (Status posted = link.channel.post_answer(answer); !posted) return std::move(posted.error());
-  return true;
+  return link.channel.post_answer(answer);
 }
 
 void Inbox::take_piece(Message& message, ConstBytes piece) {
@@ -93,20 +95,17 @@ Result<bool> Inbox::receive(Link& link, Message& message, bool& moved) {
 
 Result<Moved> Inbox::pump(Link& link) {
   Moved moved;
-  for (;;) {
-    auto answered = answer(link);
-    if (!answered) return std::move(answered.error());
-    if (*answered) {
+  while (!messages_.empty()) {
+    while (may_answer(link)) {
+      if (Status answered = answer(link); !answered) return std::move(answered.error());
       moved.any = true;
-      continue;
     }
-    if (messages_.empty()) break;
     auto done = receive(link, messages_.front(), moved.any);
     if (!done) return std::move(done.error());
     if (!*done) break;
     answers_ -= messages_.front().answered ? 1 : 0;
     looked_at_ -= std::min<std::size_t>(looked_at_, 1);
-    messages_.pop_front();
+    messages_.pop();
     ++moved.finished;
     moved.any = true;
   }

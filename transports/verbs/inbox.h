@@ -12,7 +12,7 @@ class Inbox {
 
   [[nodiscard]] bool empty() const noexcept { return messages_.empty(); }
   void clear() { messages_.clear(), looked_at_ = 0; }
-  [[nodiscard]] std::size_t memory_bytes() const noexcept { return messages_.size() * sizeof(Message); }
+  [[nodiscard]] std::size_t memory_bytes() const noexcept { return messages_.memory_bytes(); }
 
  private:
   struct Message {
@@ -26,13 +26,14 @@ class Inbox {
     Registrations::Use memory;
   };
 
-  Result<bool> answer(Link& link);
+  [[nodiscard]] bool may_answer(const Link& link) noexcept;
+  Status answer(Link& link);
   Result<bool> receive(Link& link, Message& message, bool& moved);
   Status take(Link& link, Message& message, const Record& record);
   void take_piece(Message& message, ConstBytes piece);
   [[nodiscard]] bool finished(Link& link, const Message& message) const;
 
-  std::deque<Message> messages_;
+  Fifo<Message> messages_;
   std::size_t looked_at_ = 0;                       // of them, from the front, have been answered if they need it
   std::size_t answers_ = 0;                         // whose messages are not finished
   std::uint64_t next_ = 0;                          // number

@@ -9,7 +9,7 @@
 namespace tutti::verbs {
 
 void Outbox::post(const Signature& signature, ConstBytes data) {
-  Message& message = messages_.emplace_back();
+  Message& message = messages_.push({});
   message.number = next_++;
   message.signature = signature;
   message.data = data;
@@ -19,7 +19,7 @@ Result<bool> Outbox::send_small(Link& link, const Signature& signature, ConstByt
   if (data.size() > link.channel.most_in_record() || data.size() > link.channel.ask_from() ||
       !link.channel.room_for_record(data.size()))
     return false;
-  if (Status posted = link.channel.post_record(RecordKind::piece, signature, data.size(), data); !posted)
+  if (auto posted = link.channel.post_record(RecordKind::piece, signature, data.size(), data); !posted)
     return std::move(posted.error());
   ++next_;
   return true;
@@ -32,43 +32,50 @@ Status Outbox::start(Link& link, Message& message, bool& moved) {
     message.stage = Stage::in_pieces;
     return {};
   }
-  const Answer* answer = link.channel.answer_to(message.number);
   // Where the receiver expects another size, it gets no bytes, but is told what there is.
-  if (answer != nullptr && answer->bytes == bytes) {
-    message.answer = *answer;
-    message.stage = Stage::in_pieces;
+  if (const Answer* answer = link.channel.answer_to(message.number); answer != nullptr && answer->bytes == bytes) {
+    take_answer(link, message, *answer);
     moved = true;
-    if (answer->into_memory == 0) return {};
-    auto* data = const_cast<std::byte*>(message.data.data());  // it is only read
-    auto memory = link.registrations->use({data, bytes}, Registrations::For::reading);
-    if (memory) {
-      message.memory = *std::move(memory);
-      message.stage = Stage::placing;
-    } else if (log_enabled(LogLevel::debug)) {
-      log(LogLevel::debug, fmt::format("verbs: a message is copied, as {}", memory.error().to_string()));
-    }
     return {};
   }
   if (message.stage != Stage::fresh || !link.channel.room_for_record(0)) return {};
   message.stage = Stage::announced;
   moved = true;
-  return link.channel.post_record(RecordKind::announced, message.signature, bytes, {});
+  auto posted = link.channel.post_record(RecordKind::announced, message.signature, bytes, {});
+  return posted ? Status{} : std::move(posted.error());
+}
+
+void Outbox::take_answer(Link& link, Message& message, const Answer& answer) {
+  message.answer = answer;
+  message.stage = Stage::in_pieces;
+  const Bytes memory{const_cast<std::byte*>(message.data.data()), message.data.size()};  // it is only read
+  const bool placed = answer.into_memory == 1;
+  if (!placed && memory.size() < link.tuning.place_from && !link.registrations->cheap(memory)) return;
+  auto registered = link.registrations->use(memory, Registrations::For::reading);
+  if (registered) {
+    message.memory = *std::move(registered);
+    if (placed) message.stage = Stage::placing;
+  } else if (log_enabled(LogLevel::debug)) {
+    log(LogLevel::debug, fmt::format("verbs: a message is copied, as {}", registered.error().to_string()));
+  }
 }
 
 Status Outbox::send_pieces(Link& link, Message& message, bool& moved) {
   const std::size_t bytes = message.data.size();
-  for (;;) {
+  std::optional<std::uint32_t> key;
+  if (message.memory) key = message.memory.local_key(link.devices[0]);
+  do {
     const std::size_t piece = std::min(bytes - message.sent, link.channel.most_in_record());
     if (!link.channel.room_for_record(piece)) return {};
-    if (Status posted =
-            link.channel.post_record(RecordKind::piece, message.signature, bytes, message.data.subspan(message.sent, piece));
-        !posted)
-      return posted;
+    auto posted =
+        link.channel.post_record(RecordKind::piece, message.signature, bytes, message.data.subspan(message.sent, piece), key);
+    if (!posted) return std::move(posted.error());
     moved = true;
     message.sent += piece;
-    if (message.sent == bytes) break;
-  }
+    if (key) message.rail[0].last = *posted;
+  } while (message.sent < bytes);
   message.stage = Stage::posted;
+  message.signal = link.channel.signals_sent();
   return {};
 }
 
@@ -111,8 +118,8 @@ Status Outbox::place(Link& link, Message& message, bool& moved) {
     all &= *done;
   }
   if (!all || !link.channel.room_for_record(0)) return {};
-  if (Status posted = link.channel.post_record(RecordKind::placed, message.signature, message.data.size(), {}); !posted)
-    return posted;
+  if (auto posted = link.channel.post_record(RecordKind::placed, message.signature, message.data.size(), {}); !posted)
+    return std::move(posted.error());
   moved = true;
   message.stage = Stage::posted;
   message.signal = link.channel.signals_sent();
@@ -154,7 +161,7 @@ Moved Outbox::conclude(Link& link) {
 template <class Done>
 void Outbox::retire(Moved& moved, Done&& done) {
   for (; started_ > 0 && done(messages_.front()); --started_) {
-    messages_.pop_front();
+    messages_.pop();
     ++moved.finished;
     moved.any = true;
   }

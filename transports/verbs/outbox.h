@@ -4,12 +4,12 @@
 // Large ones wait for the receiver's answer, which it gives as soon as the receive is posted, most often before the sender gets
 // there. Then this rank writes them into the receiver's memory, a part on each rail. (Reading them from here instead would need
 // an announcement first, then as many round trips, and devices have few reads under way.) Or, where the receiver wants to be
-// shown the bytes or its memory cannot be registered, they go through the ring as well.
+// shown the bytes or its memory cannot be registered, they go through its ring as well, but from the caller's memory.
 #pragma once
 
 #include <array>
-#include <deque>
 
+#include "core/fifo.h"
 #include "transports/verbs/channel.h"
 #include "transports/verbs/registrations.h"
 #include "transports/verbs/stripes.h"
@@ -42,7 +42,7 @@ class Outbox {
 
   [[nodiscard]] bool empty() const noexcept { return messages_.empty(); }
   void clear() { messages_.clear(), started_ = 0; }
-  [[nodiscard]] std::size_t memory_bytes() const noexcept { return messages_.size() * sizeof(Message); }
+  [[nodiscard]] std::size_t memory_bytes() const noexcept { return messages_.memory_bytes(); }
 
  private:
   enum class Stage : std::uint8_t { fresh, announced, in_pieces, placing, posted };
@@ -63,6 +63,7 @@ class Outbox {
   };
 
   Status start(Link& link, Message& message, bool& moved);
+  static void take_answer(Link& link, Message& message, const Answer& answer);
   Status place(Link& link, Message& message, bool& moved);
   Result<bool> place_on(Link& link, Message& message, std::size_t rail, bool& moved);
   Status send_pieces(Link& link, Message& message, bool& moved);
@@ -71,7 +72,7 @@ class Outbox {
   template <class Done>
   void retire(Moved& moved, Done&& done);
 
-  std::deque<Message> messages_;
+  Fifo<Message> messages_;
   std::size_t started_ = 0;  // of them, from the front, have been posted in full
   std::uint64_t next_ = 0;   // number
 };

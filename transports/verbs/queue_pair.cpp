@@ -70,7 +70,8 @@ Status QueuePair::make_pair() {
   attributes.qp_type = IBV_QPT_RC;
   attributes.cap.max_send_wr = static_cast<std::uint32_t>(limits_.sends);
   attributes.cap.max_recv_wr = shares_receives_ ? 0 : static_cast<std::uint32_t>(receives());
-  attributes.cap.max_send_sge = attributes.cap.max_recv_sge = 1;
+  attributes.cap.max_send_sge = 2;
+  attributes.cap.max_recv_sge = 1;
   // How much a device takes inline is only found out by asking for it.
   for (int bytes = limits_.inline_bytes;; bytes /= 2) {
     attributes.cap.max_inline_data = static_cast<std::uint32_t>(bytes);
@@ -91,7 +92,7 @@ QueuePair::~QueuePair() {
     failed_ = true;
     (void)library.change_queue_pair(pair_, &attributes, IBV_QP_STATE);
     std::vector<Signal> ignored;
-    if (completions_ != nullptr) (void)poll(ignored);
+    if (completions_ != nullptr && poll()) (void)take(ignored);
     (void)post_used();
     (void)library.free_queue_pair(pair_);
   }
@@ -167,26 +168,29 @@ Status QueuePair::connect(const RailEnd& theirs, const PathOptions& options) {
 }
 
 Result<std::uint64_t> QueuePair::post(const Write& write) {
-  ibv_sge memory{.addr = reinterpret_cast<std::uint64_t>(write.from),
-                 .length = static_cast<std::uint32_t>(write.bytes),
-                 .lkey = write.local_key};
+  const auto piece = [](const void* from, std::size_t bytes, std::uint32_t key) {
+    return ibv_sge{.addr = reinterpret_cast<std::uint64_t>(from), .length = static_cast<std::uint32_t>(bytes), .lkey = key};
+  };
+  std::array memory{piece(write.from, write.bytes, write.local_key),
+                    piece(write.behind.data(), write.behind.size(), write.behind_key)};
+  const std::size_t bytes = write.bytes + write.behind.size();
   ibv_send_wr request{};
   request.wr_id = posted_ + 1;
-  request.sg_list = &memory;
-  request.num_sge = write.bytes > 0 ? 1 : 0;
+  request.sg_list = memory.data();
+  request.num_sge = !write.behind.empty() ? 2 : write.bytes > 0 ? 1 : 0;
   request.opcode = write.signal ? IBV_WR_RDMA_WRITE_WITH_IMM : IBV_WR_RDMA_WRITE;
   if (write.signal) request.imm_data = htonl(write.signal->encode());
   request.wr.rdma = {.remote_addr = write.to, .rkey = write.remote_key};
   // Unless some are reported, nobody learns when there is room again.
   const bool report = write.report || posted_ + 1 - reported_ >= static_cast<std::uint64_t>(std::max(limits_.sends / 4, 1));
   if (report) request.send_flags |= IBV_SEND_SIGNALED;
-  if (write.bytes > 0 && write.bytes <= static_cast<std::size_t>(limits_.inline_bytes)) request.send_flags |= IBV_SEND_INLINE;
+  if (bytes > 0 && bytes <= static_cast<std::size_t>(limits_.inline_bytes)) request.send_flags |= IBV_SEND_INLINE;
   ibv_send_wr* bad = nullptr;
   if (const int error = ibv_post_send(pair_, &request, &bad); error != 0)
-    return failed(error, fmt::format("posting a write of {} bytes ({})", write.bytes, write.what));
+    return failed(error, fmt::format("posting a write of {} bytes ({})", bytes, write.what));
   ++posted_;
   if (report) reported_ = posted_;
-  sent_[posted_ % sent_.size()] = {write.what, write.bytes};
+  sent_[posted_ % sent_.size()] = {write.what, bytes};
   return posted_;
 }
 
@@ -209,23 +213,18 @@ Error QueuePair::failed(const ibv_wc& completion) const {
           peer_};
 }
 
-Result<bool> QueuePair::poll(std::vector<Signal>& arrived) {
-  std::array<ibv_wc, 16> completions;
-  bool any = false;
+Status QueuePair::take(std::vector<Signal>& arrived) {
   std::optional<Error> first;
-  for (int count = static_cast<int>(completions.size()); count == static_cast<int>(completions.size());) {
-    count = ibv_poll_cq(completions_, static_cast<int>(completions.size()), completions.data());
-    if (count < 0) return first ? *std::move(first) : failed(EIO, "polling the completion queue");
+  do {
+    if (count_ < 0) return first ? *std::move(first) : failed(EIO, "polling the completion queue");
     int receives = 0;
-    for (const ibv_wc& completion : std::span(completions).first(static_cast<std::size_t>(count))) {
+    for (const ibv_wc& completion : std::span(batch_).first(static_cast<std::size_t>(count_))) {
       receives += completion.wr_id == kReceiveId ? 1 : 0;
       take(completion, arrived, first);
     }
-    any |= count > 0;
     if (Status posted = replenish(receives); !posted && !first) first = std::move(posted.error());
-  }
-  if (first) return *std::move(first);
-  return any;
+  } while (count_ == static_cast<int>(batch_.size()) && poll());
+  return first ? Status(*std::move(first)) : Status{};
 }
 
 // What came before a failure, or beside it, counts all the same.

@@ -30,6 +30,8 @@ struct Write {
   const void* from = nullptr;
   std::size_t bytes = 0;
   std::uint32_t local_key = 0;
+  ConstBytes behind{};  // more, from other memory
+  std::uint32_t behind_key = 0;
   std::uint64_t to = 0;
   std::uint32_t remote_key = 0;
   std::optional<Signal> signal = std::nullopt;
@@ -60,9 +62,14 @@ class QueuePair {
   // Asks for the completion of all that has been posted, so that completed() gets there.
   Status flush();
 
-  // Takes all that has completed and adds the signals that have arrived, even where something has failed. Whether there was
-  // anything. An error is that of the first request that failed.
-  Result<bool> poll(std::vector<Signal>& arrived);
+  // Whether anything has completed, which take() has to be called for then.
+  [[nodiscard]] bool poll() noexcept {
+    count_ = ibv_poll_cq(completions_, static_cast<int>(batch_.size()), batch_.data());
+    return count_ != 0;
+  }
+  // Takes all that has completed and adds the signals that have arrived, even where something has failed. An error is that of the
+  // first request that failed.
+  Status take(std::vector<Signal>& arrived);
 
   void begin_wait(WaitSet& set);
   void end_wait();
@@ -99,6 +106,8 @@ class QueuePair {
   Rank peer_;
   ibv_comp_channel* channel_ = nullptr;
   ibv_cq* completions_ = nullptr;
+  std::array<ibv_wc, 16> batch_;  // of completions that have been polled
+  int count_ = 0;                 // of them
   ibv_qp* pair_ = nullptr;
   bool shares_receives_ = false;
   bool failed_ = false;

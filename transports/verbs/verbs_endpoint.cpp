@@ -72,6 +72,7 @@ Result<bool> VerbsEndpoint::post_send(const Signature& signature, const Source& 
     if (!sent) broken_ = std::move(sent.error());
   }
   outbox_.post(signature, source.data);
+  settled_ = false;
   if (!first || broken_) return false;
   // What the receiver has answered to a large one is known by polling only, and saves the announcement.
   if (source.data.size() > channel_.ask_from()) return false;
@@ -85,6 +86,7 @@ Result<bool> VerbsEndpoint::post_recv(const Signature& expected, const Sink& sin
   if (stage_ == Stage::ended) return ended();
   const bool first = inbox_.empty() && stage_ == Stage::open;
   inbox_.post(expected, sink);
+  settled_ = settled_ && first;
   if (!first || broken_) return false;
   auto moved = inbox_.pump(link_);
   if (!moved) return fail(std::move(moved.error()));
@@ -167,6 +169,8 @@ Result<bool> VerbsEndpoint::get_ready() {
 
 Status VerbsEndpoint::move(Progress& progress) {
   auto polled = channel_.poll();
+  if (polled && !*polled && settled_) return {};
+  settled_ = false;
   if (polled)
     progress.moved |= *polled;
   else if (!broken_)
@@ -185,6 +189,7 @@ Status VerbsEndpoint::move(Progress& progress) {
   }
   progress.sends += out->finished;
   progress.moved |= out->any;
+  settled_ = true;
   return {};
 }
 

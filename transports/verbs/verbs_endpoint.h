@@ -73,6 +73,7 @@ class VerbsEndpoint final : public Endpoint {
   Link link_;
   Outbox outbox_;
   Inbox inbox_;
+  bool settled_ = false;  // nothing moves but by what arrives or is posted
   std::uint32_t idle_polls_ = 0;
   std::uint32_t waits_ = 0;
   Fd socket_;
