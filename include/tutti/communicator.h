@@ -58,6 +58,12 @@ struct Call {
   std::uint64_t receive_count = 0;
   // As in Options, for this call; equal on all ranks.
   std::string_view algorithm = {}, algorithm_filter = {};
+  // After so long without progress the call fails with Code::timeout, on all ranks; 0: as the communicator's options say. The
+  // ranks need not say the same.
+  double timeout_s = 0;
+  // Other threads of this process have use for the core meanwhile: this one sleeps as soon as it has to wait, where it would
+  // otherwise look for data without a pause for a while (TUTTI_SPIN_US). Not in a Group, and not for calls in streams.
+  bool background = false;
 };
 
 // A cudaStream_t, or a CUstream; nullptr is the default stream.

@@ -11,6 +11,8 @@
 namespace tutti {
 namespace {
 
+constexpr Duration kBackgroundSpin = std::chrono::microseconds(20);  // less than it takes to sleep and to be woken
+
 Signature signature_of(const Request& r, const Schedule& schedule, std::uint32_t radix) {
   Hasher plan;
   plan.text(schedule.algorithm).value(schedule.chunks_per_block).value(radix).value(r.op.commutative).value(r.element_size());
@@ -220,7 +222,7 @@ Status Runner::run(const Call& call) {
   Execution& execution = *(*plan)->execution;
   const std::uint32_t sequence = call.collective == Collective::send_recv ? 0 : next_sequence();
   Status s = execution.start(buffers_for(**plan, call), sequence, policy_.first_looks((*plan)->plan.exchanges.from_one));
-  if (s && !execution.done()) s = drive(execution, policy_, watch_);
+  if (s && !execution.done()) s = wait_for(execution, call);
   if (!s) return fail(s.because(fmt::format("{} on rank {}", execution.signature().to_string(), job_->rank())));
   if (last_plan_ != *plan) {
     last_plan_ = *plan;
@@ -229,6 +231,18 @@ Status Runner::run(const Call& call) {
     last_algorithm_ = last_plan_->algorithm;
   }
   return {};
+}
+
+Status Runner::wait_for(Execution& execution, const Call& call) {
+  if (!call.background && call.timeout_s == 0) [[likely]]
+    return drive(execution, policy_, watch_);
+  WaitPolicy policy = policy_;
+  if (call.background) {
+    policy.oversubscribed = true;
+    policy.spin = std::min<Duration>(policy.spin, kBackgroundSpin);
+  }
+  if (call.timeout_s > 0) policy.timeout = from_seconds(call.timeout_s);
+  return drive(execution, policy, watch_);
 }
 
 std::string Runner::last_algorithm() const {

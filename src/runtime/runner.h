@@ -76,6 +76,7 @@ class Runner {
   Result<CachedPlan*> make_plan(const Call& call, const Request& request);
   [[nodiscard]] Schedule schedule_for(const Request& request, const Candidate& winner) const;
   Status make_room(const CachedPlan& plan);
+  Status wait_for(Execution& execution, const Call& call);
   CallBuffers buffers_for(const CachedPlan& plan, const Call& call) noexcept;
 
   std::unique_ptr<Job> job_;

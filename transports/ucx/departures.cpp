@@ -2,6 +2,8 @@
 
 #include <sched.h>
 
+#include "transports/ucx/kept.h"
+
 namespace tutti::ucx {
 namespace {
 
@@ -22,7 +24,7 @@ bool Departures::is_over(Departure& departure) {
   }
   if (connection.disconnected()) return true;
   if (Clock::now() < departure.end) return false;
-  (void)departure.connection.release();  // rather than having UCX call what is another's by then
+  keep_for_good(std::move(departure.connection));
   return true;
 }
 

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <new>
 
+#include "transports/ucx/kept.h"
 #include "transports/ucx/sender.h"
 
 namespace tutti::ucx {
@@ -150,8 +151,7 @@ bool Receiver::let_go(TimePoint end) {
   landings_.clear();
   messages_.clear();
   begun_ = 0;
-  // Rather than having UCX write to what is another's by then.
-  if (!all) (void)staging_.release();
+  if (!all) keep_for_good(std::move(staging_));
   return all;
 }
 

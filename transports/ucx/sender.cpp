@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <memory>
 
+#include "transports/ucx/kept.h"
+
 namespace tutti::ucx {
 namespace {
 
@@ -93,8 +95,7 @@ Result<std::uint32_t> Sender::take_back() {
 bool Sender::let_go(TimePoint end) {
   bool all = true;
   for (std::size_t i = 0; i < handed_over_; ++i) all &= worker_->finish(fragments_[i].request, end);
-  // Rather than having UCX read what is another's by then.
-  if (!all) (void)std::make_unique<std::deque<Fragment>>(std::move(fragments_)).release();
+  if (!all) keep_for_good(std::make_shared<std::deque<Fragment>>(std::move(fragments_)));
   fragments_.clear();
   handed_over_ = 0;
   return all;
