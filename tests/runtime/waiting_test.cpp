@@ -58,6 +58,47 @@ TEST(CallTimeout, HoldsForCalls) {
   });
 }
 
+TEST(CallTimeout, OfACallIsItsOwn) {
+  std::atomic<bool> given_up{false};
+  run_ranks(2, Options{.timeout_s = 1e6}, [&](Communicator& comm) {
+    ok(comm.run({.collective = Collective::barrier, .timeout_s = 60}));
+    if (comm.rank() == 0) {
+      fails(comm.run({.collective = Collective::barrier, .timeout_s = 0.05, .background = true}), Code::timeout,
+            {"rank 1", "0.05 s"});
+      given_up = true;
+    }
+    while (!given_up) std::this_thread::yield();
+  });
+}
+
+// The processor's time that a thread has used.
+double thread_seconds() {
+  timespec time{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+  return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
+}
+
+// It would look for data as long as rank 1 takes, but sleeps.
+TEST(Background, ACallSleepsAsSoonAsItHasToWait) {
+  setenv("TUTTI_SPIN_US", "1000000", 1);
+  run_ranks(2, Options{}, [](Communicator& comm) {
+    ok(comm.barrier());
+    if (comm.rank() == 1) std::this_thread::sleep_for(std::chrono::milliseconds(500));
+    const double before = thread_seconds();
+    ok(comm.run({.collective = Collective::barrier, .background = comm.rank() == 0}));
+    EXPECT_LT(thread_seconds() - before, 0.25);
+    float sum = 1;
+    ok(comm.run({.collective = Collective::all_reduce,
+                 .input = &sum,
+                 .output = &sum,
+                 .count = 1,
+                 .type = DataType::f32,
+                 .background = true}));
+    EXPECT_EQ(sum, 2);
+  });
+  unsetenv("TUTTI_SPIN_US");
+}
+
 TEST(PartOf, AnotherCommunicatorOfTheSameRanksNeedsNotMeasureAgain) {
   auto whole = create_unique_id(120).value_or_throw();
   auto pair = create_unique_id(120).value_or_throw();

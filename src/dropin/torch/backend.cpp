@@ -1,0 +1,242 @@
+#include "backend.h"
+
+#include <c10/core/impl/VirtualGuardImpl.h>
+#include <c10/util/StringUtil.h>
+
+#include "python.h"
+#include "tensors.h"
+#include "types.h"
+
+namespace tutti_torch {
+namespace {
+
+// A call in the order of a stream of the device.
+class StreamWork final : public c10d::Work {
+ public:
+  StreamWork(int rank, c10d::OpType type, const char* title, const c10::Stream& stream, Tensors inputs, Tensors outputs)
+      : Work(rank, type, title, inputs.empty() ? outputs : inputs),
+        inputs_(std::move(inputs)),
+        outputs_(std::move(outputs)),
+        done_(stream.device_type()) {
+    done_.record(stream);
+    future_ =
+        c10::make_intrusive<c10::ivalue::Future>(c10::ListType::create(c10::TensorType::get()), std::vector{stream.device()});
+    future_->markCompleted(outputs_);
+    if (recordFunctionEndCallback_) recordFunctionEndCallback_();
+  }
+  bool isCompleted() override { return done_.query(); }
+  bool isSuccess() const override { return done_.query(); }
+  void synchronize() override {
+    const auto device = outputs_.empty() ? inputs_.front().device() : outputs_.front().device();
+    done_.block(c10::impl::VirtualGuardImpl(device.type()).getStream(device));
+  }
+  bool wait(std::chrono::milliseconds) override {
+    synchronize();
+    return true;
+  }
+  std::vector<at::Tensor> result() override { return outputs_; }
+  c10::intrusive_ptr<c10::ivalue::Future> getFuture() override { return future_; }
+
+ private:
+  Tensors inputs_, outputs_;
+  c10::Event done_;
+  c10::intrusive_ptr<c10::ivalue::Future> future_;
+};
+
+std::optional<c10::Stream> stream_of(const Tensors& inputs, const Tensors& outputs) {
+  for (const Tensors* tensors : {&inputs, &outputs})
+    for (const at::Tensor& tensor : *tensors)
+      if (!tensor.is_cpu()) return c10::impl::VirtualGuardImpl(tensor.device().type()).getStream(tensor.device());
+  return std::nullopt;
+}
+
+double seconds(std::chrono::milliseconds time) { return std::chrono::duration<double>(time).count(); }
+
+}  // namespace
+
+Backend::Backend(Store store, int rank, int size, std::chrono::milliseconds timeout, const tutti::Communicator* part_of)
+    : c10d::Backend(rank, size), store_(std::move(store)), options_(c10::make_intrusive<Options>("tutti", timeout)) {
+  auto met = meet(store_, "tutti/group", rank, size, {.timeout_s = seconds(timeout), .part_of = part_of});
+  if (!met) fail(c10::str("making a process group of ", size, " ranks on rank ", rank), met.error());
+  group_.emplace(*std::move(met));
+  peers_.emplace(store_, rank, size, *group_, timeout);
+}
+
+// Python destroys it, and holds its lock.
+Backend::~Backend() {
+  const WithoutPython others_may_go_on;
+  peers_.reset();
+  worker_.stop();
+  group_.reset();
+}
+
+CallWork::About Backend::about(const Operation& operation, Tensors inputs, Tensors outputs) {
+  return {.type = operation.type,
+          .title = operation.title,
+          .inputs = std::move(inputs),
+          .outputs = std::move(outputs),
+          .sequence = ++sequence_};
+}
+
+tutti::Status Backend::run(tutti::Call call, const Way& way) {
+  if (way.stream) return group_->enqueue(call, way.stream->native_handle());
+  call.background = way.background;
+  call.timeout_s = seconds(way.timeout);
+  return group_->run(call);
+}
+
+tutti::Status Backend::run_all(const std::vector<tutti::Call>& calls, const Way& way) {
+  for (const tutti::Call& call : calls)
+    if (auto s = run(call, way); !s) return s;
+  return {};
+}
+
+Backend::WorkPtr Backend::issue(const Operation& operation, Tensors inputs, Tensors outputs, Calls calls) {
+  if (const auto stream = stream_of(inputs, outputs))
+    return issue_on_device(operation, *stream, std::move(inputs), std::move(outputs), calls);
+  const auto timeout = operation.timeout == c10d::kUnsetTimeout ? options_->timeout : operation.timeout;
+  const bool at_once = !operation.async && !coalesced_ && worker_.idle();
+  if (at_once) {
+    const std::lock_guard lock(running_);
+    ++sequence_;
+    if (auto s = calls({.background = false, .timeout = timeout}); !s) {
+      failed_ = failed_ || s.error().code() != tutti::Code::invalid_argument;
+      fail(operation.name(), s.error());
+    }
+    return {};
+  }
+  auto work = c10::make_intrusive<CallWork>(getRank(), about(operation, std::move(inputs), std::move(outputs)));
+  worker_.push([this, work, timeout, calls = std::move(calls)] {
+    const std::lock_guard lock(running_);
+    auto s = calls({.background = true, .timeout = timeout});
+    failed_ = failed_ || (!s && s.error().code() != tutti::Code::invalid_argument);
+    work->done(std::move(s));
+  });
+  return kept(std::move(work));
+}
+
+Backend::WorkPtr Backend::issue_on_device(const Operation& operation, const c10::Stream& stream, Tensors inputs, Tensors outputs,
+                                          const Calls& calls) {
+  worker_.wait_until_idle();
+  const std::lock_guard lock(running_);
+  ++sequence_;
+  if (auto s = calls({.stream = stream}); !s) fail(operation.name(), s.error());
+  return c10::make_intrusive<StreamWork>(getRank(), operation.type, operation.title, stream, std::move(inputs),
+                                         std::move(outputs));
+}
+
+// ---- Several together
+
+Backend::WorkPtr Backend::kept(c10::intrusive_ptr<CallWork> work) {
+  const std::lock_guard lock(coalescing_);
+  if (coalesced_) coalesced_->push_back(work);
+  return work;
+}
+
+void Backend::startCoalescing() {
+  const std::lock_guard lock(coalescing_);
+  if (!coalesced_) coalesced_.emplace();
+}
+
+Backend::WorkPtr Backend::endCoalescing() {
+  const std::lock_guard lock(coalescing_);
+  auto all = c10::make_intrusive<AllOf>(getRank(), std::move(coalesced_).value_or(std::vector<WorkPtr>{}));
+  coalesced_.reset();
+  return all;
+}
+
+// ---- Messages
+
+Backend::WorkPtr Backend::send(Tensors& tensors, int to, int tag) {
+  const at::Tensor& tensor = only("send", tensors);
+  check_dense("send", tensor);
+  auto work = c10::make_intrusive<CallWork>(getRank(), about({c10d::OpType::SEND, "tutti:send"}, {tensor}, {}));
+  peers_->send(work, tensor, to, tag);
+  return kept(std::move(work));
+}
+
+Backend::WorkPtr Backend::recv(Tensors& tensors, int from, int tag) {
+  const at::Tensor& tensor = only("recv", tensors);
+  check_dense("recv", tensor);
+  auto work = c10::make_intrusive<CallWork>(getRank(), about({c10d::OpType::RECV, "tutti:recv"}, {}, {tensor}));
+  peers_->recv(work, tensor, from, tag);
+  return kept(std::move(work));
+}
+
+Backend::WorkPtr Backend::recvAnysource(Tensors& tensors, int tag) {
+  const at::Tensor& tensor = only("recv", tensors);
+  check_dense("recv", tensor);
+  auto what = about({c10d::OpType::RECVANYSOURCE, "tutti:recv"}, {}, {tensor});
+  what.at_most = options_->timeout;
+  auto work = c10::make_intrusive<CallWork>(getRank(), std::move(what));
+  peers_->recv_from_anyone(work, tensor, tag);
+  return kept(std::move(work));
+}
+
+// ---- Life
+
+void Backend::setTimeout(std::chrono::milliseconds timeout) {
+  options_->timeout = timeout;
+  peers_->set_timeout(timeout);
+}
+
+void Backend::abort() {
+  failed_ = true;
+  peers_->close("the process group was aborted");
+  group_->abort("the process group was aborted");
+}
+
+void Backend::shutdown() {
+  if (peers_) peers_->close("the process group was shut down");
+  worker_.wait_until_idle();
+}
+
+c10d::ErrorType Backend::getError() {
+  return failed_ || !group_->failure() ? c10d::ErrorType::COMM_ERROR : c10d::ErrorType::SUCCESS;
+}
+
+c10::intrusive_ptr<c10d::Backend> Backend::split(const Store& store, const std::vector<int>& ranks,
+                                                 const c10::intrusive_ptr<Options>& options) {
+  const auto me = std::find(ranks.begin(), ranks.end(), getRank());
+  if (me == ranks.end()) return {};
+  worker_.wait_until_idle();
+  const std::lock_guard lock(running_);
+  return c10::make_intrusive<Backend>(store->clone(), static_cast<int>(me - ranks.begin()), static_cast<int>(ranks.size()),
+                                      options ? options->timeout : options_->timeout, &*group_);
+}
+
+// Over the store, so that it tells of ranks even where calls of the group hang.
+void Backend::monitoredBarrier(const c10d::BarrierOptions& o, bool wait_for_all) {
+  const auto timeout = o.timeout == c10d::kUnsetTimeout ? options_->timeout : o.timeout;
+  const std::string key = c10::str("tutti/monitored_barrier/", ++barriers_, "/");
+  const auto deadline = std::chrono::steady_clock::now() + timeout;
+  if (getRank() != 0) {
+    store_->set(key + std::to_string(getRank()), "here");
+    std::string verdict;
+    try {
+      store_->wait({key + "verdict"}, timeout + std::chrono::seconds(5));  // rank 0 gives it when its own time is up
+      verdict = store_->get_to_str(key + "verdict");
+    } catch (const std::exception&) {
+      verdict = "rank 0 has not come, or not found all others, in time";
+    }
+    TORCH_CHECK_WITH(DistBackendError, verdict == "ok", "tutti: monitored_barrier on rank ", getRank(), ": ", verdict);
+    return;
+  }
+  std::vector<std::string> missing;
+  for (int rank = 1; rank < getSize() && (missing.empty() || wait_for_all); ++rank) {
+    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
+    try {
+      if (!store_->check({key + std::to_string(rank)}))
+        store_->wait({key + std::to_string(rank)}, std::max(left, std::chrono::milliseconds(1)));
+    } catch (const std::exception&) {
+      missing.push_back(std::to_string(rank));
+    }
+  }
+  const std::string verdict = missing.empty() ? "ok"
+                                              : c10::str("rank", missing.size() == 1 ? "" : "s", " ", c10::Join(", ", missing),
+                                                         " did not come within ", timeout.count(), " ms");
+  store_->set(key + "verdict", verdict);
+  TORCH_CHECK_WITH(DistBackendError, missing.empty(), "tutti: monitored_barrier on rank 0: ", verdict);
+}
+
+}  // namespace tutti_torch

@@ -1,0 +1,114 @@
+// A process group's backend: PyTorch's operations as calls on a communicator of this library.
+//
+// An operation that the caller waits for at once runs in its own thread. Others are done in order by a thread of the group, which
+// sleeps where it has to wait, because the caller computes meanwhile. Messages have ways of their own (peers.h).
+#pragma once
+
+#include <memory>
+#include <mutex>
+#include <torch/csrc/distributed/c10d/Backend.hpp>
+
+#include "meeting.h"
+#include "peers.h"
+#include "work.h"
+#include "worker.h"
+
+namespace tutti_torch {
+
+class Backend final : public c10d::Backend {
+ public:
+  using Tensors = std::vector<at::Tensor>;
+  using Lists = std::vector<Tensors>;
+  using WorkPtr = c10::intrusive_ptr<c10d::Work>;
+
+  Backend(Store store, int rank, int size, std::chrono::milliseconds timeout, const tutti::Communicator* part_of = nullptr);
+  ~Backend() override;
+
+  const std::string getBackendName() const override { return "tutti"; }
+  c10::intrusive_ptr<Options> getBackendOptions() override { return options_; }
+
+  WorkPtr broadcast(Tensors& tensors, const c10d::BroadcastOptions& o) override;
+  WorkPtr allreduce(Tensors& tensors, const c10d::AllreduceOptions& o) override;
+  WorkPtr allreduce_coalesced(Tensors& tensors, const c10d::AllreduceCoalescedOptions& o) override;
+  WorkPtr reduce(Tensors& tensors, const c10d::ReduceOptions& o) override;
+  WorkPtr allgather(Lists& outputs, Tensors& inputs, const c10d::AllgatherOptions& o) override;
+  WorkPtr allgather_coalesced(Lists& outputs, Tensors& inputs, const c10d::AllgatherOptions& o) override;
+  WorkPtr _allgather_base(at::Tensor& output, at::Tensor& input, const c10d::AllgatherOptions& o) override;
+  WorkPtr allgather_into_tensor_coalesced(Tensors& outputs, Tensors& inputs, const c10d::AllgatherOptions& o) override;
+  WorkPtr gather(Lists& outputs, Tensors& inputs, const c10d::GatherOptions& o) override;
+  WorkPtr scatter(Tensors& outputs, Lists& inputs, const c10d::ScatterOptions& o) override;
+  WorkPtr reduce_scatter(Tensors& outputs, Lists& inputs, const c10d::ReduceScatterOptions& o) override;
+  WorkPtr _reduce_scatter_base(at::Tensor& output, at::Tensor& input, const c10d::ReduceScatterOptions& o) override;
+  WorkPtr reduce_scatter_tensor_coalesced(Tensors& outputs, Tensors& inputs, const c10d::ReduceScatterOptions& o) override;
+  WorkPtr alltoall_base(at::Tensor& output, at::Tensor& input, std::vector<int64_t>& output_splits,
+                        std::vector<int64_t>& input_splits, const c10d::AllToAllOptions& o) override;
+  WorkPtr alltoall(Tensors& outputs, Tensors& inputs, const c10d::AllToAllOptions& o) override;
+  WorkPtr barrier(const c10d::BarrierOptions& o) override;
+  void monitoredBarrier(const c10d::BarrierOptions& o, bool wait_for_all) override;
+  WorkPtr send(Tensors& tensors, int to, int tag) override;
+  WorkPtr recv(Tensors& tensors, int from, int tag) override;
+  WorkPtr recvAnysource(Tensors& tensors, int tag) override;
+
+  bool supportsCoalescing() const override { return true; }
+  void startCoalescing() override;
+  WorkPtr endCoalescing() override;
+
+  uint64_t getSequenceNumberForGroup() override { return sequence_; }
+  void setSequenceNumberForGroup() override {}
+  void setTimeout(std::chrono::milliseconds timeout) override;
+  void waitForPendingWorks() override { worker_.wait_until_idle(); }
+  void abort() override;
+  void shutdown() override;
+  c10d::ErrorType getError() override;
+
+  bool supportsSplitting() const override { return true; }
+  c10::intrusive_ptr<c10d::Backend> split(const Store& store, const std::vector<int>& ranks,
+                                          const c10::intrusive_ptr<Options>& options) override;
+
+  // The algorithm of the last call, and why, for users that ask.
+  [[nodiscard]] std::string last_algorithm() const { return group_->last_algorithm(); }
+  [[nodiscard]] std::string transports() const { return group_->transports(); }
+
+ private:
+  // What an operation is to PyTorch.
+  struct Operation {
+    c10d::OpType type;
+    const char* title;  // "tutti:all_reduce"
+    std::chrono::milliseconds timeout = c10d::kUnsetTimeout;
+    bool async = true;
+    [[nodiscard]] const char* name() const { return title + 6; }
+  };
+  // How calls are made.
+  struct Way {
+    bool background = false;
+    std::chrono::milliseconds timeout = {};
+    std::optional<c10::Stream> stream = std::nullopt;  // tensors lie on this stream's device
+  };
+  // The calls of an operation, with what has to be done before and after them.
+  using Calls = std::function<tutti::Status(const Way&)>;
+
+  WorkPtr issue(const Operation& operation, Tensors inputs, Tensors outputs, Calls calls);
+  WorkPtr issue_on_device(const Operation& operation, const c10::Stream& stream, Tensors inputs, Tensors outputs,
+                          const Calls& calls);
+  tutti::Status run(tutti::Call call, const Way& way);
+  tutti::Status run_all(const std::vector<tutti::Call>& calls, const Way& way);
+  [[nodiscard]] tutti::Call gathering(const char* name, const at::Tensor& output, const at::Tensor& input) const;
+  [[nodiscard]] tutti::Call scattering(const char* name, const at::Tensor& output, const at::Tensor& input,
+                                       const c10d::ReduceOp& op, at::Tensor& factor) const;
+  CallWork::About about(const Operation& operation, Tensors inputs, Tensors outputs);
+  WorkPtr kept(c10::intrusive_ptr<CallWork> work);
+
+  Store store_;
+  c10::intrusive_ptr<Options> options_;
+  std::optional<tutti::Communicator> group_;
+  std::optional<Peers> peers_;
+  std::atomic<std::uint64_t> sequence_{0};
+  std::uint64_t barriers_ = 0;
+  std::atomic<bool> failed_{false};
+  std::mutex running_;  // one call at a time
+  std::mutex coalescing_;
+  std::optional<std::vector<WorkPtr>> coalesced_;  // between start and end
+  Worker worker_;
+};
+
+}  // namespace tutti_torch

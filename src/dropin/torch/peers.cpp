@@ -1,0 +1,149 @@
+#include "peers.h"
+
+#include <c10/util/StringUtil.h>
+
+namespace tutti_torch {
+namespace {
+
+constexpr double kForever = 1e9;           // seconds
+constexpr int kSender = 0, kReceiver = 1;  // their ranks in the communicator of two
+
+tutti::Call message(int to_send, const void* input, void* output, std::uint64_t bytes, double timeout_s) {
+  tutti::Call call{
+      .collective = tutti::Collective::send_recv, .input = input, .output = output, .timeout_s = timeout_s, .background = true};
+  if (to_send != 0) {
+    call.count = bytes;
+    call.destination = kReceiver;
+  } else {
+    call.receive_count = bytes;
+    call.source = kSender;
+  }
+  return call;
+}
+
+}  // namespace
+
+Peers::Channel& Peers::channel(int from, int to, int tag) {
+  const std::lock_guard lock(mutex_);
+  auto& found = channels_[{from, to, tag}];
+  if (!found) {
+    found = std::make_unique<Channel>();
+    found->from = from;
+    found->to = to;
+    found->tag = tag;
+  }
+  return *found;
+}
+
+tutti::Status Peers::open(Channel& channel, const std::function<bool()>& given_up) {
+  if (channel.pair) return {};
+  tutti::Options options{.timeout_s = timeout_s(), .part_of = &group_, .stop = closed_.get_token()};
+  auto made = meet(store_, c10::str("tutti/", channel.from, "-", channel.to, "/", channel.tag),
+                   rank_ == channel.from ? kSender : kReceiver, 2, std::move(options),
+                   [&] { return closed_.stop_requested() || (given_up && given_up()); });
+  if (!made) return std::move(made.error());
+  const std::lock_guard lock(channel.mutex);
+  channel.pair.emplace(*std::move(made));
+  if (closed_.stop_requested()) channel.pair->abort("the process group has ended");
+  return {};
+}
+
+tutti::Status Peers::send_now(Channel& channel, const at::Tensor& tensor) {
+  if (auto s = open(channel, {}); !s) return s;
+  const Header header{.bytes = tensor.nbytes()};
+  if (auto s = channel.pair->run(message(1, &header, nullptr, sizeof header, timeout_s())); !s || header.bytes == 0) return s;
+  return channel.pair->run(message(1, tensor.const_data_ptr(), nullptr, header.bytes, timeout_s()));
+}
+
+tutti::Status Peers::take_header(Channel& channel, double timeout_s) {
+  if (channel.waiting) return {};
+  Header header;
+  if (auto s = channel.pair->run(message(0, nullptr, &header, sizeof header, timeout_s)); !s) return s;
+  if (header.magic != Header::kMagic)
+    return tutti::Error(tutti::Code::protocol, "what was received is no message of a process group");
+  channel.waiting = header;
+  return {};
+}
+
+// A message of another size is received all the same, that the next one is received rightly.
+tutti::Status Peers::take_payload(Channel& channel, const at::Tensor& tensor) {
+  const std::uint64_t bytes = channel.waiting->bytes;
+  channel.waiting.reset();
+  const bool fits = bytes == tensor.nbytes();
+  std::vector<std::byte> instead(fits ? 0 : bytes);
+  if (bytes > 0)
+    if (auto s = channel.pair->run(message(0, nullptr, fits ? tensor.mutable_data_ptr() : instead.data(), bytes, timeout_s()));
+        !s)
+      return s;
+  if (fits) return {};
+  return tutti::Error(tutti::Code::mismatch,
+                      c10::str("rank ", channel.from, " has sent ", bytes, " bytes, and rank ", rank_, " receives ",
+                               tensor.nbytes(), " (tag ", channel.tag, ")"),
+                      channel.from);
+}
+
+tutti::Status Peers::recv_now(Channel& channel, const at::Tensor& tensor) {
+  if (auto s = open(channel, {}); !s) return s;
+  if (auto s = take_header(channel, timeout_s()); !s) return s;
+  return take_payload(channel, tensor);
+}
+
+void Peers::send(c10::intrusive_ptr<CallWork> work, const at::Tensor& tensor, int to, int tag) {
+  Channel& way = channel(rank_, to, tag);
+  way.worker.push([this, &way, work = std::move(work), tensor] {
+    auto s = send_now(way, tensor);
+    work->done(s ? tutti::Status() : s.because(c10::str("from rank ", rank_, " to rank ", way.to, ", tag ", way.tag)));
+  });
+}
+
+void Peers::recv(c10::intrusive_ptr<CallWork> work, const at::Tensor& tensor, int from, int tag) {
+  Channel& way = channel(from, rank_, tag);
+  way.worker.push([this, &way, work = std::move(work), tensor] {
+    auto s = recv_now(way, tensor);
+    work->done(s ? tutti::Status() : s.because(c10::str("from rank ", way.from, " to rank ", rank_, ", tag ", way.tag)),
+               way.from);
+  });
+}
+
+// Each connection looks for a message, and the first one that finds one receives it. Those that find one later keep it for
+// whoever receives there next.
+void Peers::recv_from_anyone(c10::intrusive_ptr<CallWork> work, const at::Tensor& tensor, int tag) {
+  auto request = std::make_shared<FromAnyone>();
+  request->open = static_cast<std::size_t>(size_ - 1);
+  for (int from = 0; from < size_; ++from) {
+    if (from == rank_) continue;
+    Channel& way = channel(from, rank_, tag);
+    way.worker.push([this, &way, request, work, tensor] { look_for_anyone(way, *request, work, tensor); });
+  }
+}
+
+void Peers::look_for_anyone(Channel& channel, FromAnyone& request, const c10::intrusive_ptr<CallWork>& work,
+                            const at::Tensor& tensor) {
+  const auto taken = [&] {
+    const std::lock_guard lock(request.mutex);
+    return request.taken;
+  };
+  if (taken()) return;
+  auto s = open(channel, taken);
+  if (s) s = take_header(channel, kForever);
+  bool mine = false;
+  {
+    const std::lock_guard lock(request.mutex);
+    mine = !request.taken && (s || --request.open == 0);
+    request.taken |= mine;
+  }
+  if (!mine) return;
+  if (s) s = take_payload(channel, tensor);
+  work->done(s ? tutti::Status() : s.because(c10::str("from any rank to rank ", rank_, ", tag ", channel.tag)), channel.from);
+}
+
+void Peers::close(const std::string& reason) {
+  closed_.request_stop();
+  const std::lock_guard lock(mutex_);
+  for (const auto& [key, channel] : channels_) {
+    const std::lock_guard made(channel->mutex);
+    if (channel->pair) channel->pair->abort(reason);
+  }
+}
+
+}  // namespace tutti_torch

@@ -1,0 +1,81 @@
+#include "tensors.h"
+
+#include <c10/util/Exception.h>
+
+namespace tutti_torch {
+
+const at::Tensor& only(const char* operation, const Tensors& tensors) {
+  TORCH_CHECK_VALUE(tensors.size() == 1, "tutti: ", operation, " takes one tensor, not ", tensors.size());
+  return tensors.front();
+}
+
+namespace {
+
+void check_kind(const char* operation, const at::Tensor& tensor) {
+  TORCH_CHECK_VALUE(tensor.layout() == at::kStrided, "tutti: ", operation, " takes dense tensors, not ", tensor.layout());
+  TORCH_CHECK_VALUE(tensor.is_cpu() || tensor.is_cuda(), "tutti: ", operation,
+                    " takes tensors of the CPU or of CUDA devices, not of ", tensor.device());
+}
+
+}  // namespace
+
+void check_dense(const char* operation, const at::Tensor& tensor) {
+  check_kind(operation, tensor);
+  TORCH_CHECK_VALUE(tensor.is_non_overlapping_and_dense(), "tutti: ", operation, ": a tensor of sizes ", tensor.sizes(),
+                    " and strides ", tensor.strides(), " has gaps or overlaps; make it contiguous()");
+}
+
+void check_contiguous(const char* operation, const at::Tensor& tensor) {
+  check_kind(operation, tensor);
+  TORCH_CHECK_VALUE(tensor.is_contiguous(), "tutti: ", operation, ": a tensor of sizes ", tensor.sizes(), " and strides ",
+                    tensor.strides(), " is not contiguous; make it contiguous()");
+}
+
+void check_same_type(const char* operation, const at::Tensor& a, const at::Tensor& b) {
+  TORCH_CHECK_TYPE(a.scalar_type() == b.scalar_type(), "tutti: ", operation, ": tensors of ", a.scalar_type(), " and ",
+                   b.scalar_type(), " in one call");
+  TORCH_CHECK_VALUE(a.device() == b.device(), "tutti: ", operation, ": tensors on ", a.device(), " and ", b.device(),
+                    " in one call");
+}
+
+void check_count(const char* operation, const char* what, std::int64_t given, std::int64_t expected) {
+  TORCH_CHECK_VALUE(given == expected, "tutti: ", operation, ": ", given, " ", what, ", expected ", expected);
+}
+
+Flat flat(const char* operation, const Tensors& tensors) {
+  Flat flat;
+  bool adjacent = true;
+  std::int64_t all = 0;
+  const at::Tensor& first = tensors.front();
+  for (const at::Tensor& tensor : tensors) {
+    check_contiguous(operation, tensor);
+    check_same_type(operation, first, tensor);
+    adjacent &= tensor.is_alias_of(first) && tensor.storage_offset() == first.storage_offset() + all;
+    all += tensor.numel();
+    flat.counts.push_back(static_cast<std::uint64_t>(tensor.numel()));
+    flat.equal &= flat.counts.back() == flat.counts.front();
+  }
+  flat.apart = !adjacent;
+  flat.whole = adjacent ? first.as_strided({all}, {1}) : at::empty({all}, first.options());
+  return flat;
+}
+
+void fill(const Flat& flat, const Tensors& from) {
+  if (!flat.apart) return;
+  std::int64_t at = 0;
+  for (const at::Tensor& tensor : from) {
+    flat.whole.narrow(0, at, tensor.numel()).copy_(tensor.view({-1}), /*non_blocking=*/true);
+    at += tensor.numel();
+  }
+}
+
+void spread(const Flat& flat, const Tensors& to) {
+  if (!flat.apart) return;
+  std::int64_t at = 0;
+  for (const at::Tensor& tensor : to) {
+    tensor.view({-1}).copy_(flat.whole.narrow(0, at, tensor.numel()), /*non_blocking=*/true);
+    at += tensor.numel();
+  }
+}
+
+}  // namespace tutti_torch

@@ -1,0 +1,33 @@
+// What operations demand of tensors, and several tensors as one.
+#pragma once
+
+#include <ATen/ATen.h>
+
+#include <vector>
+
+namespace tutti_torch {
+
+using Tensors = std::vector<at::Tensor>;
+
+// The only tensor of a list.
+[[nodiscard]] const at::Tensor& only(const char* operation, const Tensors& tensors);
+// Throws unless its elements fill one stretch of memory, in any order of its dimensions.
+void check_dense(const char* operation, const at::Tensor& tensor);
+// ... in the order that it says.
+void check_contiguous(const char* operation, const at::Tensor& tensor);
+void check_same_type(const char* operation, const at::Tensor& a, const at::Tensor& b);
+void check_count(const char* operation, const char* what, std::int64_t given, std::int64_t expected);
+
+// Tensors of one type one behind the other: a view where they lie so in memory, otherwise memory of its own.
+struct Flat {
+  at::Tensor whole;                   // one dimension
+  bool apart = false;                 // has memory of its own
+  std::vector<std::uint64_t> counts;  // elements of each
+  bool equal = true;                  // all counts are equal
+};
+[[nodiscard]] Flat flat(const char* operation, const Tensors& tensors);
+// To be called before the call that reads it, or after the one that writes it, where it has memory of its own.
+void fill(const Flat& flat, const Tensors& from);
+void spread(const Flat& flat, const Tensors& to);
+
+}  // namespace tutti_torch

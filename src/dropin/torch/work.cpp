@@ -1,0 +1,110 @@
+#include "work.h"
+
+#include <c10/util/StringUtil.h>
+
+#include "types.h"
+
+namespace tutti_torch {
+namespace {
+
+c10::intrusive_ptr<c10::ivalue::Future> future_of_tensors() {
+  return c10::make_intrusive<c10::ivalue::Future>(c10::ListType::create(c10::TensorType::get()));
+}
+
+}  // namespace
+
+CallWork::CallWork(int rank, About about)
+    : Work(rank, about.type, about.title, about.inputs.empty() ? about.outputs : about.inputs), about_(std::move(about)) {}
+
+void CallWork::done(tutti::Status status, int source) {
+  c10::intrusive_ptr<c10::ivalue::Future> future;
+  std::exception_ptr exception = status ? nullptr : exception_of(about_.title + 6, status.error());  // without "tutti:"
+  {
+    const std::lock_guard lock(mutex_);
+    source_ = source;
+    future = future_;
+    // From now on getFuture() settles itself what it makes.
+    exception_ = exception;
+    completed_ = true;
+  }
+  finish(exception);
+  if (future) settle(*future);
+}
+
+bool CallWork::wait(std::chrono::milliseconds timeout) {
+  std::unique_lock lock(mutex_);
+  const auto at_most = timeout == kNoTimeout ? about_.at_most : timeout;
+  const auto completed = [this] { return completed_; };
+  if (at_most == kNoTimeout) {
+    cv_.wait(lock, completed);
+  } else if (!cv_.wait_for(lock, at_most, completed)) {
+    lock.unlock();
+    fail(about_.title + 6, tutti::Error(tutti::Code::timeout, c10::str("not done after ", at_most.count(), " ms")));
+  }
+  if (exception_) std::rethrow_exception(exception_);
+  return true;
+}
+
+bool CallWork::isSuccess() const {
+  const std::lock_guard lock(mutex_);
+  return completed_ && !exception_;
+}
+
+int CallWork::sourceRank() const {
+  const std::lock_guard lock(mutex_);
+  TORCH_CHECK(source_ >= 0, "tutti: only a message from any rank that has arrived says whom it is from");
+  return source_;
+}
+
+c10::intrusive_ptr<c10::ivalue::Future> CallWork::getFuture() {
+  std::unique_lock lock(mutex_);
+  if (future_) return future_;
+  future_ = future_of_tensors();
+  const bool done = completed_;
+  lock.unlock();
+  if (done) settle(*future_);
+  return future_;
+}
+
+void CallWork::settle(c10::ivalue::Future& future) const {
+  if (exception_)
+    future.setError(exception_);
+  else
+    future.markCompleted(about_.outputs);
+}
+
+AllOf::AllOf(int rank, std::vector<c10::intrusive_ptr<c10d::Work>> works)
+    : Work(rank, c10d::OpType::COALESCED), works_(std::move(works)) {}
+
+bool AllOf::isCompleted() {
+  return std::all_of(works_.begin(), works_.end(), [](const auto& work) { return work->isCompleted(); });
+}
+
+bool AllOf::isSuccess() const {
+  return std::all_of(works_.begin(), works_.end(), [](const auto& work) { return work->isSuccess(); });
+}
+
+bool AllOf::wait(std::chrono::milliseconds timeout) {
+  return std::all_of(works_.begin(), works_.end(), [&](const auto& work) { return work->wait(timeout); });
+}
+
+std::vector<at::Tensor> AllOf::result() {
+  std::vector<at::Tensor> all;
+  for (const auto& work : works_)
+    for (const at::Tensor& tensor : work->result()) all.push_back(tensor);
+  return all;
+}
+
+c10::intrusive_ptr<c10::ivalue::Future> AllOf::getFuture() {
+  auto all = future_of_tensors();
+  c10::List<c10::intrusive_ptr<c10::ivalue::Future>> each(c10::FutureType::create(c10::ListType::create(c10::TensorType::get())));
+  for (const auto& work : works_) each.push_back(work->getFuture());
+  auto together = c10::collectAll(each);
+  together->addCallback([all, tensors = result()](c10::ivalue::Future& done) {
+    if (done.hasError()) return all->setError(done.exception_ptr());
+    all->markCompleted(tensors);
+  });
+  return all;
+}
+
+}  // namespace tutti_torch

@@ -1,0 +1,13 @@
+# Helpers for tests of the package tutti_torch. Sourced after build and python are set. NVIDIA's libraries, which PyTorch needs to be loaded,
+# are stubs.
+. "$(dirname "$0")/../../cli/common.sh"
+here=$(dirname "$0")
+[[ -x $python ]] || skip "torch is not installed (./dev deps installs it from PyPI)"
+libraries=$work/lib
+mkdir "$libraries"
+ln -s "$build/lib/libnccl.so.2" "$build"/standin/lib*.so.* "$libraries"
+expect 0 "$python" "$here/../../cuda/runtime/stubs.py" "$("$python" -c 'import importlib.util as i; print(*i.find_spec("torch").submodule_search_locations)')/lib" "$libraries"
+export LD_LIBRARY_PATH=$libraries PYTHONPATH=$build/python:$here:$here/../nccl STANDIN_KERNELS=$build/standin/libtutti_kernels_host.so
+# Modules that pip has not compiled are compiled once.
+export PYTHONPYCACHEPREFIX=$(dirname "$python")/../bytecode OMP_NUM_THREADS=1
+unset PYTHONDONTWRITEBYTECODE
