@@ -43,12 +43,19 @@ class StreamWork final : public c10d::Work {
   c10::intrusive_ptr<c10::ivalue::Future> future_;
 };
 
-std::optional<c10::Stream> stream_of(const Tensors& inputs, const Tensors& outputs) {
-  for (const Tensors* tensors : {&inputs, &outputs})
-    for (const at::Tensor& tensor : *tensors)
-      if (!tensor.is_cpu()) return c10::impl::VirtualGuardImpl(tensor.device().type()).getStream(tensor.device());
-  return std::nullopt;
-}
+// An operation that is over, for PyTorch's flight recorder: it takes one of which it gets nothing for one that has only begun.
+class Over final : public c10d::Work {
+ public:
+  explicit Over(c10d::OpType type, Tensors outputs) : Work(-1, type), outputs_(std::move(outputs)) { completed_ = true; }
+  bool isCompleted() override { return true; }
+  bool isSuccess() const override { return true; }
+  bool wait(std::chrono::milliseconds) override { return true; }
+  void synchronize() override {}
+  std::vector<at::Tensor> result() override { return outputs_; }
+
+ private:
+  Tensors outputs_;
+};
 
 double seconds(std::chrono::milliseconds time) { return std::chrono::duration<double>(time).count(); }
 
@@ -70,12 +77,15 @@ Backend::~Backend() {
   group_.reset();
 }
 
-CallWork::About Backend::about(const Operation& operation, Tensors inputs, Tensors outputs) {
-  return {.type = operation.type,
-          .title = operation.title,
-          .inputs = std::move(inputs),
-          .outputs = std::move(outputs),
-          .sequence = ++sequence_};
+c10::intrusive_ptr<CallWork> Backend::begin(const Operation& operation, Tensors inputs, Tensors outputs,
+                                            std::chrono::milliseconds at_most) {
+  CallWork::About about{.type = operation.type,
+                        .title = operation.title,
+                        .inputs = std::move(inputs),
+                        .outputs = std::move(outputs),
+                        .sequence = ++sequence_,
+                        .at_most = at_most};
+  return c10::make_intrusive<CallWork>(getRank(), std::move(about), observers_);
 }
 
 tutti::Status Backend::run(tutti::Call call, const Way& way) {
@@ -100,17 +110,15 @@ Backend::WorkPtr Backend::issue(const Operation& operation, Tensors inputs, Tens
     const std::lock_guard lock(running_);
     ++sequence_;
     if (auto s = calls({.background = false, .timeout = timeout}); !s) {
-      failed_ = failed_ || s.error().code() != tutti::Code::invalid_argument;
+      if (s.error().code() != tutti::Code::invalid_argument) observers_->failed();
       fail(operation.name(), s.error());
     }
-    return {};
+    return c10::make_intrusive<Over>(operation.type, std::move(outputs));
   }
-  auto work = c10::make_intrusive<CallWork>(getRank(), about(operation, std::move(inputs), std::move(outputs)));
+  auto work = begin(operation, std::move(inputs), std::move(outputs));
   worker_.push([this, work, timeout, calls = std::move(calls)] {
     const std::lock_guard lock(running_);
-    auto s = calls({.background = true, .timeout = timeout});
-    failed_ = failed_ || (!s && s.error().code() != tutti::Code::invalid_argument);
-    work->done(std::move(s));
+    work->done(calls({.background = true, .timeout = timeout}));
   });
   return kept(std::move(work));
 }
@@ -150,7 +158,7 @@ Backend::WorkPtr Backend::endCoalescing() {
 Backend::WorkPtr Backend::send(Tensors& tensors, int to, int tag) {
   const at::Tensor& tensor = only("send", tensors);
   check_dense("send", tensor);
-  auto work = c10::make_intrusive<CallWork>(getRank(), about({c10d::OpType::SEND, "tutti:send"}, {tensor}, {}));
+  auto work = begin({c10d::OpType::SEND, "tutti:send"}, {tensor}, {});
   peers_->send(work, tensor, to, tag);
   return kept(std::move(work));
 }
@@ -158,7 +166,7 @@ Backend::WorkPtr Backend::send(Tensors& tensors, int to, int tag) {
 Backend::WorkPtr Backend::recv(Tensors& tensors, int from, int tag) {
   const at::Tensor& tensor = only("recv", tensors);
   check_dense("recv", tensor);
-  auto work = c10::make_intrusive<CallWork>(getRank(), about({c10d::OpType::RECV, "tutti:recv"}, {}, {tensor}));
+  auto work = begin({c10d::OpType::RECV, "tutti:recv"}, {}, {tensor});
   peers_->recv(work, tensor, from, tag);
   return kept(std::move(work));
 }
@@ -166,9 +174,7 @@ Backend::WorkPtr Backend::recv(Tensors& tensors, int from, int tag) {
 Backend::WorkPtr Backend::recvAnysource(Tensors& tensors, int tag) {
   const at::Tensor& tensor = only("recv", tensors);
   check_dense("recv", tensor);
-  auto what = about({c10d::OpType::RECVANYSOURCE, "tutti:recv"}, {}, {tensor});
-  what.at_most = options_->timeout;
-  auto work = c10::make_intrusive<CallWork>(getRank(), std::move(what));
+  auto work = begin({c10d::OpType::RECVANYSOURCE, "tutti:recv"}, {}, {tensor}, options_->timeout);
   peers_->recv_from_anyone(work, tensor, tag);
   return kept(std::move(work));
 }
@@ -181,7 +187,7 @@ void Backend::setTimeout(std::chrono::milliseconds timeout) {
 }
 
 void Backend::abort() {
-  failed_ = true;
+  observers_->failed();
   peers_->close("the process group was aborted");
   group_->abort("the process group was aborted");
 }
@@ -192,7 +198,7 @@ void Backend::shutdown() {
 }
 
 c10d::ErrorType Backend::getError() {
-  return failed_ || !group_->failure() ? c10d::ErrorType::COMM_ERROR : c10d::ErrorType::SUCCESS;
+  return observers_->has_failed() || !group_->failure() ? c10d::ErrorType::COMM_ERROR : c10d::ErrorType::SUCCESS;
 }
 
 c10::intrusive_ptr<c10d::Backend> Backend::split(const Store& store, const std::vector<int>& ranks,

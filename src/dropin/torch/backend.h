@@ -36,6 +36,9 @@ class Backend final : public c10d::Backend {
   WorkPtr _allgather_base(at::Tensor& output, at::Tensor& input, const c10d::AllgatherOptions& o) override;
   WorkPtr allgather_into_tensor_coalesced(Tensors& outputs, Tensors& inputs, const c10d::AllgatherOptions& o) override;
   WorkPtr gather(Lists& outputs, Tensors& inputs, const c10d::GatherOptions& o) override;
+#ifdef C10D_BACKEND_HAS_HOOKS  // PyTorch 2.15 has it, too
+  WorkPtr gather_single(at::Tensor& output, at::Tensor& input, const c10d::GatherOptions& o) override;
+#endif
   WorkPtr scatter(Tensors& outputs, Lists& inputs, const c10d::ScatterOptions& o) override;
   WorkPtr reduce_scatter(Tensors& outputs, Lists& inputs, const c10d::ReduceScatterOptions& o) override;
   WorkPtr _reduce_scatter_base(at::Tensor& output, at::Tensor& input, const c10d::ReduceScatterOptions& o) override;
@@ -60,6 +63,17 @@ class Backend final : public c10d::Backend {
   void abort() override;
   void shutdown() override;
   c10d::ErrorType getError() override;
+
+#ifdef C10D_BACKEND_HAS_HOOKS
+  bool supportsAbortHooks() const override { return true; }
+  void registerAbortHook(std::int64_t id, c10d::AbortHook hook) override { observers_->add_abort(id, std::move(hook)); }
+  void unregisterAbortHook(std::int64_t id) override { observers_->remove_abort(id); }
+  bool supportsCompletionHooks() const override { return true; }
+  void registerCompletionHook(std::int64_t id, c10d::CompletionHook hook) override {
+    observers_->add_completion(id, std::move(hook));
+  }
+  void unregisterCompletionHook(std::int64_t id) override { observers_->remove_completion(id); }
+#endif
 
   bool supportsSplitting() const override { return true; }
   c10::intrusive_ptr<c10d::Backend> split(const Store& store, const std::vector<int>& ranks,
@@ -95,16 +109,17 @@ class Backend final : public c10d::Backend {
   [[nodiscard]] tutti::Call gathering(const char* name, const at::Tensor& output, const at::Tensor& input) const;
   [[nodiscard]] tutti::Call scattering(const char* name, const at::Tensor& output, const at::Tensor& input,
                                        const c10d::ReduceOp& op, at::Tensor& factor) const;
-  CallWork::About about(const Operation& operation, Tensors inputs, Tensors outputs);
+  c10::intrusive_ptr<CallWork> begin(const Operation& operation, Tensors inputs, Tensors outputs,
+                                     std::chrono::milliseconds at_most = {});
   WorkPtr kept(c10::intrusive_ptr<CallWork> work);
 
   Store store_;
   c10::intrusive_ptr<Options> options_;
+  std::shared_ptr<Observers> observers_ = std::make_shared<Observers>();
   std::optional<tutti::Communicator> group_;
   std::optional<Peers> peers_;
   std::atomic<std::uint64_t> sequence_{0};
   std::uint64_t barriers_ = 0;
-  std::atomic<bool> failed_{false};
   std::mutex running_;  // one call at a time
   std::mutex coalescing_;
   std::optional<std::vector<WorkPtr>> coalesced_;  // between start and end

@@ -1,8 +1,9 @@
 // The module tutti_torch._C.
+#include <torch/csrc/Dtype.h>
 #include <torch/csrc/utils/pybind.h>
 
 #include "backend.h"
-#include "tutti/memory.h"
+#include "memory.h"
 
 namespace tutti_torch {
 namespace {
@@ -21,7 +22,13 @@ PYBIND11_MODULE(_C, m) {
   py::module_::import("torch._C._distributed_c10d");  // the types that are given and taken
   py::class_<Backend, c10d::Backend, c10::intrusive_ptr<Backend>>(m, "Backend")
       .def("last_algorithm", &Backend::last_algorithm)
-      .def("transports", &Backend::transports);
+      .def("transports", &Backend::transports)
+      // Ranks that are in none of the parts have nothing to do.
+      .def("perform_nocolor_split", [](Backend&, const at::Device&) {});
+  m.def("empty", [](const std::vector<std::int64_t>& sizes, py::object dtype) {
+    return tutti_torch::empty(sizes, reinterpret_cast<THPDtype*>(dtype.ptr())->scalar_type);
+  });
+  m.def("share_all", &tutti_torch::share_all);
   m.def("create", &tutti_torch::create, py::arg("store"), py::arg("rank"), py::arg("size"), py::arg("timeout_s"),
         py::call_guard<py::gil_scoped_release>());
 }

@@ -195,6 +195,22 @@ Backend::WorkPtr Backend::gather(Lists& outputs, Tensors& inputs, const c10d::Ga
   });
 }
 
+#ifdef C10D_BACKEND_HAS_HOOKS
+Backend::WorkPtr Backend::gather_single(at::Tensor& output, at::Tensor& input, const c10d::GatherOptions& o) {
+  const Operation operation{c10d::OpType::GATHER, "tutti:gather_single", o.timeout, o.asyncOp};
+  check_contiguous(operation.name(), input);
+  const int root = static_cast<int>(o.rootRank);
+  if (getRank() == root) {
+    check_contiguous(operation.name(), output);
+    check_same_type(operation.name(), input, output);
+    check_count(operation.name(), "elements of output", output.numel(), input.numel() * getSize());
+  }
+  const Call call = moving(Collective::gather, input, getRank() == root ? output : at::Tensor(), input.numel(), root);
+  return issue(operation, {input}, getRank() == root ? Tensors{output} : Tensors{},
+               [this, call](const Way& way) { return run(call, way); });
+}
+#endif
+
 Backend::WorkPtr Backend::scatter(Tensors& outputs, Lists& inputs, const c10d::ScatterOptions& o) {
   const Operation operation{c10d::OpType::SCATTER, "tutti:scatter", o.timeout, o.asyncOp};
   const at::Tensor& output = only(operation.name(), outputs);

@@ -91,6 +91,7 @@ tutti::Status Peers::recv_now(Channel& channel, const at::Tensor& tensor) {
 void Peers::send(c10::intrusive_ptr<CallWork> work, const at::Tensor& tensor, int to, int tag) {
   Channel& way = channel(rank_, to, tag);
   way.worker.push([this, &way, work = std::move(work), tensor] {
+    work->wait_for_device();
     auto s = send_now(way, tensor);
     work->done(s ? tutti::Status() : s.because(c10::str("from rank ", rank_, " to rank ", way.to, ", tag ", way.tag)));
   });
@@ -99,6 +100,7 @@ void Peers::send(c10::intrusive_ptr<CallWork> work, const at::Tensor& tensor, in
 void Peers::recv(c10::intrusive_ptr<CallWork> work, const at::Tensor& tensor, int from, int tag) {
   Channel& way = channel(from, rank_, tag);
   way.worker.push([this, &way, work = std::move(work), tensor] {
+    work->wait_for_device();
     auto s = recv_now(way, tensor);
     work->done(s ? tutti::Status() : s.because(c10::str("from rank ", way.from, " to rank ", rank_, ", tag ", way.tag)),
                way.from);
@@ -133,6 +135,7 @@ void Peers::look_for_anyone(Channel& channel, FromAnyone& request, const c10::in
     request.taken |= mine;
   }
   if (!mine) return;
+  work->wait_for_device();
   if (s) s = take_payload(channel, tensor);
   work->done(s ? tutti::Status() : s.because(c10::str("from any rank to rank ", rank_, ", tag ", channel.tag)), channel.from);
 }

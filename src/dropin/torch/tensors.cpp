@@ -1,8 +1,16 @@
 #include "tensors.h"
 
+#include <c10/core/impl/VirtualGuardImpl.h>
 #include <c10/util/Exception.h>
 
 namespace tutti_torch {
+
+std::optional<c10::Stream> stream_of(const Tensors& inputs, const Tensors& outputs) {
+  for (const Tensors* tensors : {&inputs, &outputs})
+    for (const at::Tensor& tensor : *tensors)
+      if (!tensor.is_cpu()) return c10::impl::VirtualGuardImpl(tensor.device().type()).getStream(tensor.device());
+  return std::nullopt;
+}
 
 const at::Tensor& only(const char* operation, const Tensors& tensors) {
   TORCH_CHECK_VALUE(tensors.size() == 1, "tutti: ", operation, " takes one tensor, not ", tensors.size());

@@ -2,13 +2,17 @@
 #pragma once
 
 #include <ATen/ATen.h>
+#include <c10/core/Stream.h>
 
+#include <optional>
 #include <vector>
 
 namespace tutti_torch {
 
 using Tensors = std::vector<at::Tensor>;
 
+// The stream that their device is on now, if one of them lies on a device.
+[[nodiscard]] std::optional<c10::Stream> stream_of(const Tensors& inputs, const Tensors& outputs);
 // The only tensor of a list.
 [[nodiscard]] const at::Tensor& only(const char* operation, const Tensors& tensors);
 // Throws unless its elements fill one stretch of memory, in any order of its dimensions.

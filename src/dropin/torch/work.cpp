@@ -2,6 +2,7 @@
 
 #include <c10/util/StringUtil.h>
 
+#include "tensors.h"
 #include "types.h"
 
 namespace tutti_torch {
@@ -11,10 +12,24 @@ c10::intrusive_ptr<c10::ivalue::Future> future_of_tensors() {
   return c10::make_intrusive<c10::ivalue::Future>(c10::ListType::create(c10::TensorType::get()));
 }
 
+std::uint64_t next_key() {
+  static std::atomic<std::uint64_t> key{0};
+  return ++key;
+}
+
 }  // namespace
 
-CallWork::CallWork(int rank, About about)
-    : Work(rank, about.type, about.title, about.inputs.empty() ? about.outputs : about.inputs), about_(std::move(about)) {}
+CallWork::CallWork(int rank, About about, std::shared_ptr<Observers> observers)
+    : Work(rank, about.type, about.title, about.inputs.empty() ? about.outputs : about.inputs),
+      about_(std::move(about)),
+      observers_(std::move(observers)),
+      key_(next_key()) {
+  if (const auto stream = stream_of(about_.inputs, about_.outputs)) issued_.emplace(stream->device_type()).record(*stream);
+}
+
+void CallWork::wait_for_device() {
+  if (issued_) issued_->synchronize();
+}
 
 void CallWork::done(tutti::Status status, int source) {
   c10::intrusive_ptr<c10::ivalue::Future> future;
@@ -27,6 +42,10 @@ void CallWork::done(tutti::Status status, int source) {
     exception_ = exception;
     completed_ = true;
   }
+  if (status)
+    observers_->completed(key_);
+  else if (status.error().code() != tutti::Code::invalid_argument)
+    observers_->failed();
   finish(exception);
   if (future) settle(*future);
 }

@@ -2,11 +2,13 @@
 #pragma once
 
 #include <ATen/core/ivalue.h>
+#include <c10/core/Event.h>
 
 #include <optional>
 #include <string>
 #include <torch/csrc/distributed/c10d/Work.hpp>
 
+#include "observers.h"
 #include "tutti/result.h"
 
 namespace tutti_torch {
@@ -21,8 +23,10 @@ class CallWork final : public c10d::Work {
     std::uint64_t sequence = 0;
     std::chrono::milliseconds at_most{0};  // how long to wait for what does not end by itself; 0: it does
   };
-  CallWork(int rank, About about);
+  CallWork(int rank, About about, std::shared_ptr<Observers> observers);
 
+  // Waits until the tensors, if they lie on a device, are as they were to be when the operation was issued.
+  void wait_for_device();
   // The operation has ended. `source`: whom a message from anyone was from.
   void done(tutti::Status status, int source = -1);
 
@@ -33,11 +37,17 @@ class CallWork final : public c10d::Work {
   uint64_t getSequencenumber() const override { return about_.sequence; }
   bool wait(std::chrono::milliseconds timeout) override;
   void synchronize() override {}
+#ifdef C10D_BACKEND_HAS_HOOKS
+  uint64_t getCompletionKey() const override { return key_; }
+#endif
 
  private:
   void settle(c10::ivalue::Future& future) const;
 
   About about_;
+  std::shared_ptr<Observers> observers_;
+  std::optional<c10::Event> issued_;
+  std::uint64_t key_;  // that no other work in this process has
   int source_ = -1;
   c10::intrusive_ptr<c10::ivalue::Future> future_;  // once somebody has asked for it
 };

@@ -1,7 +1,7 @@
 # Helpers for tests of the package tutti_torch. Sourced after build and python are set. NVIDIA's libraries, which PyTorch needs to be loaded,
 # are stubs.
 . "$(dirname "$0")/../../cli/common.sh"
-here=$(dirname "$0")
+here=$(cd "$(dirname "$0")" && pwd)
 [[ -x $python ]] || skip "torch is not installed (./dev deps installs it from PyPI)"
 libraries=$work/lib
 mkdir "$libraries"

@@ -358,6 +358,38 @@ def mistakes(rank, ranks):
     dist.all_reduce(full)
 
 
+def is_shared(tensor):
+    """Whether it lies in memory that the library has allocated for ranks to share."""
+    for line in open("/proc/self/maps"):
+        begin, end = (int(text, 16) for text in line.split()[0].split("-"))
+        if begin <= tensor.data_ptr() < end:
+            return "memfd:tutti" in line
+    return False
+
+
+def shared_memory(rank, ranks):
+    import tutti_torch
+
+    assert not is_shared(torch.ones(100_000))
+    with tutti_torch.shared_memory():
+        tensor = torch.ones(100_000)
+        assert is_shared(tensor) and not is_shared(torch.ones(3))  # so few are copied anyway
+    own = tutti_torch.empty(100, 1000, dtype=torch.float64)
+    assert is_shared(own) and own.shape == (100, 1000) and own.dtype == torch.float64
+    assert not is_shared(torch.ones(100_000))
+    for _ in range(3):
+        tensor.fill_(1)
+        dist.all_reduce(tensor)
+        equal(tensor, torch.full_like(tensor, ranks), "shared memory")
+    own.fill_(rank)
+    everyone = tutti_torch.empty((ranks, 100, 1000), dtype=torch.float64)
+    dist.all_gather_into_tensor(everyone, own)
+    for r in range(ranks):
+        equal(everyone[r], torch.full((100, 1000), float(r), dtype=torch.float64), "shared all_gather")
+    everyone.resize_(3)
+    assert tutti_torch.empty(0).numel() == 0
+
+
 # ---- What goes wrong
 
 
@@ -390,6 +422,24 @@ def late(rank, ranks):
     dist.distributed_c10d._set_pg_timeout(datetime.timedelta(seconds=1), dist.group.WORLD)
     fails("no others", lambda: dist.all_reduce(torch.zeros(4)), "all_reduce", "waiting for rank", "1 s")
     assert time.monotonic() - start < 3.5
+
+
+def recorded(rank, ranks):
+    """PyTorch's flight recorder is written when a call fails."""
+    import pickle
+
+    file = f"{os.environ['TORCH_FR_DUMP_TEMP_FILE']}{rank}"
+    for n in range(3):
+        dist.all_reduce(torch.zeros(4 + n))
+    dist.all_reduce(torch.zeros(9), async_op=True).wait()
+    if rank == 0:
+        dist.distributed_c10d._set_pg_timeout(datetime.timedelta(seconds=1), dist.group.WORLD)
+        fails("no others", lambda: dist.all_reduce(torch.zeros(77)), "all_reduce")
+        entries = pickle.load(open(file, "rb"))["entries"]
+        states = {tuple(entry["input_sizes"][0]): entry["state"] for entry in entries if "all_reduce" in entry["profiling_name"]}
+        assert states[(77,)] != "completed" and states[(4,)] == states[(9,)] == "completed", states
+    else:
+        time.sleep(2)
 
 
 def late_for_barrier(rank, ranks):
@@ -434,17 +484,19 @@ CASES = {
     from_anyone: (2, 4),
     groups: (2, 4),
     asynchronous: (2, 3),
+    shared_memory: (2, 3),
     mistakes: (2,),
     mismatch: (2,),
     mismatched_types: (2,),
     mismatched_message: (2,),
     late: (2, 3),
+    recorded: (2,),
     late_for_barrier: (2, 3),
     late_message: (2,),
     killed: (2, 3),
     aborted: (2,),
 }
-NO_GOODBYE = {mismatch, mismatched_types, late, late_for_barrier, late_message, killed, aborted}
+NO_GOODBYE = {mismatch, mismatched_types, late, recorded, late_for_barrier, late_message, killed, aborted}
 
 
 def rank_main(rank, ranks, port, case):
