@@ -1,6 +1,5 @@
 #include "backend.h"
 
-#include <c10/core/impl/VirtualGuardImpl.h>
 #include <c10/util/StringUtil.h>
 
 #include "python.h"
@@ -92,7 +91,23 @@ tutti::Status Backend::run(tutti::Call call, const Way& way) {
   if (way.stream) return group_->enqueue(call, way.stream->native_handle());
   call.background = way.background;
   call.timeout_s = seconds(way.timeout);
-  return group_->run(call);
+  auto profilers = at::getStepCallbacksUnlessEmpty(at::RecordScope::USER_SCOPE);
+  if (!profilers) [[likely]]
+    return group_->run(call);
+  return run_profiled(call, *std::move(profilers));
+}
+
+// Which algorithm does a call is known once it has been done; later ones of its kind and size are done alike.
+tutti::Status Backend::run_profiled(const tutti::Call& call, at::StepCallbacks profilers) {
+  const std::string what =
+      c10::str("tutti ", tutti::name(call.collective), " of ", call.count * tutti::size_of(call.type), " bytes");
+  const auto known = algorithms_.find(what);
+  at::RecordFunction record(std::move(profilers));
+  record.before(known == algorithms_.end() ? what : c10::str(what, ": ", known->second));
+  auto s = group_->run(call);
+  record.end();
+  if (s) algorithms_[what] = group_->last_algorithm();
+  return s;
 }
 
 tutti::Status Backend::run_all(const std::vector<tutti::Call>& calls, const Way& way) {

@@ -4,6 +4,9 @@
 // sleeps where it has to wait, because the caller computes meanwhile. Messages have ways of their own (peers.h).
 #pragma once
 
+#include <ATen/record_function.h>
+
+#include <map>
 #include <memory>
 #include <mutex>
 #include <torch/csrc/distributed/c10d/Backend.hpp>
@@ -36,7 +39,7 @@ class Backend final : public c10d::Backend {
   WorkPtr _allgather_base(at::Tensor& output, at::Tensor& input, const c10d::AllgatherOptions& o) override;
   WorkPtr allgather_into_tensor_coalesced(Tensors& outputs, Tensors& inputs, const c10d::AllgatherOptions& o) override;
   WorkPtr gather(Lists& outputs, Tensors& inputs, const c10d::GatherOptions& o) override;
-#ifdef C10D_BACKEND_HAS_HOOKS  // PyTorch 2.15 has it, too
+#if TORCH_VERSION_MAJOR * 100 + TORCH_VERSION_MINOR >= 215
   WorkPtr gather_single(at::Tensor& output, at::Tensor& input, const c10d::GatherOptions& o) override;
 #endif
   WorkPtr scatter(Tensors& outputs, Lists& inputs, const c10d::ScatterOptions& o) override;
@@ -64,7 +67,7 @@ class Backend final : public c10d::Backend {
   void shutdown() override;
   c10d::ErrorType getError() override;
 
-#ifdef C10D_BACKEND_HAS_HOOKS
+#if TORCH_VERSION_MAJOR * 100 + TORCH_VERSION_MINOR >= 215
   bool supportsAbortHooks() const override { return true; }
   void registerAbortHook(std::int64_t id, c10d::AbortHook hook) override { observers_->add_abort(id, std::move(hook)); }
   void unregisterAbortHook(std::int64_t id) override { observers_->remove_abort(id); }
@@ -105,6 +108,7 @@ class Backend final : public c10d::Backend {
   WorkPtr issue_on_device(const Operation& operation, const c10::Stream& stream, Tensors inputs, Tensors outputs,
                           const Calls& calls);
   tutti::Status run(tutti::Call call, const Way& way);
+  tutti::Status run_profiled(const tutti::Call& call, at::StepCallbacks profilers);
   tutti::Status run_all(const std::vector<tutti::Call>& calls, const Way& way);
   [[nodiscard]] tutti::Call gathering(const char* name, const at::Tensor& output, const at::Tensor& input) const;
   [[nodiscard]] tutti::Call scattering(const char* name, const at::Tensor& output, const at::Tensor& input,
@@ -120,7 +124,8 @@ class Backend final : public c10d::Backend {
   std::optional<Peers> peers_;
   std::atomic<std::uint64_t> sequence_{0};
   std::uint64_t barriers_ = 0;
-  std::mutex running_;  // one call at a time
+  std::mutex running_;                             // one call at a time; guards what follows
+  std::map<std::string, std::string> algorithms_;  // of calls that have been profiled
   std::mutex coalescing_;
   std::optional<std::vector<WorkPtr>> coalesced_;  // between start and end
   Worker worker_;

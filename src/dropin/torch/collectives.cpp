@@ -164,7 +164,7 @@ Backend::WorkPtr Backend::_allgather_base(at::Tensor& output, at::Tensor& input,
 }
 
 Backend::WorkPtr Backend::allgather_into_tensor_coalesced(Tensors& outputs, Tensors& inputs, const c10d::AllgatherOptions& o) {
-  const Operation operation{c10d::OpType::ALLGATHER_INTO_TENSOR_COALESCED, "tutti:all_gather_into_tensor", o.timeout, o.asyncOp};
+  const Operation operation{c10d::OpType::COALESCED, "tutti:all_gather_into_tensor", o.timeout, o.asyncOp};
   check_count(operation.name(), "outputs", static_cast<std::int64_t>(outputs.size()), static_cast<std::int64_t>(inputs.size()));
   std::vector<Call> calls;
   for (std::size_t i = 0; i < inputs.size(); ++i) calls.push_back(gathering(operation.name(), outputs[i], inputs[i]));
@@ -195,7 +195,7 @@ Backend::WorkPtr Backend::gather(Lists& outputs, Tensors& inputs, const c10d::Ga
   });
 }
 
-#ifdef C10D_BACKEND_HAS_HOOKS
+#if TORCH_VERSION_MAJOR * 100 + TORCH_VERSION_MINOR >= 215
 Backend::WorkPtr Backend::gather_single(at::Tensor& output, at::Tensor& input, const c10d::GatherOptions& o) {
   const Operation operation{c10d::OpType::GATHER, "tutti:gather_single", o.timeout, o.asyncOp};
   check_contiguous(operation.name(), input);
@@ -264,7 +264,7 @@ Backend::WorkPtr Backend::_reduce_scatter_base(at::Tensor& output, at::Tensor& i
 
 Backend::WorkPtr Backend::reduce_scatter_tensor_coalesced(Tensors& outputs, Tensors& inputs,
                                                           const c10d::ReduceScatterOptions& o) {
-  const Operation operation{c10d::OpType::REDUCE_SCATTER_TENSOR_COALESCED, "tutti:reduce_scatter_tensor", o.timeout, o.asyncOp};
+  const Operation operation{c10d::OpType::COALESCED, "tutti:reduce_scatter_tensor", o.timeout, o.asyncOp};
   check_count(operation.name(), "outputs", static_cast<std::int64_t>(outputs.size()), static_cast<std::int64_t>(inputs.size()));
   std::vector<Call> calls;
   at::Tensor factor;

@@ -2,6 +2,8 @@
 // since 2.15.
 #pragma once
 
+#include <torch/version.h>
+
 #include <atomic>
 #include <cstdint>
 #include <functional>
@@ -11,7 +13,7 @@
 
 namespace tutti_torch {
 
-#ifdef C10D_BACKEND_HAS_HOOKS
+#if TORCH_VERSION_MAJOR * 100 + TORCH_VERSION_MINOR >= 215
 // Thread safe.
 class Observers {
  public:

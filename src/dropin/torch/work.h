@@ -37,7 +37,7 @@ class CallWork final : public c10d::Work {
   uint64_t getSequencenumber() const override { return about_.sequence; }
   bool wait(std::chrono::milliseconds timeout) override;
   void synchronize() override {}
-#ifdef C10D_BACKEND_HAS_HOOKS
+#if TORCH_VERSION_MAJOR * 100 + TORCH_VERSION_MINOR >= 215
   uint64_t getCompletionKey() const override { return key_; }
 #endif
 

@@ -390,6 +390,18 @@ def shared_memory(rank, ranks):
     assert tutti_torch.empty(0).numel() == 0
 
 
+def profiled(rank, ranks):
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
+        for _ in range(3):
+            dist.all_reduce(torch.ones(1000))
+        dist.all_gather_into_tensor(torch.zeros(ranks * 10), torch.zeros(10), async_op=True).wait()
+    names = [event.name for event in profile.events()]
+    algorithm = dist.group.WORLD._get_backend(torch.device("cpu")).last_algorithm()
+    assert algorithm and names.count("tutti all_reduce of 4000 bytes") == 1, names
+    assert sum(name.startswith("tutti all_reduce of 4000 bytes: ") for name in names) == 2, names
+    assert "tutti:all_gather_into_tensor" in names, names
+
+
 # ---- What goes wrong
 
 
@@ -425,7 +437,9 @@ def late(rank, ranks):
 
 
 def recorded(rank, ranks):
-    """PyTorch's flight recorder is written when a call fails."""
+    """PyTorch's flight recorder, since 2.15, is written when a call fails."""
+    if tuple(int(n) for n in torch.__version__.split(".")[:2]) < (2, 15):
+        return
     import pickle
 
     file = f"{os.environ['TORCH_FR_DUMP_TEMP_FILE']}{rank}"
@@ -485,6 +499,7 @@ CASES = {
     groups: (2, 4),
     asynchronous: (2, 3),
     shared_memory: (2, 3),
+    profiled: (2,),
     mistakes: (2,),
     mismatch: (2,),
     mismatched_types: (2,),

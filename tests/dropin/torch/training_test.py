@@ -3,6 +3,7 @@ those of one process that trains on the whole batch, and those of the same way o
 """
 
 import datetime
+import gc
 import itertools
 import json
 import math
@@ -34,9 +35,10 @@ warnings.filterwarnings("ignore")
 SECONDS = datetime.timedelta(seconds=60)
 STEPS, BATCH, LENGTH = 8, 12, 24  # sequences in the batch of all ranks; characters in one
 WIDTH, HEADS, LAYERS = 32, 4, 4
+COMPILER = "aot_eager"  # needs no compiler of C++
 LETTERS = "abcdefghijklmnopqrstuvwxyz .,:;!"
 # Relative differences of losses: additions in another order than one process has them, and than gloo has them.
-FROM_ONE_PROCESS, FROM_GLOO = 1e-4, 1e-6
+FROM_ONE_PROCESS, FROM_GLOO = 1e-5, 1e-6
 
 
 # ---- What is trained, and on what
@@ -99,7 +101,8 @@ def new_model(seed=0):
 
 
 def new_optimizer(parameters):
-    return torch.optim.AdamW(parameters, lr=3e-3)
+    """One to which the size of gradients matters, and which has a state."""
+    return torch.optim.SGD(parameters, lr=0.2, momentum=0.9)
 
 
 def batches():
@@ -338,7 +341,7 @@ def compiled(rank, ranks):
     each = math.ceil(count / ranks)
     mine = nn.Parameter(nn.functional.pad(vector, (0, each * ranks - count))[rank * each : (rank + 1) * each].clone())
 
-    @torch.compile(backend="aot_eager", fullgraph=True)
+    @torch.compile(backend=COMPILER, fullgraph=True)
     def loss_of_part(mine, inputs, targets):
         whole = calls.wait_tensor(calls.all_gather_tensor_autograd(mine, 0, group))
         pieces = whole[:count].split([shape.numel() for shape in shapes.values()])
@@ -357,24 +360,24 @@ def compiled(rank, ranks):
     return losses
 
 
-# How many ranks, and where it is not FROM_ONE_PROCESS, by how much losses may differ from those of one process.
+# On how many ranks.
 CASES = {
     data_parallel: (2, 4),
-    buckets_as_gradients: (2, 3),
-    accumulated: (2, 3),
+    buckets_as_gradients: (3,),
+    accumulated: (2,),
     halved_gradients: (2,),
     fully_sharded: (2, 3),
     sharded_and_replicated: (4,),
-    checkpointed: (2, 3),
+    checkpointed: (3,),
     tensor_parallel: (2, 4),
-    sequence_parallel: (2, 4),
+    sequence_parallel: (2,),
     sharded_tensor_parallel: (4,),
     pipeline_all_forward: (2,),
-    pipeline_alternating: (2, 4),
+    pipeline_alternating: (4,),
     pipeline_interleaved: (2,),
-    compiled: (2, 3),
+    compiled: (2,),
 }
-TOLERANCES = {halved_gradients: 1e-3}
+TOLERANCES = {halved_gradients: 1e-4}
 
 
 def rank_main(rank, ranks, port, case, results):
@@ -421,6 +424,9 @@ def main():
     reference = json.loads((results / "alone").read_text())
     assert reference[-1] < 0.9 * reference[0], f"one process learns nothing: {reference}"
     print(f"alone: {reference[0]:.3f} to {reference[-1]:.3f}")
+    # Ranks are copies of this process: none imports what the compiler needs once more, nor looks for garbage among the modules.
+    torch._dynamo.lookup_backend(COMPILER)
+    gc.freeze()
     failed = []
     for case, ranks in ((case, ranks) for case, sizes in CASES.items() for ranks in sizes if case.__name__ in wanted):
         start = time.monotonic()
