@@ -45,26 +45,23 @@ class StreamWork final : public c10d::Work {
 // An operation that is over, for PyTorch's flight recorder: it takes one of which it gets nothing for one that has only begun.
 class Over final : public c10d::Work {
  public:
-  explicit Over(c10d::OpType type, Tensors outputs) : Work(-1, type), outputs_(std::move(outputs)) { completed_ = true; }
+  explicit Over(c10d::OpType type) : Work(-1, type) { completed_ = true; }
   bool isCompleted() override { return true; }
   bool isSuccess() const override { return true; }
   bool wait(std::chrono::milliseconds) override { return true; }
   void synchronize() override {}
-  std::vector<at::Tensor> result() override { return outputs_; }
-
- private:
-  Tensors outputs_;
 };
 
 double seconds(std::chrono::milliseconds time) { return std::chrono::duration<double>(time).count(); }
 
 }  // namespace
 
-Backend::Backend(Store store, int rank, int size, std::chrono::milliseconds timeout, const tutti::Communicator* part_of)
-    : c10d::Backend(rank, size), store_(std::move(store)), options_(c10::make_intrusive<Options>("tutti", timeout)) {
-  auto met = meet(store_, "tutti/group", rank, size, {.timeout_s = seconds(timeout), .part_of = part_of});
+Backend::Backend(const Store& store, int rank, int size, std::chrono::milliseconds timeout, const tutti::Communicator* part_of)
+    : c10d::Backend(rank, size), options_(c10::make_intrusive<Options>("tutti", timeout)) {
+  auto met = meet_group(store, rank, size, {.timeout_s = seconds(timeout), .part_of = part_of});
   if (!met) fail(c10::str("making a process group of ", size, " ranks on rank ", rank), met.error());
-  group_.emplace(*std::move(met));
+  store_ = std::move(met->store);
+  group_.emplace(std::move(met->communicator));
   peers_.emplace(store_, rank, size, *group_, timeout);
 }
 
@@ -76,12 +73,12 @@ Backend::~Backend() {
   group_.reset();
 }
 
-c10::intrusive_ptr<CallWork> Backend::begin(const Operation& operation, Tensors inputs, Tensors outputs,
+c10::intrusive_ptr<CallWork> Backend::begin(const Operation& operation, TensorsRef inputs, TensorsRef outputs,
                                             std::chrono::milliseconds at_most) {
   CallWork::About about{.type = operation.type,
                         .title = operation.title,
-                        .inputs = std::move(inputs),
-                        .outputs = std::move(outputs),
+                        .inputs = inputs.vec(),
+                        .outputs = outputs.vec(),
                         .sequence = ++sequence_,
                         .at_most = at_most};
   return c10::make_intrusive<CallWork>(getRank(), std::move(about), observers_);
@@ -116,36 +113,41 @@ tutti::Status Backend::run_all(const std::vector<tutti::Call>& calls, const Way&
   return {};
 }
 
-Backend::WorkPtr Backend::issue(const Operation& operation, Tensors inputs, Tensors outputs, Calls calls) {
-  if (const auto stream = stream_of(inputs, outputs))
-    return issue_on_device(operation, *stream, std::move(inputs), std::move(outputs), calls);
-  const auto timeout = operation.timeout == c10d::kUnsetTimeout ? options_->timeout : operation.timeout;
-  const bool at_once = !operation.async && !coalesced_ && worker_.idle();
-  if (at_once) {
-    const std::lock_guard lock(running_);
-    ++sequence_;
-    if (auto s = calls({.background = false, .timeout = timeout}); !s) {
-      if (s.error().code() != tutti::Code::invalid_argument) observers_->failed();
-      fail(operation.name(), s.error());
-    }
-    return c10::make_intrusive<Over>(operation.type, std::move(outputs));
+// Outputs may be tensors that gradients are computed for: writing them is no part of that.
+tutti::Status Backend::carry_out(CallsRef calls, const Way& way) {
+  const at::NoGradGuard no_gradients;
+  try {
+    return calls(way);
+  } catch (const std::exception& e) {  // of copies to and from memory of their own
+    return tutti::Error(tutti::Code::internal, e.what());
   }
-  auto work = begin(operation, std::move(inputs), std::move(outputs));
-  worker_.push([this, work, timeout, calls = std::move(calls)] {
+}
+
+Backend::WorkPtr Backend::do_now(const Operation& operation, CallsRef calls) {
+  const std::lock_guard lock(running_);
+  ++sequence_;
+  auto s = carry_out(calls, {.background = false, .timeout = timeout_of(operation)});
+  if (s) return c10::make_intrusive<Over>(operation.type);
+  if (s.error().code() != tutti::Code::invalid_argument) observers_->failed();
+  fail(operation.name(), s.error());
+}
+
+Backend::WorkPtr Backend::do_later(const Operation& operation, TensorsRef inputs, TensorsRef outputs, Calls calls) {
+  auto work = begin(operation, inputs, outputs);
+  worker_.push([this, work, timeout = timeout_of(operation), calls = std::move(calls)] {
     const std::lock_guard lock(running_);
-    work->done(calls({.background = true, .timeout = timeout}));
+    work->done(carry_out(calls, {.background = true, .timeout = timeout}));
   });
   return kept(std::move(work));
 }
 
-Backend::WorkPtr Backend::issue_on_device(const Operation& operation, const c10::Stream& stream, Tensors inputs, Tensors outputs,
-                                          const Calls& calls) {
+Backend::WorkPtr Backend::do_on_device(const Operation& operation, const c10::Stream& stream, TensorsRef inputs,
+                                       TensorsRef outputs, CallsRef calls) {
   worker_.wait_until_idle();
   const std::lock_guard lock(running_);
   ++sequence_;
-  if (auto s = calls({.stream = stream}); !s) fail(operation.name(), s.error());
-  return c10::make_intrusive<StreamWork>(getRank(), operation.type, operation.title, stream, std::move(inputs),
-                                         std::move(outputs));
+  if (auto s = carry_out(calls, {.stream = stream}); !s) fail(operation.name(), s.error());
+  return c10::make_intrusive<StreamWork>(getRank(), operation.type, operation.title, stream, inputs.vec(), outputs.vec());
 }
 
 // ---- Several together
@@ -170,10 +172,16 @@ Backend::WorkPtr Backend::endCoalescing() {
 
 // ---- Messages
 
+void Backend::check_other(const char* operation, int rank) const {
+  TORCH_CHECK_VALUE(rank >= 0 && rank < getSize() && rank != getRank(), "tutti: ", operation, ": rank ", getRank(), " of ",
+                    getSize(), " has no other rank ", rank);
+}
+
 Backend::WorkPtr Backend::send(Tensors& tensors, int to, int tag) {
   const at::Tensor& tensor = only("send", tensors);
   check_dense("send", tensor);
-  auto work = begin({c10d::OpType::SEND, "tutti:send"}, {tensor}, {});
+  check_other("send", to);
+  auto work = begin({c10d::OpType::SEND, "tutti:send"}, tensor, {});
   peers_->send(work, tensor, to, tag);
   return kept(std::move(work));
 }
@@ -181,7 +189,8 @@ Backend::WorkPtr Backend::send(Tensors& tensors, int to, int tag) {
 Backend::WorkPtr Backend::recv(Tensors& tensors, int from, int tag) {
   const at::Tensor& tensor = only("recv", tensors);
   check_dense("recv", tensor);
-  auto work = begin({c10d::OpType::RECV, "tutti:recv"}, {}, {tensor});
+  check_other("recv", from);
+  auto work = begin({c10d::OpType::RECV, "tutti:recv"}, {}, tensor);
   peers_->recv(work, tensor, from, tag);
   return kept(std::move(work));
 }
@@ -189,7 +198,8 @@ Backend::WorkPtr Backend::recv(Tensors& tensors, int from, int tag) {
 Backend::WorkPtr Backend::recvAnysource(Tensors& tensors, int tag) {
   const at::Tensor& tensor = only("recv", tensors);
   check_dense("recv", tensor);
-  auto work = begin({c10d::OpType::RECVANYSOURCE, "tutti:recv"}, {}, {tensor}, options_->timeout);
+  TORCH_CHECK_VALUE(getSize() > 1, "tutti: recv: the group has no other rank");
+  auto work = begin({c10d::OpType::RECVANYSOURCE, "tutti:recv"}, {}, tensor, options_->timeout);
   peers_->recv_from_anyone(work, tensor, tag);
   return kept(std::move(work));
 }
@@ -229,7 +239,7 @@ c10::intrusive_ptr<c10d::Backend> Backend::split(const Store& store, const std::
 // Over the store, so that it tells of ranks even where calls of the group hang.
 void Backend::monitoredBarrier(const c10d::BarrierOptions& o, bool wait_for_all) {
   const auto timeout = o.timeout == c10d::kUnsetTimeout ? options_->timeout : o.timeout;
-  const std::string key = c10::str("tutti/monitored_barrier/", ++barriers_, "/");
+  const std::string key = c10::str("monitored_barrier/", ++barriers_, "/");
   const auto deadline = std::chrono::steady_clock::now() + timeout;
   if (getRank() != 0) {
     store_->set(key + std::to_string(getRank()), "here");

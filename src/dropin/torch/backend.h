@@ -5,6 +5,7 @@
 #pragma once
 
 #include <ATen/record_function.h>
+#include <c10/util/FunctionRef.h>
 
 #include <map>
 #include <memory>
@@ -13,6 +14,7 @@
 
 #include "meeting.h"
 #include "peers.h"
+#include "tensors.h"
 #include "work.h"
 #include "worker.h"
 
@@ -20,11 +22,11 @@ namespace tutti_torch {
 
 class Backend final : public c10d::Backend {
  public:
-  using Tensors = std::vector<at::Tensor>;
   using Lists = std::vector<Tensors>;
   using WorkPtr = c10::intrusive_ptr<c10d::Work>;
 
-  Backend(Store store, int rank, int size, std::chrono::milliseconds timeout, const tutti::Communicator* part_of = nullptr);
+  Backend(const Store& store, int rank, int size, std::chrono::milliseconds timeout,
+          const tutti::Communicator* part_of = nullptr);
   ~Backend() override;
 
   const std::string getBackendName() const override { return "tutti"; }
@@ -101,20 +103,34 @@ class Backend final : public c10d::Backend {
     std::chrono::milliseconds timeout = {};
     std::optional<c10::Stream> stream = std::nullopt;  // tensors lie on this stream's device
   };
-  // The calls of an operation, with what has to be done before and after them.
+  // Does the calls of an operation, and what has to be done before and after them.
   using Calls = std::function<tutti::Status(const Way&)>;
+  using CallsRef = c10::function_ref<tutti::Status(const Way&)>;
 
-  WorkPtr issue(const Operation& operation, Tensors inputs, Tensors outputs, Calls calls);
-  WorkPtr issue_on_device(const Operation& operation, const c10::Stream& stream, Tensors inputs, Tensors outputs,
-                          const Calls& calls);
+  // What is waited for at once is done at once, without memory for it.
+  template <class Body>
+  WorkPtr issue(const Operation& operation, TensorsRef inputs, TensorsRef outputs, Body&& body) {
+    if (const auto stream = stream_of(inputs, outputs)) return do_on_device(operation, *stream, inputs, outputs, body);
+    if (!operation.async && worker_.idle()) return do_now(operation, body);
+    return do_later(operation, inputs, outputs, Calls(std::forward<Body>(body)));
+  }
+  WorkPtr do_now(const Operation& operation, CallsRef calls);
+  WorkPtr do_later(const Operation& operation, TensorsRef inputs, TensorsRef outputs, Calls calls);
+  WorkPtr do_on_device(const Operation& operation, const c10::Stream& stream, TensorsRef inputs, TensorsRef outputs,
+                       CallsRef calls);
+  static tutti::Status carry_out(CallsRef calls, const Way& way);
+  [[nodiscard]] std::chrono::milliseconds timeout_of(const Operation& operation) const {
+    return operation.timeout == c10d::kUnsetTimeout ? options_->timeout : operation.timeout;
+  }
   tutti::Status run(tutti::Call call, const Way& way);
   tutti::Status run_profiled(const tutti::Call& call, at::StepCallbacks profilers);
   tutti::Status run_all(const std::vector<tutti::Call>& calls, const Way& way);
   [[nodiscard]] tutti::Call gathering(const char* name, const at::Tensor& output, const at::Tensor& input) const;
   [[nodiscard]] tutti::Call scattering(const char* name, const at::Tensor& output, const at::Tensor& input,
                                        const c10d::ReduceOp& op, at::Tensor& factor) const;
-  c10::intrusive_ptr<CallWork> begin(const Operation& operation, Tensors inputs, Tensors outputs,
+  c10::intrusive_ptr<CallWork> begin(const Operation& operation, TensorsRef inputs, TensorsRef outputs,
                                      std::chrono::milliseconds at_most = {});
+  void check_other(const char* operation, int rank) const;
   WorkPtr kept(c10::intrusive_ptr<CallWork> work);
 
   Store store_;

@@ -68,7 +68,7 @@ Backend::WorkPtr Backend::broadcast(Tensors& tensors, const c10d::BroadcastOptio
   const at::Tensor& tensor = only(operation.name(), tensors);
   check_dense(operation.name(), tensor);
   const Call call = moving(Collective::broadcast, tensor, tensor, tensor.numel(), static_cast<int>(o.rootRank));
-  return issue(operation, {tensor}, {tensor}, [this, call](const Way& way) { return run(call, way); });
+  return issue(operation, tensor, tensor, [this, call](const Way& way) { return run(call, way); });
 }
 
 Backend::WorkPtr Backend::allreduce(Tensors& tensors, const c10d::AllreduceOptions& o) {
@@ -77,7 +77,7 @@ Backend::WorkPtr Backend::allreduce(Tensors& tensors, const c10d::AllreduceOptio
   check_dense(operation.name(), tensor);
   at::Tensor factor;
   const Call call = reducing(Collective::all_reduce, tensor, tensor, tensor.numel(), operation.name(), o.reduceOp, factor);
-  return issue(operation, {tensor}, {tensor}, [this, call, factor](const Way& way) { return run(call, way); });
+  return issue(operation, tensor, tensor, [this, call, factor](const Way& way) { return run(call, way); });
 }
 
 Backend::WorkPtr Backend::allreduce_coalesced(Tensors& tensors, const c10d::AllreduceCoalescedOptions& o) {
@@ -99,7 +99,7 @@ Backend::WorkPtr Backend::reduce(Tensors& tensors, const c10d::ReduceOptions& o)
   at::Tensor factor;
   const Call call = reducing(Collective::reduce, tensor, tensor, tensor.numel(), operation.name(), o.reduceOp, factor,
                              static_cast<int>(o.rootRank));
-  return issue(operation, {tensor}, {tensor}, [this, call, factor](const Way& way) { return run(call, way); });
+  return issue(operation, tensor, tensor, [this, call, factor](const Way& way) { return run(call, way); });
 }
 
 Backend::WorkPtr Backend::allgather(Lists& outputs, Tensors& inputs, const c10d::AllgatherOptions& o) {
@@ -114,7 +114,7 @@ Backend::WorkPtr Backend::allgather(Lists& outputs, Tensors& inputs, const c10d:
               input.numel());
   const Flat whole = flat(operation.name(), each);
   const Call call = moving(Collective::all_gather, input, whole.whole, input.numel());
-  return issue(operation, {input}, each,
+  return issue(operation, input, each,
                [this, call, whole, each, counts = scaled(whole.counts, input.scalar_type())](const Way& way) {
                  Call of_counts = call;
                  if (!whole.equal) of_counts.output_counts = counts;
@@ -160,7 +160,7 @@ Call Backend::scattering(const char* name, const at::Tensor& output, const at::T
 Backend::WorkPtr Backend::_allgather_base(at::Tensor& output, at::Tensor& input, const c10d::AllgatherOptions& o) {
   const Operation operation{c10d::OpType::_ALLGATHER_BASE, "tutti:all_gather_into_tensor", o.timeout, o.asyncOp};
   const Call call = gathering(operation.name(), output, input);
-  return issue(operation, {input}, {output}, [this, call](const Way& way) { return run(call, way); });
+  return issue(operation, input, output, [this, call](const Way& way) { return run(call, way); });
 }
 
 Backend::WorkPtr Backend::allgather_into_tensor_coalesced(Tensors& outputs, Tensors& inputs, const c10d::AllgatherOptions& o) {
@@ -179,7 +179,7 @@ Backend::WorkPtr Backend::gather(Lists& outputs, Tensors& inputs, const c10d::Ga
   if (getRank() != root) {
     check_count(operation.name(), "lists of outputs (only the root has some)", static_cast<std::int64_t>(outputs.size()), 0);
     const Call call = moving(Collective::gather, input, {}, input.numel(), root);
-    return issue(operation, {input}, {}, [this, call](const Way& way) { return run(call, way); });
+    return issue(operation, input, {}, [this, call](const Way& way) { return run(call, way); });
   }
   check_count(operation.name(), "lists of outputs", static_cast<std::int64_t>(outputs.size()), 1);
   const Tensors& each = outputs.front();
@@ -188,7 +188,7 @@ Backend::WorkPtr Backend::gather(Lists& outputs, Tensors& inputs, const c10d::Ga
   check_same_type(operation.name(), input, each.front());
   const Flat whole = flat(operation.name(), each);
   const Call call = moving(Collective::gather, input, whole.whole, input.numel(), root);
-  return issue(operation, {input}, each, [this, call, whole, each](const Way& way) {
+  return issue(operation, input, each, [this, call, whole, each](const Way& way) {
     auto s = run(call, way);
     if (s) spread(whole, each);
     return s;
@@ -206,7 +206,7 @@ Backend::WorkPtr Backend::gather_single(at::Tensor& output, at::Tensor& input, c
     check_count(operation.name(), "elements of output", output.numel(), input.numel() * getSize());
   }
   const Call call = moving(Collective::gather, input, getRank() == root ? output : at::Tensor(), input.numel(), root);
-  return issue(operation, {input}, getRank() == root ? Tensors{output} : Tensors{},
+  return issue(operation, input, getRank() == root ? TensorsRef(output) : TensorsRef(),
                [this, call](const Way& way) { return run(call, way); });
 }
 #endif
@@ -219,7 +219,7 @@ Backend::WorkPtr Backend::scatter(Tensors& outputs, Lists& inputs, const c10d::S
   if (getRank() != root) {
     check_count(operation.name(), "lists of inputs (only the root has some)", static_cast<std::int64_t>(inputs.size()), 0);
     const Call call = moving(Collective::scatter, {}, output, output.numel(), root);
-    return issue(operation, {}, {output}, [this, call](const Way& way) { return run(call, way); });
+    return issue(operation, {}, output, [this, call](const Way& way) { return run(call, way); });
   }
   check_count(operation.name(), "lists of inputs", static_cast<std::int64_t>(inputs.size()), 1);
   const Tensors& each = inputs.front();
@@ -228,7 +228,7 @@ Backend::WorkPtr Backend::scatter(Tensors& outputs, Lists& inputs, const c10d::S
   check_same_type(operation.name(), output, each.front());
   const Flat whole = flat(operation.name(), each);
   const Call call = moving(Collective::scatter, whole.whole, output, output.numel(), root);
-  return issue(operation, each, {output}, [this, call, whole, each](const Way& way) {
+  return issue(operation, each, output, [this, call, whole, each](const Way& way) {
     fill(whole, each);
     return run(call, way);
   });
@@ -247,7 +247,7 @@ Backend::WorkPtr Backend::reduce_scatter(Tensors& outputs, Lists& inputs, const 
   at::Tensor factor;
   const Call call =
       reducing(Collective::reduce_scatter, whole.whole, output, output.numel(), operation.name(), o.reduceOp, factor);
-  return issue(operation, each, {output}, [this, call, whole, each, factor](const Way& way) {
+  return issue(operation, each, output, [this, call, whole, each, factor](const Way& way) {
     fill(whole, each);
     Call of_counts = call;
     if (!whole.equal) of_counts.input_counts = whole.counts;
@@ -259,7 +259,7 @@ Backend::WorkPtr Backend::_reduce_scatter_base(at::Tensor& output, at::Tensor& i
   const Operation operation{c10d::OpType::_REDUCE_SCATTER_BASE, "tutti:reduce_scatter_tensor", o.timeout, o.asyncOp};
   at::Tensor factor;
   const Call call = scattering(operation.name(), output, input, o.reduceOp, factor);
-  return issue(operation, {input}, {output}, [this, call, factor](const Way& way) { return run(call, way); });
+  return issue(operation, input, output, [this, call, factor](const Way& way) { return run(call, way); });
 }
 
 Backend::WorkPtr Backend::reduce_scatter_tensor_coalesced(Tensors& outputs, Tensors& inputs,
@@ -285,9 +285,9 @@ Backend::WorkPtr Backend::alltoall_base(at::Tensor& output, at::Tensor& input, s
   if (input_splits.empty() && output_splits.empty()) {
     check_count(operation.name(), "elements of output", output.numel(), input.numel());
     call.count = in.front();
-    return issue(operation, {input}, {output}, [this, call](const Way& way) { return run(call, way); });
+    return issue(operation, input, output, [this, call](const Way& way) { return run(call, way); });
   }
-  return issue(operation, {input}, {output}, [this, call, in = std::move(in), out = std::move(out)](const Way& way) {
+  return issue(operation, input, output, [this, call, in = std::move(in), out = std::move(out)](const Way& way) {
     Call of_counts = call;
     of_counts.input_counts = in;
     of_counts.output_counts = out;

@@ -2,53 +2,132 @@
 
 #include <c10/util/StringUtil.h>
 
+#include <condition_variable>
 #include <thread>
+#include <torch/csrc/distributed/c10d/PrefixStore.hpp>
 
 namespace tutti_torch {
 namespace {
 
 constexpr std::chrono::milliseconds kShortest{1}, kLongest{20};
+constexpr std::chrono::milliseconds kLook{500};
+constexpr double kLate = 60;  // seconds that rank 0 may start later than others find what an earlier one has left
 
-tutti::Error store_failed(const std::string& what, const std::exception& why) {
-  return {tutti::Code::environment, c10::str(what, ": PyTorch's store: ", why.what())};
+double since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-// Looks again and again, as a store serves one waiting thread at a time.
-tutti::Status await(c10d::Store& store, const std::string& key, double timeout_s, const std::function<bool()>& given_up) {
+// What rank 0 has written under the key, other than `old`. Looks again and again, as a store serves one waiting thread at a time.
+tutti::Result<std::string> await(c10d::Store& store, const std::string& key, const std::string& old, double timeout_s,
+                                 const GivenUp& given_up) {
   const auto start = std::chrono::steady_clock::now();
-  auto pause = kShortest;
-  while (!store.check({key})) {
+  for (auto pause = kShortest;; pause = std::min(pause * 2, kLongest)) {
+    if (store.check({key}))
+      if (auto text = store.get_to_str(key); text != old) return text;
     if (given_up && given_up()) return tutti::Error(tutti::Code::aborted, "the process group has ended");
-    if (std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count() > timeout_s)
-      return tutti::Error(tutti::Code::timeout, c10::str("the other side has not come within ", timeout_s, " s"));
+    if (since(start) > timeout_s)
+      return tutti::Error(tutti::Code::timeout, c10::str("rank 0 has not come within ", timeout_s, " s"), 0);
     std::this_thread::sleep_for(pause);
-    pause = std::min(pause * 2, kLongest);
   }
-  return {};
+}
+
+tutti::Result<std::string> announce(c10d::Store& store, const std::string& key) {
+  auto id = tutti::create_unique_id();
+  if (!id) return std::move(id.error());
+  store.set(key, id->to_text());
+  return id->to_text();
+}
+
+tutti::Result<tutti::Communicator> create(const std::string& text, int rank, int size, const tutti::Options& options) {
+  auto id = tutti::UniqueId::from_text(text);
+  if (!id) return std::move(id.error());
+  return tutti::Communicator::create(*id, rank, size, options);
+}
+
+bool may_be_stale(tutti::Code code) {
+  using tutti::Code;
+  return code == Code::peer_lost || code == Code::aborted || code == Code::unauthenticated;
+}
+
+// Stops the making of a communicator when rank 0 has written another id: the one that is tried was an earlier one's.
+class Watch {
+ public:
+  Watch(const Store& store, const std::string& key, std::string text)
+      : thread_([this, store = store->clone(), key, text = std::move(text)](const std::stop_token& end) {
+          std::unique_lock lock(mutex_);
+          while (!ended_.wait_for(lock, end, kLook, [] { return false; }) && !end.stop_requested()) try {
+              if (store->get_to_str(key) == text) continue;
+              stale_.request_stop();
+              return;
+            } catch (const std::exception&) {
+              return;  // whoever makes the communicator finds out
+            }
+        }) {}
+  [[nodiscard]] std::stop_token stop() const { return stale_.get_token(); }
+
+ private:
+  std::stop_source stale_;
+  std::mutex mutex_;
+  std::condition_variable_any ended_;
+  std::jthread thread_;
+};
+
+// Rank 0's id may be one that an earlier group's rank 0 has left: then nobody is there, and the right one comes soon.
+tutti::Result<std::pair<tutti::Communicator, std::string>> follow(const Store& store, const std::string& key, int rank, int size,
+                                                                  tutti::Options options) {
+  std::optional<tutti::Error> failed;
+  std::string text;
+  for (;;) {
+    auto next = await(*store, key, text, failed ? std::min(options.timeout_s, kLate) : options.timeout_s, {});
+    if (!next) return failed ? *std::move(failed) : std::move(next.error());
+    text = *std::move(next);
+    const Watch watch(store, key, text);
+    options.stop = watch.stop();
+    auto made = create(text, rank, size, options);
+    if (made) return std::pair(*std::move(made), text);
+    failed = std::move(made.error());
+    if (!may_be_stale(failed->code())) return *std::move(failed);
+  }
+}
+
+template <class T, class Work>
+tutti::Result<T> with_store(int rank, Work&& work) {
+  try {
+    return work();
+  } catch (const std::exception& e) {
+    return tutti::Error(tutti::Code::environment, c10::str("rank ", rank, " looks for the others: PyTorch's store: ", e.what()));
+  }
 }
 
 }  // namespace
 
-tutti::Result<tutti::Communicator> meet(const Store& store, const std::string& key, int rank, int size, tutti::Options options,
-                                        const std::function<bool()>& given_up) {
-  tutti::UniqueId id;
-  try {
-    if (rank == 0) {
-      auto made = tutti::create_unique_id();
+tutti::Result<tutti::Communicator> meet(const Store& store, const std::string& key, int rank, int size,
+                                        const tutti::Options& options, const GivenUp& given_up) {
+  return with_store<tutti::Communicator>(rank, [&]() -> tutti::Result<tutti::Communicator> {
+    auto text = rank == 0 ? announce(*store, key) : await(*store, key, "", options.timeout_s, given_up);
+    if (!text) return std::move(text.error());
+    return create(*text, rank, size, options);
+  });
+}
+
+tutti::Result<Group> meet_group(const Store& store, int rank, int size, const tutti::Options& options) {
+  const std::string key = "tutti/group";
+  return with_store<Group>(rank, [&]() -> tutti::Result<Group> {
+    const auto named = [&](tutti::Communicator communicator, const std::string& text) {
+      return Group{std::move(communicator),
+                   c10::make_intrusive<c10d::PrefixStore>(c10::str("tutti/", std::hash<std::string>()(text)), store)};
+    };
+    if (rank > 0) {
+      auto made = follow(store, key, rank, size, options);
       if (!made) return std::move(made.error());
-      id = *made;
-      store->set(key, id.to_text());
-    } else {
-      if (auto s = await(*store, key, options.timeout_s, given_up); !s)
-        return std::move(s.error()).because(c10::str("rank ", rank, " waits for rank 0"));
-      auto read = tutti::UniqueId::from_text(store->get_to_str(key));
-      if (!read) return std::move(read.error());
-      id = *read;
+      return named(std::move(made->first), made->second);
     }
-  } catch (const std::exception& e) {
-    return store_failed(c10::str("rank ", rank, " looks for the others"), e);
-  }
-  return tutti::Communicator::create(id, rank, size, options);
+    auto text = announce(*store, key);
+    if (!text) return std::move(text.error());
+    auto made = create(*text, rank, size, options);
+    if (!made) return std::move(made.error());
+    return named(*std::move(made), *text);
+  });
 }
 
 }  // namespace tutti_torch

@@ -12,9 +12,19 @@ namespace tutti_torch {
 
 using Store = c10::intrusive_ptr<c10d::Store>;
 
-// The communicator of all that meet at this key; rank 0 says where. Waiting ends where `given_up` says so, which is asked now and
-// then, and then with Code::aborted.
-tutti::Result<tutti::Communicator> meet(const Store& store, const std::string& key, int rank, int size, tutti::Options options,
-                                        const std::function<bool()>& given_up = {});
+// Asked now and then: whether to give up waiting, with Code::aborted.
+using GivenUp = std::function<bool()>;
+
+// The communicator of all that meet at this key, which nobody has used before; rank 0 says where.
+tutti::Result<tutti::Communicator> meet(const Store& store, const std::string& key, int rank, int size,
+                                        const tutti::Options& options, const GivenUp& given_up);
+
+// The same for a whole group, whose store may still hold what an earlier group has left there: torchrun starts ranks again with
+// the store that those before have used.
+struct Group {
+  tutti::Communicator communicator;
+  Store store;  // the part of it that only this group uses
+};
+tutti::Result<Group> meet_group(const Store& store, int rank, int size, const tutti::Options& options);
 
 }  // namespace tutti_torch

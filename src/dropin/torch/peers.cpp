@@ -38,7 +38,7 @@ Peers::Channel& Peers::channel(int from, int to, int tag) {
 tutti::Status Peers::open(Channel& channel, const std::function<bool()>& given_up) {
   if (channel.pair) return {};
   tutti::Options options{.timeout_s = timeout_s(), .part_of = &group_, .stop = closed_.get_token()};
-  auto made = meet(store_, c10::str("tutti/", channel.from, "-", channel.to, "/", channel.tag),
+  auto made = meet(store_, c10::str("messages/", channel.from, "-", channel.to, "/", channel.tag),
                    rank_ == channel.from ? kSender : kReceiver, 2, std::move(options),
                    [&] { return closed_.stop_requested() || (given_up && given_up()); });
   if (!made) return std::move(made.error());

@@ -5,9 +5,9 @@
 
 namespace tutti_torch {
 
-std::optional<c10::Stream> stream_of(const Tensors& inputs, const Tensors& outputs) {
-  for (const Tensors* tensors : {&inputs, &outputs})
-    for (const at::Tensor& tensor : *tensors)
+std::optional<c10::Stream> stream_of(TensorsRef inputs, TensorsRef outputs) {
+  for (const TensorsRef tensors : {inputs, outputs})
+    for (const at::Tensor& tensor : tensors)
       if (!tensor.is_cpu()) return c10::impl::VirtualGuardImpl(tensor.device().type()).getStream(tensor.device());
   return std::nullopt;
 }
@@ -23,6 +23,9 @@ void check_kind(const char* operation, const at::Tensor& tensor) {
   TORCH_CHECK_VALUE(tensor.layout() == at::kStrided, "tutti: ", operation, " takes dense tensors, not ", tensor.layout());
   TORCH_CHECK_VALUE(tensor.is_cpu() || tensor.is_cuda(), "tutti: ", operation,
                     " takes tensors of the CPU or of CUDA devices, not of ", tensor.device());
+  TORCH_CHECK_VALUE(
+      !tensor.is_conj() && !tensor.is_neg(), "tutti: ", operation,
+      ": the tensor is the conjugate or the negative of what is in its memory; take resolve_conj() or resolve_neg() of it");
 }
 
 }  // namespace

@@ -10,9 +10,10 @@
 namespace tutti_torch {
 
 using Tensors = std::vector<at::Tensor>;
+using TensorsRef = c10::ArrayRef<at::Tensor>;
 
 // The stream that their device is on now, if one of them lies on a device.
-[[nodiscard]] std::optional<c10::Stream> stream_of(const Tensors& inputs, const Tensors& outputs);
+[[nodiscard]] std::optional<c10::Stream> stream_of(TensorsRef inputs, TensorsRef outputs);
 // The only tensor of a list.
 [[nodiscard]] const at::Tensor& only(const char* operation, const Tensors& tensors);
 // Throws unless its elements fill one stretch of memory, in any order of its dimensions.

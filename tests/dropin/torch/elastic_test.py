@@ -1,5 +1,5 @@
-"""elastic_test.py DIRECTORY [RANK]: a worker of torchrun. It trains over the backend "tutti" and keeps what it has reached in DIRECTORY, from where it
-goes on when it is started again. Rank RANK kills itself in the first attempt. What happens is written to files:
+"""elastic_test.py DIRECTORY [RANK]: a worker of torchrun. It trains over the backend "tutti" and keeps what it has reached in DIRECTORY, where it
+goes on from when it is started again. Rank RANK kills itself in the first attempt. What happens is written to files:
 
     attempt.A.R  the step with which rank R started in attempt A
     failure.R    what ended rank R's training
@@ -11,6 +11,7 @@ import os
 import pathlib
 import signal
 import sys
+import time
 import warnings
 
 import torch
@@ -53,16 +54,32 @@ class Training:
         dist.barrier()
 
 
+def meet(rank, attempt, directory, step):
+    """A barrier and a message that nothing of another attempt may be taken for."""
+    time.sleep(0.5 * rank)
+    (directory / f"attempt.{attempt}.{rank}").write_text(str(step))
+    dist.monitored_barrier()
+    missing = [other for other in range(dist.get_world_size()) if not (directory / f"attempt.{attempt}.{other}").exists()]
+    assert not missing, f"rank {rank} did not wait for {missing}"
+    number = torch.tensor(attempt if rank == 0 else -1)
+    if rank == 0:
+        dist.send(number, 1)
+    else:
+        dist.recv(number, 0)
+        assert number.item() == attempt, f"rank {rank} received what was sent in attempt {number.item()}"
+
+
 def main(directory, fatal_rank=-1):
     directory, attempt = pathlib.Path(directory), int(os.environ["TORCHELASTIC_RESTART_COUNT"])
-    # The agent ends a worker as soon as another one has died, but this one shall tell first what it has seen.
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    if attempt == 0:  # the agent ends a worker as soon as another one has died, but this one shall tell first what it has seen
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    elif os.environ["RANK"] == "0":  # others come first, and find what the first attempt's rank 0 has told them
+        time.sleep(1)
     torch.set_num_threads(1)
     dist.init_process_group("tutti")
     rank = dist.get_rank()
     training = Training(directory / "kept")
-    (directory / f"attempt.{attempt}.{rank}").write_text(str(len(training.losses)))
-    dist.barrier()
+    meet(rank, attempt, directory, len(training.losses))
     try:
         while len(training.losses) < STEPS:
             if attempt == 0 and rank == int(fatal_rank) and len(training.losses) == FATAL_STEP:

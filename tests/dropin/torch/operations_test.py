@@ -135,6 +135,9 @@ def movements(rank, ranks):
         call(dist.all_gather, uneven, torch.full((rank + 1,), float(rank)))
         for r, got in enumerate(uneven):
             equal(got, torch.full((r + 1,), float(r)), "uneven all_gather")
+        wanted = [torch.zeros(3, requires_grad=True) for _ in range(ranks)]
+        call(dist.all_gather, wanted, torch.full((3,), float(rank)))
+        assert [tensor[0].item() for tensor in wanted] == list(range(ranks)) and not any(tensor.grad_fn for tensor in wanted)
         parts = torch.zeros(ranks * 5).chunk(ranks)  # one behind the other already
         call(dist.all_gather, list(parts), torch.full((5,), float(rank)))
         equal(torch.cat(parts), torch.arange(ranks).repeat_interleave(5).float(), "all_gather into one tensor's parts")
@@ -354,6 +357,10 @@ def mistakes(rank, ranks):
     fails("splits", lambda: dist.all_to_all_single(torch.zeros(4), torch.zeros(4), [4] * ranks, [4] * ranks), "split sizes")
     fails("number of splits", lambda: dist.all_to_all_single(torch.zeros(4), torch.zeros(4), [4], [4]), "split sizes")
     fails("types", lambda: dist.all_gather([torch.zeros(2, dtype=torch.float64)] * ranks, torch.zeros(2)), "")
+    backend = dist.group.WORLD._get_backend(torch.device("cpu"))
+    fails("conjugates", lambda: backend.send([torch.zeros(3, dtype=torch.complex64).conj()], 1 - rank, 0), "resolve_conj")
+    fails("no such rank", lambda: backend.send([torch.zeros(1)], ranks, 0), f"no other rank {ranks}")
+    fails("to itself", lambda: backend.recv([torch.zeros(1)], rank, 0), f"no other rank {rank}")
     # Nothing of that has hurt.
     dist.all_reduce(full)
 
