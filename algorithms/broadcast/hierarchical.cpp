@@ -20,14 +20,14 @@
 namespace tutti::broadcast_algorithms {
 namespace {
 
-struct Edges {
+struct StageEdges {
   Rank parent = kNoRank;
   std::vector<Rank> children;
 };
 
 // All stages' edges of one rank, in the order in which it sends: it is below a parent in its outermost stage only.
-Edges edges(Rank me, const Shape& shape) {
-  Edges found;
+StageEdges edges(Rank me, const Shape& shape) {
+  StageEdges found;
   for (std::size_t stage = stages::count(shape); stage-- > 0;) {
     if (!stages::takes_part(shape, stage, me)) continue;
     const auto [meeting, leader] = stages::rooted_meeting(shape, stage, me);
@@ -45,7 +45,7 @@ Schedule hierarchical(Rank me, const Shape& shape, const Chunking& chunking) {
   const std::uint32_t pieces = chunking.pieces;
   Builder b(Collective::broadcast, "hierarchical", me, shape, pieces);
   const bool at_root = me == shape.root;
-  const Edges tree = edges(me, shape);
+  const StageEdges tree = edges(me, shape);
   for (std::uint32_t piece = 0; piece < pieces; ++piece) {
     if (!at_root) b.recv(tree.parent, b.output(piece));
     for (const Rank child : tree.children) b.send(at_root ? b.input(piece) : b.output(piece), child);
