@@ -39,7 +39,7 @@ tutti::Status Peers::open(Channel& channel, const std::function<bool()>& given_u
   if (channel.pair) return {};
   tutti::Options options{.timeout_s = timeout_s(), .part_of = &group_, .stop = closed_.get_token()};
   auto made = meet(store_, c10::str("messages/", channel.from, "-", channel.to, "/", channel.tag),
-                   rank_ == channel.from ? kSender : kReceiver, 2, std::move(options),
+                   rank_ == channel.from ? kSender : kReceiver, 2, options,
                    [&] { return closed_.stop_requested() || (given_up && given_up()); });
   if (!made) return std::move(made.error());
   const std::lock_guard lock(channel.mutex);
@@ -109,7 +109,7 @@ void Peers::recv(c10::intrusive_ptr<CallWork> work, const at::Tensor& tensor, in
 
 // Each connection looks for a message, and the first one that finds one receives it. Those that find one later keep it for
 // whoever receives there next.
-void Peers::recv_from_anyone(c10::intrusive_ptr<CallWork> work, const at::Tensor& tensor, int tag) {
+void Peers::recv_from_anyone(const c10::intrusive_ptr<CallWork>& work, const at::Tensor& tensor, int tag) {
   auto request = std::make_shared<FromAnyone>();
   request->open = static_cast<std::size_t>(size_ - 1);
   for (int from = 0; from < size_; ++from) {

@@ -33,7 +33,7 @@ class Peers {
 
   void send(c10::intrusive_ptr<CallWork> work, const at::Tensor& tensor, int to, int tag);
   void recv(c10::intrusive_ptr<CallWork> work, const at::Tensor& tensor, int from, int tag);
-  void recv_from_anyone(c10::intrusive_ptr<CallWork> work, const at::Tensor& tensor, int tag);
+  void recv_from_anyone(const c10::intrusive_ptr<CallWork>& work, const at::Tensor& tensor, int tag);
   // Ends all that waits, with this reason.
   void close(const std::string& reason);
   void set_timeout(std::chrono::milliseconds timeout) { timeout_ = timeout; }
