@@ -86,7 +86,7 @@ Result<bool> VerbsEndpoint::post_recv(const Signature& expected, const Sink& sin
   if (stage_ == Stage::ended) return ended();
   const bool first = inbox_.empty() && stage_ == Stage::open;
   inbox_.post(expected, sink);
-  settled_ = settled_ && first;
+  settled_ = settled_ && first && !broken_;
   if (!first || broken_) return false;
   auto moved = inbox_.pump(link_);
   if (!moved) return fail(std::move(moved.error()));

@@ -68,19 +68,23 @@ Backend::Backend(const Store& store, int rank, int size, std::chrono::millisecon
 // Python destroys it, and holds its lock.
 Backend::~Backend() {
   const WithoutPython others_may_go_on;
+  observers_->close();
+  if (group_ && !worker_.idle()) group_->abort("the process group was destroyed while operations were under way");
   peers_.reset();
   worker_.stop();
   group_.reset();
 }
 
 c10::intrusive_ptr<CallWork> Backend::begin(const Operation& operation, TensorsRef inputs, TensorsRef outputs,
-                                            std::chrono::milliseconds at_most) {
+                                            std::chrono::milliseconds at_most, std::function<bool()> withdraw) {
+  const bool message = c10d::isP2POp(operation.type);
   CallWork::About about{.type = operation.type,
                         .title = operation.title,
                         .inputs = inputs.vec(),
                         .outputs = outputs.vec(),
-                        .sequence = ++sequence_,
-                        .at_most = at_most};
+                        .sequence = message ? ++messages_ : ++sequence_,
+                        .at_most = at_most,
+                        .withdraw = std::move(withdraw)};
   return c10::make_intrusive<CallWork>(getRank(), std::move(about), observers_);
 }
 
@@ -119,6 +123,7 @@ tutti::Status Backend::carry_out(CallsRef calls, const Way& way) {
   try {
     return calls(way);
   } catch (const std::exception& e) {  // of copies to and from memory of their own
+    group_->abort(e.what());           // the others would wait for this rank
     return tutti::Error(tutti::Code::internal, e.what());
   }
 }
@@ -134,9 +139,12 @@ Backend::WorkPtr Backend::do_now(const Operation& operation, CallsRef calls) {
 
 Backend::WorkPtr Backend::do_later(const Operation& operation, TensorsRef inputs, TensorsRef outputs, Calls calls) {
   auto work = begin(operation, inputs, outputs);
-  worker_.push([this, work, timeout = timeout_of(operation), calls = std::move(calls)] {
-    const std::lock_guard lock(running_);
-    work->done(carry_out(calls, {.background = true, .timeout = timeout}));
+  worker_.push([this, work, timeout = timeout_of(operation), calls = std::move(calls), state = at::ThreadLocalState()] {
+    const at::ThreadLocalStateGuard as_caller(state);
+    work->done([&] {
+      const std::lock_guard lock(running_);
+      return carry_out(calls, {.background = true, .timeout = timeout});
+    }());
   });
   return kept(std::move(work));
 }
@@ -146,7 +154,10 @@ Backend::WorkPtr Backend::do_on_device(const Operation& operation, const c10::St
   worker_.wait_until_idle();
   const std::lock_guard lock(running_);
   ++sequence_;
-  if (auto s = carry_out(calls, {.stream = stream}); !s) fail(operation.name(), s.error());
+  if (auto s = carry_out(calls, {.stream = stream}); !s) {
+    if (s.error().code() != tutti::Code::invalid_argument) observers_->failed();
+    fail(operation.name(), s.error());
+  }
   return c10::make_intrusive<StreamWork>(getRank(), operation.type, operation.title, stream, inputs.vec(), outputs.vec());
 }
 
@@ -190,7 +201,8 @@ Backend::WorkPtr Backend::recv(Tensors& tensors, int from, int tag) {
   const at::Tensor& tensor = only("recv", tensors);
   check_dense("recv", tensor);
   check_other("recv", from);
-  auto work = begin({c10d::OpType::RECV, "tutti:recv"}, {}, tensor);
+  // The library's own limit, which says more, should come first.
+  auto work = begin({c10d::OpType::RECV, "tutti:recv"}, {}, tensor, options_->timeout + std::chrono::seconds(5));
   peers_->recv(work, tensor, from, tag);
   return kept(std::move(work));
 }
@@ -199,8 +211,18 @@ Backend::WorkPtr Backend::recvAnysource(Tensors& tensors, int tag) {
   const at::Tensor& tensor = only("recv", tensors);
   check_dense("recv", tensor);
   TORCH_CHECK_VALUE(getSize() > 1, "tutti: recv: the group has no other rank");
-  auto work = begin({c10d::OpType::RECVANYSOURCE, "tutti:recv"}, {}, tensor, options_->timeout);
-  peers_->recv_from_anyone(work, tensor, tag);
+  auto request = std::make_shared<FromAnyone>();
+  const auto withdraw = [request] {
+    const std::lock_guard lock(request->mutex);
+    const auto work = std::move(request->work);
+    request->tensor.reset();
+    if (work) work->done(tutti::Error(tutti::Code::timeout, "no rank has sent a message in time"));
+    return work.defined();
+  };
+  auto work = begin({c10d::OpType::RECVANYSOURCE, "tutti:recv"}, {}, tensor, options_->timeout, withdraw);
+  request->work = work;
+  request->tensor = tensor;
+  peers_->recv_from_anyone(request, tag);
   return kept(std::move(work));
 }
 
@@ -218,6 +240,8 @@ void Backend::abort() {
 }
 
 void Backend::shutdown() {
+  const WithoutPython others_may_go_on;
+  observers_->close();
   if (peers_) peers_->close("the process group was shut down");
   worker_.wait_until_idle();
 }
@@ -230,6 +254,7 @@ c10::intrusive_ptr<c10d::Backend> Backend::split(const Store& store, const std::
                                                  const c10::intrusive_ptr<Options>& options) {
   const auto me = std::find(ranks.begin(), ranks.end(), getRank());
   if (me == ranks.end()) return {};
+  const WithoutPython others_may_go_on;
   worker_.wait_until_idle();
   const std::lock_guard lock(running_);
   return c10::make_intrusive<Backend>(store->clone(), static_cast<int>(me - ranks.begin()), static_cast<int>(ranks.size()),

@@ -4,6 +4,7 @@
 // sleeps where it has to wait, because the caller computes meanwhile. Messages have ways of their own (peers.h).
 #pragma once
 
+#include <ATen/ThreadLocalState.h>
 #include <ATen/record_function.h>
 #include <c10/util/FunctionRef.h>
 
@@ -118,7 +119,7 @@ class Backend final : public c10d::Backend {
   WorkPtr do_later(const Operation& operation, TensorsRef inputs, TensorsRef outputs, Calls calls);
   WorkPtr do_on_device(const Operation& operation, const c10::Stream& stream, TensorsRef inputs, TensorsRef outputs,
                        CallsRef calls);
-  static tutti::Status carry_out(CallsRef calls, const Way& way);
+  tutti::Status carry_out(CallsRef calls, const Way& way);
   [[nodiscard]] std::chrono::milliseconds timeout_of(const Operation& operation) const {
     return operation.timeout == c10d::kUnsetTimeout ? options_->timeout : operation.timeout;
   }
@@ -129,7 +130,7 @@ class Backend final : public c10d::Backend {
   [[nodiscard]] tutti::Call scattering(const char* name, const at::Tensor& output, const at::Tensor& input,
                                        const c10d::ReduceOp& op, at::Tensor& factor) const;
   c10::intrusive_ptr<CallWork> begin(const Operation& operation, TensorsRef inputs, TensorsRef outputs,
-                                     std::chrono::milliseconds at_most = {});
+                                     std::chrono::milliseconds at_most = {}, std::function<bool()> withdraw = {});
   void check_other(const char* operation, int rank) const;
   WorkPtr kept(c10::intrusive_ptr<CallWork> work);
 
@@ -138,7 +139,7 @@ class Backend final : public c10d::Backend {
   std::shared_ptr<Observers> observers_ = std::make_shared<Observers>();
   std::optional<tutti::Communicator> group_;
   std::optional<Peers> peers_;
-  std::atomic<std::uint64_t> sequence_{0};
+  std::atomic<std::uint64_t> sequence_{0}, messages_{0};
   std::uint64_t barriers_ = 0;
   std::mutex running_;                             // one call at a time; guards what follows
   std::map<std::string, std::string> algorithms_;  // of calls that have been profiled

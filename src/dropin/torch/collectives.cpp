@@ -83,13 +83,14 @@ Backend::WorkPtr Backend::allreduce(Tensors& tensors, const c10d::AllreduceOptio
 Backend::WorkPtr Backend::allreduce_coalesced(Tensors& tensors, const c10d::AllreduceCoalescedOptions& o) {
   const Operation operation{c10d::OpType::ALLREDUCE_COALESCED, "tutti:all_reduce", o.timeout, o.asyncOp};
   std::vector<Call> calls;
-  at::Tensor factor;
+  std::vector<at::Tensor> factors;
   for (const at::Tensor& tensor : tensors) {
     check_dense(operation.name(), tensor);
     check_same_type(operation.name(), tensors.front(), tensor);
-    calls.push_back(reducing(Collective::all_reduce, tensor, tensor, tensor.numel(), operation.name(), o.reduceOp, factor));
+    calls.push_back(
+        reducing(Collective::all_reduce, tensor, tensor, tensor.numel(), operation.name(), o.reduceOp, factors.emplace_back()));
   }
-  return issue(operation, tensors, tensors, [this, calls, factor](const Way& way) { return run_all(calls, way); });
+  return issue(operation, tensors, tensors, [this, calls, factors](const Way& way) { return run_all(calls, way); });
 }
 
 Backend::WorkPtr Backend::reduce(Tensors& tensors, const c10d::ReduceOptions& o) {
@@ -267,10 +268,10 @@ Backend::WorkPtr Backend::reduce_scatter_tensor_coalesced(Tensors& outputs, Tens
   const Operation operation{c10d::OpType::COALESCED, "tutti:reduce_scatter_tensor", o.timeout, o.asyncOp};
   check_count(operation.name(), "outputs", static_cast<std::int64_t>(outputs.size()), static_cast<std::int64_t>(inputs.size()));
   std::vector<Call> calls;
-  at::Tensor factor;
+  std::vector<at::Tensor> factors;
   for (std::size_t i = 0; i < inputs.size(); ++i)
-    calls.push_back(scattering(operation.name(), outputs[i], inputs[i], o.reduceOp, factor));
-  return issue(operation, inputs, outputs, [this, calls, factor](const Way& way) { return run_all(calls, way); });
+    calls.push_back(scattering(operation.name(), outputs[i], inputs[i], o.reduceOp, factors.emplace_back()));
+  return issue(operation, inputs, outputs, [this, calls, factors](const Way& way) { return run_all(calls, way); });
 }
 
 Backend::WorkPtr Backend::alltoall_base(at::Tensor& output, at::Tensor& input, std::vector<int64_t>& output_splits,

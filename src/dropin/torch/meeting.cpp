@@ -106,7 +106,9 @@ tutti::Result<tutti::Communicator> meet(const Store& store, const std::string& k
   return with_store<tutti::Communicator>(rank, [&]() -> tutti::Result<tutti::Communicator> {
     auto text = rank == 0 ? announce(*store, key) : await(*store, key, "", options.timeout_s, given_up);
     if (!text) return std::move(text.error());
-    return create(*text, rank, size, options);
+    auto made = create(*text, rank, size, options);
+    if (!made && rank == 0) store->deleteKey(key);  // nobody is to come there later
+    return made;
   });
 }
 

@@ -34,19 +34,27 @@ class Observers {
     completion_.erase(id);
   }
   void completed(std::uint64_t key) {
-    const std::lock_guard lock(mutex_);
-    for (const auto& [id, hook] : completion_) hook({.completionKey = key, .duration_ms = std::nullopt});
+    for (const auto& [id, hook] : copy_of(completion_)) hook({.completionKey = key, .duration_ms = std::nullopt});
   }
   // The group can do no more.
   void failed() {
     failed_ = true;
-    const std::lock_guard lock(mutex_);
-    for (const auto& [id, hook] : abort_) hook();
+    if (closed_) return;
+    for (const auto& [id, hook] : copy_of(abort_)) hook();
   }
+  // What fails from now on does so because the group ends.
+  void close() noexcept { closed_ = true; }
   [[nodiscard]] bool has_failed() const noexcept { return failed_; }
 
  private:
-  std::atomic<bool> failed_{false};
+  // Hooks may need Python, whose lock somebody may hold who removes one.
+  template <class Hooks>
+  Hooks copy_of(const Hooks& hooks) {
+    const std::lock_guard lock(mutex_);
+    return hooks;
+  }
+
+  std::atomic<bool> failed_{false}, closed_{false};
   std::mutex mutex_;
   std::map<std::int64_t, c10d::AbortHook> abort_;
   std::map<std::int64_t, c10d::CompletionHook> completion_;
@@ -56,6 +64,7 @@ class Observers {
  public:
   void completed(std::uint64_t) {}
   void failed() { failed_ = true; }
+  void close() noexcept {}
   [[nodiscard]] bool has_failed() const noexcept { return failed_; }
 
  private:

@@ -35,10 +35,17 @@ Peers::Channel& Peers::channel(int from, int to, int tag) {
   return *found;
 }
 
+// Others wait at the group's store, which serves one of them at a time.
+Store Peers::own_store() {
+  const std::lock_guard lock(mutex_);
+  if (!own_store_) own_store_ = store_->clone();
+  return own_store_;
+}
+
 tutti::Status Peers::open(Channel& channel, const std::function<bool()>& given_up) {
   if (channel.pair) return {};
   tutti::Options options{.timeout_s = timeout_s(), .part_of = &group_, .stop = closed_.get_token()};
-  auto made = meet(store_, c10::str("messages/", channel.from, "-", channel.to, "/", channel.tag),
+  auto made = meet(own_store(), c10::str("messages/", channel.from, "-", channel.to, "/", channel.tag),
                    rank_ == channel.from ? kSender : kReceiver, 2, options,
                    [&] { return closed_.stop_requested() || (given_up && given_up()); });
   if (!made) return std::move(made.error());
@@ -88,11 +95,26 @@ tutti::Status Peers::recv_now(Channel& channel, const at::Tensor& tensor) {
   return take_payload(channel, tensor);
 }
 
+namespace {
+
+template <class Work>
+tutti::Status attempt(Work&& work) {
+  try {
+    return work();
+  } catch (const std::exception& e) {
+    return tutti::Error(tutti::Code::internal, e.what());
+  }
+}
+
+}  // namespace
+
 void Peers::send(c10::intrusive_ptr<CallWork> work, const at::Tensor& tensor, int to, int tag) {
   Channel& way = channel(rank_, to, tag);
   way.worker.push([this, &way, work = std::move(work), tensor] {
-    work->wait_for_device();
-    auto s = send_now(way, tensor);
+    auto s = attempt([&] {
+      work->wait_for_device();
+      return send_now(way, tensor);
+    });
     work->done(s ? tutti::Status() : s.because(c10::str("from rank ", rank_, " to rank ", way.to, ", tag ", way.tag)));
   });
 }
@@ -100,8 +122,10 @@ void Peers::send(c10::intrusive_ptr<CallWork> work, const at::Tensor& tensor, in
 void Peers::recv(c10::intrusive_ptr<CallWork> work, const at::Tensor& tensor, int from, int tag) {
   Channel& way = channel(from, rank_, tag);
   way.worker.push([this, &way, work = std::move(work), tensor] {
-    work->wait_for_device();
-    auto s = recv_now(way, tensor);
+    auto s = attempt([&] {
+      work->wait_for_device();
+      return recv_now(way, tensor);
+    });
     work->done(s ? tutti::Status() : s.because(c10::str("from rank ", way.from, " to rank ", rank_, ", tag ", way.tag)),
                way.from);
   });
@@ -109,34 +133,40 @@ void Peers::recv(c10::intrusive_ptr<CallWork> work, const at::Tensor& tensor, in
 
 // Each connection looks for a message, and the first one that finds one receives it. Those that find one later keep it for
 // whoever receives there next.
-void Peers::recv_from_anyone(const c10::intrusive_ptr<CallWork>& work, const at::Tensor& tensor, int tag) {
-  auto request = std::make_shared<FromAnyone>();
+void Peers::recv_from_anyone(std::shared_ptr<FromAnyone> request, int tag) {
   request->open = static_cast<std::size_t>(size_ - 1);
   for (int from = 0; from < size_; ++from) {
     if (from == rank_) continue;
     Channel& way = channel(from, rank_, tag);
-    way.worker.push([this, &way, request, work, tensor] { look_for_anyone(way, *request, work, tensor); });
+    way.worker.push([this, &way, request] { look_for_anyone(way, *request); });
   }
 }
 
-void Peers::look_for_anyone(Channel& channel, FromAnyone& request, const c10::intrusive_ptr<CallWork>& work,
-                            const at::Tensor& tensor) {
+void Peers::look_for_anyone(Channel& channel, FromAnyone& request) {
   const auto taken = [&] {
     const std::lock_guard lock(request.mutex);
-    return request.taken;
+    return !request.work;
   };
   if (taken()) return;
-  auto s = open(channel, taken);
-  if (s) s = take_header(channel, kForever);
-  bool mine = false;
+  auto s = attempt([&] {
+    auto opened = open(channel, taken);
+    return opened ? take_header(channel, kForever) : std::move(opened);
+  });
+  c10::intrusive_ptr<CallWork> work;
+  at::Tensor tensor;
   {
     const std::lock_guard lock(request.mutex);
-    mine = !request.taken && (s || --request.open == 0);
-    request.taken |= mine;
+    if (request.work && (s || --request.open == 0)) {
+      work = std::move(request.work);
+      tensor = std::move(request.tensor);
+    }
   }
-  if (!mine) return;
-  work->wait_for_device();
-  if (s) s = take_payload(channel, tensor);
+  if (!work) return;
+  if (s)
+    s = attempt([&] {
+      work->wait_for_device();
+      return take_payload(channel, tensor);
+    });
   work->done(s ? tutti::Status() : s.because(c10::str("from any rank to rank ", rank_, ", tag ", channel.tag)), channel.from);
 }
 

@@ -21,7 +21,8 @@ namespace tutti_torch {
 // A message that is received from whichever rank sends one first.
 struct FromAnyone {
   std::mutex mutex;
-  bool taken = false;    // a message has been found for it, or it has failed
+  c10::intrusive_ptr<CallWork> work;  // until a message has been found for it, or it has failed
+  at::Tensor tensor;
   std::size_t open = 0;  // connections that may still find one
 };
 
@@ -33,7 +34,7 @@ class Peers {
 
   void send(c10::intrusive_ptr<CallWork> work, const at::Tensor& tensor, int to, int tag);
   void recv(c10::intrusive_ptr<CallWork> work, const at::Tensor& tensor, int from, int tag);
-  void recv_from_anyone(const c10::intrusive_ptr<CallWork>& work, const at::Tensor& tensor, int tag);
+  void recv_from_anyone(std::shared_ptr<FromAnyone> request, int tag);
   // Ends all that waits, with this reason.
   void close(const std::string& reason);
   void set_timeout(std::chrono::milliseconds timeout) { timeout_ = timeout; }
@@ -59,15 +60,18 @@ class Peers {
   tutti::Status recv_now(Channel& channel, const at::Tensor& tensor);
   tutti::Status take_header(Channel& channel, double timeout_s);
   tutti::Status take_payload(Channel& channel, const at::Tensor& tensor);
-  void look_for_anyone(Channel& channel, FromAnyone& request, const c10::intrusive_ptr<CallWork>& work, const at::Tensor& tensor);
+  void look_for_anyone(Channel& channel, FromAnyone& request);
   [[nodiscard]] double timeout_s() const { return std::chrono::duration<double>(timeout_.load()).count(); }
+
+  Store own_store();
 
   Store store_;
   const int rank_, size_;
   const tutti::Communicator& group_;
   std::atomic<std::chrono::milliseconds> timeout_;
   std::stop_source closed_;
-  std::mutex mutex_;  // guards the map
+  std::mutex mutex_;  // guards what follows
+  Store own_store_;
   std::map<std::array<int, 3>, std::unique_ptr<Channel>> channels_;
 };
 

@@ -1,6 +1,9 @@
 #include "work.h"
 
+#include <ATen/Parallel.h>
 #include <c10/util/StringUtil.h>
+
+#include <algorithm>
 
 #include "tensors.h"
 #include "types.h"
@@ -8,8 +11,12 @@
 namespace tutti_torch {
 namespace {
 
-c10::intrusive_ptr<c10::ivalue::Future> future_of_tensors() {
-  return c10::make_intrusive<c10::ivalue::Future>(c10::ListType::create(c10::TensorType::get()));
+c10::intrusive_ptr<c10::ivalue::Future> future_of(const Tensors& tensors) {
+  std::vector<at::Device> devices;
+  for (const at::Tensor& tensor : tensors)
+    if (!tensor.is_cpu() && std::find(devices.begin(), devices.end(), tensor.device()) == devices.end())
+      devices.push_back(tensor.device());
+  return c10::make_intrusive<c10::ivalue::Future>(c10::ListType::create(c10::TensorType::get()), std::move(devices));
 }
 
 std::uint64_t next_key() {
@@ -47,19 +54,24 @@ void CallWork::done(tutti::Status status, int source) {
   else if (status.error().code() != tutti::Code::invalid_argument)
     observers_->failed();
   finish(exception);
-  if (future) settle(*future);
+  // Callbacks of a future may wait for other operations of the group, which the thread that has done this one is to do.
+  if (future)
+    at::launch(
+        [self = c10::intrusive_ptr<CallWork>::reclaim_copy(this), future, exception] { self->settle(*future, exception); });
 }
 
 bool CallWork::wait(std::chrono::milliseconds timeout) {
   std::unique_lock lock(mutex_);
-  const auto at_most = timeout == kNoTimeout ? about_.at_most : timeout;
+  const bool own = timeout == kNoTimeout;
+  const auto at_most = own ? about_.at_most : timeout;
   const auto completed = [this] { return completed_; };
-  if (at_most == kNoTimeout) {
-    cv_.wait(lock, completed);
-  } else if (!cv_.wait_for(lock, at_most, completed)) {
+  if (at_most != kNoTimeout && !cv_.wait_for(lock, at_most, completed)) {
     lock.unlock();
-    fail(about_.title + 6, tutti::Error(tutti::Code::timeout, c10::str("not done after ", at_most.count(), " ms")));
+    if (!own || !about_.withdraw || about_.withdraw())
+      fail(about_.title + 6, tutti::Error(tutti::Code::timeout, c10::str("not done after ", at_most.count(), " ms")));
+    lock.lock();  // it has just come
   }
+  cv_.wait(lock, completed);
   if (exception_) std::rethrow_exception(exception_);
   return true;
 }
@@ -78,16 +90,17 @@ int CallWork::sourceRank() const {
 c10::intrusive_ptr<c10::ivalue::Future> CallWork::getFuture() {
   std::unique_lock lock(mutex_);
   if (future_) return future_;
-  future_ = future_of_tensors();
+  auto future = future_ = future_of(about_.outputs);
   const bool done = completed_;
+  const auto exception = exception_;
   lock.unlock();
-  if (done) settle(*future_);
-  return future_;
+  if (done) settle(*future, exception);
+  return future;
 }
 
-void CallWork::settle(c10::ivalue::Future& future) const {
-  if (exception_)
-    future.setError(exception_);
+void CallWork::settle(c10::ivalue::Future& future, const std::exception_ptr& exception) const {
+  if (exception)
+    future.setError(exception);
   else
     future.markCompleted(about_.outputs);
 }
@@ -115,7 +128,7 @@ std::vector<at::Tensor> AllOf::result() {
 }
 
 c10::intrusive_ptr<c10::ivalue::Future> AllOf::getFuture() {
-  auto all = future_of_tensors();
+  auto all = future_of(result());
   c10::List<c10::intrusive_ptr<c10::ivalue::Future>> each(c10::FutureType::create(c10::ListType::create(c10::TensorType::get())));
   for (const auto& work : works_) each.push_back(work->getFuture());
   auto together = c10::collectAll(each);

@@ -4,6 +4,7 @@
 #include <ATen/core/ivalue.h>
 #include <c10/core/Event.h>
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <torch/csrc/distributed/c10d/Work.hpp>
@@ -22,6 +23,7 @@ class CallWork final : public c10d::Work {
     std::vector<at::Tensor> inputs, outputs;
     std::uint64_t sequence = 0;
     std::chrono::milliseconds at_most{0};  // how long to wait for what does not end by itself; 0: it does
+    std::function<bool()> withdraw = {};   // then: ends it, unless it has just found what it waits for
   };
   CallWork(int rank, About about, std::shared_ptr<Observers> observers);
 
@@ -42,7 +44,7 @@ class CallWork final : public c10d::Work {
 #endif
 
  private:
-  void settle(c10::ivalue::Future& future) const;
+  void settle(c10::ivalue::Future& future, const std::exception_ptr& exception) const;
 
   About about_;
   std::shared_ptr<Observers> observers_;

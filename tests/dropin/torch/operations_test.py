@@ -337,6 +337,20 @@ def asynchronous(rank, ranks):
     done = dist.all_reduce(torch.ones(3), async_op=True)
     done.wait()
     equal(done.get_future().wait()[0], torch.full((3,), float(ranks)), "a future asked for afterwards")
+    # What happens when an operation is over may wait for others of the group.
+    chained = dist.all_reduce(torch.ones(3), async_op=True).get_future()
+    for _ in range(3):
+        chained = chained.then(lambda done: [dist.all_reduce(sum(done.value()) * 1, async_op=True).get_future().wait()[0]])
+    equal(chained.wait()[0], torch.full((3,), float(ranks**4)), "calls in callbacks")
+    with torch.inference_mode():
+        outputs = [torch.zeros(4) for _ in range(ranks)]
+        dist.all_gather(outputs, torch.full((4,), float(rank)), async_op=True).wait()
+        assert [output[0].item() for output in outputs] == list(range(ranks))
+    # Factors of another type than the tensors are copied, one for each.
+    several = [torch.ones(n + 1) for n in range(4)]
+    dist.all_reduce_coalesced(several, op=dist._make_nccl_premul_sum(torch.tensor([0.5], dtype=torch.float64)))
+    for tensor in several:
+        equal(tensor, torch.full_like(tensor, ranks / 2), "premultiplied, coalesced")
     # Tensors stay as long as they are needed.
     for _ in range(20):
         work = dist.all_reduce(torch.ones(200_000), async_op=True)
@@ -471,11 +485,18 @@ def late_for_barrier(rank, ranks):
 
 
 def late_message(rank, ranks):
+    """Neither that of one rank nor one of any comes; the second is not awaited any more when another one comes, and stays as it is."""
     if rank == 0:
         dist.distributed_c10d._set_pg_timeout(datetime.timedelta(seconds=1), dist.group.WORLD)
+        abandoned, wanted = torch.zeros(4), torch.zeros(4)
+        fails("nobody sends to anyone", lambda: dist.recv(abandoned, tag=5), "recv", "not done after 1000 ms")
         fails("nobody sends", lambda: dist.recv(torch.zeros(4), 1), "from rank 1 to rank 0", "1 s")
+        dist.distributed_c10d._set_pg_timeout(datetime.timedelta(seconds=30), dist.group.WORLD)
+        dist.recv(wanted, 1, tag=5)
+        assert wanted[0] == 7 and abandoned[0] == 0
     else:
-        time.sleep(2)
+        time.sleep(3)
+        dist.send(torch.full((4,), 7.0), 0, tag=5)
 
 
 def killed(rank, ranks):
