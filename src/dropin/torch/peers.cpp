@@ -133,7 +133,7 @@ void Peers::recv(c10::intrusive_ptr<CallWork> work, const at::Tensor& tensor, in
 
 // Each connection looks for a message, and the first one that finds one receives it. Those that find one later keep it for
 // whoever receives there next.
-void Peers::recv_from_anyone(std::shared_ptr<FromAnyone> request, int tag) {
+void Peers::recv_from_anyone(const std::shared_ptr<FromAnyone>& request, int tag) {
   request->open = static_cast<std::size_t>(size_ - 1);
   for (int from = 0; from < size_; ++from) {
     if (from == rank_) continue;

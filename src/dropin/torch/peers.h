@@ -34,7 +34,7 @@ class Peers {
 
   void send(c10::intrusive_ptr<CallWork> work, const at::Tensor& tensor, int to, int tag);
   void recv(c10::intrusive_ptr<CallWork> work, const at::Tensor& tensor, int from, int tag);
-  void recv_from_anyone(std::shared_ptr<FromAnyone> request, int tag);
+  void recv_from_anyone(const std::shared_ptr<FromAnyone>& request, int tag);
   // Ends all that waits, with this reason.
   void close(const std::string& reason);
   void set_timeout(std::chrono::milliseconds timeout) { timeout_ = timeout; }
