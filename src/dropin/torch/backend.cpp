@@ -9,49 +9,6 @@
 namespace tutti_torch {
 namespace {
 
-// A call in the order of a stream of the device.
-class StreamWork final : public c10d::Work {
- public:
-  StreamWork(int rank, c10d::OpType type, const char* title, const c10::Stream& stream, Tensors inputs, Tensors outputs)
-      : Work(rank, type, title, inputs.empty() ? outputs : inputs),
-        inputs_(std::move(inputs)),
-        outputs_(std::move(outputs)),
-        done_(stream.device_type()) {
-    done_.record(stream);
-    future_ =
-        c10::make_intrusive<c10::ivalue::Future>(c10::ListType::create(c10::TensorType::get()), std::vector{stream.device()});
-    future_->markCompleted(outputs_);
-    if (recordFunctionEndCallback_) recordFunctionEndCallback_();
-  }
-  bool isCompleted() override { return done_.query(); }
-  bool isSuccess() const override { return done_.query(); }
-  void synchronize() override {
-    const auto device = outputs_.empty() ? inputs_.front().device() : outputs_.front().device();
-    done_.block(c10::impl::VirtualGuardImpl(device.type()).getStream(device));
-  }
-  bool wait(std::chrono::milliseconds) override {
-    synchronize();
-    return true;
-  }
-  std::vector<at::Tensor> result() override { return outputs_; }
-  c10::intrusive_ptr<c10::ivalue::Future> getFuture() override { return future_; }
-
- private:
-  Tensors inputs_, outputs_;
-  c10::Event done_;
-  c10::intrusive_ptr<c10::ivalue::Future> future_;
-};
-
-// An operation that is over, for PyTorch's flight recorder: it takes one of which it gets nothing for one that has only begun.
-class Over final : public c10d::Work {
- public:
-  explicit Over(c10d::OpType type) : Work(-1, type) { completed_ = true; }
-  bool isCompleted() override { return true; }
-  bool isSuccess() const override { return true; }
-  bool wait(std::chrono::milliseconds) override { return true; }
-  void synchronize() override {}
-};
-
 double seconds(std::chrono::milliseconds time) { return std::chrono::duration<double>(time).count(); }
 
 }  // namespace
@@ -68,7 +25,7 @@ Backend::Backend(const Store& store, int rank, int size, std::chrono::millisecon
 // Python destroys it, and holds its lock.
 Backend::~Backend() {
   const WithoutPython others_may_go_on;
-  observers_->close();
+  observers_->closed = true;
   if (group_ && !worker_.idle()) group_->abort("the process group was destroyed while operations were under way");
   peers_.reset();
   worker_.stop();
@@ -133,7 +90,7 @@ Backend::WorkPtr Backend::do_now(const Operation& operation, CallsRef calls) {
   ++sequence_;
   auto s = carry_out(calls, {.background = false, .timeout = timeout_of(operation)});
   if (s) return c10::make_intrusive<Over>(operation.type);
-  if (s.error().code() != tutti::Code::invalid_argument) observers_->failed();
+  if (s.error().code() != tutti::Code::invalid_argument) observers_->fail();
   fail(operation.name(), s.error());
 }
 
@@ -155,7 +112,7 @@ Backend::WorkPtr Backend::do_on_device(const Operation& operation, const c10::St
   const std::lock_guard lock(running_);
   ++sequence_;
   if (auto s = carry_out(calls, {.stream = stream}); !s) {
-    if (s.error().code() != tutti::Code::invalid_argument) observers_->failed();
+    if (s.error().code() != tutti::Code::invalid_argument) observers_->fail();
     fail(operation.name(), s.error());
   }
   return c10::make_intrusive<StreamWork>(getRank(), operation.type, operation.title, stream, inputs.vec(), outputs.vec());
@@ -234,20 +191,20 @@ void Backend::setTimeout(std::chrono::milliseconds timeout) {
 }
 
 void Backend::abort() {
-  observers_->failed();
+  observers_->fail();
   peers_->close("the process group was aborted");
   group_->abort("the process group was aborted");
 }
 
 void Backend::shutdown() {
   const WithoutPython others_may_go_on;
-  observers_->close();
+  observers_->closed = true;
   if (peers_) peers_->close("the process group was shut down");
   worker_.wait_until_idle();
 }
 
 c10d::ErrorType Backend::getError() {
-  return observers_->has_failed() || !group_->failure() ? c10d::ErrorType::COMM_ERROR : c10d::ErrorType::SUCCESS;
+  return observers_->failed || !group_->failure() ? c10d::ErrorType::COMM_ERROR : c10d::ErrorType::SUCCESS;
 }
 
 c10::intrusive_ptr<c10d::Backend> Backend::split(const Store& store, const std::vector<int>& ranks,
@@ -261,38 +218,42 @@ c10::intrusive_ptr<c10d::Backend> Backend::split(const Store& store, const std::
                                       options ? options->timeout : options_->timeout, &*group_);
 }
 
-// Over the store, so that it tells of ranks even where calls of the group hang.
+// Over the store, so that it tells of ranks even where calls of the group hang. Rank 0 says how it went.
 void Backend::monitoredBarrier(const c10d::BarrierOptions& o, bool wait_for_all) {
   const auto timeout = o.timeout == c10d::kUnsetTimeout ? options_->timeout : o.timeout;
   const std::string key = c10::str("monitored_barrier/", ++barriers_, "/");
+  std::string verdict;
+  if (getRank() == 0) {
+    verdict = await_others(key, timeout, wait_for_all);
+    store_->set(key + "verdict", verdict);
+  } else {
+    store_->set(c10::str(key, getRank()), "here");
+    const bool told = comes(key + "verdict", timeout + std::chrono::seconds(5));  // rank 0 gives it when its own time is up
+    verdict = told ? store_->get_to_str(key + "verdict") : "rank 0 has not come, or not found all others, in time";
+  }
+  TORCH_CHECK_WITH(DistBackendError, verdict == "ok", "tutti: monitored_barrier on rank ", getRank(), ": ", verdict);
+}
+
+std::string Backend::await_others(const std::string& key, std::chrono::milliseconds timeout, bool all) {
   const auto deadline = std::chrono::steady_clock::now() + timeout;
-  if (getRank() != 0) {
-    store_->set(key + std::to_string(getRank()), "here");
-    std::string verdict;
-    try {
-      store_->wait({key + "verdict"}, timeout + std::chrono::seconds(5));  // rank 0 gives it when its own time is up
-      verdict = store_->get_to_str(key + "verdict");
-    } catch (const std::exception&) {
-      verdict = "rank 0 has not come, or not found all others, in time";
-    }
-    TORCH_CHECK_WITH(DistBackendError, verdict == "ok", "tutti: monitored_barrier on rank ", getRank(), ": ", verdict);
-    return;
-  }
   std::vector<std::string> missing;
-  for (int rank = 1; rank < getSize() && (missing.empty() || wait_for_all); ++rank) {
+  for (int rank = 1; rank < getSize() && (missing.empty() || all); ++rank) {
     const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
-    try {
-      if (!store_->check({key + std::to_string(rank)}))
-        store_->wait({key + std::to_string(rank)}, std::max(left, std::chrono::milliseconds(1)));
-    } catch (const std::exception&) {
-      missing.push_back(std::to_string(rank));
-    }
+    if (!comes(c10::str(key, rank), left)) missing.push_back(std::to_string(rank));
   }
-  const std::string verdict = missing.empty() ? "ok"
-                                              : c10::str("rank", missing.size() == 1 ? "" : "s", " ", c10::Join(", ", missing),
-                                                         " did not come within ", timeout.count(), " ms");
-  store_->set(key + "verdict", verdict);
-  TORCH_CHECK_WITH(DistBackendError, missing.empty(), "tutti: monitored_barrier on rank 0: ", verdict);
+  if (missing.empty()) return "ok";
+  return c10::str("rank", missing.size() == 1 ? "" : "s", " ", c10::Join(", ", missing), " did not come within ", timeout.count(),
+                  " ms");
+}
+
+// Whether the key is in the store within this time. A store says that it is not by an exception.
+bool Backend::comes(const std::string& key, std::chrono::milliseconds time) {
+  try {
+    if (!store_->check({key})) store_->wait({key}, std::max(time, std::chrono::milliseconds(1)));
+    return true;
+  } catch (const std::exception&) {
+    return false;
+  }
 }
 
 }  // namespace tutti_torch

@@ -72,20 +72,20 @@ class Backend final : public c10d::Backend {
 
 #if TORCH_VERSION_MAJOR * 100 + TORCH_VERSION_MINOR >= 215
   bool supportsAbortHooks() const override { return true; }
-  void registerAbortHook(std::int64_t id, c10d::AbortHook hook) override { observers_->add_abort(id, std::move(hook)); }
-  void unregisterAbortHook(std::int64_t id) override { observers_->remove_abort(id); }
+  void registerAbortHook(std::int64_t id, c10d::AbortHook hook) override { observers_->abort.add(id, std::move(hook)); }
+  void unregisterAbortHook(std::int64_t id) override { observers_->abort.remove(id); }
   bool supportsCompletionHooks() const override { return true; }
   void registerCompletionHook(std::int64_t id, c10d::CompletionHook hook) override {
-    observers_->add_completion(id, std::move(hook));
+    observers_->completion.add(id, std::move(hook));
   }
-  void unregisterCompletionHook(std::int64_t id) override { observers_->remove_completion(id); }
+  void unregisterCompletionHook(std::int64_t id) override { observers_->completion.remove(id); }
 #endif
 
   bool supportsSplitting() const override { return true; }
   c10::intrusive_ptr<c10d::Backend> split(const Store& store, const std::vector<int>& ranks,
                                           const c10::intrusive_ptr<Options>& options) override;
 
-  // The algorithm of the last call, and why, for users that ask.
+  // For users that ask.
   [[nodiscard]] std::string last_algorithm() const { return group_->last_algorithm(); }
   [[nodiscard]] std::string transports() const { return group_->transports(); }
 
@@ -96,7 +96,7 @@ class Backend final : public c10d::Backend {
     const char* title;  // "tutti:all_reduce"
     std::chrono::milliseconds timeout = c10d::kUnsetTimeout;
     bool async = true;
-    [[nodiscard]] const char* name() const { return title + 6; }
+    [[nodiscard]] const char* name() const { return name_of(title); }
   };
   // How calls are made.
   struct Way {
@@ -126,12 +126,15 @@ class Backend final : public c10d::Backend {
   tutti::Status run(tutti::Call call, const Way& way);
   tutti::Status run_profiled(const tutti::Call& call, at::StepCallbacks profilers);
   tutti::Status run_all(const std::vector<tutti::Call>& calls, const Way& way);
+  [[nodiscard]] const Tensors& one_list(const char* name, const char* what, const Lists& lists) const;
   [[nodiscard]] tutti::Call gathering(const char* name, const at::Tensor& output, const at::Tensor& input) const;
   [[nodiscard]] tutti::Call scattering(const char* name, const at::Tensor& output, const at::Tensor& input,
                                        const c10d::ReduceOp& op, at::Tensor& factor) const;
   c10::intrusive_ptr<CallWork> begin(const Operation& operation, TensorsRef inputs, TensorsRef outputs,
                                      std::chrono::milliseconds at_most = {}, std::function<bool()> withdraw = {});
   void check_other(const char* operation, int rank) const;
+  std::string await_others(const std::string& key, std::chrono::milliseconds timeout, bool all);
+  bool comes(const std::string& key, std::chrono::milliseconds time);
   WorkPtr kept(c10::intrusive_ptr<CallWork> work);
 
   Store store_;

@@ -1,4 +1,6 @@
 // The collective operations: what PyTorch says of tensors as calls.
+#include <c10/util/StringUtil.h>
+
 #include "backend.h"
 #include "tensors.h"
 #include "types.h"
@@ -49,7 +51,7 @@ std::vector<std::uint64_t> parts(const char* operation, const char* what, const 
     std::fill(counts.begin(), counts.end(), static_cast<std::uint64_t>(rows / ranks * row));
     return counts;
   }
-  check_count(operation, (std::string("split sizes of the ") + what).c_str(), static_cast<std::int64_t>(splits.size()), ranks);
+  check_count(operation, c10::str("split sizes of the ", what).c_str(), static_cast<std::int64_t>(splits.size()), ranks);
   std::int64_t sum = 0;
   for (std::size_t rank = 0; rank < counts.size(); ++rank) {
     TORCH_CHECK_VALUE(splits[rank] >= 0, "tutti: ", operation, ": a split size of the ", what, " is ", splits[rank]);
@@ -62,6 +64,13 @@ std::vector<std::uint64_t> parts(const char* operation, const char* what, const 
 }
 
 }  // namespace
+
+// The only list, which has a tensor for each rank.
+const Tensors& Backend::one_list(const char* name, const char* what, const Lists& lists) const {
+  check_count(name, c10::str("lists of ", what).c_str(), static_cast<std::int64_t>(lists.size()), 1);
+  check_count(name, what, static_cast<std::int64_t>(lists.front().size()), getSize());
+  return lists.front();
+}
 
 Backend::WorkPtr Backend::broadcast(Tensors& tensors, const c10d::BroadcastOptions& o) {
   const Operation operation{c10d::OpType::BROADCAST, "tutti:broadcast", o.timeout, o.asyncOp};
@@ -107,9 +116,7 @@ Backend::WorkPtr Backend::allgather(Lists& outputs, Tensors& inputs, const c10d:
   const Operation operation{c10d::OpType::ALLGATHER, "tutti:all_gather", o.timeout, o.asyncOp};
   const at::Tensor& input = only(operation.name(), inputs);
   check_dense(operation.name(), input);
-  check_count(operation.name(), "lists of outputs", static_cast<std::int64_t>(outputs.size()), 1);
-  const Tensors& each = outputs.front();
-  check_count(operation.name(), "outputs", static_cast<std::int64_t>(each.size()), getSize());
+  const Tensors& each = one_list(operation.name(), "outputs", outputs);
   check_same_type(operation.name(), input, each.front());
   check_count(operation.name(), "elements of this rank's output", each[static_cast<std::size_t>(getRank())].numel(),
               input.numel());
@@ -182,9 +189,7 @@ Backend::WorkPtr Backend::gather(Lists& outputs, Tensors& inputs, const c10d::Ga
     const Call call = moving(Collective::gather, input, {}, input.numel(), root);
     return issue(operation, input, {}, [this, call](const Way& way) { return run(call, way); });
   }
-  check_count(operation.name(), "lists of outputs", static_cast<std::int64_t>(outputs.size()), 1);
-  const Tensors& each = outputs.front();
-  check_count(operation.name(), "outputs", static_cast<std::int64_t>(each.size()), getSize());
+  const Tensors& each = one_list(operation.name(), "outputs", outputs);
   for (const at::Tensor& output : each) check_count(operation.name(), "elements of an output", output.numel(), input.numel());
   check_same_type(operation.name(), input, each.front());
   const Flat whole = flat(operation.name(), each);
@@ -222,9 +227,7 @@ Backend::WorkPtr Backend::scatter(Tensors& outputs, Lists& inputs, const c10d::S
     const Call call = moving(Collective::scatter, {}, output, output.numel(), root);
     return issue(operation, {}, output, [this, call](const Way& way) { return run(call, way); });
   }
-  check_count(operation.name(), "lists of inputs", static_cast<std::int64_t>(inputs.size()), 1);
-  const Tensors& each = inputs.front();
-  check_count(operation.name(), "inputs", static_cast<std::int64_t>(each.size()), getSize());
+  const Tensors& each = one_list(operation.name(), "inputs", inputs);
   for (const at::Tensor& input : each) check_count(operation.name(), "elements of an input", input.numel(), output.numel());
   check_same_type(operation.name(), output, each.front());
   const Flat whole = flat(operation.name(), each);
@@ -239,9 +242,7 @@ Backend::WorkPtr Backend::reduce_scatter(Tensors& outputs, Lists& inputs, const 
   const Operation operation{c10d::OpType::REDUCE_SCATTER, "tutti:reduce_scatter", o.timeout, o.asyncOp};
   const at::Tensor& output = only(operation.name(), outputs);
   check_dense(operation.name(), output);
-  check_count(operation.name(), "lists of inputs", static_cast<std::int64_t>(inputs.size()), 1);
-  const Tensors& each = inputs.front();
-  check_count(operation.name(), "inputs", static_cast<std::int64_t>(each.size()), getSize());
+  const Tensors& each = one_list(operation.name(), "inputs", inputs);
   check_same_type(operation.name(), output, each.front());
   check_count(operation.name(), "elements of output", output.numel(), each[static_cast<std::size_t>(getRank())].numel());
   const Flat whole = flat(operation.name(), each);

@@ -13,63 +13,49 @@
 
 namespace tutti_torch {
 
-#if TORCH_VERSION_MAJOR * 100 + TORCH_VERSION_MINOR >= 215
-// Thread safe.
-class Observers {
+// By the numbers that PyTorch gives them. Thread safe.
+template <class Hook>
+class Hooks {
  public:
-  void add_abort(std::int64_t id, c10d::AbortHook hook) {
+  void add(std::int64_t id, Hook hook) {
     const std::lock_guard lock(mutex_);
-    abort_[id] = std::move(hook);
+    hooks_[id] = std::move(hook);
   }
-  void remove_abort(std::int64_t id) {
+  void remove(std::int64_t id) {
     const std::lock_guard lock(mutex_);
-    abort_.erase(id);
+    hooks_.erase(id);
   }
-  void add_completion(std::int64_t id, c10d::CompletionHook hook) {
-    const std::lock_guard lock(mutex_);
-    completion_[id] = std::move(hook);
+  // Outside the lock: hooks may need Python, whose lock somebody may hold who removes one.
+  template <class... Arguments>
+  void call(const Arguments&... arguments) {
+    std::unique_lock lock(mutex_);
+    const auto hooks = hooks_;
+    lock.unlock();
+    for (const auto& [id, hook] : hooks) hook(arguments...);
   }
-  void remove_completion(std::int64_t id) {
-    const std::lock_guard lock(mutex_);
-    completion_.erase(id);
-  }
-  void completed(std::uint64_t key) {
-    for (const auto& [id, hook] : copy_of(completion_)) hook({.completionKey = key, .duration_ms = std::nullopt});
-  }
-  // The group can do no more.
-  void failed() {
-    failed_ = true;
-    if (closed_) return;
-    for (const auto& [id, hook] : copy_of(abort_)) hook();
-  }
-  // What fails from now on does so because the group ends.
-  void close() noexcept { closed_ = true; }
-  [[nodiscard]] bool has_failed() const noexcept { return failed_; }
 
  private:
-  // Hooks may need Python, whose lock somebody may hold who removes one.
-  template <class Hooks>
-  Hooks copy_of(const Hooks& hooks) {
-    const std::lock_guard lock(mutex_);
-    return hooks;
-  }
-
-  std::atomic<bool> failed_{false}, closed_{false};
   std::mutex mutex_;
-  std::map<std::int64_t, c10d::AbortHook> abort_;
-  std::map<std::int64_t, c10d::CompletionHook> completion_;
+  std::map<std::int64_t, Hook> hooks_;
 };
-#else
-class Observers {
- public:
-  void completed(std::uint64_t) {}
-  void failed() { failed_ = true; }
-  void close() noexcept {}
-  [[nodiscard]] bool has_failed() const noexcept { return failed_; }
 
- private:
-  std::atomic<bool> failed_{false};
-};
+struct Observers {
+#if TORCH_VERSION_MAJOR * 100 + TORCH_VERSION_MINOR >= 215
+  Hooks<c10d::AbortHook> abort;
+  Hooks<c10d::CompletionHook> completion;
+  void completed(std::uint64_t key) { completion.call(c10d::CompletionHookArgs{.completionKey = key, .duration_ms = {}}); }
+#else
+  Hooks<std::function<void()> > abort;  // nobody adds any
+  void completed(std::uint64_t) {}
 #endif
+  // The group can do no more.
+  void fail() {
+    failed = true;
+    if (!closed) abort.call();
+  }
+
+  std::atomic<bool> failed{false};
+  std::atomic<bool> closed{false};  // what fails from now on does so because the group ends
+};
 
 }  // namespace tutti_torch

@@ -8,17 +8,31 @@ namespace {
 constexpr double kForever = 1e9;           // seconds
 constexpr int kSender = 0, kReceiver = 1;  // their ranks in the communicator of two
 
-tutti::Call message(int to_send, const void* input, void* output, std::uint64_t bytes, double timeout_s) {
-  tutti::Call call{
-      .collective = tutti::Collective::send_recv, .input = input, .output = output, .timeout_s = timeout_s, .background = true};
-  if (to_send != 0) {
-    call.count = bytes;
-    call.destination = kReceiver;
-  } else {
-    call.receive_count = bytes;
-    call.source = kSender;
+tutti::Call sending(const void* data, std::uint64_t bytes, double timeout_s) {
+  return {.collective = tutti::Collective::send_recv,
+          .input = data,
+          .count = bytes,
+          .destination = kReceiver,
+          .timeout_s = timeout_s,
+          .background = true};
+}
+tutti::Call receiving(void* data, std::uint64_t bytes, double timeout_s) {
+  return {.collective = tutti::Collective::send_recv,
+          .output = data,
+          .source = kSender,
+          .receive_count = bytes,
+          .timeout_s = timeout_s,
+          .background = true};
+}
+
+// Tensors on devices, and memory that is short, throw.
+template <class Work>
+tutti::Status attempt(Work&& work) {
+  try {
+    return work();
+  } catch (const std::exception& e) {
+    return tutti::Error(tutti::Code::internal, e.what());
   }
-  return call;
 }
 
 }  // namespace
@@ -42,7 +56,7 @@ Store Peers::own_store() {
   return own_store_;
 }
 
-tutti::Status Peers::open(Channel& channel, const std::function<bool()>& given_up) {
+tutti::Status Peers::open(Channel& channel, const GivenUp& given_up) {
   if (channel.pair) return {};
   tutti::Options options{.timeout_s = timeout_s(), .part_of = &group_, .stop = closed_.get_token()};
   auto made = meet(own_store(), c10::str("messages/", channel.from, "-", channel.to, "/", channel.tag),
@@ -58,14 +72,14 @@ tutti::Status Peers::open(Channel& channel, const std::function<bool()>& given_u
 tutti::Status Peers::send_now(Channel& channel, const at::Tensor& tensor) {
   if (auto s = open(channel, {}); !s) return s;
   const Header header{.bytes = tensor.nbytes()};
-  if (auto s = channel.pair->run(message(1, &header, nullptr, sizeof header, timeout_s())); !s || header.bytes == 0) return s;
-  return channel.pair->run(message(1, tensor.const_data_ptr(), nullptr, header.bytes, timeout_s()));
+  if (auto s = channel.pair->run(sending(&header, sizeof header, timeout_s())); !s || header.bytes == 0) return s;
+  return channel.pair->run(sending(tensor.const_data_ptr(), header.bytes, timeout_s()));
 }
 
 tutti::Status Peers::take_header(Channel& channel, double timeout_s) {
   if (channel.waiting) return {};
   Header header;
-  if (auto s = channel.pair->run(message(0, nullptr, &header, sizeof header, timeout_s)); !s) return s;
+  if (auto s = channel.pair->run(receiving(&header, sizeof header, timeout_s)); !s) return s;
   if (header.magic != Header::kMagic)
     return tutti::Error(tutti::Code::protocol, "what was received is no message of a process group");
   channel.waiting = header;
@@ -79,8 +93,7 @@ tutti::Status Peers::take_payload(Channel& channel, const at::Tensor& tensor) {
   const bool fits = bytes == tensor.nbytes();
   std::vector<std::byte> instead(fits ? 0 : bytes);
   if (bytes > 0)
-    if (auto s = channel.pair->run(message(0, nullptr, fits ? tensor.mutable_data_ptr() : instead.data(), bytes, timeout_s()));
-        !s)
+    if (auto s = channel.pair->run(receiving(fits ? tensor.mutable_data_ptr() : instead.data(), bytes, timeout_s())); !s)
       return s;
   if (fits) return {};
   return tutti::Error(tutti::Code::mismatch,
@@ -95,40 +108,24 @@ tutti::Status Peers::recv_now(Channel& channel, const at::Tensor& tensor) {
   return take_payload(channel, tensor);
 }
 
-namespace {
-
-template <class Work>
-tutti::Status attempt(Work&& work) {
-  try {
-    return work();
-  } catch (const std::exception& e) {
-    return tutti::Error(tutti::Code::internal, e.what());
-  }
-}
-
-}  // namespace
-
-void Peers::send(c10::intrusive_ptr<CallWork> work, const at::Tensor& tensor, int to, int tag) {
-  Channel& way = channel(rank_, to, tag);
-  way.worker.push([this, &way, work = std::move(work), tensor] {
+void Peers::push(Channel& channel, c10::intrusive_ptr<CallWork> work, const at::Tensor& tensor, Transfer transfer) {
+  channel.worker.push([this, &channel, work = std::move(work), tensor, transfer] {
     auto s = attempt([&] {
       work->wait_for_device();
-      return send_now(way, tensor);
+      return (this->*transfer)(channel, tensor);
     });
-    work->done(s ? tutti::Status() : s.because(c10::str("from rank ", rank_, " to rank ", way.to, ", tag ", way.tag)));
+    work->done(
+        s ? tutti::Status() : s.because(c10::str("from rank ", channel.from, " to rank ", channel.to, ", tag ", channel.tag)),
+        channel.from);
   });
+}
+
+void Peers::send(c10::intrusive_ptr<CallWork> work, const at::Tensor& tensor, int to, int tag) {
+  push(channel(rank_, to, tag), std::move(work), tensor, &Peers::send_now);
 }
 
 void Peers::recv(c10::intrusive_ptr<CallWork> work, const at::Tensor& tensor, int from, int tag) {
-  Channel& way = channel(from, rank_, tag);
-  way.worker.push([this, &way, work = std::move(work), tensor] {
-    auto s = attempt([&] {
-      work->wait_for_device();
-      return recv_now(way, tensor);
-    });
-    work->done(s ? tutti::Status() : s.because(c10::str("from rank ", way.from, " to rank ", rank_, ", tag ", way.tag)),
-               way.from);
-  });
+  push(channel(from, rank_, tag), std::move(work), tensor, &Peers::recv_now);
 }
 
 // Each connection looks for a message, and the first one that finds one receives it. Those that find one later keep it for

@@ -55,14 +55,15 @@ class Peers {
   };
 
   Channel& channel(int from, int to, int tag);
-  tutti::Status open(Channel& channel, const std::function<bool()>& given_up);
+  using Transfer = tutti::Status (Peers::*)(Channel& channel, const at::Tensor& tensor);
+  void push(Channel& channel, c10::intrusive_ptr<CallWork> work, const at::Tensor& tensor, Transfer transfer);
+  tutti::Status open(Channel& channel, const GivenUp& given_up);
   tutti::Status send_now(Channel& channel, const at::Tensor& tensor);
   tutti::Status recv_now(Channel& channel, const at::Tensor& tensor);
   tutti::Status take_header(Channel& channel, double timeout_s);
   tutti::Status take_payload(Channel& channel, const at::Tensor& tensor);
   void look_for_anyone(Channel& channel, FromAnyone& request);
   [[nodiscard]] double timeout_s() const { return std::chrono::duration<double>(timeout_.load()).count(); }
-
   Store own_store();
 
   Store store_;

@@ -40,7 +40,7 @@ void CallWork::wait_for_device() {
 
 void CallWork::done(tutti::Status status, int source) {
   c10::intrusive_ptr<c10::ivalue::Future> future;
-  std::exception_ptr exception = status ? nullptr : exception_of(about_.title + 6, status.error());  // without "tutti:"
+  std::exception_ptr exception = status ? nullptr : exception_of(name_of(about_.title), status.error());
   {
     const std::lock_guard lock(mutex_);
     source_ = source;
@@ -52,7 +52,7 @@ void CallWork::done(tutti::Status status, int source) {
   if (status)
     observers_->completed(key_);
   else if (status.error().code() != tutti::Code::invalid_argument)
-    observers_->failed();
+    observers_->fail();
   finish(exception);
   // Callbacks of a future may wait for other operations of the group, which the thread that has done this one is to do.
   if (future)
@@ -68,7 +68,7 @@ bool CallWork::wait(std::chrono::milliseconds timeout) {
   if (at_most != kNoTimeout && !cv_.wait_for(lock, at_most, completed)) {
     lock.unlock();
     if (!own || !about_.withdraw || about_.withdraw())
-      fail(about_.title + 6, tutti::Error(tutti::Code::timeout, c10::str("not done after ", at_most.count(), " ms")));
+      fail(name_of(about_.title), tutti::Error(tutti::Code::timeout, c10::str("not done after ", at_most.count(), " ms")));
     lock.lock();  // it has just come
   }
   cv_.wait(lock, completed);
@@ -103,6 +103,26 @@ void CallWork::settle(c10::ivalue::Future& future, const std::exception_ptr& exc
     future.setError(exception);
   else
     future.markCompleted(about_.outputs);
+}
+
+StreamWork::StreamWork(int rank, c10d::OpType type, const char* title, const c10::Stream& stream, Tensors inputs, Tensors outputs)
+    : Work(rank, type, title, inputs.empty() ? outputs : inputs),
+      inputs_(std::move(inputs)),
+      outputs_(std::move(outputs)),
+      done_(stream.device_type()),
+      future_(future_of(outputs_)) {
+  done_.record(stream);
+  future_->markCompleted(outputs_);
+  if (recordFunctionEndCallback_) recordFunctionEndCallback_();
+}
+
+void StreamWork::synchronize() {
+  if (const auto stream = stream_of(inputs_, outputs_)) done_.block(*stream);
+}
+
+bool StreamWork::wait(std::chrono::milliseconds) {
+  synchronize();
+  return true;
 }
 
 AllOf::AllOf(int rank, std::vector<c10::intrusive_ptr<c10d::Work>> works)

@@ -10,9 +10,13 @@
 #include <torch/csrc/distributed/c10d/Work.hpp>
 
 #include "observers.h"
+#include "tensors.h"
 #include "tutti/result.h"
 
 namespace tutti_torch {
+
+// An operation's name, of the title that PyTorch's profiler shows.
+[[nodiscard]] constexpr const char* name_of(const char* title) { return title + sizeof("tutti:") - 1; }
 
 class CallWork final : public c10d::Work {
  public:
@@ -52,6 +56,34 @@ class CallWork final : public c10d::Work {
   std::uint64_t key_;  // that no other work in this process has
   int source_ = -1;
   c10::intrusive_ptr<c10::ivalue::Future> future_;  // once somebody has asked for it
+};
+
+// An operation in the order of a stream of a device.
+class StreamWork final : public c10d::Work {
+ public:
+  StreamWork(int rank, c10d::OpType type, const char* title, const c10::Stream& stream, Tensors inputs, Tensors outputs);
+  bool isCompleted() override { return done_.query(); }
+  bool isSuccess() const override { return done_.query(); }
+  // The stream that is current now goes on behind it.
+  void synchronize() override;
+  bool wait(std::chrono::milliseconds timeout) override;
+  std::vector<at::Tensor> result() override { return outputs_; }
+  c10::intrusive_ptr<c10::ivalue::Future> getFuture() override { return future_; }
+
+ private:
+  Tensors inputs_, outputs_;
+  c10::Event done_;
+  c10::intrusive_ptr<c10::ivalue::Future> future_;
+};
+
+// An operation that is over, for PyTorch's flight recorder: it takes one of which it gets nothing for one that has only begun.
+class Over final : public c10d::Work {
+ public:
+  explicit Over(c10d::OpType type) : Work(-1, type) { completed_ = true; }
+  bool isCompleted() override { return true; }
+  bool isSuccess() const override { return true; }
+  bool wait(std::chrono::milliseconds) override { return true; }
+  void synchronize() override {}
 };
 
 // Several operations that are waited for together.

@@ -7,17 +7,14 @@ library=$1 headers=$2 peers=$3 engine=$4
 [[ -z ${SANITIZED:-} ]] || skip "Python does not load libraries of a sanitized build"
 python=$peers/torch/bin/python
 [[ -x $python ]] || skip "torch is not installed (./dev deps installs it from PyPI)"
-standin=$(dirname "$library")/../standin
+build=$(dirname "$library")/..
 libraries=$work/lib
-mkdir "$libraries"
-ln -s "$library" "$libraries/libnccl.so.2"
-ln -s "$standin"/lib*.so.* "$libraries"
-expect 0 "$python" "$here/../../cuda/runtime/stubs.py" "$peers"/torch/lib/python3*/site-packages/torch/lib "$libraries"
+expect 0 "$here/../../cuda/runtime/libraries.sh" "$build" "$python" "$libraries"
 case $engine in
   nccl2) unset TORCH_DIST_USE_NCCL2 ;;
   legacy) export TORCH_DIST_USE_NCCL2=0 ;;
 esac
-export STANDIN_KERNELS=$standin/libtutti_kernels_host.so
+export STANDIN_KERNELS=$build/standin/libtutti_kernels_host.so
 # Modules that pip has not compiled are compiled once.
 unset PYTHONDONTWRITEBYTECODE
 PYTHONPYCACHEPREFIX=$peers/torch/bytecode LD_LIBRARY_PATH=$libraries LD_PRELOAD=$library \

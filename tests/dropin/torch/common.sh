@@ -4,9 +4,7 @@
 here=$(cd "$(dirname "$0")" && pwd)
 [[ -x $python ]] || skip "torch is not installed (./dev deps installs it from PyPI)"
 libraries=$work/lib
-mkdir "$libraries"
-ln -s "$build/lib/libnccl.so.2" "$build"/standin/lib*.so.* "$libraries"
-expect 0 "$python" "$here/../../cuda/runtime/stubs.py" "$("$python" -c 'import importlib.util as i; print(*i.find_spec("torch").submodule_search_locations)')/lib" "$libraries"
+expect 0 "$here/../../cuda/runtime/libraries.sh" "$build" "$python" "$libraries"
 export LD_LIBRARY_PATH=$libraries PYTHONPATH=$build/python:$here:$here/../nccl STANDIN_KERNELS=$build/standin/libtutti_kernels_host.so
 # Modules that pip has not compiled are compiled once.
 export PYTHONPYCACHEPREFIX=$(dirname "$python")/../bytecode OMP_NUM_THREADS=1
