@@ -22,7 +22,7 @@ expect() {
   shift
   what="$*"
   "$@" >"$work/out" 2>"$work/err" </dev/null || status=$?
-  [[ $status == "$wanted" ]] || { fail "'$what' ended with $status, not $wanted"; head -5 "$work/out" "$work/err"; }
+  [[ $status == "$wanted" ]] || { fail "'$what' ended with $status, not $wanted"; tail -n 40 "$work/out" "$work/err"; }
 }
 # said TEXT...: the last command's stderr holds each of them; printed TEXT...: its stdout does.
 said() { local t; for t; do grep -qF -- "$t" "$work/err" || { fail "'$what' does not say '$t' but:"; cat "$work/err"; }; done; }

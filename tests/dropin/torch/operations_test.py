@@ -426,6 +426,18 @@ def profiled(rank, ranks):
 # ---- What goes wrong
 
 
+def common_store():
+    return dist.distributed_c10d._get_default_store()
+
+
+def tell(word, store=None):
+    (store or common_store()).set(word, "")
+
+
+def wait_to_be_told(word):
+    common_store().wait([word], datetime.timedelta(seconds=SECONDS))
+
+
 def mismatch(rank, ranks):
     error = fails("other sizes", lambda: dist.all_reduce(torch.zeros(4 + rank)), "all_reduce", "count 4", "count 5")
     assert isinstance(error, dist.DistBackendError), type(error)
@@ -450,11 +462,10 @@ def mismatched_message(rank, ranks):
 def late(rank, ranks):
     """A rank that never calls is named, in time."""
     if rank > 0:
-        return time.sleep(4)
-    start = time.monotonic()
+        return wait_to_be_told("over")
     dist.distributed_c10d._set_pg_timeout(datetime.timedelta(seconds=1), dist.group.WORLD)
     fails("no others", lambda: dist.all_reduce(torch.zeros(4)), "all_reduce", "waiting for rank", "1 s")
-    assert time.monotonic() - start < 3.5
+    tell("over")
 
 
 def recorded(rank, ranks):
@@ -473,15 +484,17 @@ def recorded(rank, ranks):
         entries = pickle.load(open(file, "rb"))["entries"]
         states = {tuple(entry["input_sizes"][0]): entry["state"] for entry in entries if "all_reduce" in entry["profiling_name"]}
         assert states[(77,)] != "completed" and states[(4,)] == states[(9,)] == "completed", states
+        tell("over")
     else:
-        time.sleep(2)
+        wait_to_be_told("over")
 
 
 def late_for_barrier(rank, ranks):
     if rank == ranks - 1:
-        return time.sleep(3)
+        return wait_to_be_told("over")
     error = fails("no others", lambda: dist.monitored_barrier(timeout=datetime.timedelta(seconds=1), wait_all_ranks=True), f"rank {ranks - 1} did not come")
     assert isinstance(error, dist.DistBackendError)
+    tell("over")
 
 
 def late_message(rank, ranks):
@@ -492,10 +505,11 @@ def late_message(rank, ranks):
         fails("nobody sends to anyone", lambda: dist.recv(abandoned, tag=5), "recv", "not done after 1000 ms")
         fails("nobody sends", lambda: dist.recv(torch.zeros(4), 1), "from rank 1 to rank 0", "1 s")
         dist.distributed_c10d._set_pg_timeout(datetime.timedelta(seconds=30), dist.group.WORLD)
+        tell("send")
         dist.recv(wanted, 1, tag=5)
         assert wanted[0] == 7 and abandoned[0] == 0
     else:
-        time.sleep(3)
+        wait_to_be_told("send")
         dist.send(torch.full((4,), 7.0), 0, tag=5)
 
 
@@ -507,13 +521,14 @@ def killed(rank, ranks):
 
 
 def aborted(rank, ranks):
-    pending = dist.all_reduce(torch.zeros(4), async_op=True) if rank == 0 else None
     if rank == 0:
+        store, pending = common_store(), dist.all_reduce(torch.zeros(4), async_op=True)
         time.sleep(0.3)
         dist.distributed_c10d._abort_process_group()
         fails("aborted", pending.wait, "aborted")
+        tell("over", store)
     else:
-        time.sleep(1)
+        wait_to_be_told("over")
 
 
 CASES = {
