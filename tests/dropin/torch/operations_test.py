@@ -558,6 +558,8 @@ NO_GOODBYE = {mismatch, mismatched_types, late, recorded, late_for_barrier, late
 
 
 def rank_main(rank, ranks, port, case):
+    if case is not recorded:
+        os.environ["TORCH_FR_BUFFER_SIZE"] = "0"  # dumps of the flight recorder take a second each
     store = dist.PrefixStore(f"{case.__name__}/{ranks}", dist.TCPStore("127.0.0.1", port, is_master=False, timeout=datetime.timedelta(seconds=SECONDS)))
     dist.init_process_group("tutti", store=store, rank=rank, world_size=ranks, timeout=datetime.timedelta(seconds=SECONDS))
     case(rank, ranks)
