@@ -1,7 +1,8 @@
-"""operations_test.py [CASE...]: every operation of torch.distributed over the backend "tutti", ranks as processes. Results are compared with
-what PyTorch computes on one rank, or with what they must be.
+"""operations_test.py [--ranks N] [CASE...]: every operation of torch.distributed over the backend "tutti", ranks as processes. Results are
+compared with what PyTorch computes on one rank, or with what they must be. With N, each case runs on so many ranks only.
 """
 
+import argparse
 import datetime
 import os
 import sys
@@ -13,6 +14,9 @@ import torch
 import torch.distributed as dist
 
 import job
+
+if tuple(int(n) for n in torch.__version__.split(".")[:2]) < (2, 15):
+    import tutti_torch  # noqa: F401  PyTorch finds it by itself since then
 
 warnings.filterwarnings("ignore")
 COUNT, SECONDS = 1003, 60
@@ -470,8 +474,6 @@ def late(rank, ranks):
 
 def recorded(rank, ranks):
     """PyTorch's flight recorder, since 2.15, is written when a call fails."""
-    if tuple(int(n) for n in torch.__version__.split(".")[:2]) < (2, 15):
-        return
     import pickle
 
     file = f"{os.environ['TORCH_FR_DUMP_TEMP_FILE']}{rank}"
@@ -569,13 +571,16 @@ def rank_main(rank, ranks, port, case):
 
 
 def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--ranks", type=int)
+    parser.add_argument("cases", nargs="*", metavar="CASE")
+    asked = parser.parse_args()
+    known = {case.__name__: case for case in CASES}
+    wanted = [known[name] for name in asked.cases] or CASES
     port = job.torch_store()
-    wanted = set(sys.argv[1:])
     failed = []
-    for case, sizes in CASES.items():
-        for ranks in sizes:
-            if wanted and case.__name__ not in wanted:
-                continue
+    for case in wanted:
+        for ranks in [asked.ranks] if asked.ranks else CASES[case]:
             start = time.monotonic()
             statuses = job.forked(rank_main, ranks, port, case)
             ok = not any(statuses)
