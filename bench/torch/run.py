@@ -6,7 +6,8 @@
 - What a call costs before the library has it: all_reduce of 2 floats in a group of one rank.
 
 Ranks are processes of this machine, or with --hosts two of hosts made of network namespaces (needs root), which talk over TCP. A figure is the
-median over the rounds, each the mean of many calls; a ratio is the median of Gloo's figure by tutti's in the same round.
+median over the rounds, each the mean of many calls; a ratio is the median of Gloo's figure by tutti's in the same round. Of others there is
+nothing to install: oneCCL's binding has no release for this PyTorch, whose wheels come without MPI.
 
     ./bench/record.sh torch ./dev bench torch
 """

@@ -17,16 +17,20 @@ double since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-// What rank 0 has written under the key, other than `old`. Looks again and again, as a store serves one waiting thread at a time.
-tutti::Result<std::string> await(c10d::Store& store, const std::string& key, const std::string& old, double timeout_s,
+tutti::Error not_come(int rank, double timeout_s) {
+  return {tutti::Code::timeout, c10::str("rank ", rank, " has not come within ", timeout_s, " s"), rank};
+}
+
+// What rank `from` has written under the key, other than `old`. Looks again and again, as a store serves one waiting thread at a
+// time.
+tutti::Result<std::string> await(c10d::Store& store, int from, const std::string& key, const std::string& old, double timeout_s,
                                  const GivenUp& given_up) {
   const auto start = std::chrono::steady_clock::now();
   for (auto pause = kShortest;; pause = std::min(pause * 2, kLongest)) {
     if (store.check({key}))
       if (auto text = store.get_to_str(key); text != old) return text;
     if (given_up && given_up()) return tutti::Error(tutti::Code::aborted, "the process group has ended");
-    if (since(start) > timeout_s)
-      return tutti::Error(tutti::Code::timeout, c10::str("rank 0 has not come within ", timeout_s, " s"), 0);
+    if (since(start) > timeout_s) return not_come(from, timeout_s);
     std::this_thread::sleep_for(pause);
   }
 }
@@ -78,7 +82,7 @@ tutti::Result<std::pair<tutti::Communicator, std::string>> follow(const Store& s
   std::optional<tutti::Error> failed;
   std::string text;
   for (;;) {
-    auto next = await(*store, key, text, failed ? std::min(options.timeout_s, kLate) : options.timeout_s, {});
+    auto next = await(*store, 0, key, text, failed ? std::min(options.timeout_s, kLate) : options.timeout_s, {});
     if (!next) return failed ? *std::move(failed) : std::move(next.error());
     text = *std::move(next);
     const Watch watch(store, key, text);
@@ -91,30 +95,33 @@ tutti::Result<std::pair<tutti::Communicator, std::string>> follow(const Store& s
 }
 
 template <class T, class Work>
-tutti::Result<T> with_store(int rank, Work&& work) {
+tutti::Result<T> with_store(Work&& work) {
   try {
     return work();
   } catch (const std::exception& e) {
-    return tutti::Error(tutti::Code::environment, c10::str("rank ", rank, " looks for the others: PyTorch's store: ", e.what()));
+    return tutti::Error(tutti::Code::environment, c10::str("PyTorch's store, where ranks meet: ", e.what()));
   }
 }
 
 }  // namespace
 
-tutti::Result<tutti::Communicator> meet(const Store& store, const std::string& key, int rank, int size,
-                                        const tutti::Options& options, const GivenUp& given_up) {
-  return with_store<tutti::Communicator>(rank, [&]() -> tutti::Result<tutti::Communicator> {
-    auto text = rank == 0 ? announce(*store, key) : await(*store, key, "", options.timeout_s, given_up);
+tutti::Result<tutti::Communicator> meet_one(const Store& store, const std::string& key, int me, int first, int second,
+                                            const tutti::Options& options, const GivenUp& given_up) {
+  return with_store<tutti::Communicator>([&]() -> tutti::Result<tutti::Communicator> {
+    const bool is_first = me == first;
+    auto text = is_first ? announce(*store, key) : await(*store, first, key, "", options.timeout_s, given_up);
     if (!text) return std::move(text.error());
-    auto made = create(*text, rank, size, options);
-    if (!made && rank == 0) store->deleteKey(key);  // nobody is to come there later
+    auto made = create(*text, is_first ? 0 : 1, 2, options);
+    if (made || !is_first) return made;
+    store->deleteKey(key);  // nobody is to come there later
+    if (made.error().code() == tutti::Code::timeout) return not_come(second, options.timeout_s);
     return made;
   });
 }
 
 tutti::Result<Group> meet_group(const Store& store, int rank, int size, const tutti::Options& options) {
   const std::string key = "tutti/group";
-  return with_store<Group>(rank, [&]() -> tutti::Result<Group> {
+  return with_store<Group>([&]() -> tutti::Result<Group> {
     const auto named = [&](tutti::Communicator communicator, const std::string& text) {
       return Group{std::move(communicator),
                    c10::make_intrusive<c10d::PrefixStore>(c10::str("tutti/", std::hash<std::string>()(text)), store)};

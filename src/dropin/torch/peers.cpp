@@ -6,7 +6,7 @@ namespace tutti_torch {
 namespace {
 
 constexpr double kForever = 1e9;           // seconds
-constexpr int kSender = 0, kReceiver = 1;  // their ranks in the communicator of two
+constexpr int kSender = 0, kReceiver = 1;  // their ranks in the communicator of two (meet_one)
 
 tutti::Call sending(const void* data, std::uint64_t bytes, double timeout_s) {
   return {.collective = tutti::Collective::send_recv,
@@ -59,9 +59,8 @@ Store Peers::own_store() {
 tutti::Status Peers::open(Channel& channel, const GivenUp& given_up) {
   if (channel.pair) return {};
   tutti::Options options{.timeout_s = timeout_s(), .part_of = &group_, .stop = closed_.get_token()};
-  auto made = meet(own_store(), c10::str("messages/", channel.from, "-", channel.to, "/", channel.tag),
-                   rank_ == channel.from ? kSender : kReceiver, 2, options,
-                   [&] { return closed_.stop_requested() || (given_up && given_up()); });
+  auto made = meet_one(own_store(), c10::str("messages/", channel.from, "-", channel.to, "/", channel.tag), rank_, channel.from,
+                       channel.to, options, [&] { return closed_.stop_requested() || (given_up && given_up()); });
   if (!made) return std::move(made.error());
   const std::lock_guard lock(channel.mutex);
   channel.pair.emplace(*std::move(made));
