@@ -11,6 +11,8 @@ namespace {
 
 double seconds(std::chrono::milliseconds time) { return std::chrono::duration<double>(time).count(); }
 
+std::string barrier_key(std::uint64_t number) { return c10::str("monitored_barrier/", number, "/"); }
+
 }  // namespace
 
 Backend::Backend(const Store& store, int rank, int size, std::chrono::milliseconds timeout, const tutti::Communicator* part_of)
@@ -221,17 +223,24 @@ c10::intrusive_ptr<c10d::Backend> Backend::split(const Store& store, const std::
 // Over the store, so that it tells of ranks even where calls of the group hang. Rank 0 says how it went.
 void Backend::monitoredBarrier(const c10d::BarrierOptions& o, bool wait_for_all) {
   const auto timeout = o.timeout == c10d::kUnsetTimeout ? options_->timeout : o.timeout;
-  const std::string key = c10::str("monitored_barrier/", ++barriers_, "/");
+  const std::string key = barrier_key(++barriers_);
   std::string verdict;
   if (getRank() == 0) {
     verdict = await_others(key, timeout, wait_for_all);
     store_->set(key + "verdict", verdict);
+    if (verdict == "ok") forget_barrier(barriers_ - 1);  // all have come to this one, and need the last one's no more
   } else {
     store_->set(c10::str(key, getRank()), "here");
     const bool told = comes(key + "verdict", timeout + std::chrono::seconds(5));  // rank 0 gives it when its own time is up
     verdict = told ? store_->get_to_str(key + "verdict") : "rank 0 has not come, or not found all others, in time";
   }
   TORCH_CHECK_WITH(DistBackendError, verdict == "ok", "tutti: monitored_barrier on rank ", getRank(), ": ", verdict);
+}
+
+void Backend::forget_barrier(std::uint64_t number) {
+  const std::string key = barrier_key(number);
+  store_->deleteKey(key + "verdict");
+  for (int rank = 1; rank < getSize(); ++rank) store_->deleteKey(c10::str(key, rank));
 }
 
 std::string Backend::await_others(const std::string& key, std::chrono::milliseconds timeout, bool all) {

@@ -134,6 +134,7 @@ class Backend final : public c10d::Backend {
                                      std::chrono::milliseconds at_most = {}, std::function<bool()> withdraw = {});
   void check_other(const char* operation, int rank) const;
   std::string await_others(const std::string& key, std::chrono::milliseconds timeout, bool all);
+  void forget_barrier(std::uint64_t number);
   bool comes(const std::string& key, std::chrono::milliseconds time);
   WorkPtr kept(c10::intrusive_ptr<CallWork> work);
 
