@@ -40,6 +40,7 @@ class Backend(PyTorchs):
         self._running = threading.Lock()  # one call at a time
         self._failure = None  # why the group can do no more
         self._sequence = self._barriers = 0
+        self._under_way = None  # the sequence number of a call
         self._coalescing, self._coalesced = threading.Lock(), None  # works between start and end
 
     # ---- Doing calls
@@ -75,6 +76,7 @@ class Backend(PyTorchs):
             if self._failure:
                 raise self._error(operation, f"this process group has failed before: {self._failure}")
             self._sequence += 1
+            self._under_way = self._sequence
             try:
                 with Limit(seconds, lambda: self._end_late(seconds), self._tell_that_it_waits):
                     calls()
@@ -86,6 +88,8 @@ class Backend(PyTorchs):
             except Exception as error:
                 self._fail(str(error))  # the others would wait for this rank
                 raise
+            finally:
+                self._under_way = None
 
     def _fail(self, reason):
         """Ends what is under way; there can be no more."""
@@ -101,7 +105,9 @@ class Backend(PyTorchs):
             pass
 
     def _end_late(self, seconds):
-        self._fail(f"not done after {seconds:g} s, {self._missing()}")
+        late, missing = self._under_way, self._missing()
+        if late is not None and self._under_way == late:  # it has not just been done
+            self._fail(f"not done after {seconds:g} s, {missing}")
 
     def _missing(self):
         try:

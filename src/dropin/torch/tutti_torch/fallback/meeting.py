@@ -65,9 +65,9 @@ def _create(text, rank, size, seconds, stopped=_nobody_knows):
         with Limit(seconds, too_late):
             communicator.create(bytes.fromhex(text.decode()))
     except c_interface.Error as error:
-        if late.is_set():
-            raise Failed(f"not all {size} ranks have come within {seconds:g} s ({error})") from None
-        raise
+        if not late.is_set():
+            raise
+        raise Failed(f"not all {size} ranks have come within {seconds:g} s ({error})") from None
     finally:
         over.set()
     return communicator
