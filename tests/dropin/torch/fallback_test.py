@@ -100,6 +100,41 @@ def works(rank, ranks):
     assert (part.rank(), part.size()) == (rank, ranks)
 
 
+def refused(rank, ranks):
+    backend = dist.group.WORLD._get_backend(torch.device("cpu"))
+    elsewhere = torch.zeros(1, device="meta")
+    fails("another device", lambda: backend.broadcast([elsewhere], dist.BroadcastOptions()), "tensors of the CPU only, not of meta", "nccl")
+
+
+def left_behind(rank, ranks, store):
+    """The store still holds where the ranks of an earlier group met, and others come before rank 0 has said where they meet now."""
+    from tutti_torch import fallback
+
+    if rank == 0:
+        store.wait([str(other) for other in range(1, ranks)])
+    else:
+        assert store.check(["tutti/group"])
+        store.set(str(rank), "has come")
+    group = fallback.Backend(store, rank, ranks, 60)
+    group.barrier(dist.BarrierOptions())
+    group.shutdown()
+    fails("afterwards", lambda: group.broadcast([torch.zeros(1)], now(dist.BroadcastOptions())), "failed before", "shut down")
+
+
+def now(options):
+    options.asyncOp = False
+    return options
+
+
+def leave_behind(store):
+    if os.fork() == 0:
+        from tutti_torch.fallback import c_interface
+
+        store.set("tutti/group", c_interface.new_id().hex())
+        os._exit(0)
+    assert os.wait()[1] == 0
+
+
 def failed(rank, ranks):
     """The last one: the group can do no more."""
     if ranks == 1:
@@ -111,11 +146,16 @@ def failed(rank, ranks):
     fails("a future", future.wait, "count 3")
 
 
+def store_of(purpose, port):
+    return dist.PrefixStore(purpose, dist.TCPStore("127.0.0.1", port, is_master=False))
+
+
 def rank_main(rank, ranks, port):
-    store = dist.PrefixStore(str(ranks), dist.TCPStore("127.0.0.1", port, is_master=False))
+    store = store_of(f"group of {ranks}", port)
     dist.init_process_group("tutti", store=store, rank=rank, world_size=ranks, timeout=datetime.timedelta(seconds=60))
-    for case in (folded, other_types, memory, library, works):
+    for case in (folded, other_types, memory, library, works, refused):
         case(rank, ranks)
+    left_behind(rank, ranks, store_of(f"left behind for {ranks}", port))
     dist.barrier()
     failed(rank, ranks)
 
@@ -123,6 +163,7 @@ def rank_main(rank, ranks, port):
 def main():
     port = job.torch_store()
     for ranks in (1, 3):
+        leave_behind(store_of(f"left behind for {ranks}", port))
         statuses = job.forked(rank_main, ranks, port)
         if any(statuses):
             sys.exit(f"on {ranks} ranks: {statuses}")

@@ -36,8 +36,8 @@ _compiled = _built.torch is not None
 if _compiled and _minor(torch.__version__) != _minor(_built.torch):
     raise ImportError(
         f"tutti_torch was built for PyTorch {_built.torch}, and this is {torch.__version__}; build it again: "
-        "pip install --no-build-isolation --force-reinstall --no-deps FOLDER_OF_TUTTI. Or install the wheel that './dev wheel any' makes there, which is "
-        "for the CPU, and for any PyTorch from 2.15 on"
+        "pip install --no-build-isolation --force-reinstall --no-deps FOLDER_OF_TUTTI. Or install the wheel that './dev wheel any' makes there: "
+        "it is for any PyTorch from 2.15 on, and for tensors of the CPU"
     )
 if not _compiled and [int(n) for n in _minor(torch.__version__)] < [2, 15]:
     raise ImportError(
@@ -89,5 +89,5 @@ if os.environ.get("TUTTI_TORCH_SHARED", "0") not in ("", "0"):
     if _compiled:
         _C.share_all(True)
     else:
-        warnings.warn("TUTTI_TORCH_SHARED has no effect: this tutti_torch was made without a compiled module; tutti_torch.empty() works", stacklevel=2)
+        warnings.warn("TUTTI_TORCH_SHARED has no effect: this tutti_torch was made without a compiled module; tutti_torch.empty() works")
 register()

@@ -52,8 +52,11 @@ class Backend(PyTorchs):
         """calls() does the operation."""
         own = options.timeout
         seconds = self._seconds if own == _UNSET else own.total_seconds()
+        # PyTorch compares it between ranks, so it is the number of those that were issued, whatever is done by now.
+        self._sequence += 1
+        sequence = self._sequence
         if not options.asyncOp and self._worker.idle():
-            self._run(operation, seconds, calls)
+            self._run(operation, sequence, seconds, calls)
             return None  # it is over
         work = Work(operation, outputs)
         inference = torch.is_inference_mode_enabled()
@@ -62,7 +65,7 @@ class Backend(PyTorchs):
             # Tensors that were made in this mode can be written in it only.
             with torch.inference_mode(inference):
                 try:
-                    self._run(operation, seconds, calls)
+                    self._run(operation, sequence, seconds, calls)
                     error = None
                 except Exception as raised:  # the group's error, or what a copy of tensors says
                     error = raised
@@ -71,14 +74,13 @@ class Backend(PyTorchs):
         self._worker.push(task)
         return self._kept(work)
 
-    def _run(self, operation, seconds, calls):
+    def _run(self, operation, sequence, seconds, calls):
         with self._running:
             if self._failure:
                 raise self._error(operation, f"this process group has failed before: {self._failure}")
-            self._sequence += 1
-            self._under_way = self._sequence
+            self._under_way = sequence
             try:
-                with Limit(seconds, lambda: self._end_late(seconds), self._tell_that_it_waits):
+                with Limit(seconds, lambda: self._end_late(sequence, seconds), lambda: self._tell_that_it_waits(sequence)):
                     calls()
             except c_interface.Error as error:
                 if error.result == c_interface.INVALID_ARGUMENT and not self._failure:
@@ -98,28 +100,29 @@ class Backend(PyTorchs):
 
     # ---- Who is late. The library's text does not say it of a call that was ended from outside, so ranks that wait for long say so in the store.
 
-    def _tell_that_it_waits(self):
+    def _tell_that_it_waits(self, sequence):
         try:
-            self._store.clone().set(f"waits/{self._rank}", str(self._sequence))
+            self._store.clone().set(f"waits/{self._rank}", str(sequence))
         except RuntimeError:  # the store has gone; then the error will not name ranks
             pass
 
-    def _end_late(self, seconds):
-        late, missing = self._under_way, self._missing()
-        if late is not None and self._under_way == late:  # it has not just been done
+    def _end_late(self, sequence, seconds):
+        missing = self._missing(sequence)
+        if self._under_way == sequence:  # it has not just been done
             self._fail(f"not done after {seconds:g} s, {missing}")
 
-    def _missing(self):
+    def _missing(self, sequence):
         try:
             store = self._store.clone()
-            late = [str(rank) for rank in range(self._size) if rank != self._rank and not self._waits(store, rank)]
+            late = [str(rank) for rank in range(self._size) if rank != self._rank and not self._waits(store, rank, sequence)]
         except RuntimeError as error:
             return f"waiting for other ranks (PyTorch's store does not tell which: {error})"
         return f"waiting for rank{'s' * (len(late) > 1)} {', '.join(late)}, as PyTorch's store tells" if late else "with all ranks waiting"
 
-    def _waits(self, store, rank):
+    @staticmethod
+    def _waits(store, rank, sequence):
         key = f"waits/{rank}"
-        return store.check([key]) and int(store.get(key)) >= self._sequence
+        return store.check([key]) and int(store.get(key)) >= sequence
 
     # ---- Collectives
 

@@ -24,7 +24,8 @@ TYPES = {
     torch.float8_e5m2: 11,
 }
 BYTES = TYPES[torch.uint8]
-OPERATORS = {ReduceOp.RedOpType.SUM: 0, ReduceOp.RedOpType.PRODUCT: 1, ReduceOp.RedOpType.MAX: 2, ReduceOp.RedOpType.MIN: 3, ReduceOp.RedOpType.AVG: 4}
+_Op = ReduceOp.RedOpType
+OPERATORS = {_Op.SUM: 0, _Op.PRODUCT: 1, _Op.MAX: 2, _Op.MIN: 3, _Op.AVG: 4}
 INVALID_ARGUMENT, REMOTE_ERROR = 4, 6
 READ_AT_ONCE = 1  # ncclScalarHostImmediate
 

@@ -9,10 +9,6 @@ import torch
 from . import c_interface
 
 
-class _Lent(ctypes.c_char):
-    """Its arrays are what tensors keep their memory by."""
-
-
 def empty(sizes, dtype):
     count = math.prod(sizes)
     bytes = count * dtype.itemsize

@@ -130,7 +130,7 @@ class Messages:
         """The exception that it ends with, or None."""
         try:
             transfer()
-        except (Failed, c_interface.Error, RuntimeError) as error:
+        except Exception as error:  # of the library, of PyTorch's store, and of memory that is short
             return self._failed(operation, f"{channel}: {error}")
 
     def _store_of_its_own(self):

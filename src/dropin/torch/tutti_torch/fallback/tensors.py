@@ -14,8 +14,8 @@ def _check_kind(operation, tensor):
         raise ValueError(f"tutti: {operation} takes dense tensors, not {tensor.layout}")
     if not tensor.is_cpu:
         raise ValueError(
-            f"tutti: {operation}: this package was made without a compiled module, and takes tensors of the CPU only, not of {tensor.device}; a package "
-            'compiled for this PyTorch takes those of CUDA devices, as does init_process_group("nccl") with tutti\'s libnccl.so.2'
+            f"tutti: {operation}: this package was made without a compiled module, and takes tensors of the CPU only, not of {tensor.device}; "
+            'a package compiled for this PyTorch takes those of CUDA devices, as does init_process_group("nccl") with tutti\'s libnccl.so.2'
         )
     if tensor.is_conj() or tensor.is_neg():
         raise ValueError(
@@ -37,20 +37,21 @@ def _fills_its_memory(tensor):
     return True
 
 
+def _refuse(operation, tensor, why):
+    sizes, strides = list(tensor.shape), list(tensor.stride())
+    raise ValueError(f"tutti: {operation}: a tensor of sizes {sizes} and strides {strides} {why}; make it contiguous()")
+
+
 def check_dense(operation, tensor):
     _check_kind(operation, tensor)
     if not tensor.is_contiguous() and not _fills_its_memory(tensor):
-        raise ValueError(
-            f"tutti: {operation}: a tensor of sizes {list(tensor.shape)} and strides {list(tensor.stride())} has gaps or overlaps; make it contiguous()"
-        )
+        _refuse(operation, tensor, "has gaps or overlaps")
 
 
 def check_contiguous(operation, tensor):
     _check_kind(operation, tensor)
     if not tensor.is_contiguous():
-        raise ValueError(
-            f"tutti: {operation}: a tensor of sizes {list(tensor.shape)} and strides {list(tensor.stride())} is not contiguous; make it contiguous()"
-        )
+        _refuse(operation, tensor, "is not contiguous")
 
 
 def check_same_type(operation, a, b):

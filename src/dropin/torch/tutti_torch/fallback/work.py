@@ -87,6 +87,8 @@ class AllOf(Work):
     def __init__(self, works):
         super().__init__("together", [tensor for work in works for tensor in work.result()])
         self._works = works
+        if not works:
+            self.done()
 
     def wait(self, timeout=_NO_TIME):
         return all([work.wait(timeout) for work in self._works])
@@ -102,7 +104,6 @@ class AllOf(Work):
 
     def get_future(self):
         if _asked.works is not None or not self._works:
-            self._ended.set()
             return super().get_future()
 
         def outputs(each):
