@@ -41,5 +41,5 @@ printed "module: $site/tutti_torch/__init__.py libraries: $site/tutti_torch/libt
 # Beside another PyTorch it says what to do.
 sed -i "s/torch = .*/torch = '1.0.0'/" "$site/tutti_torch/_built.py"
 expect 1 "$python" -W ignore -c "import tutti_torch"
-said "tutti_torch was built for PyTorch 1.0.0, and this is " "build it again: pip install"
+said "tutti_torch was built for PyTorch 1.0.0, and this is " "build it again: pip install" "./dev wheel any"
 finish
