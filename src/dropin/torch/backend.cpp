@@ -11,6 +11,10 @@ namespace {
 
 double seconds(std::chrono::milliseconds time) { return std::chrono::duration<double>(time).count(); }
 
+void check_tag(const char* operation, int tag) {
+  TORCH_CHECK_VALUE(tag >= 0, "tutti: ", operation, ": a tag is not negative, as ", tag, " is");
+}
+
 std::string barrier_key(std::uint64_t number) { return c10::str("monitored_barrier/", number, "/"); }
 
 }  // namespace
@@ -142,15 +146,16 @@ Backend::WorkPtr Backend::endCoalescing() {
 
 // ---- Messages
 
-void Backend::check_other(const char* operation, int rank) const {
+void Backend::check_message(const char* operation, int rank, int tag) const {
+  check_tag(operation, tag);
   TORCH_CHECK_VALUE(rank >= 0 && rank < getSize() && rank != getRank(), "tutti: ", operation, ": rank ", getRank(), " of ",
                     getSize(), " has no other rank ", rank);
 }
 
 Backend::WorkPtr Backend::send(Tensors& tensors, int to, int tag) {
   const at::Tensor& tensor = only("send", tensors);
-  check_dense("send", tensor);
-  check_other("send", to);
+  check_contiguous("send", tensor);
+  check_message("send", to, tag);
   auto work = begin({c10d::OpType::SEND, "tutti:send"}, tensor, {});
   peers_->send(work, tensor, to, tag);
   return kept(std::move(work));
@@ -158,8 +163,8 @@ Backend::WorkPtr Backend::send(Tensors& tensors, int to, int tag) {
 
 Backend::WorkPtr Backend::recv(Tensors& tensors, int from, int tag) {
   const at::Tensor& tensor = only("recv", tensors);
-  check_dense("recv", tensor);
-  check_other("recv", from);
+  check_contiguous("recv", tensor);
+  check_message("recv", from, tag);
   // The library's own limit, which says more, should come first.
   auto work = begin({c10d::OpType::RECV, "tutti:recv"}, {}, tensor, options_->timeout + std::chrono::seconds(5));
   peers_->recv(work, tensor, from, tag);
@@ -168,7 +173,8 @@ Backend::WorkPtr Backend::recv(Tensors& tensors, int from, int tag) {
 
 Backend::WorkPtr Backend::recvAnysource(Tensors& tensors, int tag) {
   const at::Tensor& tensor = only("recv", tensors);
-  check_dense("recv", tensor);
+  check_contiguous("recv", tensor);
+  check_tag("recv", tag);
   TORCH_CHECK_VALUE(getSize() > 1, "tutti: recv: the group has no other rank");
   auto request = std::make_shared<FromAnyone>();
   const auto withdraw = [request] {

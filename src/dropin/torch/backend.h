@@ -132,7 +132,7 @@ class Backend final : public c10d::Backend {
                                        const c10d::ReduceOp& op, at::Tensor& factor) const;
   c10::intrusive_ptr<CallWork> begin(const Operation& operation, TensorsRef inputs, TensorsRef outputs,
                                      std::chrono::milliseconds at_most = {}, std::function<bool()> withdraw = {});
-  void check_other(const char* operation, int rank) const;
+  void check_message(const char* operation, int rank, int tag) const;
   std::string await_others(const std::string& key, std::chrono::milliseconds timeout, bool all);
   void forget_barrier(std::uint64_t number);
   bool comes(const std::string& key, std::chrono::milliseconds time);

@@ -16,7 +16,7 @@ cd "$work" || exit 1
 
 # Cases of operations_test.py that need no compiled module, most on one number of ranks.
 if (($# == 0)); then
-  expect 0 timeout -k 5 300 "$python" -W ignore "$here/operations_test.py" --ranks 3 reductions movements scattered objects messages \
+  expect 0 timeout -k 5 300 "$python" -W ignore "$here/operations_test.py" --ranks 3 reductions movements scattered layouts objects messages \
     asynchronous late late_for_barrier killed
   printed "reductions on 3 ranks: ok" "movements on 3 ranks: ok" "scattered on 3 ranks: ok" "objects on 3 ranks: ok" "late on 3 ranks: ok"
   expect 0 timeout -k 5 200 "$python" -W ignore "$here/operations_test.py" --ranks 2 functional from_anyone groups mistakes mismatch mismatched_types \

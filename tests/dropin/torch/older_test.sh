@@ -4,7 +4,7 @@
 set -u
 build=$1 python=$2 package=older_python
 . "$(dirname "$0")/common.sh"
-expect 0 timeout -k 5 580 "$python" -W ignore "$here/operations_test.py" --ranks 2 reductions movements scattered functional objects messages \
+expect 0 timeout -k 5 580 "$python" -W ignore "$here/operations_test.py" --ranks 2 reductions movements scattered layouts functional objects messages \
   from_anyone groups asynchronous shared_memory mistakes mismatch mismatched_types mismatched_message late late_for_barrier late_message killed \
   aborted
 finish

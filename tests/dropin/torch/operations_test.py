@@ -191,6 +191,58 @@ def scattered(rank, ranks):
         equal(output, torch.full_like(output, ranks), "coalesced reduce_scatter_tensor")
 
 
+def layouts(rank, ranks):
+    """Tensors whose elements do not lie one behind the other."""
+    def numbers(r, *sizes):
+        return torch.arange(float(torch.Size(sizes).numel())).view(sizes) + 100 * r
+
+    def turned(r):
+        return numbers(r, 4, 6).t()
+
+    def room():
+        return torch.full((8, 6), -1.0)[::2].t()
+
+    def check(call):
+        each, mine = [turned(r) for r in range(ranks)], turned(rank)
+        for outputs in ([room() for _ in range(ranks)], [torch.zeros(6, 4) for _ in range(ranks)]):
+            call(dist.all_gather, outputs, mine)
+            for r in range(ranks):
+                equal(outputs[r], each[r], "all_gather")
+        outputs = [room() for _ in range(ranks)]
+        call(dist.gather, mine, outputs if rank == 0 else None, dst=0)
+        if rank == 0:
+            for r in range(ranks):
+                equal(outputs[r], each[r], "gather")
+        got = room()
+        call(dist.scatter, got, each if rank == 0 else None, src=0)
+        equal(got, mine, "scatter")
+        got = room()
+        call(dist.reduce_scatter, got, each)
+        equal(got, mine * ranks, "reduce_scatter")
+        whole = numbers(0, 5, 6 * ranks).t()
+        got = torch.zeros(5, 6).t()
+        call(dist.reduce_scatter_tensor, got, whole)
+        equal(got, whole.chunk(ranks)[rank] * ranks, "reduce_scatter_tensor")
+        got = torch.zeros(4, 6 * ranks).t()
+        call(dist.all_gather_into_tensor, got, mine)
+        equal(got, torch.cat(each), "all_gather_into_tensor")
+        got = torch.zeros(5, 6 * ranks).t()
+        call(dist.all_to_all_single, got, whole)
+        equal(got, torch.cat([whole.chunk(ranks)[rank]] * ranks), "all_to_all_single")
+        outputs = [room() for _ in range(ranks)]
+        call(dist.all_to_all, outputs, each)
+        for output in outputs:
+            equal(output, mine, "all_to_all")
+        for change, wanted in ((lambda t: call(dist.all_reduce, t), sum(numbers(r, 8, 6)[::2] for r in range(ranks))),
+                               (lambda t: call(dist.broadcast, t, 0), numbers(0, 8, 6)[::2])):
+            around = numbers(rank, 8, 6)
+            change(around[::2])
+            equal(around[::2], wanted, "with gaps")
+            equal(around[1::2], numbers(rank, 8, 6)[1::2], "what lies in the gaps")
+
+    both_ways(check)
+
+
 def functional(rank, ranks):
     """What torch.compile and DTensor call."""
     import torch.distributed._functional_collectives as calls
@@ -367,7 +419,9 @@ def asynchronous(rank, ranks):
 
 def mistakes(rank, ranks):
     full = torch.zeros(4, 4)
-    fails("gaps", lambda: dist.all_reduce(full[:, ::2]), "all_reduce", "contiguous")
+    fails("shared elements", lambda: dist.all_reduce(torch.zeros(1).expand(4)), "all_reduce", "share memory", "contiguous")
+    fails("gaps in a message", lambda: dist.send(full[:, ::2], 1 - rank), "send", "contiguous")
+    fails("negative tag", lambda: dist.send(full, 1 - rank, tag=-1), "send", "tag", "-1")
     fails("sparse", lambda: dist.broadcast(full.to_sparse(), 0), "")
     fails("type", lambda: dist.all_reduce(torch.zeros(3).to(torch.float8_e8m0fnu)), "reduced")
     fails("maximum of complex", lambda: dist.all_reduce(torch.zeros(3, dtype=torch.complex64), op=MAX), "")
@@ -537,6 +591,7 @@ CASES = {
     reductions: (1, 2, 3),
     movements: (1, 2, 3),
     scattered: (1, 2, 3, 4),
+    layouts: (2, 3),
     functional: (2, 3),
     objects: (2, 3),
     messages: (2, 3),

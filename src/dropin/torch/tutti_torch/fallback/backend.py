@@ -18,7 +18,7 @@ from .limits import Limit
 from .meeting import Failed, meet_group
 from .messages import FromAnyone, Messages
 from .reductions import reduction
-from .tensors import Flat, check_contiguous, check_count, check_dense, check_same_type, memory_of, only, parts
+from .tensors import Flat, check_contiguous, check_count, check_same_type, only, parts, put_back, to_change, to_read, to_write
 from .work import AllOf, Work
 from .worker import Worker
 
@@ -134,30 +134,40 @@ class Backend(PyTorchs):
 
     def broadcast(self, tensors, options):
         tensor = only("broadcast", tensors)
-        check_dense("broadcast", tensor)
-        return self._issue("broadcast", options, tensors, lambda: self._communicator.broadcast(tensor, options.rootRank))
+        dense = to_change("broadcast", tensor)
+
+        def calls():
+            self._communicator.broadcast(dense, options.rootRank)
+            put_back(dense, tensor)
+
+        return self._issue("broadcast", options, tensors, calls)
 
     def allreduce(self, tensors, options):
         only("all_reduce", tensors)
         return self.allreduce_coalesced(tensors, options)
 
     def allreduce_coalesced(self, tensors, options):
+        all = [to_change("all_reduce", tensor) for tensor in tensors]
         for tensor in tensors:
-            check_dense("all_reduce", tensor)
             check_same_type("all_reduce", tensors[0], tensor)
         way = reduction("all_reduce", options.reduceOp, tensors[0].dtype)
 
         def calls():
-            for tensor in tensors:
-                way.all_reduce(self._communicator, tensor)
+            for dense, tensor in zip(all, tensors):
+                way.all_reduce(self._communicator, dense)
+                put_back(dense, tensor)
 
         return self._issue("all_reduce", options, tensors, calls)
 
     def reduce(self, tensors, options):
         tensor, root = only("reduce", tensors), options.rootRank
-        check_dense("reduce", tensor)
-        way = reduction("reduce", options.reduceOp, tensor.dtype)
-        return self._issue("reduce", options, tensors, lambda: way.reduce(self._communicator, tensor, root))
+        dense, way = to_change("reduce", tensor), reduction("reduce", options.reduceOp, tensor.dtype)
+
+        def calls():
+            way.reduce(self._communicator, dense, root)
+            put_back(dense, tensor)
+
+        return self._issue("reduce", options, tensors, calls)
 
     def allgather(self, outputs, inputs, options):
         input, each = only("all_gather", inputs), self._one_list("all_gather", "outputs", outputs)
@@ -169,12 +179,17 @@ class Backend(PyTorchs):
         return self._issue("all_gather", options, [tensor for each in outputs for tensor in each], lambda: [calls() for calls in all])
 
     def _gathering_list(self, operation, each, input):
-        check_dense(operation, input)
+        input = to_read(operation, input)
         check_same_type(operation, input, each[0])
         check_count(operation, "elements of this rank's output", each[self._rank].numel(), input.numel())
-        whole = Flat(operation, each)
+        whole = Flat(operation, each, written=True)
         if not whole.equal:
-            return lambda: self._communicator.exchange([memory_of(input)] * self._size, [memory_of(output) for output in each])
+
+            def uneven():
+                self._communicator.exchange([input.view(-1)] * self._size, whole.parts())
+                whole.spread()
+
+            return uneven
 
         def calls():
             self._communicator.all_gather(input, whole.whole)
@@ -183,25 +198,26 @@ class Backend(PyTorchs):
         return calls
 
     def all_gather_single(self, output, input, options):
-        self._check_gathering("all_gather_into_tensor", output, input)
-        return self._issue("all_gather_into_tensor", options, [output], lambda: self._communicator.all_gather(input, output))
+        return self.all_gather_single_coalesced([output], [input], options)
 
     def all_gather_single_coalesced(self, outputs, inputs, options):
         name = "all_gather_into_tensor"
         check_count(name, "outputs", len(outputs), len(inputs))
+        sides = []
         for output, input in zip(outputs, inputs):
-            self._check_gathering(name, output, input)
-        return self._issue(name, options, outputs, lambda: [self._communicator.all_gather(i, o) for o, i in zip(outputs, inputs)])
+            check_same_type(name, input, output)
+            check_count(name, "elements of output", output.numel(), input.numel() * self._size)
+            sides.append((to_read(name, input), to_write(name, output), output))
 
-    def _check_gathering(self, operation, output, input):
-        check_contiguous(operation, input)
-        check_contiguous(operation, output)
-        check_same_type(operation, input, output)
-        check_count(operation, "elements of output", output.numel(), input.numel() * self._size)
+        def calls():
+            for input, room, output in sides:
+                self._communicator.all_gather(input, room)
+                put_back(room, output)
+
+        return self._issue(name, options, outputs, calls)
 
     def gather(self, outputs, inputs, options):
-        input, root = only("gather", inputs), options.rootRank
-        check_dense("gather", input)
+        input, root = to_read("gather", only("gather", inputs)), options.rootRank
         if self._rank != root:
             check_count("gather", "lists of outputs (only the root has some)", len(outputs), 0)
             return self._issue("gather", options, [], lambda: self._communicator.gather(input, None, root))
@@ -209,7 +225,7 @@ class Backend(PyTorchs):
         for output in each:
             check_count("gather", "elements of an output", output.numel(), input.numel())
         check_same_type("gather", input, each[0])
-        whole = Flat("gather", each)
+        whole = Flat("gather", each, written=True)
 
         def calls():
             self._communicator.gather(input, whole.whole, root)
@@ -219,36 +235,42 @@ class Backend(PyTorchs):
 
     def scatter(self, outputs, inputs, options):
         output, root = only("scatter", outputs), options.rootRank
-        check_dense("scatter", output)
+        room = to_write("scatter", output)
+
+        def calls(whole=None):
+            self._communicator.scatter(whole, room, root)
+            put_back(room, output)
+
         if self._rank != root:
             check_count("scatter", "lists of inputs (only the root has some)", len(inputs), 0)
-            return self._issue("scatter", options, outputs, lambda: self._communicator.scatter(None, output, root))
+            return self._issue("scatter", options, outputs, calls)
         each = self._one_list("scatter", "inputs", inputs)
         for input in each:
             check_count("scatter", "elements of an input", input.numel(), output.numel())
         check_same_type("scatter", output, each[0])
-        whole = Flat("scatter", each)
+        whole = Flat("scatter", each, written=False)
 
-        def calls():
+        def at_root():
             whole.fill()
-            self._communicator.scatter(whole.whole, output, root)
+            calls(whole.whole)
 
-        return self._issue("scatter", options, outputs, calls)
+        return self._issue("scatter", options, outputs, at_root)
 
     def reduce_scatter(self, outputs, inputs, options):
         name = "reduce_scatter"
         output, each = only(name, outputs), self._one_list(name, "inputs", inputs)
-        check_dense(name, output)
+        room = to_write(name, output)
         check_same_type(name, output, each[0])
         check_count(name, "elements of output", output.numel(), each[self._rank].numel())
-        whole, way = Flat(name, each), reduction(name, options.reduceOp, output.dtype)
+        whole, way = Flat(name, each, written=False), reduction(name, options.reduceOp, output.dtype)
 
         def calls():
+            whole.fill()
             if whole.equal:
-                whole.fill()
-                way.reduce_scatter(self._communicator, whole.whole, output)
+                way.reduce_scatter(self._communicator, whole.whole, room)
             else:
-                way.reduce_parts(self._communicator, [memory_of(input) for input in each], output)
+                way.reduce_parts(self._communicator, whole.parts(), room)
+            put_back(room, output)
 
         return self._issue(name, options, outputs, calls)
 
@@ -258,40 +280,52 @@ class Backend(PyTorchs):
     def reduce_scatter_single_coalesced(self, outputs, inputs, options):
         name = "reduce_scatter_tensor"
         check_count(name, "outputs", len(outputs), len(inputs))
-        ways = []
+        sides = []
         for output, input in zip(outputs, inputs):
-            check_contiguous(name, input)
-            check_contiguous(name, output)
             check_same_type(name, input, output)
             check_count(name, "elements of input", input.numel(), output.numel() * self._size)
-            ways.append(reduction(name, options.reduceOp, input.dtype))
+            sides.append((reduction(name, options.reduceOp, input.dtype), to_read(name, input), to_write(name, output), output))
 
         def calls():
-            for way, input, output in zip(ways, inputs, outputs):
-                way.reduce_scatter(self._communicator, input, output)
+            for way, input, room, output in sides:
+                way.reduce_scatter(self._communicator, input, room)
+                put_back(room, output)
 
         return self._issue(name, options, outputs, calls)
 
     def all_to_all_single(self, output, input, output_splits, input_splits, options):
         name = "all_to_all_single"
-        check_contiguous(name, input)
-        check_contiguous(name, output)
         check_same_type(name, input, output)
+        input, room = to_read(name, input), to_write(name, output)
         sent = parts(name, "input", input, input_splits, self._size)
-        received = parts(name, "output", output, output_splits, self._size)
-        if input_splits or output_splits:
-            return self._issue(name, options, [output], lambda: self._communicator.exchange(sent, received))
-        check_count(name, "elements of output", output.numel(), input.numel())
-        return self._issue(name, options, [output], lambda: self._communicator.all_to_all(input, output))
+        received = parts(name, "output", room, output_splits, self._size)
+        uneven = input_splits or output_splits
+        if not uneven:
+            check_count(name, "elements of output", output.numel(), input.numel())
+
+        def calls():
+            if uneven:
+                self._communicator.exchange(sent, received)
+            else:
+                self._communicator.all_to_all(input, room)
+            put_back(room, output)
+
+        return self._issue(name, options, [output], calls)
 
     def alltoall(self, outputs, inputs, options):
         check_count("all_to_all", "inputs", len(inputs), self._size)
         check_count("all_to_all", "outputs", len(outputs), self._size)
         for tensor in [*inputs, *outputs]:
-            check_contiguous("all_to_all", tensor)
             check_same_type("all_to_all", inputs[0], tensor)
         check_count("all_to_all", "elements of this rank's output", outputs[self._rank].numel(), inputs[self._rank].numel())
-        return self._issue("all_to_all", options, outputs, lambda: self._communicator.exchange(inputs, outputs))
+        sent, rooms = [to_read("all_to_all", input) for input in inputs], [to_write("all_to_all", output) for output in outputs]
+
+        def calls():
+            self._communicator.exchange(sent, rooms)
+            for room, output in zip(rooms, outputs):
+                put_back(room, output)
+
+        return self._issue("all_to_all", options, outputs, calls)
 
     def barrier(self, options):
         token = torch.zeros(1, dtype=torch.uint8)
@@ -334,29 +368,36 @@ class Backend(PyTorchs):
 
     # ---- Messages
 
-    def _check_other(self, operation, rank):
+    def _check_message(self, operation, rank, tag):
+        self._check_tag(operation, tag)
         if not 0 <= rank < self._size or rank == self._rank:
             raise ValueError(f"tutti: {operation}: rank {self._rank} of {self._size} has no other rank {rank}")
 
+    @staticmethod
+    def _check_tag(operation, tag):
+        if tag < 0:
+            raise ValueError(f"tutti: {operation}: a tag is not negative, as {tag} is")
+
     def send(self, tensors, to, tag=0):
         tensor = only("send", tensors)
-        check_dense("send", tensor)
-        self._check_other("send", to)
+        check_contiguous("send", tensor)
+        self._check_message("send", to, tag)
         work = Work("send", [])
         self._messages.send(work, tensor, to, tag)
         return self._kept(work)
 
     def recv(self, tensors, source, tag=0):
         tensor = only("recv", tensors)
-        check_dense("recv", tensor)
-        self._check_other("recv", source)
+        check_contiguous("recv", tensor)
+        self._check_message("recv", source, tag)
         work = Work("recv", tensors)
         self._messages.recv(work, tensor, source, tag)
         return self._kept(work)
 
     def recv_anysource(self, tensors, tag=0):
         tensor = only("recv", tensors)
-        check_dense("recv", tensor)
+        check_contiguous("recv", tensor)
+        self._check_tag("recv", tag)
         if self._size == 1:
             raise ValueError("tutti: recv: the group has no other rank")
         request = FromAnyone(tensor, lambda text: self._error("recv", text))

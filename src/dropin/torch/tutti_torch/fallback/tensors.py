@@ -42,16 +42,42 @@ def _refuse(operation, tensor, why):
     raise ValueError(f"tutti: {operation}: a tensor of sizes {sizes} and strides {strides} {why}; make it contiguous()")
 
 
-def check_dense(operation, tensor):
-    _check_kind(operation, tensor)
-    if not tensor.is_contiguous() and not _fills_its_memory(tensor):
-        _refuse(operation, tensor, "has gaps or overlaps")
+def _check_written(operation, tensor):
+    if any(size > 1 and stride == 0 for size, stride in zip(tensor.shape, tensor.stride())):
+        _refuse(operation, tensor, "has elements that share memory")
 
 
 def check_contiguous(operation, tensor):
     _check_kind(operation, tensor)
     if not tensor.is_contiguous():
         _refuse(operation, tensor, "is not contiguous")
+
+
+# What an operation works on instead of a tensor whose elements do not lie one behind the other: a copy that is read, or room that is written, or
+# both, and then put back.
+
+
+def to_read(operation, tensor):
+    _check_kind(operation, tensor)
+    return tensor.detach().contiguous()
+
+
+def to_write(operation, tensor):
+    _check_kind(operation, tensor)
+    _check_written(operation, tensor)
+    return tensor if tensor.is_contiguous() else torch.empty(tensor.shape, dtype=tensor.dtype)
+
+
+def to_change(operation, tensor):
+    """Here any order of the dimensions will do, as long as all ranks have the same."""
+    _check_kind(operation, tensor)
+    _check_written(operation, tensor)
+    return tensor if tensor.is_contiguous() or _fills_its_memory(tensor) else tensor.detach().contiguous()
+
+
+def put_back(worked_on, tensor):
+    if worked_on is not tensor:
+        tensor.detach().copy_(worked_on)
 
 
 def check_same_type(operation, a, b):
@@ -90,13 +116,15 @@ def parts(operation, what, tensor, splits, ranks):
 class Flat:
     """Tensors of one type one behind the other: a view where they lie so in memory, otherwise memory of its own."""
 
-    def __init__(self, operation, tensors):
+    def __init__(self, operation, tensors, written):
         self.tensors, self.counts = tensors, [tensor.numel() for tensor in tensors]
         first, all, adjacent = tensors[0], 0, True
         for tensor, count in zip(tensors, self.counts):
-            check_contiguous(operation, tensor)
+            _check_kind(operation, tensor)
+            if written:
+                _check_written(operation, tensor)
             check_same_type(operation, first, tensor)
-            adjacent = adjacent and tensor.data_ptr() == first.data_ptr() + all * first.itemsize and self._in_one_storage(tensor, first)
+            adjacent = adjacent and tensor.is_contiguous() and tensor.data_ptr() == first.data_ptr() + all * first.itemsize and self._in_one_storage(tensor, first)
             all += count
         self.equal, self.apart = len(set(self.counts)) == 1, not adjacent
         self.whole = torch.empty(all, dtype=first.dtype) if self.apart else first.detach().as_strided((all,), (1,))
@@ -112,10 +140,10 @@ class Flat:
         """To be called before the call that reads it."""
         if self.apart:
             for part, tensor in zip(self.parts(), self.tensors):
-                part.copy_(tensor.detach().view(-1))
+                part.view(tensor.shape).copy_(tensor.detach())
 
     def spread(self):
         """To be called after the call that writes it."""
         if self.apart:
             for part, tensor in zip(self.parts(), self.tensors):
-                tensor.detach().view(-1).copy_(part)
+                tensor.detach().copy_(part.view(tensor.shape))
