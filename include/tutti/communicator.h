@@ -174,6 +174,9 @@ class Communicator {
   Status meet_devices();
   // Why this communicator can do no more, if something has gone wrong that no call could return. From any thread.
   [[nodiscard]] Status failure() const;
+  // Whether a rank may still be waited for, as far as this one has heard: Code::peer_lost once it has died, or has finished and
+  // left; the error that has ended the communicator, if one has. From any thread, also during a call; it never waits.
+  [[nodiscard]] Status still_here(Rank rank) const;
   // Whether calls that were started or given to a stream are not done yet, captured ones apart. From any thread.
   [[nodiscard]] bool busy() const noexcept;
   // Starts a call and returns at once; calls on one communicator run in the order they were started. The spans inside the call

@@ -147,6 +147,17 @@ Status Communicator::failure() const {
   return streams != nullptr ? streams->failure() : Status{};
 }
 
+Status Communicator::still_here(Rank peer) const {
+  if (!impl_) return nobody();
+  Job& job = impl_->runner->job();
+  if (peer < 0 || peer >= job.size())
+    return Error(Code::invalid_argument, fmt::format("there is no rank {} of {}", peer, job.size()));
+  if (job.size() == 1) return {};
+  Overlay& overlay = *job.session().overlay;
+  if (auto s = overlay.poll_failures(); !s) return s;
+  return overlay.still_here(peer);
+}
+
 bool Communicator::busy() const noexcept {
   if (!impl_) return false;
   const StreamOrder* streams = impl_->streams_made.load();

@@ -54,7 +54,10 @@ Runner::Runner(std::unique_ptr<Job> job, const Options& options)
       policy_(job_->wait_policy()) {
   options_.part_of = nullptr;
   policy_.while_waiting = options_.while_waiting;
-  if (options_.call_timeout_s > 0) policy_.timeout = from_seconds(options_.call_timeout_s);
+  if (options_.call_timeout_s > 0) {
+    policy_.timeout = from_seconds(options_.call_timeout_s);
+    policy_.timeout_from = {};
+  }
 }
 
 Result<std::unique_ptr<Runner>> Runner::make(std::unique_ptr<Job> job, const Options& options) {
@@ -241,7 +244,10 @@ Status Runner::wait_for(Execution& execution, const Call& call) {
     policy.oversubscribed = true;
     policy.spin = std::min<Duration>(policy.spin, kBackgroundSpin);
   }
-  if (call.timeout_s > 0) policy.timeout = from_seconds(call.timeout_s);
+  if (call.timeout_s > 0) {
+    policy.timeout = from_seconds(call.timeout_s);
+    policy.timeout_from = {};
+  }
   return drive(execution, policy, watch_);
 }
 

@@ -1,6 +1,7 @@
 #include "backend.h"
 
 #include <c10/util/StringUtil.h>
+#include <unistd.h>
 
 #include "python.h"
 #include "tensors.h"
@@ -8,6 +9,13 @@
 
 namespace tutti_torch {
 namespace {
+
+// Longer ones are for ever, and would not fit clocks. Negative ones come from longer ones yet: PyTorch's conversion overflows.
+std::chrono::milliseconds bounded(std::chrono::milliseconds timeout) {
+  constexpr std::chrono::milliseconds kMost = std::chrono::seconds(1'000'000'000);
+  TORCH_CHECK_VALUE(timeout.count() != 0, "tutti: a timeout of 0 s; it has to be positive");
+  return timeout.count() < 0 ? kMost : std::min(timeout, kMost);
+}
 
 double seconds(std::chrono::milliseconds time) { return std::chrono::duration<double>(time).count(); }
 
@@ -20,12 +28,12 @@ std::string barrier_key(std::uint64_t number) { return c10::str("monitored_barri
 }  // namespace
 
 Backend::Backend(const Store& store, int rank, int size, std::chrono::milliseconds timeout, const tutti::Communicator* part_of)
-    : c10d::Backend(rank, size), options_(c10::make_intrusive<Options>("tutti", timeout)) {
-  auto met = meet_group(store, rank, size, {.timeout_s = seconds(timeout), .part_of = part_of});
+    : c10d::Backend(rank, size), options_(c10::make_intrusive<Options>("tutti", bounded(timeout))) {
+  auto met = meet_group(store, rank, size, {.timeout_s = seconds(options_->timeout), .part_of = part_of});
   if (!met) fail(c10::str("making a process group of ", size, " ranks on rank ", rank), met.error());
   store_ = std::move(met->store);
   group_.emplace(std::move(met->communicator));
-  peers_.emplace(store_, rank, size, *group_, timeout);
+  peers_.emplace(store_, rank, size, *group_, options_->timeout);
 }
 
 // Python destroys it, and holds its lock.
@@ -146,7 +154,13 @@ Backend::WorkPtr Backend::endCoalescing() {
 
 // ---- Messages
 
+void Backend::check_owner(const char* operation) const {
+  TORCH_CHECK_VALUE(owner_ == getpid(), "tutti: ", operation, ": this process group belongs to process ", owner_,
+                    ", of which this one is a child; make one of its own");
+}
+
 void Backend::check_message(const char* operation, int rank, int tag) const {
+  check_owner(operation);
   check_tag(operation, tag);
   TORCH_CHECK_VALUE(rank >= 0 && rank < getSize() && rank != getRank(), "tutti: ", operation, ": rank ", getRank(), " of ",
                     getSize(), " has no other rank ", rank);
@@ -174,6 +188,7 @@ Backend::WorkPtr Backend::recv(Tensors& tensors, int from, int tag) {
 Backend::WorkPtr Backend::recvAnysource(Tensors& tensors, int tag) {
   const at::Tensor& tensor = only("recv", tensors);
   check_contiguous("recv", tensor);
+  check_owner("recv");
   check_tag("recv", tag);
   TORCH_CHECK_VALUE(getSize() > 1, "tutti: recv: the group has no other rank");
   auto request = std::make_shared<FromAnyone>();
@@ -194,8 +209,8 @@ Backend::WorkPtr Backend::recvAnysource(Tensors& tensors, int tag) {
 // ---- Life
 
 void Backend::setTimeout(std::chrono::milliseconds timeout) {
-  options_->timeout = timeout;
-  peers_->set_timeout(timeout);
+  options_->timeout = bounded(timeout);
+  peers_->set_timeout(options_->timeout);
 }
 
 void Backend::abort() {
@@ -228,7 +243,7 @@ c10::intrusive_ptr<c10d::Backend> Backend::split(const Store& store, const std::
 
 // Over the store, so that it tells of ranks even where calls of the group hang. Rank 0 says how it went.
 void Backend::monitoredBarrier(const c10d::BarrierOptions& o, bool wait_for_all) {
-  const auto timeout = o.timeout == c10d::kUnsetTimeout ? options_->timeout : o.timeout;
+  const auto timeout = o.timeout == c10d::kUnsetTimeout ? options_->timeout : bounded(o.timeout);
   const std::string key = barrier_key(++barriers_);
   std::string verdict;
   if (getRank() == 0) {

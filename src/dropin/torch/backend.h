@@ -7,6 +7,7 @@
 #include <ATen/ThreadLocalState.h>
 #include <ATen/record_function.h>
 #include <c10/util/FunctionRef.h>
+#include <unistd.h>
 
 #include <map>
 #include <memory>
@@ -111,6 +112,7 @@ class Backend final : public c10d::Backend {
   // What is waited for at once is done at once, without memory for it.
   template <class Body>
   WorkPtr issue(const Operation& operation, TensorsRef inputs, TensorsRef outputs, Body&& body) {
+    check_owner(operation.name());
     if (const auto stream = stream_of(inputs, outputs)) return do_on_device(operation, *stream, inputs, outputs, body);
     if (!operation.async && worker_.idle()) return do_now(operation, body);
     return do_later(operation, inputs, outputs, Calls(std::forward<Body>(body)));
@@ -132,6 +134,7 @@ class Backend final : public c10d::Backend {
                                        const c10d::ReduceOp& op, at::Tensor& factor) const;
   c10::intrusive_ptr<CallWork> begin(const Operation& operation, TensorsRef inputs, TensorsRef outputs,
                                      std::chrono::milliseconds at_most = {}, std::function<bool()> withdraw = {});
+  void check_owner(const char* operation) const;
   void check_message(const char* operation, int rank, int tag) const;
   std::string await_others(const std::string& key, std::chrono::milliseconds timeout, bool all);
   void forget_barrier(std::uint64_t number);
@@ -145,6 +148,7 @@ class Backend final : public c10d::Backend {
   std::optional<Peers> peers_;
   std::atomic<std::uint64_t> sequence_{0}, messages_{0};
   std::uint64_t barriers_ = 0;
+  const pid_t owner_ = getpid();
   std::mutex running_;                             // one call at a time; guards what follows
   std::map<std::string, std::string> algorithms_;  // of calls that have been profiled
   std::mutex coalescing_;

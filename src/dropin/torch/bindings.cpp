@@ -9,7 +9,8 @@ namespace tutti_torch {
 namespace {
 
 c10::intrusive_ptr<c10d::Backend> create(const c10::intrusive_ptr<c10d::Store>& store, int rank, int size, double timeout_s) {
-  const auto timeout = std::chrono::milliseconds(static_cast<std::int64_t>(timeout_s * 1000));
+  constexpr double kMost = 1e12;  // more than is of use, but not too much for a number of milliseconds
+  const auto timeout = std::chrono::milliseconds(static_cast<std::int64_t>(std::clamp(timeout_s, -kMost, kMost) * 1000));
   return c10::make_intrusive<Backend>(store, rank, size, timeout);
 }
 

@@ -24,12 +24,13 @@ tutti::Error not_come(int rank, double timeout_s) {
 // What rank `from` has written under the key, other than `old`. Looks again and again, as a store serves one waiting thread at a
 // time.
 tutti::Result<std::string> await(c10d::Store& store, int from, const std::string& key, const std::string& old, double timeout_s,
-                                 const GivenUp& given_up) {
+                                 const MayWait& may_wait) {
   const auto start = std::chrono::steady_clock::now();
   for (auto pause = kShortest;; pause = std::min(pause * 2, kLongest)) {
     if (store.check({key}))
       if (auto text = store.get_to_str(key); text != old) return text;
-    if (given_up && given_up()) return tutti::Error(tutti::Code::aborted, "the process group has ended");
+    if (may_wait)
+      if (auto s = may_wait(); !s) return std::move(s.error());
     if (since(start) > timeout_s) return not_come(from, timeout_s);
     std::this_thread::sleep_for(pause);
   }
@@ -53,28 +54,32 @@ bool may_be_stale(tutti::Code code) {
   return code == Code::peer_lost || code == Code::aborted || code == Code::unauthenticated;
 }
 
-// Stops the making of a communicator when rank 0 has written another id: the one that is tried was an earlier one's.
+// Stops the making of a communicator when it is of no use any more.
 class Watch {
  public:
-  Watch(const Store& store, const std::string& key, std::string text)
-      : thread_([this, store = store->clone(), key, text = std::move(text)](const std::stop_token& end) {
+  explicit Watch(std::function<bool()> is_useless)
+      : thread_([this, is_useless = std::move(is_useless)](const std::stop_token& end) {
           std::unique_lock lock(mutex_);
-          while (!ended_.wait_for(lock, end, kLook, [] { return false; }) && !end.stop_requested()) try {
-              if (store->get_to_str(key) == text) continue;
-              stale_.request_stop();
-              return;
-            } catch (const std::exception&) {
-              return;  // whoever makes the communicator finds out
-            }
+          while (!ended_.wait_for(lock, end, kLook, [] { return false; }) && !end.stop_requested())
+            if (is_useless()) return (void)useless_.request_stop();
         }) {}
-  [[nodiscard]] std::stop_token stop() const { return stale_.get_token(); }
+  [[nodiscard]] std::stop_token stop() const { return useless_.get_token(); }
 
  private:
-  std::stop_source stale_;
+  std::stop_source useless_;
   std::mutex mutex_;
   std::condition_variable_any ended_;
   std::jthread thread_;
 };
+
+// Whether rank 0 has written another id: this one was an earlier one's.
+bool has_another(c10d::Store& store, const std::string& key, const std::string& text) {
+  try {
+    return store.get_to_str(key) != text;
+  } catch (const std::exception&) {
+    return false;  // whoever makes the communicator finds out
+  }
+}
 
 // Rank 0's id may be one that an earlier group's rank 0 has left: then nobody is there, and the right one comes soon.
 tutti::Result<std::pair<tutti::Communicator, std::string>> follow(const Store& store, const std::string& key, int rank, int size,
@@ -85,7 +90,7 @@ tutti::Result<std::pair<tutti::Communicator, std::string>> follow(const Store& s
     auto next = await(*store, 0, key, text, failed ? std::min(options.timeout_s, kLate) : options.timeout_s, {});
     if (!next) return failed ? *std::move(failed) : std::move(next.error());
     text = *std::move(next);
-    const Watch watch(store, key, text);
+    const Watch watch([own = store->clone(), key, text] { return has_another(*own, key, text); });
     options.stop = watch.stop();
     auto made = create(text, rank, size, options);
     if (made) return std::pair(*std::move(made), text);
@@ -106,15 +111,18 @@ tutti::Result<T> with_store(Work&& work) {
 }  // namespace
 
 tutti::Result<tutti::Communicator> meet_one(const Store& store, const std::string& key, int me, int first, int second,
-                                            const tutti::Options& options, const GivenUp& given_up) {
+                                            tutti::Options options, const MayWait& may_wait) {
   return with_store<tutti::Communicator>([&]() -> tutti::Result<tutti::Communicator> {
     const bool is_first = me == first;
-    auto text = is_first ? announce(*store, key) : await(*store, first, key, "", options.timeout_s, given_up);
+    auto text = is_first ? announce(*store, key) : await(*store, first, key, "", options.timeout_s, may_wait);
     if (!text) return std::move(text.error());
+    const Watch watch([&] { return !may_wait(); });
+    options.stop = watch.stop();
     auto made = create(*text, is_first ? 0 : 1, 2, options);
-    if (made || !is_first) return made;
-    store->deleteKey(key);  // nobody is to come there later
-    if (made.error().code() == tutti::Code::timeout) return not_come(second, options.timeout_s);
+    if (made) return made;
+    if (is_first) store->deleteKey(key);  // nobody is to come there later
+    if (auto s = may_wait(); !s) return std::move(s.error());
+    if (is_first && made.error().code() == tutti::Code::timeout) return not_come(second, options.timeout_s);
     return made;
   });
 }

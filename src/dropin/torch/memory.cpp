@@ -31,6 +31,7 @@ c10::Allocator& shared() {
 }  // namespace
 
 at::Tensor empty(at::IntArrayRef sizes, at::ScalarType type) {
+  for (const std::int64_t size : sizes) TORCH_CHECK_VALUE(size >= 0, "tutti_torch.empty: a size is ", size);
   const std::size_t bytes = static_cast<std::size_t>(c10::multiply_integers(sizes)) * c10::elementSize(type);
   c10::Storage storage(c10::Storage::use_byte_size_t(), bytes, shared().allocate(bytes), &shared(), /*resizable=*/true);
   return at::empty({0}, at::TensorOptions(type)).set_(storage, 0, sizes);

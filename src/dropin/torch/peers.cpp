@@ -56,16 +56,33 @@ Store Peers::own_store() {
   return own_store_;
 }
 
-tutti::Status Peers::open(Channel& channel, const GivenUp& given_up) {
+tutti::Status Peers::open(Channel& channel, const MayWait& may_wait) {
   if (channel.pair) return {};
-  tutti::Options options{.timeout_s = timeout_s(), .part_of = &group_, .stop = closed_.get_token()};
+  const auto of_use = [&]() -> tutti::Status {
+    if (closed_.stop_requested()) return tutti::Error(tutti::Code::aborted, "the process group has ended");
+    if (auto s = group_.still_here(other(channel)); !s) return s;
+    return may_wait ? may_wait() : tutti::Status();
+  };
+  const tutti::Options options{.timeout_s = timeout_s(), .part_of = &group_};
   auto made = meet_one(own_store(), c10::str("messages/", channel.from, "-", channel.to, "/", channel.tag), rank_, channel.from,
-                       channel.to, options, [&] { return closed_.stop_requested() || (given_up && given_up()); });
+                       channel.to, options, of_use);
   if (!made) return std::move(made.error());
   const std::lock_guard lock(channel.mutex);
   channel.pair.emplace(*std::move(made));
   if (closed_.stop_requested()) channel.pair->abort("the process group has ended");
   return {};
+}
+
+// Of the two, or of the communicator that they make, in which ranks have other numbers than in the group.
+tutti::Error Peers::in_group(const Channel& channel, tutti::Error error) const {
+  const int peer = other(channel);
+  const std::string about = c10::str("from rank ", channel.from, " to rank ", channel.to, ", tag ", channel.tag);
+  if (channel.pair && error.code() == tutti::Code::peer_lost)
+    error = tutti::Error(error.code(), c10::str("rank ", peer, " died, or has left the group"), peer);
+  else if (channel.pair && error.code() == tutti::Code::timeout)
+    error = tutti::Error(error.code(),
+                         c10::str("nothing has come from rank ", peer, ", or gone there, within ", timeout_s(), " s"), peer);
+  return std::move(error).because(about);
 }
 
 tutti::Status Peers::send_now(Channel& channel, const at::Tensor& tensor) {
@@ -113,9 +130,7 @@ void Peers::push(Channel& channel, c10::intrusive_ptr<CallWork> work, const at::
       work->wait_for_device();
       return (this->*transfer)(channel, tensor);
     });
-    work->done(
-        s ? tutti::Status() : s.because(c10::str("from rank ", channel.from, " to rank ", channel.to, ", tag ", channel.tag)),
-        channel.from);
+    work->done(s ? tutti::Status() : in_group(channel, std::move(s.error())), channel.from);
   });
 }
 
@@ -139,13 +154,13 @@ void Peers::recv_from_anyone(const std::shared_ptr<FromAnyone>& request, int tag
 }
 
 void Peers::look_for_anyone(Channel& channel, FromAnyone& request) {
-  const auto taken = [&] {
+  const auto is_open = [&]() -> tutti::Status {
     const std::lock_guard lock(request.mutex);
-    return !request.work;
+    return request.work ? tutti::Status() : tutti::Error(tutti::Code::aborted, "another message has come");
   };
-  if (taken()) return;
+  if (!is_open()) return;
   auto s = attempt([&] {
-    auto opened = open(channel, taken);
+    auto opened = open(channel, is_open);
     return opened ? take_header(channel, kForever) : std::move(opened);
   });
   c10::intrusive_ptr<CallWork> work;
@@ -163,7 +178,7 @@ void Peers::look_for_anyone(Channel& channel, FromAnyone& request) {
       work->wait_for_device();
       return take_payload(channel, tensor);
     });
-  work->done(s ? tutti::Status() : s.because(c10::str("from any rank to rank ", rank_, ", tag ", channel.tag)), channel.from);
+  work->done(s ? tutti::Status() : in_group(channel, std::move(s.error())), channel.from);
 }
 
 void Peers::close(const std::string& reason) {

@@ -57,7 +57,9 @@ class Peers {
   Channel& channel(int from, int to, int tag);
   using Transfer = tutti::Status (Peers::*)(Channel& channel, const at::Tensor& tensor);
   void push(Channel& channel, c10::intrusive_ptr<CallWork> work, const at::Tensor& tensor, Transfer transfer);
-  tutti::Status open(Channel& channel, const GivenUp& given_up);
+  [[nodiscard]] int other(const Channel& channel) const { return rank_ == channel.from ? channel.to : channel.from; }
+  tutti::Status open(Channel& channel, const MayWait& may_wait);
+  [[nodiscard]] tutti::Error in_group(const Channel& channel, tutti::Error error) const;
   tutti::Status send_now(Channel& channel, const at::Tensor& tensor);
   tutti::Status recv_now(Channel& channel, const at::Tensor& tensor);
   tutti::Status take_header(Channel& channel, double timeout_s);

@@ -181,10 +181,11 @@ class Driver {
     const std::set<Rank> late(waiting().peers.begin(), waiting().peers.end());
     std::string calls;
     for (const Signature& call : waiting_.calls) calls += (calls.empty() ? "" : ", ") + call.to_string();
-    return {Code::timeout,
-            fmt::format("{} made no progress within {:.6g} s (TUTTI_TIMEOUT): {}", calls,
-                        std::chrono::duration<double>(policy_.timeout).count(), suspicion(late)),
-            late.empty() ? kNoRank : *late.begin()};
+    return {
+        Code::timeout,
+        fmt::format("{} made no progress within {:.6g} s{}: {}", calls, std::chrono::duration<double>(policy_.timeout).count(),
+                    policy_.timeout_from.empty() ? "" : fmt::format(" ({})", policy_.timeout_from), suspicion(late)),
+        late.empty() ? kNoRank : *late.begin()};
   }
 
   std::span<Execution*> active_;

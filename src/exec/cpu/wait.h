@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <span>
+#include <string_view>
 
 #include "core/clock.h"
 #include "exec/cpu/execution.h"
@@ -43,6 +44,7 @@ struct WaitPolicy {
   }
   Duration spin = std::chrono::microseconds(1000);
   Duration timeout = std::chrono::seconds(300);
+  std::string_view timeout_from = "TUTTI_TIMEOUT";  // what has set it, for errors; empty: the caller, who knows
   std::function<void()> while_waiting = {};  // in waits of more than 10 us, 100 us where ranks share cores, and as often again
 };
 

@@ -576,6 +576,40 @@ def killed(rank, ranks):
     assert isinstance(error, dist.DistBackendError)
 
 
+def dead_partner(rank, ranks):
+    """Ranks that wait for a message of one that has died learn it, by its number in the group, whether they have had one from it or not."""
+    tensor = torch.zeros(4)
+    if rank == 2:
+        dist.send(tensor, 1)
+        wait_to_be_told("die")
+        os._exit(0)
+    if rank == 1:
+        dist.recv(tensor, 2)
+        tell("die")
+        error = fails("nobody sends any more", lambda: dist.recv(tensor, 2), "from rank 2 to rank 1", "rank 2 died")
+        assert isinstance(error, dist.DistBackendError)
+    fails("nobody has ever sent", lambda: dist.recv(tensor, 2, tag=1), f"from rank 2 to rank {rank}", "rank 2", "died")
+    fails("nobody receives", lambda: dist.send(tensor, 2, tag=2), f"from rank {rank} to rank 2", "rank 2", "died")
+
+
+def in_child(rank, ranks):
+    """A forked child has no part in its parent's group."""
+    child = os.fork()
+    if child == 0:
+        for call in (lambda: dist.all_reduce(torch.zeros(4)), lambda: dist.send(torch.zeros(4), 1 - rank), lambda: dist.recv(torch.zeros(4))):
+            fails("in a child", call, f"belongs to process {os.getppid()}")
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+    dist.all_reduce(torch.zeros(4))
+
+
+def times(rank, ranks):
+    """Timeouts that are no time at all, or longer than clocks can tell."""
+    for endless in (datetime.timedelta(days=40_000), datetime.timedelta.max):
+        dist.all_reduce(torch.zeros(4), group=dist.new_group(timeout=endless))
+    fails("no time", lambda: dist.new_group(timeout=datetime.timedelta(0)), "timeout of 0")
+
+
 def aborted(rank, ranks):
     if rank == 0:
         store, pending = common_store(), dist.all_reduce(torch.zeros(4), async_op=True)
@@ -609,9 +643,12 @@ CASES = {
     late_for_barrier: (2, 3),
     late_message: (2,),
     killed: (2, 3),
+    dead_partner: (3,),
+    in_child: (2,),
+    times: (2,),
     aborted: (2,),
 }
-NO_GOODBYE = {mismatch, mismatched_types, late, recorded, late_for_barrier, late_message, killed, aborted}
+NO_GOODBYE = {mismatch, mismatched_types, late, recorded, late_for_barrier, late_message, killed, dead_partner, aborted}
 
 
 def rank_main(rank, ranks, port, case):

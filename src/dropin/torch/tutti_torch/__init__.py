@@ -24,6 +24,7 @@ import torch.distributed as dist
 from . import _built
 
 __all__ = ["empty", "register", "shared_memory"]
+__version__ = _built.version
 
 
 def _minor(version):

@@ -25,12 +25,19 @@ from .worker import Worker
 _UNSET = datetime.timedelta(milliseconds=-1)  # an operation without a timeout of its own
 
 
+def _bounded(seconds):
+    """Longer ones are for ever, and would not fit clocks. Negative ones come from longer ones yet: PyTorch's conversion overflows."""
+    if seconds == 0:
+        raise ValueError("tutti: a timeout of 0 s; it has to be positive")
+    return min(seconds, 1e9) if seconds > 0 else 1e9
+
+
 class Backend(PyTorchs):
     def __init__(self, store, rank, size, seconds):
         super().__init__(rank, size)
         self._rank, self._size = rank, size
         self._options = PyTorchs.Options("tutti", datetime.timedelta(seconds=seconds))
-        self._seconds = seconds
+        self._seconds = _bounded(seconds)
         try:
             self._communicator, self._store = meet_group(store, rank, size, seconds)
         except (Failed, c_interface.Error) as error:
@@ -438,7 +445,7 @@ class Backend(PyTorchs):
 
     def set_timeout(self, timeout):
         self._options._timeout = timeout
-        self._seconds = timeout.total_seconds()
+        self._seconds = _bounded(timeout.total_seconds())
 
     def eager_connect_single_device(self, device=None):
         pass

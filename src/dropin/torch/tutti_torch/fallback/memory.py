@@ -10,6 +10,8 @@ from . import c_interface
 
 
 def empty(sizes, dtype):
+    if min(sizes, default=0) < 0:
+        raise ValueError(f"tutti_torch.empty: a size is {min(sizes)}")
     count = math.prod(sizes)
     bytes = count * dtype.itemsize
     if bytes == 0:
