@@ -38,16 +38,14 @@ class Handover {
   static constexpr std::uint64_t kOnTheWayForMessages = 8, kOnTheWayForOffers = 4;
   // What to call these bytes of this process. Segment 0: they cannot be spoken of, as they lie in no segment, or there is no way
   // to hand it over just now.
-  [[nodiscard]] MemoryName name(ConstBytes bytes, std::uint64_t most_on_the_way) {
-    const auto location = Segments::of_process().find(bytes);
-    return location ? give(*location, most_on_the_way) : MemoryName{};
-  }
+  [[nodiscard]] MemoryName name(ConstBytes bytes, std::uint64_t most_on_the_way);
   // The bytes that the peer calls so; data is null where this process cannot map them. Code::protocol if the peer cannot have
   // meant it.
   Result<PeerMemory> find(MemoryName name, std::size_t size);
 
  private:
   MemoryName give(const Location& location, std::uint64_t most_on_the_way);
+  void forget_freed();
   Status take_up_to(std::uint64_t handed);
 
   const Fd* socket_ = nullptr;
