@@ -54,6 +54,7 @@ Runner::Runner(std::unique_ptr<Job> job, const Options& options)
       policy_(job_->wait_policy()) {
   options_.part_of = nullptr;
   policy_.while_waiting = options_.while_waiting;
+  if (job_->uses("shm")) adoption_ = Adoption(job_->config());
   if (options_.call_timeout_s > 0) policy_.timeout = from_seconds(options_.call_timeout_s);
 }
 
@@ -220,6 +221,7 @@ Status Runner::run(const Call& call) {
   auto plan = plan_for(call);
   if (!plan) return std::move(plan.error());
   Execution& execution = *(*plan)->execution;
+  const Adoption::Hold hold = adoption_.hold(call, (*plan)->footprint);
   const std::uint32_t sequence = call.collective == Collective::send_recv ? 0 : next_sequence();
   Status s = execution.start(buffers_for(**plan, call), sequence, policy_.first_looks((*plan)->plan.exchanges.from_one));
   if (s && !execution.done()) s = wait_for(execution, call);

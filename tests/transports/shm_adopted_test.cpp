@@ -157,11 +157,19 @@ TEST_F(AdoptedTest, NoMoreThanIsAllowed) {
   expect_refused(other.bytes(), "so much may not", little);
 }
 
-TEST_F(AdoptedTest, WhatOverlapsIsRefused) {
+TEST_F(AdoptedTest, TheLatestOfOverlappingBuffersIsAdopted) {
   const Own own;
+  own.fill(20);
   ASSERT_TRUE(adopted(own.bytes().first(32 * kPage)));
   EXPECT_TRUE(adopted(own.bytes().first(16 * kPage)));
-  expect_refused(own.bytes(), "overlaps");
+  EXPECT_TRUE(adopted(own.bytes().last(48 * kPage)));
+  EXPECT_FALSE(is_shared(own.bytes().first(kPage)));
+  EXPECT_TRUE(own.holds(20));
+  const auto lease = adopted_.enter(own.bytes().last(48 * kPage), kAtOnce);
+  expect_refused(own.bytes(), "overlaps with the buffer of another call");
+  adopted_.leave(lease);
+  EXPECT_TRUE(adopted(own.bytes()));
+  EXPECT_TRUE(own.holds(20));
 }
 
 // ---- Memory that is more than bytes

@@ -188,14 +188,24 @@ Adopted::Ranges::iterator Adopted::covering(ConstBytes bytes) {
   return end_of(bytes) <= end_of(after->second.pages) ? after : ranges_.end();
 }
 
-std::optional<Location> Adopted::look_up(ConstBytes bytes) const noexcept {
+std::optional<Adopted::Part> Adopted::look_up(ConstBytes bytes) const noexcept {
   const std::lock_guard lock(mutex_);
-  auto after = ranges_.upper_bound(bytes.data());
-  if (after == ranges_.begin()) return std::nullopt;
+  auto after = ranges_.upper_bound(end_of(bytes) - 1);
+  if (bytes.empty() || after == ranges_.begin()) return std::nullopt;
   const Range& range = (--after)->second;
-  if (range.leases == 0 || end_of(bytes) > end_of(range.pages)) return std::nullopt;
-  return Location{
-      .segment = range.segment, .offset = static_cast<std::uint64_t>(bytes.data() - range.pages.data()), .fd = range.fd.get()};
+  if (range.leases == 0 || !overlap(range.pages, bytes)) return std::nullopt;
+  const auto before = std::max<std::ptrdiff_t>(range.pages.data() - bytes.data(), 0);
+  const auto behind = std::max<std::ptrdiff_t>(end_of(bytes) - end_of(range.pages), 0);
+  constexpr std::ptrdiff_t kMost = kPage, kGrain = Consumer::kGrain;
+  const std::ptrdiff_t head = (before + kGrain - 1) / kGrain * kGrain;
+  const auto size = static_cast<std::ptrdiff_t>(bytes.size());
+  const std::ptrdiff_t tail = behind == 0 ? 0 : size - head - (size - head - behind) / kGrain * kGrain;
+  if (before > kMost || behind > kMost || head + tail >= size) return std::nullopt;
+  return Part{.location = {.segment = range.segment,
+                           .offset = static_cast<std::uint64_t>(bytes.data() + head - range.pages.data()),
+                           .fd = range.fd.get()},
+              .head = static_cast<std::uint32_t>(head),
+              .tail = static_cast<std::uint32_t>(tail)};
 }
 
 std::unordered_set<std::uint64_t> Adopted::existing(const std::unordered_set<std::uint64_t>& segments) const {
@@ -236,7 +246,7 @@ Result<bool> Adopted::may_be_adopted(ConstBytes pages, const AdoptionLimits& lim
   if (getrlimit(RLIMIT_NOFILE, &files) != 0 || ranges_.size() >= files.rlim_cur / 4) return refusal("there are too many already");
   if (report_.bytes_now + pages.size() > limits.bytes) return refusal("so much may not be adopted");
   for (const auto& [begin, range] : ranges_)
-    if (overlap(range.pages, pages)) return refusal("it overlaps with what is adopted");
+    if (overlap(range.pages, pages)) return refusal("it overlaps with the buffer of another call");
   if (!purges_are_seen()) return refusal("what the program does with madvise() is not seen");
   auto pinned = pinned_bytes();
   if (!pinned) return std::move(pinned.error());
@@ -274,6 +284,7 @@ Adopted::Lease Adopted::adopt(Bytes pages, const AdoptionLimits& limits) {
   auto made = [&]() -> Result<Range> {
     if (!query_) query_ = AreaQuery::open();
     if (!*query_) return query_->error().clone();
+    end_idle([&](const Range& range) { return overlap(range.pages, pages); }, report_.given_back);
     auto huge = may_be_adopted(pages, limits);
     return huge ? share_in_place(pages, *huge) : Result<Range>(std::move(huge.error()));
   }();
@@ -282,6 +293,8 @@ Adopted::Lease Adopted::adopt(Bytes pages, const AdoptionLimits& limits) {
     log(LogLevel::info, fmt::format("{} bytes are not adopted: {}", pages.size(), made.error().to_string()));
     return 0;
   }
+  if (log_enabled(LogLevel::debug))
+    log(LogLevel::debug, fmt::format("{} bytes at {} are adopted", pages.size(), fmt::ptr(pages.data())));
   ++report_.adopted;
   report_.pages += pages.size() / kPage;
   report_.bytes_now += pages.size();

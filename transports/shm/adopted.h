@@ -19,6 +19,7 @@
 
 #include "transports/shm/address_space.h"
 #include "transports/shm/segments.h"
+#include "tutti/transport.h"
 
 namespace tutti::shm {
 
@@ -48,6 +49,16 @@ class Adopted {
   void leave(Lease lease) noexcept;
   // Where these bytes lie, if they are within the pages of a call that has not ended.
   [[nodiscard]] std::optional<Location> find(ConstBytes bytes) const noexcept {
+    const auto part = find_part(bytes);
+    return part && part->head == 0 && part->tail == 0 ? std::optional(part->location) : std::nullopt;
+  }
+  // The same where some at either end lie on pages with other memory of the program, less than two pages. All but the last come
+  // in multiples of Consumer::kGrain.
+  struct Part {
+    Location location;                 // of those between
+    std::uint32_t head = 0, tail = 0;  // how many they are
+  };
+  [[nodiscard]] std::optional<Part> find_part(ConstBytes bytes) const noexcept {
     if (leases_.load(std::memory_order_relaxed) == 0) [[likely]]
       return std::nullopt;
     return look_up(bytes);
@@ -77,7 +88,7 @@ class Adopted {
   Adopted();
   void before_fork();
   void after_fork(bool in_child);
-  [[nodiscard]] std::optional<Location> look_up(ConstBytes bytes) const noexcept;
+  [[nodiscard]] std::optional<Part> look_up(ConstBytes bytes) const noexcept;
   [[nodiscard]] Ranges::iterator covering(ConstBytes bytes);
   [[nodiscard]] bool is_still_there(const Range& range) const;
   void look_for_lost();

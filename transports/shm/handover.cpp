@@ -14,10 +14,11 @@ constexpr std::size_t kMany = 64;
 
 }  // namespace
 
-MemoryName Handover::name(ConstBytes bytes, std::uint64_t most_on_the_way) {
-  auto location = Segments::of_process().find(bytes);
-  if (!location) location = Adopted::of_process().find(bytes);
-  return location ? give(*location, most_on_the_way) : MemoryName{};
+NamedPart Handover::name(ConstBytes bytes, std::uint64_t most_on_the_way) {
+  if (const auto location = Segments::of_process().find(bytes)) return {.memory = give(*location, most_on_the_way)};
+  const auto part = Adopted::of_process().find_part(bytes);
+  if (!part) return {};
+  return {.memory = give(part->location, most_on_the_way), .head = part->head, .tail = part->tail};
 }
 
 MemoryName Handover::give(const Location& location, std::uint64_t most_on_the_way) {
