@@ -170,7 +170,7 @@ Adopted::Lease Adopted::enter(ConstBytes bytes, const AdoptionLimits& limits) {
     }
     look_for_lost();
   }
-  return has_come_often(pages, limits) ? adopt(pages, limits) : 0;
+  return has_come_often(pages, limits) ? adopt(bytes, limits) : 0;
 }
 
 void Adopted::leave(Lease lease) noexcept {
@@ -241,13 +241,14 @@ bool Adopted::has_come_often(ConstBytes pages, const AdoptionLimits& limits) {
   return true;
 }
 
-Result<bool> Adopted::may_be_adopted(ConstBytes pages, const AdoptionLimits& limits) const {
+Result<bool> Adopted::may_be_adopted(ConstBytes bytes, const AdoptionLimits& limits) const {
+  const Bytes pages = whole_pages(bytes);
   rlimit files{};
   if (getrlimit(RLIMIT_NOFILE, &files) != 0 || ranges_.size() >= files.rlim_cur / 4) return refusal("there are too many already");
   if (report_.bytes_now + pages.size() > limits.bytes) return refusal("so much may not be adopted");
   for (const auto& [begin, range] : ranges_)
     if (overlap(range.pages, pages)) return refusal("it overlaps with the buffer of another call");
-  if (!purges_are_seen()) return refusal("what the program does with madvise() is not seen");
+  if (Status s = check_purges(bytes); !s) return std::move(s.error());
   auto pinned = pinned_bytes();
   if (!pinned) return std::move(pinned.error());
   if (*pinned > 0) return refusal("devices hold on to memory of the process");
@@ -280,12 +281,13 @@ Result<Adopted::Range> Adopted::share_in_place(Bytes pages, bool huge) {
   return range;
 }
 
-Adopted::Lease Adopted::adopt(Bytes pages, const AdoptionLimits& limits) {
+Adopted::Lease Adopted::adopt(ConstBytes bytes, const AdoptionLimits& limits) {
+  const Bytes pages = whole_pages(bytes);
   auto made = [&]() -> Result<Range> {
     if (!query_) query_ = AreaQuery::open();
     if (!*query_) return query_->error().clone();
     end_idle([&](const Range& range) { return overlap(range.pages, pages); }, report_.given_back);
-    auto huge = may_be_adopted(pages, limits);
+    auto huge = may_be_adopted(bytes, limits);
     return huge ? share_in_place(pages, *huge) : Result<Range>(std::move(huge.error()));
   }();
   if (!made) {

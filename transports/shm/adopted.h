@@ -94,9 +94,9 @@ class Adopted {
   void look_for_lost();
   [[nodiscard]] bool has_come_often(ConstBytes pages, const AdoptionLimits& limits);
   // Whether the program has asked for huge pages there, or why they may not.
-  [[nodiscard]] Result<bool> may_be_adopted(ConstBytes pages, const AdoptionLimits& limits) const;
+  [[nodiscard]] Result<bool> may_be_adopted(ConstBytes bytes, const AdoptionLimits& limits) const;
   [[nodiscard]] static Result<Range> share_in_place(Bytes pages, bool huge);
-  [[nodiscard]] Lease adopt(Bytes pages, const AdoptionLimits& limits);
+  [[nodiscard]] Lease adopt(ConstBytes bytes, const AdoptionLimits& limits);
   Ranges::iterator end(Ranges::iterator range);
   // Counts those that have ended.
   template <class Wanted>

@@ -2,9 +2,13 @@
 // would be emptied, as allocators and programs that have them emptied expect.
 #pragma once
 
+#include "tutti/result.h"
+#include "tutti/types.h"
+
 namespace tutti::shm {
 
-// Whether calls of madvise() by other parts of the program get there. Not where the library was loaded behind them.
-[[nodiscard]] bool purges_are_seen() noexcept;
+// Whether what the program does with madvise() to these bytes is seen. Where the library was loaded behind others, only of memory
+// that the C library's malloc has: that one empties no pages that it hands out as empty.
+[[nodiscard]] Status check_purges(ConstBytes bytes);
 
 }  // namespace tutti::shm
