@@ -53,7 +53,11 @@ Status replace(Bytes pages, int flags, int fd, std::size_t offset, bool huge) {
   if (huge) madvise(fresh, pages.size(), MADV_HUGEPAGE);
   madvise(fresh, pages.size(), MADV_POPULATE_WRITE);
   std::memcpy(fresh, pages.data(), pages.size());
-  if (mremap(fresh, pages.size(), pages.size(), MREMAP_MAYMOVE | MREMAP_FIXED, pages.data()) != MAP_FAILED) return {};
+  // Not by the function, which libraries that keep registrations of memory put one of their own before (UCX's of 1.13 moves
+  // nothing).
+  const long moved =
+      syscall(SYS_mremap, fresh, pages.size(), pages.size(), MREMAP_MAYMOVE | MREMAP_FIXED, static_cast<void*>(pages.data()));
+  if (moved == reinterpret_cast<long>(pages.data())) return {};
   const int why = errno;
   munmap(fresh, pages.size());
   return system_error(why, fmt::format("moving {} bytes into their place", pages.size()));
@@ -248,6 +252,7 @@ Result<bool> Adopted::may_be_adopted(ConstBytes bytes, const AdoptionLimits& lim
   if (report_.bytes_now + pages.size() > limits.bytes) return refusal("so much may not be adopted");
   for (const auto& [begin, range] : ranges_)
     if (overlap(range.pages, pages)) return refusal("it overlaps with the buffer of another call");
+  if (access("/dev/xpmem", F_OK) == 0) return refusal("XPMEM may have it mapped elsewhere");
   if (Status s = check_purges(bytes); !s) return std::move(s.error());
   auto pinned = pinned_bytes();
   if (!pinned) return std::move(pinned.error());

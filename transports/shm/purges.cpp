@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cstring>
 
 #include "transports/shm/adopted.h"
@@ -15,6 +16,16 @@ namespace tutti::shm {
 namespace {
 
 bool empties(int advice) { return advice == MADV_DONTNEED || advice == MADV_FREE || advice == MADV_REMOVE; }
+
+// The one that the program would have without this library: the system's, or that of another library which also wants to know.
+int next_madvise(void* memory, std::size_t size, int advice) noexcept {
+  using Madvise = int (*)(void*, std::size_t, int);
+  static std::atomic<void*> found{nullptr};
+  void* next = found.load(std::memory_order_relaxed);
+  if (next == nullptr) found = next = dlsym(RTLD_NEXT, "madvise");
+  return next != nullptr ? reinterpret_cast<Madvise>(next)(memory, size, advice)
+                         : static_cast<int>(syscall(SYS_madvise, memory, size, advice));
+}
 
 bool is_first() noexcept { return dlsym(RTLD_DEFAULT, "madvise") == reinterpret_cast<void*>(&::madvise); }
 
@@ -49,5 +60,5 @@ Status check_purges(ConstBytes bytes) {
 // As the C library declares it.
 extern "C" [[gnu::visibility("default")]] int madvise(void* memory, size_t size, int advice) noexcept {
   if (tutti::shm::empties(advice)) tutti::shm::Adopted::of_process().give_back({static_cast<const std::byte*>(memory), size});
-  return static_cast<int>(syscall(SYS_madvise, memory, size, advice));
+  return tutti::shm::next_madvise(memory, size, advice);
 }
