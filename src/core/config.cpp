@@ -90,6 +90,12 @@ constexpr std::array kTable{
               16u << 10, 1u << 30},
     ConfigRow{Var::cma, "TUTTI_CMA", Kind::flag, "1", "",
               "Whether large messages between processes may be copied directly (process_vm_readv) where the system permits it."},
+    ConfigRow{
+        Var::adopt, "TUTTI_ADOPT", Kind::choice, "off", "off|auto|eager",
+        "Whether pages of large buffers that come back are made shared in place, so that ranks of a host use them without a "
+        "copy (auto), or at their first use (eager)."},
+    ConfigRow{Var::adopt_bytes, "TUTTI_ADOPT_BYTES", Kind::bytes, "", "",
+              "Most memory of a process that is so at a time, such as 4G (unset: a quarter of the host's)."},
     ConfigRow{Var::spin_us, "TUTTI_SPIN_US", Kind::integer, "1000", "",
               "Microseconds a waiting rank polls before it sleeps; with more ranks than cores it yields from the start.", 0,
               1'000'000'000},

@@ -40,6 +40,8 @@ enum class Var : std::uint8_t {
   ib_traffic_class,
   ib_ring,
   cma,
+  adopt,
+  adopt_bytes,
   spin_us,
   calibrate,
   tuning,

@@ -58,6 +58,7 @@ Runner::Runner(std::unique_ptr<Job> job, const Options& options)
     policy_.timeout = from_seconds(options_.call_timeout_s);
     policy_.timeout_from = {};
   }
+  if (job_->uses("shm")) adoption_ = Adoption(job_->config());
 }
 
 Result<std::unique_ptr<Runner>> Runner::make(std::unique_ptr<Job> job, const Options& options) {
@@ -223,6 +224,7 @@ Status Runner::run(const Call& call) {
   auto plan = plan_for(call);
   if (!plan) return std::move(plan.error());
   Execution& execution = *(*plan)->execution;
+  const Adoption::Hold hold = adoption_.hold(call, (*plan)->footprint);
   const std::uint32_t sequence = call.collective == Collective::send_recv ? 0 : next_sequence();
   Status s = execution.start(buffers_for(**plan, call), sequence, policy_.first_looks((*plan)->plan.exchanges.from_one));
   if (s && !execution.done()) s = wait_for(execution, call);

@@ -5,6 +5,7 @@
 #include <mutex>
 #include <optional>
 
+#include "runtime/adoption.h"
 #include "runtime/failure.h"
 #include "runtime/job.h"
 #include "runtime/plan_cache.h"
@@ -88,6 +89,7 @@ class Runner {
   Streams streams_;
   OverlayWatch watch_;
   WaitPolicy policy_;
+  Adoption adoption_;
   PlanCache plans_;
   std::atomic<std::size_t> plan_bytes_{0}, transport_bytes_{0};
   Scratch scratch_;

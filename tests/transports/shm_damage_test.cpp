@@ -170,8 +170,13 @@ TEST_F(ShmDamage, RandomMemoryIsSurvived) {
       theirs_->pieces[n].store(random() % 64 == 0 ? random() : make_entry(n, static_cast<std::uint32_t>(random() % kCells)));
     const std::uint64_t kind = random() % 2 == 0 ? random() % 256 : 1 + random() % 5;
     const std::uint64_t head = make_head(0, static_cast<Kind>(kind), random() % 2 == 0 ? size : random() % (1u << 24));
-    const MemoryName memory{
-        .segment = random() % 3, .offset = random() % 2 == 0 ? random() % kLong : random(), .handed = random() % 3};
+    const auto end = [&] {
+      return static_cast<std::uint32_t>(random() % 2 == 0 ? 0 : random() % 4 == 0 ? random() : random() % 8 * 64);
+    };
+    const NamedPart memory{
+        .memory = {.segment = random() % 3, .offset = random() % 2 == 0 ? random() % kLong : random(), .handed = random() % 3},
+        .head = end(),
+        .tail = end()};
     std::memcpy(theirs_->slots[0].payload.data() + sizeof(Announcement), &memory, sizeof memory);
     const Result<bool> result =
         receive(head, size, {.size = random() % 2 == 0 ? size : random(), .address = random(), .cell = random() % (kCells + 1)});

@@ -93,7 +93,7 @@ class HandoverTest : public testing::Test {
     receiver_.open(sockets_[1], mapped_, taken_[1], taken_[0], 0);
   }
 
-  static MemoryName name_of(Handover& who, ConstBytes bytes) { return who.name(bytes, 2); }
+  static MemoryName name_of(Handover& who, ConstBytes bytes) { return who.name(bytes, 2).memory; }
 
   std::array<Fd, 2> sockets_;
   std::array<std::atomic<std::uint64_t>, 2> taken_{};

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "core/log.h"
+#include "transports/shm/adopted.h"
 #include "transports/shm/unix_socket.h"
 
 namespace tutti::shm {
@@ -13,15 +14,28 @@ constexpr std::size_t kMany = 64;
 
 }  // namespace
 
+NamedPart Handover::name(ConstBytes bytes, std::uint64_t most_on_the_way) {
+  if (const auto location = Segments::of_process().find(bytes)) return {.memory = give(*location, most_on_the_way)};
+  const auto part = Adopted::of_process().find_part(bytes);
+  if (!part) return {};
+  return {.memory = give(part->location, most_on_the_way), .head = part->head, .tail = part->tail};
+}
+
 MemoryName Handover::give(const Location& location, std::uint64_t most_on_the_way) {
   if (!given_.contains(location.segment)) {
     if (socket_ == nullptr || times_given_ - taken_by_peer_->load() >= most_on_the_way) return {};
-    if (given_.size() >= kMany) Segments::of_process().keep_existing(given_);
+    if (given_.size() >= kMany) forget_freed();
     if (!send_descriptors(*socket_, std::as_bytes(std::span(&location.segment, 1)), std::span(&location.fd, 1), peer_)) return {};
     given_.insert(location.segment);
     ++times_given_;
   }
   return {.segment = location.segment, .offset = location.offset, .handed = times_given_};
+}
+
+void Handover::forget_freed() {
+  auto existing = Segments::of_process().existing(given_);
+  existing.merge(Adopted::of_process().existing(given_));
+  given_ = std::move(existing);
 }
 
 // What cannot be mapped for want of something is done without.

@@ -17,6 +17,13 @@ struct MemoryName {
   std::uint64_t handed = 0;  // how many segments have been handed over on this connection by now
 };
 
+// A message of which some bytes at either end cannot be named, and come in a cell.
+struct NamedPart {
+  MemoryName memory;  // of those between
+  std::uint32_t head = 0, tail = 0;
+  [[nodiscard]] std::size_t ends() const noexcept { return std::size_t{head} + tail; }
+};
+
 // The bytes that a peer has named, mapped for as long as this lives.
 struct PeerMemory {
   std::shared_ptr<const Mapping> segment;
@@ -36,18 +43,16 @@ class Handover {
   }
   // How many segments may be on their way when another one is handed over. A message is sure to be looked at, an offer is not.
   static constexpr std::uint64_t kOnTheWayForMessages = 8, kOnTheWayForOffers = 4;
-  // What to call these bytes of this process. Segment 0: they cannot be spoken of, as they lie in no segment, or there is no way
-  // to hand it over just now.
-  [[nodiscard]] MemoryName name(ConstBytes bytes, std::uint64_t most_on_the_way) {
-    const auto location = Segments::of_process().find(bytes);
-    return location ? give(*location, most_on_the_way) : MemoryName{};
-  }
+  // What to call these bytes of this process, or all but some at their ends. Segment 0: they cannot be spoken of, as they lie in
+  // no segment, or there is no way to hand it over just now.
+  [[nodiscard]] NamedPart name(ConstBytes bytes, std::uint64_t most_on_the_way);
   // The bytes that the peer calls so; data is null where this process cannot map them. Code::protocol if the peer cannot have
   // meant it.
   Result<PeerMemory> find(MemoryName name, std::size_t size);
 
  private:
   MemoryName give(const Location& location, std::uint64_t most_on_the_way);
+  void forget_freed();
   Status take_up_to(std::uint64_t handed);
 
   const Fd* socket_ = nullptr;

@@ -81,6 +81,15 @@ std::uint32_t Outbox::fill_cell(ConstBytes bytes, const Outgoing& message) noexc
   return cell;
 }
 
+// Both ends, one behind the other.
+std::uint32_t Outbox::fill_cell_with_ends(const Outgoing& message) noexcept {
+  const std::uint32_t cell = lanes_.cells->take_newest();
+  std::memcpy(lanes_.cells->at(cell), message.data.data(), message.head);
+  std::memcpy(lanes_.cells->at(cell) + message.head, message.data.last(message.tail).data(), message.tail);
+  ++cells_sent_;
+  return cell;
+}
+
 Result<bool> Outbox::advance(Outgoing& message, bool& moved) {
   if (!message.announced && message.kind != Kind::placed) {
     Result<bool> announced = announce(message);
@@ -103,11 +112,15 @@ Result<bool> Outbox::announce(Outgoing& message) {
   if (next_ - lanes_.taken->there >= kSlots) return false;
   if (send_small(message.signature, message.data)) return message.announced = true;
   Announcement announcement{.size = message.data.size(), .address = reinterpret_cast<std::uint64_t>(message.data.data())};
-  MemoryName memory;
+  NamedPart memory;
   Result<bool> in_place = choose_in_place(message, memory);
   if (!in_place) return in_place;
   if (message.kind == Kind::placed) return true;
-  if (!*in_place) {
+  if (*in_place && memory.ends() > 0) {
+    Result<bool> ready = have_cell();
+    if (!ready || !*ready) return ready;
+    announcement.cell = fill_cell_with_ends(message);
+  } else if (!*in_place) {
     Result<bool> ready = choose_copied(message, announcement);
     if (!ready || !*ready) return ready;
   }
@@ -129,7 +142,7 @@ Result<bool> Outbox::choose_copied(Outgoing& message, Announcement& announcement
   return true;
 }
 
-void Outbox::publish(const Outgoing& message, const Announcement& announcement, const MemoryName& memory) noexcept {
+void Outbox::publish(const Outgoing& message, const Announcement& announcement, const NamedPart& memory) noexcept {
   Slot& slot = lanes_.mine->slots[next_ % kSlots];
   std::memcpy(slot.payload.data(), &announcement, sizeof announcement);
   if (message.kind == Kind::direct) std::memcpy(slot.payload.data() + sizeof announcement, &memory, sizeof memory);
@@ -138,13 +151,16 @@ void Outbox::publish(const Outgoing& message, const Announcement& announcement, 
 
 // Whether the message goes without a copy in between. What this rank has just written it puts where it belongs, if that is known;
 // of what it has not, the receiver takes what it gets: where both sides send, both are at work then.
-Result<bool> Outbox::choose_in_place(Outgoing& message, MemoryName& memory) {
+Result<bool> Outbox::choose_in_place(Outgoing& message, NamedPart& memory) {
   const std::size_t size = message.data.size();
   const auto name_it = [&] {
     if (size / (message.awaited ? 4 : 1) < tuning_.mapped_from) return false;
     memory = lanes_.handover->name(message.data, Handover::kOnTheWayForMessages);
-    if (memory.segment != 0) message.kind = Kind::direct;
-    return memory.segment != 0;
+    if (memory.memory.segment == 0 || memory.ends() > lanes_.cells->cell_bytes()) return false;
+    message.kind = Kind::direct;
+    message.head = memory.head;
+    message.tail = memory.tail;
+    return true;
   };
   if (!message.just_written && name_it()) return true;
   if (size >= kPlacedFrom) {
@@ -156,15 +172,20 @@ Result<bool> Outbox::choose_in_place(Outgoing& message, MemoryName& memory) {
 }
 
 // Whether the receiver has said where it wants the message, and this rank can reach that place.
-Result<bool> Outbox::find_offer(const Outgoing& message) {
+Result<bool> Outbox::find_offer(Outgoing& message) {
   const Offer& offer = lanes_.theirs->offers[next_ % kSlots];
   if (offer.message.load() != next_ + 1 || offer.size != message.data.size()) return false;
-  const MemoryName memory = offer.memory;  // which the peer could change between being checked and being used
-  auto goal = lanes_.handover->find(memory, message.data.size());
+  const NamedPart memory = offer.memory;  // which the peer could change between being checked and being used
+  if (memory.ends() > std::min(message.data.size(), lanes_.cells->cell_bytes()))
+    return nonsense(lanes_.peer, "an offer has ends that fit no cell");
+  auto goal = lanes_.handover->find(memory.memory, message.data.size() - memory.ends());
   if (!goal) return std::move(goal.error());
   goal_ = std::move(*goal);
   goal_past_caches_ = offer.past_caches != 0;
-  return goal_.data != nullptr;
+  if (goal_.data == nullptr) return false;
+  message.copied = message.head = memory.head;
+  message.tail = memory.tail;
+  return true;
 }
 
 // A receiver that gives up has its memory back when it sees that nothing is being placed. Either this rank sees that it has given
@@ -176,14 +197,22 @@ Result<bool> Outbox::place(Outgoing& message, bool& moved) {
     placing.store(0);
     return false;  // it is found out when all that it has sent before has been received
   }
-  const ConstBytes piece = message.data.subspan(message.copied, std::min(message.data.size() - message.copied, kTurnBytes));
-  kernels::copy(goal_.data + message.copied, piece.data(), piece.size(), goal_past_caches_);
+  const std::size_t goal = message.data.size() - message.tail;
+  const ConstBytes piece = message.data.subspan(message.copied, std::min(goal - message.copied, kTurnBytes));
+  kernels::copy(goal_.data + (message.copied - message.head), piece.data(), piece.size(), goal_past_caches_);
   placing.store(0);
   message.copied += piece.size();
-  moved = true;
-  if (message.copied < message.data.size()) return false;
+  moved = moved || !piece.empty();
+  if (message.copied < goal) return false;
+  Announcement announcement{.size = message.data.size()};
+  if (message.head + message.tail > 0) {
+    Result<bool> ready = have_cell();
+    if (!ready || !*ready) return ready;
+    announcement.cell = fill_cell_with_ends(message);
+  }
   goal_ = {};
-  publish(message, {.size = message.data.size()}, {});
+  moved = true;
+  publish(message, announcement, {});
   return true;
 }
 
@@ -234,7 +263,7 @@ Result<bool> Inbox::meet(Incoming& message) {
   const Signature signature = slot.signature;
   const Kind kind = kind_of(head);
   Announcement announcement;
-  MemoryName memory;
+  NamedPart memory;
   std::memcpy(&announcement, slot.payload.data(), sizeof announcement);
   const bool announced = kind == Kind::in_cell || kind == Kind::streamed || kind == Kind::direct || kind == Kind::placed;
   const std::size_t size = announced ? announcement.size : shm::size_of(head);
@@ -255,14 +284,21 @@ Result<bool> Inbox::meet(Incoming& message) {
       message.address = announcement.address;
       message.stage = Incoming::Stage::reading;
       std::memcpy(&memory, slot.payload.data() + sizeof announcement, sizeof memory);
-      if (memory.segment != 0) {
-        auto source = lanes_.handover->find(memory, size);
+      message.head = memory.head;
+      message.tail = memory.tail;
+      if (Status sound = check_ends(message, announcement); !sound) return std::move(sound.error());
+      if (memory.memory.segment != 0) {
+        auto source = lanes_.handover->find(memory.memory, size - memory.ends());
         if (!source) return std::move(source.error());
         source_ = std::move(*source);  // where it cannot be mapped, it may still be read
       }
       return false;
     case Kind::placed:
       if (!message.offered) return nonsense(lanes_.peer, "a message was put where nobody had asked for it");
+      if (Status sound = check_ends(message, announcement); !sound) return std::move(sound.error());
+      std::memcpy(message.sink.data, lanes_.cells->at(message.ends_cell), message.head);
+      std::memcpy(message.sink.data + size - message.tail, lanes_.cells->at(message.ends_cell) + message.head, message.tail);
+      if (Status given = give_ends_cell(message); !given) return std::move(given.error());
       take_slot(slot);
       return true;
     case Kind::staged:
@@ -279,7 +315,13 @@ Status Inbox::take_cell(std::uint64_t cell, Incoming& message) {
   const ConstBytes piece{cells.at(number), std::min(message.sink.size - message.arrived, cells.cell_bytes())};
   if (piece.empty()) return nonsense(lanes_.peer, "a cell was sent for nothing");
   deliver(message, piece);
-  if (!cells.give(number)) return nonsense(lanes_.peer, "more cells were sent than there are");
+  return give_cell(number);
+}
+
+// It is this rank's from now on.
+Status Inbox::give_cell(std::uint32_t cell) {
+  Cells& cells = *lanes_.cells;
+  if (!cells.give(cell)) return nonsense(lanes_.peer, "more cells were sent than there are");
   if (Status collected = collect(lanes_); !collected) return collected;  // they count, too
   cells.give_back_surplus([this](std::uint32_t surplus) {
     const std::uint64_t n = cells_returned_++;
@@ -287,6 +329,25 @@ Status Inbox::take_cell(std::uint64_t cell, Incoming& message) {
   });
   lanes_.peer_arena->tell(lanes_.mine->cells_taken, ++cells_taken_);  // a sender that sleeps for a cell looks at both
   return {};
+}
+
+// That the ends of a message lie in the cell that is named for them.
+Status Inbox::check_ends(Incoming& message, const Announcement& announcement) const {
+  const std::size_t ends = std::size_t{message.head} + message.tail;
+  const Cells& cells = *lanes_.cells;
+  message.ends_cell = 0;
+  if (ends == 0) return {};
+  if (ends > std::min(message.sink.size, cells.cell_bytes()) || message.head % Consumer::kGrain != 0 ||
+      (message.tail > 0 && (message.sink.size - message.tail) % Consumer::kGrain != 0) || !cells.is_cell(announcement.cell))
+    return nonsense(lanes_.peer, fmt::format("a message of {} bytes has ends of {} and {} bytes in cell {}", message.sink.size,
+                                             message.head, message.tail, announcement.cell));
+  message.ends_cell = static_cast<std::uint32_t>(announcement.cell);
+  return {};
+}
+
+// All is done with the ends of a message, if it has any.
+Status Inbox::give_ends_cell(Incoming& message) {
+  return std::exchange(message.head, 0) + std::exchange(message.tail, 0) > 0 ? give_cell(message.ends_cell) : Status{};
 }
 
 Result<bool> Inbox::stream(Incoming& message, bool& moved) {
@@ -312,19 +373,27 @@ bool Inbox::read_piece(Incoming& message, std::size_t size) {
     message.arrived += size;
     return true;
   }
-  deliver(message, {source_.data + message.arrived, size});
+  deliver(message, {source_.data + (message.arrived - message.head), size});
   return true;
 }
 
 Result<bool> Inbox::read(Incoming& message, bool& moved) {
-  const std::size_t most = source_.data != nullptr ? Cells::kMostBytes : kReadTurnBytes;
-  const std::size_t goal = std::min(message.sink.size, message.arrived + (source_.data != nullptr ? kTurnBytes : kReadTurnBytes));
+  const bool mapped = source_.data != nullptr;
+  const std::size_t most = mapped ? Cells::kMostBytes : kReadTurnBytes;
   moved = true;
+  if (!mapped)  // all of it is read elsewhere, or comes in cells
+    if (Status given = give_ends_cell(message); !given) return std::move(given.error());
+  const std::byte* const ends = lanes_.cells->at(message.ends_cell);
+  if (message.arrived == 0 && message.head > 0) deliver(message, {ends, message.head});
+  const std::size_t end = message.sink.size - message.tail;
+  const std::size_t goal = std::min(end, message.arrived + (mapped ? kTurnBytes : kReadTurnBytes));
   while (message.arrived < goal) {
     const std::size_t size = std::min(goal - message.arrived, most);
     if (!read_piece(message, size)) return stream_instead(message);
   }
-  if (message.arrived < message.sink.size) return false;
+  if (message.arrived < end) return false;
+  if (message.tail > 0) deliver(message, {ends + message.head, message.tail});
+  if (Status given = give_ends_cell(message); !given) return std::move(given.error());
   source_ = {};
   // A sender that has given up has its buffer back: what was read may be anything. First read, then look;
   // std::atomic_thread_fence does not compile for the thread sanitizer.
@@ -351,8 +420,10 @@ bool Inbox::stream_instead(Incoming& message) noexcept {
 // are done with the one that was offered there before, and is of use only if the message is not under way yet.
 void Inbox::offer(Incoming& message, std::size_t ahead) {
   if (message.sink.consumer != nullptr || message.sink.size < kPlacedFrom || ahead >= kSlots) return;
-  const MemoryName memory = lanes_.handover->name({message.sink.data, message.sink.size}, Handover::kOnTheWayForOffers);
-  if (memory.segment == 0) return;
+  const NamedPart memory = lanes_.handover->name({message.sink.data, message.sink.size}, Handover::kOnTheWayForOffers);
+  if (memory.memory.segment == 0 || memory.ends() > lanes_.cells->cell_bytes()) return;
+  message.head = memory.head;
+  message.tail = memory.tail;
   Offer& offer = lanes_.mine->offers[(next() + ahead) % kSlots];
   offer.size = message.sink.size;
   offer.memory = memory;

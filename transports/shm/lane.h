@@ -36,6 +36,7 @@ struct Outgoing {
   std::size_t copied = 0;
   Kind kind = Kind::in_slot;
   bool announced = false;
+  std::uint32_t head = 0, tail = 0;  // that go in a cell
 };
 
 struct Incoming {
@@ -44,7 +45,8 @@ struct Incoming {
   Sink sink;
   std::size_t arrived = 0;
   std::uint64_t address = 0;
-  bool offered = false;  // the peer may put it where it belongs
+  std::uint32_t head = 0, tail = 0, ends_cell = 0;  // direct: that lie in a cell; offered: that will
+  bool offered = false;                             // the peer may put it where it belongs
   Stage stage = Stage::awaited;
 };
 
@@ -74,13 +76,14 @@ class Outbox {
 
  private:
   Status ask_taken();
-  Result<bool> choose_in_place(Outgoing& message, MemoryName& memory);
+  Result<bool> choose_in_place(Outgoing& message, NamedPart& memory);
   Result<bool> choose_copied(Outgoing& message, Announcement& announcement);
-  void publish(const Outgoing& message, const Announcement& announcement, const MemoryName& memory) noexcept;
-  Result<bool> find_offer(const Outgoing& message);
+  void publish(const Outgoing& message, const Announcement& announcement, const NamedPart& memory) noexcept;
+  Result<bool> find_offer(Outgoing& message);
   Result<bool> place(Outgoing& message, bool& moved);
   Result<bool> have_cell();
   std::uint32_t fill_cell(ConstBytes bytes, const Outgoing& message) noexcept;
+  std::uint32_t fill_cell_with_ends(const Outgoing& message) noexcept;
   Result<bool> announce(Outgoing& message);
   Result<bool> stream(Outgoing& message, bool& moved);
   Result<bool> hear_answer(Outgoing& message, bool& moved);
@@ -137,6 +140,9 @@ class Inbox {
   bool stream_instead(Incoming& message) noexcept;
   void answer(Verdict verdict) noexcept;
   Status take_cell(std::uint64_t cell, Incoming& message);
+  Status give_cell(std::uint32_t cell);
+  Status check_ends(Incoming& message, const Announcement& announcement) const;
+  Status give_ends_cell(Incoming& message);
   // The sender asks only when it knows of no room; where this side sends, too, it need not. It sleeps for room only when no slot
   // is free, and is woken when some are.
   void take_slot(const Slot& slot) noexcept {

@@ -34,22 +34,23 @@ enum class Kind : std::uint8_t {
   streamed,     // Announcement in the slot; bytes come in cells, Lane::pieces says in which
   direct,       // Announcement in the slot; the receiver reads the sender's memory, or answers "stream it"
   placed,       // Announcement in the slot; the bytes lie in the receiver's memory already, where its Offer said
+                // (both: but for the ends, if they have any, which lie in a cell)
   staged,       // published (board.h): Announcement in the slot; the parts lie in the stage
 };
 
 // What a slot's payload is, where the bytes do not lie in it. It lies in the line that says that the message is there; of a
-// direct message a MemoryName follows, where the receiver can map its memory.
+// direct message a NamedPart follows, where the receiver can map its memory.
 struct Announcement {
   std::uint64_t size = 0;
   std::uint64_t address = 0;  // direct: in the sender's address space; staged: in the stage
-  std::uint64_t cell = 0;     // in_cell; staged: from each part to the next
+  std::uint64_t cell = 0;     // in_cell; direct and placed: of the ends; staged: from each part to the next
 };
 
 // Where a receiver wants a message to be put by its sender, if it can.
 struct alignas(kLine) Offer {
   std::atomic<std::uint64_t> message;  // its number + 1
   std::uint64_t size;
-  MemoryName memory;
+  NamedPart memory;
   std::uint32_t past_caches;  // as the sink says
 };
 

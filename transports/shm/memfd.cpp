@@ -37,8 +37,8 @@ Mapping::~Mapping() {
   if (data_ != nullptr) munmap(data_, size_);
 }
 
-Result<Mapping> Mapping::of(int fd, std::size_t size, int protection) {
-  void* data = mmap(nullptr, size, protection, MAP_SHARED | MAP_NORESERVE, fd, 0);
+Result<Mapping> Mapping::of(int fd, std::size_t size, int protection, std::size_t offset) {
+  void* data = mmap(nullptr, size, protection, MAP_SHARED | MAP_NORESERVE, fd, static_cast<off_t>(offset));
   if (data == MAP_FAILED) return system_error(errno, fmt::format("mapping {} bytes of shared memory", size));
   Mapping mapping;
   mapping.data_ = static_cast<std::byte*>(data);

@@ -35,7 +35,7 @@ class Mapping {
   Mapping(const Mapping&) = delete;
   Mapping& operator=(const Mapping&) = delete;
   ~Mapping();
-  static Result<Mapping> of(int fd, std::size_t size, int protection);
+  static Result<Mapping> of(int fd, std::size_t size, int protection, std::size_t offset = 0);
   // Enters the pages of this part into this process's tables now, rather than one by one when they are first used (where Linux
   // can do that, from 5.14 on).
   void enter(std::size_t offset, std::size_t size) const noexcept;

@@ -23,6 +23,11 @@ std::size_t round_up(std::size_t bytes, std::size_t unit) { return (bytes + unit
 
 }  // namespace
 
+std::uint64_t new_segment_number() noexcept {
+  static std::atomic<std::uint64_t> last{0};
+  return ++last;
+}
+
 // A child must not find a lock taken by a thread that it does not have.
 Segments::Segments() {
   pthread_atfork([] { of_process().mutex_.lock(); }, [] { of_process().mutex_.unlock(); }, [] { of_process().mutex_.unlock(); });
@@ -72,7 +77,7 @@ Result<std::byte*> Segments::allocate(std::size_t bytes) {
     std::memset(data, 0, size);
   }
   const std::lock_guard lock(mutex_);
-  segment.number = next_number_++;
+  segment.number = new_segment_number();
   if (segment.fd) ++shared_;
   segments_.emplace(data, std::move(segment));
   return data;
@@ -100,12 +105,12 @@ bool Segments::free(void* memory) noexcept {
   return true;
 }
 
-void Segments::keep_existing(std::unordered_set<std::uint64_t>& segments) const {
+std::unordered_set<std::uint64_t> Segments::existing(const std::unordered_set<std::uint64_t>& segments) const {
   const std::lock_guard lock(mutex_);
   std::unordered_set<std::uint64_t> existing;
   for (const auto& [begin, segment] : segments_)
     if (segments.contains(segment.number)) existing.insert(segment.number);
-  segments = std::move(existing);
+  return existing;
 }
 
 std::optional<Location> Segments::look_up(ConstBytes bytes) const noexcept {

@@ -21,10 +21,12 @@ struct SegmentState {
 
 // Where bytes lie.
 struct Location {
-  std::uint64_t segment = 0;  // its number in this process, never used twice
+  std::uint64_t segment = 0;  // its number in this process, never used twice (new_segment_number)
   std::uint64_t offset = 0;
   int fd = -1;  // of the segment
 };
+
+[[nodiscard]] std::uint64_t new_segment_number() noexcept;
 
 class SegmentView {
  public:
@@ -50,8 +52,8 @@ class Segments {
       return std::nullopt;
     return look_up(bytes);
   }
-  // Takes out of `segments` those that have been freed.
-  void keep_existing(std::unordered_set<std::uint64_t>& segments) const;
+  // Those of `segments` that have not been freed.
+  [[nodiscard]] std::unordered_set<std::uint64_t> existing(const std::unordered_set<std::uint64_t>& segments) const;
 
  private:
   struct Segment {
@@ -68,8 +70,7 @@ class Segments {
 
   mutable std::mutex mutex_;
   std::map<const std::byte*, Segment> segments_;  // by their beginning
-  std::uint64_t next_number_ = 1;
-  std::atomic<std::size_t> shared_{0};  // those that are not of the heap
+  std::atomic<std::size_t> shared_{0};            // those that are not of the heap
 };
 
 }  // namespace tutti::shm

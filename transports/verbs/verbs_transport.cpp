@@ -24,7 +24,7 @@ class SegmentLifetimes final : public Lifetimes {
     return location->segment;
   }
   void keep_existing(std::unordered_set<std::uint64_t>& numbers) const override {
-    shm::Segments::of_process().keep_existing(numbers);
+    numbers = shm::Segments::of_process().existing(numbers);
   }
 };
 

@@ -1,0 +1,377 @@
+#include "transports/shm/adopted.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <pthread.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <chrono>
+#include <cstring>
+
+#include "core/log.h"
+#include "transports/shm/purges.h"
+
+namespace tutti::shm {
+namespace {
+
+// Messages that are smaller go through the arena anyway.
+constexpr std::size_t kLeast = std::size_t{32} << 10;
+// So much memory is there twice while it is adopted.
+constexpr std::size_t kBlock = std::size_t{4} << 20;
+constexpr std::size_t kMostCandidates = 1024;
+// A buffer that has not come for so many calls begins anew.
+constexpr std::uint64_t kMemory = 1 << 16;
+constexpr std::uint64_t kCallsPerLook = 64;
+// How long fork() waits for other threads' calls.
+constexpr std::chrono::seconds kForkWait{60};
+
+Bytes whole_pages(ConstBytes bytes) {
+  const auto begin = (reinterpret_cast<std::uintptr_t>(bytes.data()) + kPage - 1) / kPage * kPage;
+  const auto end = reinterpret_cast<std::uintptr_t>(bytes.data() + bytes.size()) / kPage * kPage;
+  if (end <= begin) return {};
+  return {reinterpret_cast<std::byte*>(begin), end - begin};  // NOLINT(performance-no-int-to-ptr)
+}
+
+const std::byte* end_of(ConstBytes bytes) { return bytes.data() + bytes.size(); }
+template <class Words>
+bool has(const Words& words, std::string_view word) {
+  return std::ranges::find(words, word) != std::end(words);
+}
+bool overlap(ConstBytes a, ConstBytes b) { return a.data() < end_of(b) && b.data() < end_of(a); }
+
+// New memory with the bytes of these pages takes their place: nobody who reads sees a change. `flags`, `fd`: as mmap() has them.
+Status replace(Bytes pages, int flags, int fd, std::size_t offset, bool huge) {
+  void* fresh = mmap(nullptr, pages.size(), PROT_READ | PROT_WRITE, flags, fd, static_cast<off_t>(offset));
+  if (fresh == MAP_FAILED) return system_error(errno, fmt::format("mapping {} bytes", pages.size()));
+  if (huge) madvise(fresh, pages.size(), MADV_HUGEPAGE);
+  madvise(fresh, pages.size(), MADV_POPULATE_WRITE);
+  std::memcpy(fresh, pages.data(), pages.size());
+  // Not by the function, which libraries that keep registrations of memory put one of their own before (UCX's of 1.13 moves
+  // nothing).
+  const long moved =
+      syscall(SYS_mremap, fresh, pages.size(), pages.size(), MREMAP_MAYMOVE | MREMAP_FIXED, static_cast<void*>(pages.data()));
+  if (moved == reinterpret_cast<long>(pages.data())) return {};
+  const int why = errno;
+  munmap(fresh, pages.size());
+  return system_error(why, fmt::format("moving {} bytes into their place", pages.size()));
+}
+
+template <class Do>
+Status in_blocks(Bytes pages, Do&& each) {
+  for (std::size_t at = 0; at < pages.size(); at += kBlock)
+    if (Status s = each(pages.subspan(at, std::min(kBlock, pages.size() - at)), at); !s) return s;
+  return {};
+}
+
+Status share(Bytes pages, const Fd& fd, bool huge) {
+  return in_blocks(pages, [&](Bytes block, std::size_t at) -> Status {
+    // Where there is no memory this fails; a write to the mapping would be the end of the process.
+    if (fallocate(fd.get(), 0, static_cast<off_t>(at), static_cast<off_t>(block.size())) != 0)
+      return system_error(errno, fmt::format("taking {} bytes of shared memory", block.size()));
+    return replace(block, MAP_SHARED, fd.get(), at, huge);
+  });
+}
+
+// The parts of a file that are mapped anywhere in this process become private memory with the same bytes.
+Status make_private(std::uint64_t device, std::uint64_t inode, std::size_t size) {
+  auto mapped = areas_of_file(device, inode);
+  if (!mapped) return std::move(mapped.error());
+  for (const Area& area : *mapped) {
+    if (area.offset + area.size() > size) continue;  // also the state behind the pages: that of a peer in this process
+    const Bytes pages{area.begin, area.size()};
+    if (!area.readable) mprotect(pages.data(), pages.size(), PROT_READ);
+    auto flags = area_flags(pages);
+    const bool huge = flags && has(*flags, "hg");
+    Status made = in_blocks(pages, [&](Bytes block, std::size_t) {
+      return replace(block, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0, huge);
+    });
+    if (!made) return made;
+    if (!area.readable || !area.writable || area.executable)
+      mprotect(pages.data(), pages.size(),
+               (area.readable ? PROT_READ : 0) | (area.writable ? PROT_WRITE : 0) | (area.executable ? PROT_EXEC : 0));
+  }
+  return {};
+}
+
+bool has_policy_of_its_own(const std::byte* address) {
+  constexpr int kOfAddress = 2;  // MPOL_F_ADDR of linux/mempolicy.h
+  int mode = 0;
+  return syscall(SYS_get_mempolicy, &mode, nullptr, 0, address, kOfAddress) == 0 && mode != 0;
+}
+
+bool on_this_threads_stack(ConstBytes pages) {
+  pthread_attr_t attributes;
+  if (pthread_getattr_np(pthread_self(), &attributes) != 0) return true;
+  void* stack = nullptr;
+  std::size_t size = 0;
+  pthread_attr_getstack(&attributes, &stack, &size);
+  pthread_attr_destroy(&attributes);
+  return overlap(pages, {static_cast<const std::byte*>(stack), size});
+}
+
+Error refusal(std::string reason) { return {Code::unsupported, std::move(reason)}; }
+
+// Private, ordinary, without gaps.
+Status check_areas(ConstBytes pages) {
+  auto found = areas(pages);
+  if (!found) return std::move(found.error());
+  const std::byte* at = pages.data();
+  for (const Area& area : *found) {
+    if (area.begin > at) return refusal("it has gaps");
+    if (area.inode != 0 || area.shared) return refusal("it is shared, or of a file");
+    if (!area.readable || !area.writable) return refusal("it is protected");
+    if (area.executable || area.name == "[stack]") return refusal("it is a stack, or code");
+    if (has_policy_of_its_own(area.begin)) return refusal("it has a NUMA policy");
+    at = area.end;
+  }
+  return at < end_of(pages) ? Status(refusal("it has gaps")) : Status{};
+}
+
+// Nothing has been asked of the kernel about them that shared pages would not do, or would do otherwise. Whether huge pages have.
+Result<bool> check_flags(ConstBytes pages) {
+  constexpr std::array<std::string_view, 10> kHarmless{"rd", "wr", "mr", "mw", "me", "ac", "nr", "hg", "nh", "sd"};
+  auto flags = area_flags(pages);
+  if (!flags) return std::move(flags.error());
+  for (const std::string& flag : *flags) {
+    if (flag == "lo") return refusal("it is locked");
+    if (flag == "ht") return refusal("it has huge pages of its own");
+    if (flag == "um" || flag == "uw" || flag == "ui") return refusal("its faults are handled by the program");
+    if (!has(kHarmless, flag)) return refusal(fmt::format("it has been given a property by madvise or mmap (smaps: {})", flag));
+  }
+  return has(*flags, "hg");
+}
+
+}  // namespace
+
+Adopted::Adopted() {
+  pthread_atfork([] { of_process().before_fork(); }, [] { of_process().after_fork(false); },
+                 [] { of_process().after_fork(true); });
+}
+
+// Never destroyed: memory may be freed by destructors that run when the program ends.
+Adopted& Adopted::of_process() {
+  static Adopted& adopted = *new Adopted;
+  return adopted;
+}
+
+Adopted::Lease Adopted::enter(ConstBytes bytes, const AdoptionLimits& limits) {
+  const Bytes pages = whole_pages(bytes);
+  if (pages.size() < kLeast) return 0;
+  const std::lock_guard lock(mutex_);
+  if (++calls_ % kCallsPerLook == 0) look_for_lost();
+  if (const auto known = covering(pages); known != ranges_.end()) {
+    if (is_still_there(known->second)) {
+      ++known->second.leases;
+      leases_.fetch_add(1, std::memory_order_relaxed);
+      return known->second.segment;
+    }
+    look_for_lost();
+  }
+  return has_come_often(pages, limits) ? adopt(bytes, limits) : 0;
+}
+
+void Adopted::leave(Lease lease) noexcept {
+  if (lease == 0) return;
+  const std::lock_guard lock(mutex_);
+  for (auto& [begin, range] : ranges_)
+    if (range.segment == lease) --range.leases;
+  if (leases_.fetch_sub(1, std::memory_order_relaxed) == 1) left_.notify_all();
+}
+
+Adopted::Ranges::iterator Adopted::covering(ConstBytes bytes) {
+  auto after = ranges_.upper_bound(bytes.data());
+  if (after == ranges_.begin()) return ranges_.end();
+  --after;
+  return end_of(bytes) <= end_of(after->second.pages) ? after : ranges_.end();
+}
+
+std::optional<Adopted::Part> Adopted::look_up(ConstBytes bytes) const noexcept {
+  const std::lock_guard lock(mutex_);
+  auto after = ranges_.upper_bound(end_of(bytes) - 1);
+  if (bytes.empty() || after == ranges_.begin()) return std::nullopt;
+  const Range& range = (--after)->second;
+  if (range.leases == 0 || !overlap(range.pages, bytes)) return std::nullopt;
+  const auto before = std::max<std::ptrdiff_t>(range.pages.data() - bytes.data(), 0);
+  const auto behind = std::max<std::ptrdiff_t>(end_of(bytes) - end_of(range.pages), 0);
+  constexpr std::ptrdiff_t kMost = kPage, kGrain = Consumer::kGrain;
+  const std::ptrdiff_t head = (before + kGrain - 1) / kGrain * kGrain;
+  const auto size = static_cast<std::ptrdiff_t>(bytes.size());
+  const std::ptrdiff_t tail = behind == 0 ? 0 : size - head - (size - head - behind) / kGrain * kGrain;
+  if (before > kMost || behind > kMost || head + tail >= size) return std::nullopt;
+  return Part{.location = {.segment = range.segment,
+                           .offset = static_cast<std::uint64_t>(bytes.data() + head - range.pages.data()),
+                           .fd = range.fd.get()},
+              .head = static_cast<std::uint32_t>(head),
+              .tail = static_cast<std::uint32_t>(tail)};
+}
+
+std::unordered_set<std::uint64_t> Adopted::existing(const std::unordered_set<std::uint64_t>& segments) const {
+  const std::lock_guard lock(mutex_);
+  std::unordered_set<std::uint64_t> existing;
+  for (const auto& [begin, range] : ranges_)
+    if (segments.contains(range.segment)) existing.insert(range.segment);
+  return existing;
+}
+
+bool Adopted::is_still_there(const Range& range) const {
+  const std::byte* at = range.pages.data();
+  while (at < end_of(range.pages)) {
+    const auto area = query_->operator->()->at(at);
+    const auto offset = static_cast<std::uint64_t>(at - range.pages.data());
+    if (!area || area->inode != range.inode || area->device != range.device || !area->readable || !area->writable ||
+        area->offset + static_cast<std::uint64_t>(at - area->begin) != offset)
+      return false;
+    at = area->end;
+  }
+  return true;
+}
+
+bool Adopted::has_come_often(ConstBytes pages, const AdoptionLimits& limits) {
+  if (candidates_.size() >= kMostCandidates)
+    std::erase_if(candidates_, [&](const auto& entry) { return calls_ - entry.second.last_call > kMostCandidates; });
+  if (candidates_.size() >= kMostCandidates) candidates_.clear();
+  Candidate& candidate = candidates_[{pages.data(), pages.size()}];
+  if (calls_ - candidate.last_call > kMemory) candidate.uses = 0;
+  candidate.last_call = calls_;
+  if (++candidate.uses < limits.uses) return false;
+  candidate.uses = 0;  // what is refused may be tried again, after as many calls
+  return true;
+}
+
+Result<bool> Adopted::may_be_adopted(ConstBytes bytes, const AdoptionLimits& limits) const {
+  const Bytes pages = whole_pages(bytes);
+  rlimit files{};
+  if (getrlimit(RLIMIT_NOFILE, &files) != 0 || ranges_.size() >= files.rlim_cur / 4) return refusal("there are too many already");
+  if (report_.bytes_now + pages.size() > limits.bytes) return refusal("so much may not be adopted");
+  for (const auto& [begin, range] : ranges_)
+    if (overlap(range.pages, pages)) return refusal("it overlaps with the buffer of another call");
+  if (access("/dev/xpmem", F_OK) == 0) return refusal("XPMEM may have it mapped elsewhere");
+  if (Status s = check_purges(bytes); !s) return std::move(s.error());
+  auto pinned = pinned_bytes();
+  if (!pinned) return std::move(pinned.error());
+  if (*pinned > 0) return refusal("devices hold on to memory of the process");
+  if (on_this_threads_stack(pages)) return refusal("it is a stack, or code");
+  if (Status s = check_areas(pages); !s) return std::move(s.error());
+  return check_flags(pages);
+}
+
+Result<Adopted::Range> Adopted::share_in_place(Bytes pages, bool huge) {
+  Range range;
+  range.pages = pages;
+  auto fd = make_memfd("tutti-adopted", pages.size() + kPage);
+  if (!fd) return std::move(fd.error());
+  range.fd = std::move(*fd);
+  auto state = Mapping::of(range.fd.get(), kPage, PROT_READ | PROT_WRITE, pages.size());
+  if (!state) return std::move(state.error());
+  range.state = std::move(*state);
+  if (Status s = seal(range.fd); !s) return std::move(s.error());
+  struct stat status {};
+  if (fstat(range.fd.get(), &status) != 0) return system_error(errno, "looking at shared memory");
+  range.device = status.st_dev;
+  range.inode = status.st_ino;
+  if (Status s = share(pages, range.fd, huge); !s) {
+    (void)make_private(range.device, range.inode, pages.size());
+    return std::move(s.error());
+  }
+  // A child that is made without fork() gets none of it, rather than ours.
+  madvise(pages.data(), pages.size(), MADV_DONTFORK);
+  range.segment = new_segment_number();
+  return range;
+}
+
+Adopted::Lease Adopted::adopt(ConstBytes bytes, const AdoptionLimits& limits) {
+  const Bytes pages = whole_pages(bytes);
+  auto made = [&]() -> Result<Range> {
+    if (!query_) query_ = AreaQuery::open();
+    if (!*query_) return query_->error().clone();
+    end_idle([&](const Range& range) { return overlap(range.pages, pages); }, report_.given_back);
+    auto huge = may_be_adopted(bytes, limits);
+    return huge ? share_in_place(pages, *huge) : Result<Range>(std::move(huge.error()));
+  }();
+  if (!made) {
+    ++report_.refused[made.error().message()];
+    log(LogLevel::info, fmt::format("{} bytes are not adopted: {}", pages.size(), made.error().to_string()));
+    return 0;
+  }
+  if (log_enabled(LogLevel::debug))
+    log(LogLevel::debug, fmt::format("{} bytes at {} are adopted", pages.size(), fmt::ptr(pages.data())));
+  ++report_.adopted;
+  report_.pages += pages.size() / kPage;
+  report_.bytes_now += pages.size();
+  leases_.fetch_add(1, std::memory_order_relaxed);
+  made->leases = 1;
+  return ranges_.emplace(pages.data(), std::move(*made)).first->second.segment;
+}
+
+// Whatever is left of it in this process becomes private, and peers let go of it. Where there is no memory for that, it stays.
+Adopted::Ranges::iterator Adopted::end(Ranges::iterator at) {
+  Range& range = at->second;
+  if (Status s = make_private(range.device, range.inode, range.pages.size()); !s) {
+    log(LogLevel::warn, fmt::format("{} bytes stay adopted: {}", range.pages.size(), s.error().to_string()));
+    return std::next(at);
+  }
+  SegmentView(range.state).state().freed.store(1);
+  fallocate(range.fd.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, static_cast<off_t>(range.pages.size()));
+  report_.bytes_now -= range.pages.size();
+  return ranges_.erase(at);
+}
+
+template <class Wanted>
+void Adopted::end_idle(Wanted&& wanted, std::uint64_t& count) {
+  for (auto range = ranges_.begin(); range != ranges_.end();) {
+    if (range->second.leases > 0 || !wanted(range->second)) {
+      ++range;
+      continue;
+    }
+    const std::size_t before = ranges_.size();
+    range = end(range);
+    count += before - ranges_.size();
+  }
+}
+
+void Adopted::look_for_lost() {
+  end_idle([this](const Range& range) { return !is_still_there(range); }, report_.lost);
+}
+
+void Adopted::give_back() {
+  const std::lock_guard lock(mutex_);
+  end_idle([](const Range&) { return true; }, report_.given_back);
+}
+
+void Adopted::give_back(ConstBytes bytes) {
+  const std::lock_guard lock(mutex_);
+  if (ranges_.empty()) return;
+  end_idle([&](const Range& range) { return overlap(range.pages, bytes); }, report_.given_back);
+}
+
+AdoptionReport Adopted::report() const {
+  const std::lock_guard lock(mutex_);
+  return report_;
+}
+
+// Other threads' calls are waited for, as peers write to their buffers. Of one that does not end, the child has nothing.
+void Adopted::before_fork() {
+  std::unique_lock lock(mutex_);
+  left_.wait_for(lock, kForkWait, [this] { return leases_.load() == 0; });
+  end_idle([](const Range&) { return true; }, report_.given_back);
+  lock.release();  // until after_fork()
+}
+
+void Adopted::after_fork(bool in_child) {
+  if (in_child) {
+    ranges_.clear();
+    query_.reset();  // it asks about the parent
+    leases_ = 0;
+    report_.bytes_now = 0;
+  }
+  mutex_.unlock();
+}
+
+}  // namespace tutti::shm
