@@ -10,8 +10,8 @@ namespace tutti {
 
 class Adoption {
  public:
-  // For a job that has shared memory.
-  explicit Adoption(const Config& config);
+  // For a job that has shared memory, through which a pair of ranks moves so many gigabytes per second.
+  Adoption(const Config& config, double bandwidth_gbps);
   Adoption() = default;
 
   // A call's buffers, for as long as the call takes.

@@ -58,7 +58,7 @@ Runner::Runner(std::unique_ptr<Job> job, const Options& options)
     policy_.timeout = from_seconds(options_.call_timeout_s);
     policy_.timeout_from = {};
   }
-  if (job_->uses("shm")) adoption_ = Adoption(job_->config());
+  if (job_->uses("shm")) adoption_ = Adoption(job_->config(), job_->machine().links.front().bandwidth_gbps);
 }
 
 Result<std::unique_ptr<Runner>> Runner::make(std::unique_ptr<Job> job, const Options& options) {

@@ -19,7 +19,7 @@ done
 echo "== what comes back"
 TUTTI_ADOPT=auto run_ranks "0 0" 2 "$tutti" perf all_reduce --check --min-bytes 1M --max-bytes 1M --iterations 10 --warmup 1 --out-of-place
 (($(adopted) == 0)) || fail "$what has adopted what came 11 times"
-TUTTI_ADOPT=auto run_ranks "0 0" 2 "$tutti" perf all_reduce --check --min-bytes 1M --max-bytes 1M --iterations 100 --warmup 1 --out-of-place
+TUTTI_ADOPT=auto run_ranks "0 0" 2 "$tutti" perf all_reduce --check --min-bytes 1M --max-bytes 1M --iterations 300 --warmup 1 --out-of-place
 (($(adopted) == 4)) || fail "$what has adopted $(adopted) times, not the two buffers of both ranks"
 
 echo "== not at all"

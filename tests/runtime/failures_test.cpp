@@ -166,6 +166,23 @@ TEST_P(Leaving, BeforeTheFirstCallIsNoticedToo) {
     fails(comm.barrier(), Code::peer_lost, {"rank 1", "finished and left"});
   });
 }
+// Also by those who only ask, from any thread, without a call.
+TEST_P(Leaving, IsToldToWhoAsks) {
+  std::latch asked(3);
+  run_ranks(3, Options{.transports = GetParam()}, [&](Communicator& comm) {
+    works(comm);
+    ok(comm.still_here((comm.rank() + 1) % 3));
+    asked.arrive_and_wait();
+    if (comm.rank() == 1) return;
+    std::thread([&] {
+      Status s;
+      while ((s = comm.still_here(1))) std::this_thread::yield();
+      fails(std::move(s), Code::peer_lost, {"rank 1", "finished and left"});
+    }).join();
+    fails(comm.still_here(3), Code::invalid_argument, {"no rank 3 of 3"});
+    fails(comm.still_here(-1), Code::invalid_argument, {"no rank -1 of 3"});
+  });
+}
 // What it sent before it left still arrives.
 TEST_P(Leaving, AfterTheLastMessageIsNoFailure) {
   run_ranks(2, Options{.transports = GetParam()}, [](Communicator& comm) {

@@ -32,6 +32,8 @@ constexpr std::uint64_t kCallsPerLook = 64;
 // How long fork() waits for other threads' calls.
 constexpr std::chrono::seconds kForkWait{60};
 
+thread_local std::uint32_t tOwnLeases = 0;  // which a thread that forks within a call does not wait for
+
 Bytes whole_pages(ConstBytes bytes) {
   const auto begin = (reinterpret_cast<std::uintptr_t>(bytes.data()) + kPage - 1) / kPage * kPage;
   const auto end = reinterpret_cast<std::uintptr_t>(bytes.data() + bytes.size()) / kPage * kPage;
@@ -168,8 +170,7 @@ Adopted::Lease Adopted::enter(ConstBytes bytes, const AdoptionLimits& limits) {
   if (++calls_ % kCallsPerLook == 0) look_for_lost();
   if (const auto known = covering(pages); known != ranges_.end()) {
     if (is_still_there(known->second)) {
-      ++known->second.leases;
-      leases_.fetch_add(1, std::memory_order_relaxed);
+      take(known->second);
       return known->second.segment;
     }
     look_for_lost();
@@ -177,12 +178,20 @@ Adopted::Lease Adopted::enter(ConstBytes bytes, const AdoptionLimits& limits) {
   return has_come_often(pages, limits) ? adopt(bytes, limits) : 0;
 }
 
+void Adopted::take(Range& range) noexcept {
+  ++range.leases;
+  ++tOwnLeases;
+  leases_.fetch_add(1, std::memory_order_relaxed);
+}
+
 void Adopted::leave(Lease lease) noexcept {
   if (lease == 0) return;
   const std::lock_guard lock(mutex_);
   for (auto& [begin, range] : ranges_)
     if (range.segment == lease) --range.leases;
-  if (leases_.fetch_sub(1, std::memory_order_relaxed) == 1) left_.notify_all();
+  --tOwnLeases;
+  leases_.fetch_sub(1, std::memory_order_relaxed);
+  left_.notify_all();
 }
 
 Adopted::Ranges::iterator Adopted::covering(ConstBytes bytes) {
@@ -305,9 +314,10 @@ Adopted::Lease Adopted::adopt(ConstBytes bytes, const AdoptionLimits& limits) {
   ++report_.adopted;
   report_.pages += pages.size() / kPage;
   report_.bytes_now += pages.size();
-  leases_.fetch_add(1, std::memory_order_relaxed);
-  made->leases = 1;
-  return ranges_.emplace(pages.data(), std::move(*made)).first->second.segment;
+  take(*made);
+  const Lease lease = ranges_.emplace(pages.data(), std::move(*made)).first->second.segment;
+  tell_what_is_emptied();
+  return lease;
 }
 
 // Whatever is left of it in this process becomes private, and peers let go of it. Where there is no memory for that, it stays.
@@ -334,6 +344,13 @@ void Adopted::end_idle(Wanted&& wanted, std::uint64_t& count) {
     range = end(range);
     count += before - ranges_.size();
   }
+  tell_what_is_emptied();
+}
+
+void Adopted::tell_what_is_emptied() const {
+  std::vector<Bytes> ranges;
+  for (const auto& [begin, range] : ranges_) ranges.push_back(range.pages);
+  Emptied::of_process().set(std::move(ranges));
 }
 
 void Adopted::look_for_lost() {
@@ -345,12 +362,6 @@ void Adopted::give_back() {
   end_idle([](const Range&) { return true; }, report_.given_back);
 }
 
-void Adopted::give_back(ConstBytes bytes) {
-  const std::lock_guard lock(mutex_);
-  if (ranges_.empty()) return;
-  end_idle([&](const Range& range) { return overlap(range.pages, bytes); }, report_.given_back);
-}
-
 AdoptionReport Adopted::report() const {
   const std::lock_guard lock(mutex_);
   return report_;
@@ -359,8 +370,9 @@ AdoptionReport Adopted::report() const {
 // Other threads' calls are waited for, as peers write to their buffers. Of one that does not end, the child has nothing.
 void Adopted::before_fork() {
   std::unique_lock lock(mutex_);
-  left_.wait_for(lock, kForkWait, [this] { return leases_.load() == 0; });
+  left_.wait_for(lock, kForkWait, [this] { return leases_.load() == tOwnLeases; });
   end_idle([](const Range&) { return true; }, report_.given_back);
+  Emptied::of_process().before_fork();
   lock.release();  // until after_fork()
 }
 
@@ -368,9 +380,10 @@ void Adopted::after_fork(bool in_child) {
   if (in_child) {
     ranges_.clear();
     query_.reset();  // it asks about the parent
-    leases_ = 0;
+    leases_ = tOwnLeases = 0;
     report_.bytes_now = 0;
   }
+  Emptied::of_process().after_fork();
   mutex_.unlock();
 }
 

@@ -7,7 +7,7 @@
 //
 // Private memory is more than bytes that nobody else sees. What would tell the difference is refused (memory that is locked, of
 // files, of other sizes of pages, with a policy of its own, that devices hold on to), or undone in time: before fork() makes a
-// copy of the process, and before the program has pages emptied by madvise(), they become private ones again.
+// copy of the process, they become private ones again. Pages that the program has emptied by madvise() are emptied (purges.h).
 #pragma once
 
 #include <atomic>
@@ -65,9 +65,8 @@ class Adopted {
   }
   [[nodiscard]] std::unordered_set<std::uint64_t> existing(const std::unordered_set<std::uint64_t>& segments) const;
 
-  // Pages that no call uses become private ones again: all, or those of ranges that have any of these bytes.
+  // All pages that no call uses become private ones again.
   void give_back();
-  void give_back(ConstBytes bytes);
   [[nodiscard]] AdoptionReport report() const;
 
  private:
@@ -89,6 +88,7 @@ class Adopted {
   void before_fork();
   void after_fork(bool in_child);
   [[nodiscard]] std::optional<Part> look_up(ConstBytes bytes) const noexcept;
+  void take(Range& range) noexcept;
   [[nodiscard]] Ranges::iterator covering(ConstBytes bytes);
   [[nodiscard]] bool is_still_there(const Range& range) const;
   void look_for_lost();
@@ -101,6 +101,7 @@ class Adopted {
   // Counts those that have ended.
   template <class Wanted>
   void end_idle(Wanted&& wanted, std::uint64_t& count);
+  void tell_what_is_emptied() const;
 
   mutable std::mutex mutex_;
   std::condition_variable left_;

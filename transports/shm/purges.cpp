@@ -10,12 +10,13 @@
 #include <atomic>
 #include <cstring>
 
-#include "transports/shm/adopted.h"
+#include "transports/shm/address_space.h"
+#include "transports/shm/memfd.h"
 
 namespace tutti::shm {
 namespace {
 
-bool empties(int advice) { return advice == MADV_DONTNEED || advice == MADV_FREE || advice == MADV_REMOVE; }
+bool empties(int advice) { return advice == MADV_DONTNEED || advice == MADV_FREE; }
 
 // The one that the program would have without this library: the system's, or that of another library which also wants to know.
 int next_madvise(void* memory, std::size_t size, int advice) noexcept {
@@ -55,10 +56,30 @@ Status check_purges(ConstBytes bytes) {
   return Error(Code::unsupported, "what the program does with madvise() is not seen");
 }
 
+// Never destroyed: memory is freed until the program has ended.
+Emptied& Emptied::of_process() {
+  static Emptied& emptied = *new Emptied;
+  return emptied;
+}
+
+void Emptied::set(std::vector<Bytes> ranges) {
+  const std::lock_guard lock(mutex_);
+  ranges_.swap(ranges);
+}
+
+void Emptied::empty(ConstBytes bytes) noexcept {
+  const std::lock_guard lock(mutex_);
+  for (const Bytes range : ranges_) {
+    std::byte* const begin = std::max(range.data(), const_cast<std::byte*>(bytes.data()));
+    const std::byte* const end = std::min<const std::byte*>(range.data() + range.size(), bytes.data() + bytes.size());
+    if (begin < end) syscall(SYS_madvise, begin, static_cast<std::size_t>(end - begin), MADV_REMOVE);
+  }
+}
+
 }  // namespace tutti::shm
 
 // As the C library declares it.
 extern "C" [[gnu::visibility("default")]] int madvise(void* memory, size_t size, int advice) noexcept {
-  if (tutti::shm::empties(advice)) tutti::shm::Adopted::of_process().give_back({static_cast<const std::byte*>(memory), size});
+  if (tutti::shm::empties(advice)) tutti::shm::Emptied::of_process().empty({static_cast<const std::byte*>(memory), size});
   return tutti::shm::next_madvise(memory, size, advice);
 }

@@ -1,6 +1,9 @@
-// The library has a madvise() of its own before the system's: pages of shared memory keep what is in them where private ones
-// would be emptied, as allocators and programs that have them emptied expect.
+// The library has a madvise() of its own before the system's: shared memory keeps what is in it where private memory would be
+// emptied, as allocators and programs that have it emptied expect.
 #pragma once
+
+#include <mutex>
+#include <vector>
 
 #include "tutti/result.h"
 #include "tutti/types.h"
@@ -10,5 +13,23 @@ namespace tutti::shm {
 // Whether what the program does with madvise() to these bytes is seen. Where the library was loaded behind others, only of memory
 // that the C library's malloc has: that one empties no pages that it hands out as empty.
 [[nodiscard]] Status check_purges(ConstBytes bytes);
+
+// Memory that is emptied although it is shared. Allocators call madvise() with locks held that whoever allocates waits for: so
+// nothing is allocated while this one's lock is held.
+class Emptied {
+ public:
+  static Emptied& of_process();
+
+  void set(std::vector<Bytes> ranges);
+  // As far as it lies in them.
+  void empty(ConstBytes bytes) noexcept;
+
+  void before_fork() { mutex_.lock(); }
+  void after_fork() { mutex_.unlock(); }
+
+ private:
+  std::mutex mutex_;
+  std::vector<Bytes> ranges_;
+};
 
 }  // namespace tutti::shm
