@@ -379,15 +379,16 @@ TEST_F(AdoptedTest, ChildrenAdoptForThemselves) {
 TEST_F(AdoptedTest, ForkWaitsForTheCallsOfOthers) {
   const Own own;
   own.fill(1);
-  const auto lease = adopted_.enter(own.bytes(), kAtOnce);
-  ASSERT_NE(lease, 0U);
-  std::atomic<bool> left{false};
+  std::atomic<bool> entered{false}, left{false};
   std::thread call([&] {
+    const auto lease = adopted_.enter(own.bytes(), kAtOnce);
+    entered = true;
     std::this_thread::sleep_for(std::chrono::milliseconds(100));
     own.words()[0] = 100;  // as a peer does
     left = true;
     adopted_.leave(lease);
   });
+  while (!entered) std::this_thread::yield();
   const pid_t child = fork();
   if (child == 0) _exit(left && own.words()[0] == 100 ? 0 : 1);
   call.join();

@@ -67,19 +67,25 @@ void Emptied::set(std::vector<Bytes> ranges) {
   ranges_.swap(ranges);
 }
 
-void Emptied::empty(ConstBytes bytes) noexcept {
+bool Emptied::empty(ConstBytes bytes) noexcept {
   const std::lock_guard lock(mutex_);
+  bool any = false;
   for (const Bytes range : ranges_) {
     std::byte* const begin = std::max(range.data(), const_cast<std::byte*>(bytes.data()));
     const std::byte* const end = std::min<const std::byte*>(range.data() + range.size(), bytes.data() + bytes.size());
-    if (begin < end) syscall(SYS_madvise, begin, static_cast<std::size_t>(end - begin), MADV_REMOVE);
+    if (begin >= end) continue;
+    any = true;
+    syscall(SYS_madvise, begin, static_cast<std::size_t>(end - begin), MADV_REMOVE);
   }
+  return any;
 }
 
 }  // namespace tutti::shm
 
 // As the C library declares it.
 extern "C" [[gnu::visibility("default")]] int madvise(void* memory, size_t size, int advice) noexcept {
-  if (tutti::shm::empties(advice)) tutti::shm::Emptied::of_process().empty({static_cast<const std::byte*>(memory), size});
+  // Shared memory knows no MADV_FREE.
+  if (tutti::shm::empties(advice) && tutti::shm::Emptied::of_process().empty({static_cast<const std::byte*>(memory), size}))
+    advice = MADV_DONTNEED;
   return tutti::shm::next_madvise(memory, size, advice);
 }

@@ -21,8 +21,8 @@ class Emptied {
   static Emptied& of_process();
 
   void set(std::vector<Bytes> ranges);
-  // As far as it lies in them.
-  void empty(ConstBytes bytes) noexcept;
+  // As far as it lies in them. Whether any does.
+  bool empty(ConstBytes bytes) noexcept;
 
   void before_fork() { mutex_.lock(); }
   void after_fork() { mutex_.unlock(); }
