@@ -2,6 +2,8 @@
 // than a microsecond; the rest of it reads files of /proc, which takes as long as there are mappings.
 #pragma once
 
+#include <sys/mman.h>
+
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -25,6 +27,9 @@ struct Area {
   std::string name;  // "[heap]", a path
 
   [[nodiscard]] std::size_t size() const noexcept { return static_cast<std::size_t>(end - begin); }
+  [[nodiscard]] int protection() const noexcept {
+    return (readable ? PROT_READ : 0) | (writable ? PROT_WRITE : 0) | (executable ? PROT_EXEC : 0);
+  }
 };
 
 // Asks about single addresses. Of this process only: a child has to make its own.

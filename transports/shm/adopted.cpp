@@ -13,7 +13,6 @@
 #include <array>
 #include <cerrno>
 #include <chrono>
-#include <cstring>
 
 #include "core/log.h"
 #include "transports/shm/purges.h"
@@ -48,21 +47,36 @@ bool has(const Words& words, std::string_view word) {
 }
 bool overlap(ConstBytes a, ConstBytes b) { return a.data() < end_of(b) && b.data() < end_of(a); }
 
-// New memory with the bytes of these pages takes their place: nobody who reads sees a change. `flags`, `fd`: as mmap() has them.
-Status replace(Bytes pages, int flags, int fd, std::size_t offset, bool huge) {
-  void* fresh = mmap(nullptr, pages.size(), PROT_READ | PROT_WRITE, flags, fd, static_cast<off_t>(offset));
-  if (fresh == MAP_FAILED) return system_error(errno, fmt::format("mapping {} bytes", pages.size()));
-  if (huge) madvise(fresh, pages.size(), MADV_HUGEPAGE);
-  madvise(fresh, pages.size(), MADV_POPULATE_WRITE);
-  std::memcpy(fresh, pages.data(), pages.size());
-  // Not by the function, which libraries that keep registrations of memory put one of their own before (UCX's of 1.13 moves
-  // nothing).
-  const long moved =
-      syscall(SYS_mremap, fresh, pages.size(), pages.size(), MREMAP_MAYMOVE | MREMAP_FIXED, static_cast<void*>(pages.data()));
-  if (moved == reinterpret_cast<long>(pages.data())) return {};
-  const int why = errno;
-  munmap(fresh, pages.size());
-  return system_error(why, fmt::format("moving {} bytes into their place", pages.size()));
+// The system reads and writes these bytes: what the program has freed, or protected, is not for us to touch, but may come back.
+Status write_to(const Fd& fd, std::size_t offset, ConstBytes bytes) {
+  while (!bytes.empty()) {
+    const long written = syscall(SYS_pwrite64, fd.get(), bytes.data(), bytes.size(), offset);
+    if (written <= 0)
+      return system_error(written < 0 ? errno : ENOSPC, fmt::format("writing {} bytes of shared memory", bytes.size()));
+    bytes = bytes.subspan(static_cast<std::size_t>(written));
+    offset += static_cast<std::size_t>(written);
+  }
+  return {};
+}
+Status read_from(const Fd& fd, std::size_t offset, Bytes bytes) {
+  while (!bytes.empty()) {
+    const ssize_t got = pread(fd.get(), bytes.data(), bytes.size(), static_cast<off_t>(offset));
+    if (got <= 0) return system_error(got < 0 ? errno : EIO, fmt::format("reading {} bytes of shared memory", bytes.size()));
+    bytes = bytes.subspan(static_cast<std::size_t>(got));
+    offset += static_cast<std::size_t>(got);
+  }
+  return {};
+}
+
+// A mapping that is moved to where another one is: in one step, so that nobody who reads there sees a change.
+Status move_over(Mapping fresh, Bytes pages) {
+  // Not by the function of that name, before which libraries that keep registrations of memory put one of their own (that of UCX
+  // 1.13 moves nothing).
+  const long moved = syscall(SYS_mremap, fresh.data(), pages.size(), pages.size(), MREMAP_MAYMOVE | MREMAP_FIXED, pages.data());
+  if (moved != reinterpret_cast<long>(pages.data()))
+    return system_error(errno, fmt::format("moving {} bytes into their place", pages.size()));
+  fresh.forget();
+  return {};
 }
 
 template <class Do>
@@ -72,32 +86,36 @@ Status in_blocks(Bytes pages, Do&& each) {
   return {};
 }
 
+// Shared pages with the same bytes take the place of private ones.
 Status share(Bytes pages, const Fd& fd, bool huge) {
   return in_blocks(pages, [&](Bytes block, std::size_t at) -> Status {
-    // Where there is no memory this fails; a write to the mapping would be the end of the process.
-    if (fallocate(fd.get(), 0, static_cast<off_t>(at), static_cast<off_t>(block.size())) != 0)
-      return system_error(errno, fmt::format("taking {} bytes of shared memory", block.size()));
-    return replace(block, MAP_SHARED, fd.get(), at, huge);
+    if (Status s = write_to(fd, at, block); !s) return s;
+    auto fresh = Mapping::of(fd.get(), block.size(), PROT_READ | PROT_WRITE, at);
+    if (!fresh) return std::move(fresh.error());
+    if (huge) madvise(fresh->data(), block.size(), MADV_HUGEPAGE);
+    fresh->enter(0, block.size());
+    return move_over(std::move(*fresh), block);
   });
 }
 
-// The parts of a file that are mapped anywhere in this process become private memory with the same bytes.
-Status make_private(std::uint64_t device, std::uint64_t inode, std::size_t size) {
+// The other way round, wherever the program may have moved them: all that is mapped of the file, but for the state behind the
+// pages, which a peer in this process has mapped with them.
+Status make_private(const Fd& fd, std::uint64_t device, std::uint64_t inode, std::size_t size) {
   auto mapped = areas_of_file(device, inode);
   if (!mapped) return std::move(mapped.error());
   for (const Area& area : *mapped) {
-    if (area.offset + area.size() > size) continue;  // also the state behind the pages: that of a peer in this process
-    const Bytes pages{area.begin, area.size()};
-    if (!area.readable) mprotect(pages.data(), pages.size(), PROT_READ);
-    auto flags = area_flags(pages);
+    if (area.offset + area.size() > size) continue;
+    auto flags = area_flags({area.begin, area.size()});
     const bool huge = flags && has(*flags, "hg");
-    Status made = in_blocks(pages, [&](Bytes block, std::size_t) {
-      return replace(block, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0, huge);
+    const Status made = in_blocks({area.begin, area.size()}, [&](Bytes block, std::size_t at) -> Status {
+      auto fresh = Mapping::of_own(block.size());
+      if (!fresh) return std::move(fresh.error());
+      if (huge) madvise(fresh->data(), block.size(), MADV_HUGEPAGE);
+      if (Status s = read_from(fd, area.offset + at, fresh->bytes()); !s) return s;
+      mprotect(fresh->data(), block.size(), area.protection());
+      return move_over(std::move(*fresh), block);
     });
-    if (!made) return made;
-    if (!area.readable || !area.writable || area.executable)
-      mprotect(pages.data(), pages.size(),
-               (area.readable ? PROT_READ : 0) | (area.writable ? PROT_WRITE : 0) | (area.executable ? PROT_EXEC : 0));
+    if (!made) return made.error().clone();
   }
   return {};
 }
@@ -286,7 +304,7 @@ Result<Adopted::Range> Adopted::share_in_place(Bytes pages, bool huge) {
   range.device = status.st_dev;
   range.inode = status.st_ino;
   if (Status s = share(pages, range.fd, huge); !s) {
-    (void)make_private(range.device, range.inode, pages.size());
+    (void)make_private(range.fd, range.device, range.inode, pages.size());
     return std::move(s.error());
   }
   // A child that is made without fork() gets none of it, rather than ours.
@@ -323,7 +341,7 @@ Adopted::Lease Adopted::adopt(ConstBytes bytes, const AdoptionLimits& limits) {
 // Whatever is left of it in this process becomes private, and peers let go of it. Where there is no memory for that, it stays.
 Adopted::Ranges::iterator Adopted::end(Ranges::iterator at) {
   Range& range = at->second;
-  if (Status s = make_private(range.device, range.inode, range.pages.size()); !s) {
+  if (Status s = make_private(range.fd, range.device, range.inode, range.pages.size()); !s) {
     log(LogLevel::warn, fmt::format("{} bytes stay adopted: {}", range.pages.size(), s.error().to_string()));
     return std::next(at);
   }

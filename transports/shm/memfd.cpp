@@ -38,8 +38,16 @@ Mapping::~Mapping() {
 }
 
 Result<Mapping> Mapping::of(int fd, std::size_t size, int protection, std::size_t offset) {
-  void* data = mmap(nullptr, size, protection, MAP_SHARED | MAP_NORESERVE, fd, static_cast<off_t>(offset));
-  if (data == MAP_FAILED) return system_error(errno, fmt::format("mapping {} bytes of shared memory", size));
+  return map(fd, size, protection, MAP_SHARED | MAP_NORESERVE, offset);
+}
+
+Result<Mapping> Mapping::of_own(std::size_t size) {
+  return map(-1, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, 0);
+}
+
+Result<Mapping> Mapping::map(int fd, std::size_t size, int protection, int flags, std::size_t offset) {
+  void* data = mmap(nullptr, size, protection, flags, fd, static_cast<off_t>(offset));
+  if (data == MAP_FAILED) return system_error(errno, fmt::format("mapping {} bytes of {}memory", size, fd < 0 ? "" : "shared "));
   Mapping mapping;
   mapping.data_ = static_cast<std::byte*>(data);
   mapping.size_ = size;

@@ -36,6 +36,10 @@ class Mapping {
   Mapping& operator=(const Mapping&) = delete;
   ~Mapping();
   static Result<Mapping> of(int fd, std::size_t size, int protection, std::size_t offset = 0);
+  // Private memory, which is empty.
+  static Result<Mapping> of_own(std::size_t size);
+  // What was mapped is somebody else's from now on.
+  void forget() noexcept { data_ = nullptr; }
   // Enters the pages of this part into this process's tables now, rather than one by one when they are first used (where Linux
   // can do that, from 5.14 on).
   void enter(std::size_t offset, std::size_t size) const noexcept;
@@ -45,6 +49,7 @@ class Mapping {
   [[nodiscard]] Bytes bytes() const noexcept { return {data_, size_}; }
 
  private:
+  static Result<Mapping> map(int fd, std::size_t size, int protection, int flags, std::size_t offset);
   std::byte* data_ = nullptr;
   std::size_t size_ = 0;
   bool writable_ = false;
