@@ -8,16 +8,16 @@ compile fuzz
 compile semantics
 export TUTTI_ADOPT=eager
 
-cases=${FUZZ_CASES:-100}
+random() { # RANKS SEED
+  echo "seed $2 on $1 ranks"
+  TUTTI_LOG=debug expect 0 start "$1" "$work/fuzz" "$2" "${FUZZ_CASES:-100}"
+  printed "fuzz: seed $2: ${FUZZ_CASES:-100} cases, $1 ranks: equal"
+}
 echo "== random collectives, compared with the MPI library's own"
-for ranks in 2 3 4; do
-  seed=$RANDOM
-  echo "seed $seed on $ranks ranks"
-  TUTTI_LOG=debug expect 0 start $ranks "$work/fuzz" $seed "$cases"
-  printed "fuzz: seed $seed: $cases cases, $ranks ranks: equal"
-  if grep -q PROCMAP_QUERY "$work/err"; then skip "$(grep -m 1 PROCMAP_QUERY "$work/err")"; fi
-  grep -q 'are adopted' "$work/err" || fail "nothing was adopted"
-done
+random 2 3467  # which has large buffers
+if grep -q PROCMAP_QUERY "$work/err"; then skip "$(grep -m 1 PROCMAP_QUERY "$work/err")"; fi
+grep -q 'are adopted' "$work/err" || fail "nothing was adopted"
+for ranks in 2 3 4; do random $ranks $RANDOM; done
 
 echo "== what programs do around collectives"
 for name in mixed communicators overlapping threads forked memory; do
