@@ -1,0 +1,85 @@
+#!/usr/bin/env python3
+"""Times collectives between processes on buffers of malloc: through the arena (and by process_vm_readv, where that was measured to be faster), with
+their pages adopted, and on memory of tutti::allocate(), over tutti's C++ interface; beside MPI libraries, in the same run.
+
+Every round runs each contender once, in random order, as a job of its own, which writes its data before every call and checks all results
+(bench/peers/peers.c); a figure is the median over the rounds, a ratio the best MPI library's figure by that with adoption. Adopting happens at
+the first call, which is not timed.
+
+    ./bench/record.sh adopt ./dev bench adopt
+"""
+
+import argparse
+import json
+import os
+import random
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent / "peers"))
+import run as peers  # noqa: E402
+
+COLLECTIVES = ["allreduce", "allgather", "reduce_scatter", "alltoall", "bcast"]
+OURS = {"arena": ("off", "malloc"), "adopted": ("eager", "malloc"), "allocate": ("off", "alloc_mem")}
+
+
+def parse_options():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--collectives", nargs="+", default=COLLECTIVES, choices=COLLECTIVES)
+    parser.add_argument("--ranks", type=int, nargs="+", default=[2, 4])
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--min-bytes", type=int, default=16 << 10, help="that a rank gives (16384)")
+    parser.add_argument("--max-bytes", type=int, default=16 << 20, help="(16777216)")
+    parser.add_argument("--factor", type=int, default=4, help="from a size to the next (4)")
+    parser.add_argument("--milliseconds", type=int, default=40, help="that a job spends on each size (40)")
+    return parser.parse_args()
+
+
+def measure(library, program, preloaded, ranks, collective, options, memory="malloc", adopt="off"):
+    words = {"min-bytes": options.min_bytes, "max-bytes": options.max_bytes, "milliseconds": options.milliseconds, "factor": options.factor,
+             "memory": memory}
+    command = [*library.command(ranks, preloaded), program, collective, *(f"--{name}={value}" for name, value in words.items())]
+    job = subprocess.run([str(c) for c in command], env={**os.environ, **library.env, "TUTTI_ADOPT": adopt}, capture_output=True, text=True)
+    rows = [json.loads(line) for line in job.stdout.splitlines() if line.startswith("{")]
+    if job.returncode != 0 or not rows:
+        sys.exit(f"{' '.join(map(str, command))}\nended with {job.returncode}:\n{job.stdout[-2000:]}{job.stderr[-2000:]}")
+    return {row["bytes"]: row["median_us"] for row in rows}
+
+
+def contenders(options):
+    """By name: what runs it, given ranks and collective."""
+    libraries = peers.libraries(hosts=None)
+    first = libraries[0]
+    direct = peers.Library(peers.CPLUSPLUS, None, first.launcher, first.alone, first.shared, [], first.env)
+    jobs = {name: lambda ranks, collective, adopt=adopt, memory=memory: measure(direct, peers.DIRECT, True, ranks, collective, options, memory, adopt)
+            for name, (adopt, memory) in OURS.items()}
+    for library in libraries:
+        jobs[library.name] = lambda ranks, collective, library=library, program=library.build(): measure(library, program, False, ranks, collective, options)
+    return jobs
+
+
+def main():
+    options = parse_options()
+    jobs = contenders(options)
+    for ranks in options.ranks:
+        print(f"\n{ranks} ranks: us of a call")
+        print(f"{'':<26}" + "".join(f"{name:>12}" for name in jobs) + f"{'MPI/adopted':>14}{'arena/adopted':>15}{'adopted/alloc':>15}")
+        for collective in options.collectives:
+            figures = {}
+            for number in range(options.rounds):
+                print(f"{collective}, {ranks} ranks: round {number + 1} of {options.rounds}", file=sys.stderr)
+                for name in random.sample(list(jobs), len(jobs)):
+                    for size, us in jobs[name](ranks, collective).items():
+                        figures.setdefault(size, {}).setdefault(name, []).append(us)
+            for size, times in sorted(figures.items()):
+                median = {name: statistics.median(values) for name, values in times.items()}
+                best = min(us for name, us in median.items() if name not in OURS)
+                print(f"{collective + ' ' + str(size):<26}" + "".join(f"{median[name]:>12.1f}" for name in jobs) +
+                      f"{best / median['adopted']:>14.2f}{median['arena'] / median['adopted']:>15.2f}{median['adopted'] / median['allocate']:>15.2f}",
+                      flush=True)
+
+
+if __name__ == "__main__":
+    main()
