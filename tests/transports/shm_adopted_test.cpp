@@ -14,6 +14,7 @@
 #include <algorithm>
 #include <csignal>
 #include <filesystem>
+#include <memory>
 #include <numeric>
 #include <thread>
 
@@ -329,16 +330,21 @@ TEST_F(AdoptedTest, PagesThatTheProgramEmptiesAreEmpty) {
 
 TEST_F(AdoptedTest, MallocGoesOnWithIt) {
   constexpr std::size_t kWords = kBytes / 4;
+  struct Free {
+    void operator()(void* memory) const { std::free(memory); }
+  };
+  using Words = std::unique_ptr<std::uint32_t, Free>;
+  const auto words_of = [](const Words& words) { return std::span(words.get(), kWords); };
   for (int round = 0; round < 3; ++round) {
-    auto* words = static_cast<std::uint32_t*>(std::malloc(kBytes));
-    std::iota(words, words + kWords, 6U);
-    ASSERT_TRUE(adopted(std::as_bytes(std::span(words, kWords)), kAtOnce));
-    words = static_cast<std::uint32_t*>(std::realloc(words, 2 * kBytes));
-    for (std::uint32_t i = 0; i < kWords; ++i) ASSERT_EQ(words[i], 6 + i);
-    std::free(words);
-    auto* zeros = static_cast<std::uint32_t*>(std::calloc(kWords, 4));
-    ASSERT_TRUE(std::all_of(zeros, zeros + kWords, [](std::uint32_t word) { return word == 0; }));
-    std::free(zeros);
+    Words words(static_cast<std::uint32_t*>(std::malloc(kBytes)));
+    std::iota(words.get(), words.get() + kWords, 6U);
+    EXPECT_TRUE(adopted(std::as_bytes(words_of(words))));
+    words.reset(static_cast<std::uint32_t*>(std::realloc(words.release(), 2 * kBytes)));
+    std::uint32_t next = 6;
+    EXPECT_TRUE(std::ranges::all_of(words_of(words), [&](std::uint32_t word) { return word == next++; }));
+    words.reset();
+    words.reset(static_cast<std::uint32_t*>(std::calloc(kWords, 4)));
+    EXPECT_TRUE(std::ranges::all_of(words_of(words), [](std::uint32_t word) { return word == 0; }));
   }
 }
 
@@ -434,8 +440,10 @@ TEST_F(AdoptedTest, OtherProgramsAreStartedAsBefore) {
   std::array<char*, 2> arguments{name.data(), nullptr};
   ASSERT_EQ(posix_spawnp(&child, "true", nullptr, nullptr, arguments.data(), environ), 0);
   EXPECT_EQ(exit_of(child), 0);
+  // NOLINTBEGIN: vfork() it is
   const pid_t other = vfork();
   if (other == 0) _exit(own.words()[0] == 11 ? 0 : 1);
+  // NOLINTEND
   EXPECT_EQ(exit_of(other), 0);
   EXPECT_TRUE(own.holds(11) && is_shared(own.bytes()));
 }
