@@ -67,6 +67,12 @@ std::size_t descriptors() {
   return static_cast<std::size_t>(std::distance(begin(all), end(all)));
 }
 
+// Ends a child at once: sanitizers have things to say when one calls _exit().
+[[noreturn]] void end_child(int status) {
+  syscall(SYS_exit_group, status);
+  std::abort();
+}
+
 // The exit status of a child, or minus the signal that has ended it.
 int exit_of(pid_t child) {
   int status = 0;
@@ -361,7 +367,7 @@ TEST_F(AdoptedTest, ForkCopies) {
     char go = 0;
     const bool right = read(written[0], &go, 1) == 1 && own.holds(8);
     own.fill(80);
-    _exit(right && adopted_.report().bytes_now == 0 ? 0 : 1);
+    end_child(right && adopted_.report().bytes_now == 0 ? 0 : 1);
   }
   EXPECT_FALSE(is_shared(own.bytes()));
   own.fill(9);
@@ -381,7 +387,7 @@ TEST_F(AdoptedTest, ChildrenAdoptForThemselves) {
   if (child == 0) {
     const bool good = adopted(own.bytes()) && own.holds(1);
     own.fill(2);
-    _exit(good && adopted(own.bytes()) && own.holds(2) ? 0 : 1);
+    end_child(good && adopted(own.bytes()) && own.holds(2) ? 0 : 1);
   }
   EXPECT_EQ(exit_of(child), 0);
   EXPECT_TRUE(own.holds(1));
@@ -401,7 +407,7 @@ TEST_F(AdoptedTest, ForkWaitsForTheCallsOfOthers) {
   });
   while (!entered) std::this_thread::yield();
   const pid_t child = fork();
-  if (child == 0) _exit(left && own.words()[0] == 100 ? 0 : 1);
+  if (child == 0) end_child(left && own.words()[0] == 100 ? 0 : 1);
   call.join();
   EXPECT_EQ(exit_of(child), 0);
 }
@@ -411,7 +417,7 @@ TEST_F(AdoptedTest, ForkWithinACallWaitsForNobody) {
   const auto lease = adopted_.enter(own.bytes(), kAtOnce);
   ASSERT_NE(lease, 0U);
   const pid_t child = fork();
-  if (child == 0) _exit(0);
+  if (child == 0) end_child(0);
   EXPECT_EQ(exit_of(child), 0);
   adopted_.leave(lease);
 }
@@ -425,7 +431,7 @@ TEST_F(AdoptedTest, OtherWaysToForkShareNothing) {
   if (child == 0) {
     signal(SIGSEGV, SIG_DFL);
     own.words()[0] = 11;
-    _exit(0);
+    end_child(0);
   }
   EXPECT_EQ(exit_of(child), -SIGSEGV);
   EXPECT_TRUE(own.holds(10));
@@ -440,12 +446,13 @@ TEST_F(AdoptedTest, OtherProgramsAreStartedAsBefore) {
   std::array<char*, 2> arguments{name.data(), nullptr};
   ASSERT_EQ(posix_spawnp(&child, "true", nullptr, nullptr, arguments.data(), environ), 0);
   EXPECT_EQ(exit_of(child), 0);
+  EXPECT_TRUE(own.holds(11) && is_shared(own.bytes()));
   // NOLINTBEGIN: vfork() it is
   const pid_t other = vfork();
   if (other == 0) _exit(own.words()[0] == 11 ? 0 : 1);
   // NOLINTEND
   EXPECT_EQ(exit_of(other), 0);
-  EXPECT_TRUE(own.holds(11) && is_shared(own.bytes()));
+  EXPECT_TRUE(own.holds(11));
 }
 
 TEST_F(AdoptedTest, WhoReadsMeanwhileSeesNoChange) {
