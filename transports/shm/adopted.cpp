@@ -4,7 +4,6 @@
 #include <fmt/format.h>
 #include <pthread.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -14,6 +13,7 @@
 #include <cerrno>
 #include <chrono>
 
+#include "core/clock.h"
 #include "core/log.h"
 #include "transports/shm/purges.h"
 
@@ -274,8 +274,7 @@ bool Adopted::has_come_often(ConstBytes pages, const AdoptionLimits& limits) {
 
 Result<bool> Adopted::may_be_adopted(ConstBytes bytes, const AdoptionLimits& limits) const {
   const Bytes pages = whole_pages(bytes);
-  rlimit files{};
-  if (getrlimit(RLIMIT_NOFILE, &files) != 0 || ranges_.size() >= files.rlim_cur / 4) return refusal("there are too many already");
+  if (!may_take_another(ranges_.size())) return refusal("there are too many already");
   if (report_.bytes_now + pages.size() > limits.bytes) return refusal("so much may not be adopted");
   for (const auto& [begin, range] : ranges_)
     if (overlap(range.pages, pages)) return refusal("it overlaps with the buffer of another call");
@@ -315,6 +314,7 @@ Result<Adopted::Range> Adopted::share_in_place(Bytes pages, bool huge) {
 
 Adopted::Lease Adopted::adopt(ConstBytes bytes, const AdoptionLimits& limits) {
   const Bytes pages = whole_pages(bytes);
+  const TimePoint start = Clock::now();
   auto made = [&]() -> Result<Range> {
     if (!query_) query_ = AreaQuery::open();
     if (!*query_) return query_->error().clone();
@@ -328,7 +328,8 @@ Adopted::Lease Adopted::adopt(ConstBytes bytes, const AdoptionLimits& limits) {
     return 0;
   }
   if (log_enabled(LogLevel::debug))
-    log(LogLevel::debug, fmt::format("{} bytes at {} are adopted", pages.size(), fmt::ptr(pages.data())));
+    log(LogLevel::debug, fmt::format("{} bytes at {} are adopted, in {:.0f} us", pages.size(), fmt::ptr(pages.data()),
+                                     seconds_since(start) * 1e6));
   ++report_.adopted;
   report_.pages += pages.size() / kPage;
   report_.bytes_now += pages.size();

@@ -47,13 +47,8 @@ class Adopted {
   [[nodiscard]] Lease enter(ConstBytes bytes, const AdoptionLimits& limits);
   // It has ended.
   void leave(Lease lease) noexcept;
-  // Where these bytes lie, if they are within the pages of a call that has not ended.
-  [[nodiscard]] std::optional<Location> find(ConstBytes bytes) const noexcept {
-    const auto part = find_part(bytes);
-    return part && part->head == 0 && part->tail == 0 ? std::optional(part->location) : std::nullopt;
-  }
-  // The same where some at either end lie on pages with other memory of the program, less than two pages. All but the last come
-  // in multiples of Consumer::kGrain.
+  // Where these bytes lie, if they are within the pages of a call that has not ended, but for less than two pages at either end
+  // that share them with other memory of the program. All but the last come in multiples of Consumer::kGrain.
   struct Part {
     Location location;                 // of those between
     std::uint32_t head = 0, tail = 0;  // how many they are

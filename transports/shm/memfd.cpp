@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -16,6 +17,11 @@ Result<Fd> make_memfd(const char* name, std::size_t bytes) {
   if (ftruncate(fd.get(), static_cast<off_t>(bytes)) != 0)
     return system_error(errno, fmt::format("sizing shared memory to {} bytes", bytes));
   return fd;
+}
+
+bool may_take_another(std::size_t taken) noexcept {
+  rlimit files{};
+  return getrlimit(RLIMIT_NOFILE, &files) == 0 && taken < files.rlim_cur / 4;
 }
 
 Status seal(const Fd& fd, int seals) {

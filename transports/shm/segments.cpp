@@ -4,7 +4,6 @@
 #include <fmt/format.h>
 #include <pthread.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include <cstdlib>
@@ -51,17 +50,11 @@ Result<Segments::Segment> Segments::create(std::size_t bytes) {
   return Segment{.size = bytes, .fd = std::move(*fd), .mapping = std::move(*mapping), .owner = getpid()};
 }
 
-// The rest of the descriptors is for the program's files and sockets.
-bool Segments::room_for_another() const {
-  rlimit files{};
-  return getrlimit(RLIMIT_NOFILE, &files) == 0 && shared_.load() < files.rlim_cur / 4;
-}
-
 Result<std::byte*> Segments::allocate(std::size_t bytes) {
   if (bytes > kMostMemfd - 2 * kPage)
     return Error(Code::resource, fmt::format("{} bytes of memory are more than the {} that can be had", bytes, kMostMemfd));
   Segment segment;
-  if (bytes >= kLeastMapped && room_for_another()) {
+  if (bytes >= kLeastMapped && may_take_another(shared_.load())) {
     auto created = create(bytes);
     if (created)
       segment = std::move(*created);

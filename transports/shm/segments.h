@@ -64,7 +64,6 @@ class Segments {
     pid_t owner = 0;  // a child has its parent's, too, which are not for it to speak of
   };
   Segments();
-  [[nodiscard]] bool room_for_another() const;
   [[nodiscard]] static Result<Segment> create(std::size_t bytes);
   [[nodiscard]] std::optional<Location> look_up(ConstBytes bytes) const noexcept;
 
