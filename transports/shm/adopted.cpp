@@ -391,7 +391,6 @@ void Adopted::before_fork() {
   std::unique_lock lock(mutex_);
   left_.wait_for(lock, kForkWait, [this] { return leases_.load() == tOwnLeases; });
   end_idle([](const Range&) { return true; }, report_.given_back);
-  Emptied::of_process().before_fork();
   lock.release();  // until after_fork()
 }
 
@@ -401,8 +400,8 @@ void Adopted::after_fork(bool in_child) {
     query_.reset();  // it asks about the parent
     leases_ = tOwnLeases = 0;
     report_.bytes_now = 0;
+    Emptied::of_process().start_anew_in_child();
   }
-  Emptied::of_process().after_fork();
   mutex_.unlock();
 }
 

@@ -2,6 +2,7 @@
 // emptied, as allocators and programs that have it emptied expect.
 #pragma once
 
+#include <memory>
 #include <mutex>
 #include <vector>
 
@@ -24,8 +25,12 @@ class Emptied {
   // As far as it lies in them. Whether any does.
   bool empty(ConstBytes bytes) noexcept;
 
-  void before_fork() { mutex_.lock(); }
-  void after_fork() { mutex_.unlock(); }
+  // A thread that the child does not have may have held the lock. It cannot be held during fork(), as allocators have locks of
+  // theirs held then. Nobody may call set() meanwhile.
+  void start_anew_in_child() {
+    std::construct_at(&mutex_);
+    set({});
+  }
 
  private:
   std::mutex mutex_;
