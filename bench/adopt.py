@@ -2,6 +2,9 @@
 """Times collectives between processes on buffers of malloc: through the arena (and by process_vm_readv, where that was measured to be faster), with
 their pages adopted, and on memory of tutti::allocate(), over tutti's C++ interface; beside MPI libraries, in the same run.
 
+Where another core has read a buffer in place, writing there anew may take the program longer: so there are two tables, of the calls alone,
+and of calls together with rank 0's writing of its next input.
+
 Every round runs each contender once, in random order, as a job of its own, which writes its data before every call and checks all results
 (bench/peers/peers.c); a figure is the median over the rounds, a ratio the best MPI library's figure by that with adoption. Adopting happens at
 the first call, which is not timed.
@@ -45,7 +48,7 @@ def measure(library, program, preloaded, ranks, collective, options, memory="mal
     rows = [json.loads(line) for line in job.stdout.splitlines() if line.startswith("{")]
     if job.returncode != 0 or not rows:
         sys.exit(f"{' '.join(map(str, command))}\nended with {job.returncode}:\n{job.stdout[-2000:]}{job.stderr[-2000:]}")
-    return {row["bytes"]: row["median_us"] for row in rows}
+    return {row["bytes"]: (row["median_us"], row["median_us"] + row["write_us"]) for row in rows}
 
 
 def contenders(options):
@@ -60,25 +63,30 @@ def contenders(options):
     return jobs
 
 
+def show(collective, size, times, which):
+    """A line: medians over the rounds, of calls (which = 0), or of calls and the writing of what the next one gives (1)."""
+    median = {name: statistics.median(value[which] for value in values) for name, values in times.items()}
+    best = min(us for name, us in median.items() if name not in OURS)
+    print(f"{collective + ' ' + str(size):<26}" + "".join(f"{us:>12.1f}" for us in median.values()) +
+          f"{best / median['adopted']:>14.2f}{median['arena'] / median['adopted']:>15.2f}{median['adopted'] / median['allocate']:>15.2f}", flush=True)
+
+
 def main():
     options = parse_options()
     jobs = contenders(options)
     for ranks in options.ranks:
-        print(f"\n{ranks} ranks: us of a call")
-        print(f"{'':<26}" + "".join(f"{name:>12}" for name in jobs) + f"{'MPI/adopted':>14}{'arena/adopted':>15}{'adopted/alloc':>15}")
+        figures = {}
         for collective in options.collectives:
-            figures = {}
             for number in range(options.rounds):
                 print(f"{collective}, {ranks} ranks: round {number + 1} of {options.rounds}", file=sys.stderr)
                 for name in random.sample(list(jobs), len(jobs)):
                     for size, us in jobs[name](ranks, collective).items():
-                        figures.setdefault(size, {}).setdefault(name, []).append(us)
-            for size, times in sorted(figures.items()):
-                median = {name: statistics.median(values) for name, values in times.items()}
-                best = min(us for name, us in median.items() if name not in OURS)
-                print(f"{collective + ' ' + str(size):<26}" + "".join(f"{median[name]:>12.1f}" for name in jobs) +
-                      f"{best / median['adopted']:>14.2f}{median['arena'] / median['adopted']:>15.2f}{median['adopted'] / median['allocate']:>15.2f}",
-                      flush=True)
+                        figures.setdefault((collective, size), {name: [] for name in jobs})[name].append(us)
+        for which, what in enumerate(["us of a call", "us of a call and of writing what the next one gives"]):
+            print(f"\n{ranks} ranks: {what}")
+            print(f"{'':<26}" + "".join(f"{name:>12}" for name in jobs) + f"{'MPI/adopted':>14}{'arena/adopted':>15}{'adopted/alloc':>15}")
+            for (collective, size), times in figures.items():
+                show(collective, size, times, which)
 
 
 if __name__ == "__main__":

@@ -47,7 +47,7 @@ class Library:
 
     def build(self):
         program = PEERS / f"peers-{self.compiler.parents[1].name}"
-        subprocess.run([self.compiler, "-O2", "-o", program, ROOT / "bench/peers/peers.c"], check=True)
+        subprocess.run([self.compiler, "-O3", "-o", program, ROOT / "bench/peers/peers.c"], check=True)
         return program
 
 

@@ -19,8 +19,11 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
+#include <map>
 #include <new>
 #include <span>
+#include <string>
 #include <type_traits>
 #include <utility>
 
@@ -33,6 +36,19 @@ inline constexpr std::size_t kLeastMapped = std::size_t{16} << 10;
 
 // Frees what Memory::release() returned. false: it is no such memory (or nullptr), and nothing has happened.
 bool deallocate(void* memory) noexcept;
+
+// What has become of buffers that are not such memory, but have come so often that their pages were made shared in place
+// (TUTTI_ADOPT), in this process since it began.
+struct AdoptionReport {
+  std::uint64_t adopted = 0, given_back = 0;     // ranges of memory; given back before fork(), or for one that overlaps
+  std::uint64_t lost = 0;                        // ranges that the program has freed, or mapped anew
+  std::uint64_t pages = 0;                       // that were adopted
+  std::uint64_t bytes_now = 0;                   // that are
+  std::map<std::string, std::uint64_t> refused;  // ranges, by the reason
+};
+[[nodiscard]] AdoptionReport adoption_report();
+// In a line.
+[[nodiscard]] std::string to_string(const AdoptionReport& report);
 
 // Owns memory.
 class Memory {

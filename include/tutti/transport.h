@@ -97,9 +97,15 @@ struct LinkTuning {
   static constexpr std::size_t kNever = SIZE_MAX;
   std::size_t past_caches_from = kNever;  // what is written for a peer is stored past the caches
   std::size_t direct_from = kNever;       // the receiver reads the sender's memory, where it may
-  // The same of memory that it can map (tutti/memory.h). Below that, waiting until it is done costs more than the copy that it
-  // saves, up to four times as much where the sender waits for it.
+  // The same of memory that it can map (tutti/memory.h, TUTTI_ADOPT). Below that, waiting until it is done costs more than the
+  // copy that it saves, up to four times as much where the sender waits for it.
   std::size_t mapped_from = std::size_t{32} << 10;
+  // Smaller ones than this it hands back: each cache line that it has read it writes again, with the same bytes. A core may need
+  // many times as long to write to a line of which another core has a clean copy as to one that the other has changed.
+  std::size_t handed_back_below = 0;
+  // What the sender has just computed it writes into such memory of the receiver, who has said where it belongs.
+  std::size_t placed_from = std::size_t{4} << 10;
+  double mapped_saves_us = 0;              // what each 4 KiB of large buffers that can be mapped save in a call; 0: not known
   std::size_t oldest_first_from = kNever;  // memory that it passes through is used again as late as possible, not as soon
 };
 

@@ -2,16 +2,19 @@
 // host could use them in place.
 #pragma once
 
+#include <utility>
+
 #include "core/config.h"
-#include "runtime/request.h"
+#include "runtime/plan_cache.h"
+#include "select/select.h"
 #include "transports/shm/adopted.h"
 
 namespace tutti {
 
 class Adoption {
  public:
-  // For a job that has shared memory, through which a pair of ranks moves so many gigabytes per second.
-  Adoption(const Config& config, double bandwidth_gbps);
+  // Of a job whose ranks share memory. When it pays is worked out from what was measured between them.
+  Adoption(const Config& config, const JobMachine& machine);
   Adoption() = default;
 
   // A call's buffers, for as long as the call takes.
@@ -19,6 +22,12 @@ class Adoption {
    public:
     Hold() = default;
     Hold(const Call& call, const Footprint& footprint, const shm::AdoptionLimits& limits);
+    Hold(Hold&& other) noexcept : input_(std::exchange(other.input_, 0)), output_(std::exchange(other.output_, 0)) {}
+    Hold& operator=(Hold&& other) noexcept {
+      std::swap(input_, other.input_);
+      std::swap(output_, other.output_);
+      return *this;
+    }
     Hold(const Hold&) = delete;
     Hold& operator=(const Hold&) = delete;
     ~Hold() {
@@ -30,15 +39,18 @@ class Adoption {
     void let_go() noexcept;
     shm::Adopted::Lease input_ = 0, output_ = 0;
   };
-  [[nodiscard]] Hold hold(const Call& call, const Footprint& footprint) const {
-    if (!enabled_) [[likely]]
+  [[nodiscard]] Hold hold(const Call& call, const CachedPlan& plan) const {
+    if (plan.largest_message < messages_from_) [[likely]]
       return {};
-    return {call, footprint, limits_};
+    return {call, plan.footprint, limits_};
   }
+  // Which buffers, when and why, and what has become of them so far: a sentence or two.
+  [[nodiscard]] std::string describe() const;
 
  private:
-  bool enabled_ = false;
+  std::uint64_t messages_from_ = UINT64_MAX;  // bytes: smaller ones do not gain
   shm::AdoptionLimits limits_;
+  std::string terms_ = "no buffer is adopted: ranks of a host share no memory";
 };
 
 }  // namespace tutti

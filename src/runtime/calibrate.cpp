@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <map>
+#include <numeric>
 
 #include "bootstrap/wire.h"
 #include "core/config.h"
@@ -11,6 +12,9 @@
 #include "kernels/kernels.h"
 #include "runtime/failure.h"
 #include "runtime/streams.h"
+#include "schedule/passes.h"
+#include "select/render.h"
+#include "tutti/memory.h"
 
 namespace tutti {
 namespace {
@@ -52,6 +56,21 @@ Schedule exchange_twice(Rank me, Rank ranks, Rank peer) {
   return std::move(b).finish();
 }
 
+// Each combines one half of what both give, and tells the other: an all_reduce, which reads what the program has written and what
+// the other has just computed.
+Schedule combine_halves(Rank me, Rank ranks, Rank peer) {
+  Builder b(Collective::all_reduce, "combine_halves", me, Shape{.ranks = ranks}, 2);
+  const std::uint32_t own = me < peer ? 0 : 1, other = 1 - own;
+  b.copy(b.input(own), b.output(own));
+  b.send(b.input(other), peer);
+  const Slice arriving = b.scratch_like(b.output(own));
+  b.recv(peer, arriving);
+  b.reduce(arriving, b.output(own));
+  b.send(b.output(own), peer, 1);
+  b.recv(peer, b.output(other), 1);
+  return std::move(b).finish();
+}
+
 // Both ways at once.
 Schedule exchange(Rank me, Rank ranks, Rank peer) {
   Builder b(Collective::send_recv, "exchange", me, Shape{.ranks = ranks}, 1);
@@ -81,10 +100,12 @@ class Pair {
   Result<double> exchange_us(std::size_t bytes, const LinkTuning& tuning) {
     return timed_rounds_us(exchange(job_.rank(), job_.size(), peer_), bytes, kLargeBatches, kLargeRounds, tuning, false);
   }
-  // What moving bytes one way or another costs a program: two exchanges and the writing of what is sent. Who reads a sender's
-  // memory leaves its lines in a state in which they cost more to write.
-  Result<double> round_us(std::size_t bytes, int rounds, const LinkTuning& tuning) {
-    return timed_rounds_us(exchange_twice(job_.rank(), job_.size(), peer_), bytes, kBatches, rounds, tuning, true);
+  // What moving bytes one way or another costs a program: two steps of a collective, and before them the writing of what is sent,
+  // after them the reading of what has come. Who reads a sender's memory leaves its lines in a state in which they cost more to
+  // write.
+  using Steps = Schedule (*)(Rank me, Rank ranks, Rank peer);
+  Result<double> round_us(Steps steps, std::size_t bytes, int rounds, const LinkTuning& tuning) {
+    return timed_rounds_us(fuse(steps(job_.rank(), job_.size(), peer_)), bytes, kBatches, rounds, tuning, true);
   }
   // Whether the transport can move bytes in several ways; known when something was timed.
   [[nodiscard]] bool tunable() const noexcept { return tunable_; }
@@ -92,7 +113,7 @@ class Pair {
  private:
   // Before each round both write what they send anew, as programs do: what nobody has written since, the reader may still have.
   Result<double> timed_rounds_us(const Schedule& schedule, std::size_t bytes, int batches, int rounds, const LinkTuning& tuning,
-                                 bool with_writing) {
+                                 bool with_program) {
     auto meeting = make_plan(exchange(job_.rank(), job_.size(), peer_), kSmall, tuning);
     if (!meeting) return std::move(meeting.error());
     auto moving = make_plan(schedule, bytes, tuning);
@@ -101,12 +122,14 @@ class Pair {
     return best_us(batches, rounds, [&]() -> Result<double> {
       double seconds = 0;
       for (int i = 0; i < rounds; ++i) {
-        const auto write = [&] { std::ranges::fill(std::span(in_).first(bytes), static_cast<std::byte>(i)); };
-        if (!with_writing) write();
+        const std::size_t used = bytes * schedule.chunks_per_block;
+        const auto write = [&] { std::ranges::fill(in_.as<std::byte>().first(used), static_cast<std::byte>(i)); };
+        if (!with_program) write();
         if (auto s = run(meet); !s) return std::move(s.error());
         const TimePoint start = Clock::now();
-        if (with_writing) write();
+        if (with_program) write();
         if (auto s = run(move); !s) return std::move(s.error());
+        if (with_program) read(out_.as<std::byte>().first(used));
         seconds += seconds_since(start);
       }
       return seconds;
@@ -122,9 +145,16 @@ class Pair {
                       DataType::u8, {}, streams_);
     if (!plan) return plan;
     for (Stream* stream : plan->streams) tunable_ = stream->endpoint().tune(tuning);
-    in_.resize(std::max(in_.size(), bytes * chunks));
-    out_.resize(in_.size());
+    for (Memory* memory : {&in_, &out_}) {
+      if (memory->size() >= bytes * chunks) continue;
+      auto larger = allocate(bytes * chunks);
+      if (!larger) return std::move(larger.error());
+      *memory = std::move(*larger);
+    }
     return plan;
+  }
+  void read(std::span<const std::byte> bytes) {
+    read_ = std::accumulate(bytes.begin(), bytes.end(), read_, [](std::byte a, std::byte b) { return a ^ b; });
   }
   // Microseconds of a round, the best batch's mean. `batch` returns the seconds of all its rounds.
   template <class Batch>
@@ -138,7 +168,10 @@ class Pair {
     return best * 1e6 / rounds;
   }
   Status run(Execution& execution) {
-    if (auto s = execution.start({in_.data(), out_.data(), nullptr}, 0, policy_.first_looks(false)); !s) return s;
+    if (auto s =
+            execution.start({in_.as<std::byte>().data(), out_.as<std::byte>().data(), nullptr}, 0, policy_.first_looks(false));
+        !s)
+      return s;
     return execution.done() ? Status{} : drive(execution, policy_, watch_);
   }
 
@@ -147,11 +180,12 @@ class Pair {
   Streams streams_;
   OverlayWatch watch_;
   WaitPolicy policy_ = job_.wait_policy();
-  std::vector<std::byte> in_, out_;
+  Memory in_, out_;  // that the peer could map
+  volatile std::byte read_{};
   bool tunable_ = false;
 };
 
-constexpr LinkTuning kPlain;
+constexpr LinkTuning kPlain{.mapped_from = LinkTuning::kNever, .placed_from = LinkTuning::kNever};
 
 // What is known of one level after its pair has measured it, or has not (latency 0).
 struct LevelTimes {
@@ -170,41 +204,73 @@ std::size_t faster_from(const TimesBySize& other, const TimesBySize& usual) {
 
 // From the largest size down: what a store costs depends on what the receiver's caches still hold of the transport's buffers, and
 // that has settled when these have been filled some times.
-Result<TimesBySize> time_sizes(Pair& pair, const LinkTuning& tuning, std::size_t smallest) {
+Result<TimesBySize> time_sizes(Pair& pair, Pair::Steps steps, const LinkTuning& tuning, std::size_t smallest) {
   TimesBySize times;
   times.fill(1e9);
   for (std::size_t i = kSizes.size(); i-- > 0 && kSizes[i] >= smallest;) {
-    auto t = pair.round_us(kSizes[i], static_cast<int>(kBytesPerSize / kSizes[i] / kBatches) + 1, tuning);
+    auto t = pair.round_us(steps, kSizes[i], static_cast<int>(kBytesPerSize / kSizes[i] / kBatches) + 1, tuning);
     if (!t) return std::move(t.error());
     times[i] = *t;
   }
   return times;
 }
 
-// Where from on another way than the one so far is faster, that is the way from then on.
-Result<std::size_t> adopt(Pair& pair, TimesBySize& best, const LinkTuning& other, std::size_t smallest) {
-  auto times = time_sizes(pair, other, smallest);
-  if (!times) return std::move(times.error());
-  const std::size_t from = faster_from(*times, best);
+// Where from on another way than the best one so far is faster; from then on that is the best.
+std::size_t adopt(TimesBySize& best, const TimesBySize& times) {
+  const std::size_t from = faster_from(times, best);
   for (std::size_t i = 0; i < best.size(); ++i)
-    if (kSizes[i] >= from) best[i] = (*times)[i];
+    if (kSizes[i] >= from) best[i] = times[i];
   return from;
 }
 
-// Which way of moving bytes is the fastest, by size.
-Result<LinkTuning> find_tuning(Pair& pair) {
-  LinkTuning tuning = kPlain;
-  auto best = time_sizes(pair, tuning, 0);
+// The ways that any memory may take.
+Status find_usual_ways(Pair& pair, LinkTuning& tuning) {
+  auto best = time_sizes(pair, exchange_twice, tuning, 0);
   if (!best) return std::move(best.error());
   for (const auto& [from, smallest] :
        {std::pair(&LinkTuning::oldest_first_from, kSmallestLarge), std::pair(&LinkTuning::past_caches_from, std::size_t{0}),
         std::pair(&LinkTuning::direct_from, kSmallestLarge)}) {
     LinkTuning other = tuning;
     other.*from = 0;
-    auto faster = adopt(pair, *best, other, smallest);
-    if (!faster) return std::move(faster.error());
-    tuning.*from = *faster;
+    auto times = time_sizes(pair, exchange_twice, other, smallest);
+    if (!times) return std::move(times.error());
+    tuning.*from = adopt(*best, *times);
   }
+  return {};
+}
+
+// Those of memory that can be mapped, and what they save.
+Status find_mapped_ways(Pair& pair, LinkTuning& tuning) {
+  LinkTuning read = tuning, handed_back = tuning;
+  read.mapped_from = handed_back.mapped_from = 0;
+  handed_back.handed_back_below = LinkTuning::kNever;
+  auto best = time_sizes(pair, combine_halves, tuning, 0);
+  if (!best) return std::move(best.error());
+  auto mapped = time_sizes(pair, combine_halves, read, 0);
+  if (!mapped) return std::move(mapped.error());
+  auto returned = time_sizes(pair, combine_halves, handed_back, 0);
+  if (!returned) return std::move(returned.error());
+
+  const double without_us = best->back();
+  std::size_t at = 0;
+  for (; at < kSizes.size() && (*returned)[at] < kClearly * (*mapped)[at]; ++at) (*mapped)[at] = (*returned)[at];
+  if (at > 0) tuning.handed_back_below = at < kSizes.size() ? kSizes[at] : LinkTuning::kNever;
+  tuning.mapped_from = adopt(*best, *mapped);
+
+  LinkTuning placed = tuning;
+  placed.placed_from = 0;
+  auto written = time_sizes(pair, combine_halves, placed, 0);
+  if (!written) return std::move(written.error());
+  tuning.placed_from = adopt(*best, *written);
+  constexpr double kPages = 2 * 2 * kSizes.back() / 4096.0;  // of two buffers, each as large as two messages
+  tuning.mapped_saves_us = (without_us - best->back()) / kPages;
+  return {};
+}
+
+Result<LinkTuning> find_tuning(Pair& pair) {
+  LinkTuning tuning = kPlain;
+  if (Status s = find_usual_ways(pair, tuning); !s) return std::move(s.error());
+  if (Status s = find_mapped_ways(pair, tuning); !s) return std::move(s.error());
   return tuning;
 }
 
@@ -223,10 +289,12 @@ Result<LevelTimes> measure_pair(Job& job, Rank peer, bool choices) {
     auto tuning = find_tuning(pair);
     if (!tuning) return std::move(tuning.error());
     level.tuning = *tuning;
-  } else if (!pair.tunable()) {
-    level.tuning.mapped_from = LinkTuning::kNever;
+  } else if (pair.tunable()) {
+    level.tuning = {};
   }
-  auto large = pair.exchange_us(kLargeBytes, level.tuning);
+  LinkTuning usual = level.tuning;  // most calls are of memory that nobody else can map
+  usual.mapped_from = usual.placed_from = LinkTuning::kNever;
+  auto large = pair.exchange_us(kLargeBytes, usual);
   if (!large) return std::move(large.error());
   level.bandwidth_gbps = bandwidth_gbps(*large, *small);
   return level;
@@ -295,13 +363,18 @@ void slower(double& worst, double seen, bool larger_is_worse) {
 
 void slower(LevelTimes& worst, const LevelTimes& seen) {
   if (seen.latency_us <= 0) return;
-  if (worst.latency_us <= 0) worst.tuning = {.past_caches_from = 0, .direct_from = 0, .mapped_from = 0, .oldest_first_from = 0};
+  const bool first = worst.latency_us <= 0;
   slower(worst.latency_us, seen.latency_us, true);
   slower(worst.bandwidth_gbps, seen.bandwidth_gbps, false);
-  worst.tuning.past_caches_from = std::max(worst.tuning.past_caches_from, seen.tuning.past_caches_from);
-  worst.tuning.direct_from = std::max(worst.tuning.direct_from, seen.tuning.direct_from);
-  worst.tuning.mapped_from = std::max(worst.tuning.mapped_from, seen.tuning.mapped_from);
-  worst.tuning.oldest_first_from = std::max(worst.tuning.oldest_first_from, seen.tuning.oldest_first_from);
+  if (first) {
+    worst.tuning = seen.tuning;
+    return;
+  }
+  for (const auto from : {&LinkTuning::past_caches_from, &LinkTuning::direct_from, &LinkTuning::mapped_from,
+                          &LinkTuning::placed_from, &LinkTuning::oldest_first_from})
+    worst.tuning.*from = std::max(worst.tuning.*from, seen.tuning.*from);
+  worst.tuning.handed_back_below = std::min(worst.tuning.handed_back_below, seen.tuning.handed_back_below);
+  worst.tuning.mapped_saves_us = std::min(worst.tuning.mapped_saves_us, seen.tuning.mapped_saves_us);
 }
 
 Result<Numbers> slowest(Job& job, const Numbers& mine) {
@@ -318,8 +391,6 @@ Result<Numbers> slowest(Job& job, const Numbers& mine) {
   }
   return worst;
 }
-
-std::string size_text(std::uint64_t bytes) { return bytes == LinkTuning::kNever ? "no size" : format_bytes(bytes); }
 
 }  // namespace
 
@@ -357,11 +428,8 @@ Result<Measured> measure(Job& job, const Placement& placement, const std::array<
     if (!crowded) m.tuning[l] = times.tuning;
     if (job.rank() == 0)
       log(LogLevel::info,
-          fmt::format("measured between ranks that share a {}: {:.3f} us, {:.2f} GB/s; stores past the caches from "
-                      "{}, memory of the other read from {} bytes, cells used oldest first from {}",
-                      name(static_cast<Level>(l)), times.latency_us, times.bandwidth_gbps,
-                      size_text(times.tuning.past_caches_from), size_text(times.tuning.direct_from),
-                      size_text(times.tuning.oldest_first_from)));
+          fmt::format("measured between ranks that share a {}: {:.3f} us, {:.2f} GB/s; messages {}", name(static_cast<Level>(l)),
+                      times.latency_us, times.bandwidth_gbps, ways_of(times.tuning)));
   }
   m.reduce_gbps = worst->reduce_gbps;
   m.copy_gbps = worst->copy_gbps;

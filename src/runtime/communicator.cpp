@@ -210,7 +210,10 @@ Result<std::string> Communicator::explain(const Call& call, bool as_json) const 
     return as_json ? to_json(*explanation) : render(*explanation);
   }
   JobMachine machine = impl_->runner->machine();
-  if (size() > 1) machine.carriers = impl_->runner->job().carriers();
+  if (size() > 1) {
+    machine.carriers = impl_->runner->job().carriers();
+    machine.adoption = impl_->runner->adoption().describe();
+  }
   auto selection = select(asked, machine);
   if (!selection) return std::move(selection.error());
   return as_json ? to_json(*selection, asked, machine) : render(*selection, asked, machine);

@@ -53,7 +53,7 @@ JobMachine seats_of(const Placement& placement, int core_sharers) {
 }
 
 void price(JobMachine& machine, const Placement& placement, const Ground& ground) {
-  static constexpr LinkTuning kNoOtherWay{.mapped_from = LinkTuning::kNever};
+  static constexpr LinkTuning kNoOtherWay{.mapped_from = LinkTuning::kNever, .placed_from = LinkTuning::kNever};
   // Levels that make no difference here are left out, those that are nearest to what was measured among them.
   int inside = -1;
   const auto add_link = [&](Level outermost) {

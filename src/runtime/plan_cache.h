@@ -30,6 +30,7 @@ struct CachedPlan : std::enable_shared_from_this<CachedPlan> {
   CachedPlan(const Call& c, const Request& request) : call(c), footprint(request.footprint), in_place(request.in_place) {}
   OwnedCall call;
   Footprint footprint;
+  std::uint64_t largest_message = 0;
   bool in_place;
   std::string algorithm = {};
   Plan plan = {};

@@ -58,7 +58,7 @@ Runner::Runner(std::unique_ptr<Job> job, const Options& options)
     policy_.timeout = from_seconds(options_.call_timeout_s);
     policy_.timeout_from = {};
   }
-  if (job_->uses("shm")) adoption_ = Adoption(job_->config(), job_->machine().links.front().bandwidth_gbps);
+  if (job_->uses("shm")) adoption_ = Adoption(job_->config(), job_->machine());
 }
 
 Result<std::unique_ptr<Runner>> Runner::make(std::unique_ptr<Job> job, const Options& options) {
@@ -160,6 +160,7 @@ Result<CachedPlan*> Runner::make_plan(const Call& call, const Request& r) {
   cached->algorithm = schedule->algorithm;
   cached->plan = std::move(*plan);
   cached->scratch_bytes = cached->plan.scratch_needed();
+  cached->largest_message = cached->plan.largest_message();
   if (auto s = make_room(*cached); !s) return std::move(s.error());
   if (cached->scratch_bytes > 0 && scratch_.reserve(cached->scratch_bytes) == nullptr)
     return Error(Code::resource, fmt::format("rank {}: no memory for {} bytes of scratch", job_->rank(), cached->scratch_bytes));
@@ -208,7 +209,7 @@ Result<Runner::Prepared> Runner::prepare(const Call& call) {
   if (auto s = alive(); !s) return std::move(s.error());
   auto plan = plan_for(call);
   if (!plan) return std::move(plan.error());
-  return Prepared{(*plan)->shared_from_this(), buffers_for(**plan, call)};
+  return Prepared{(*plan)->shared_from_this(), buffers_for(**plan, call), adoption_.hold(call, **plan)};
 }
 
 Status Runner::run(const Call& call) {
@@ -224,7 +225,7 @@ Status Runner::run(const Call& call) {
   auto plan = plan_for(call);
   if (!plan) return std::move(plan.error());
   Execution& execution = *(*plan)->execution;
-  const Adoption::Hold hold = adoption_.hold(call, (*plan)->footprint);
+  const Adoption::Hold hold = adoption_.hold(call, **plan);
   const std::uint32_t sequence = call.collective == Collective::send_recv ? 0 : next_sequence();
   Status s = execution.start(buffers_for(**plan, call), sequence, policy_.first_looks((*plan)->plan.exchanges.from_one));
   if (s && !execution.done()) s = wait_for(execution, call);

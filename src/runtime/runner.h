@@ -46,6 +46,7 @@ class Runner {
   struct Prepared {
     std::shared_ptr<CachedPlan> plan;
     CallBuffers buffers;
+    Adoption::Hold hold;  // until the group is done
   };
   Result<Prepared> prepare(const Call& call);
   // The number of the next collective call.
@@ -66,6 +67,7 @@ class Runner {
   // Both from any thread, also while an asynchronous call runs.
   [[nodiscard]] MemoryUse memory() const;
   [[nodiscard]] std::string last_algorithm() const;
+  [[nodiscard]] const Adoption& adoption() const noexcept { return adoption_; }
   [[nodiscard]] const WaitPolicy& policy() const noexcept { return policy_; }
   [[nodiscard]] OverlayWatch& watch() noexcept { return watch_; }
 

@@ -5,10 +5,29 @@
 #include <algorithm>
 #include <iterator>
 #include <nlohmann/json.hpp>
+#include <ranges>
 
 #include "core/config.h"
 
 namespace tutti {
+
+std::string ways_of(const LinkTuning& tuning) {
+  std::string ways;
+  const auto add = [&](std::size_t from, std::string_view way, const std::string& how = "") {
+    if (from != LinkTuning::kNever) ways += fmt::format("{}{} from {}{}", ways.empty() ? "" : ", ", way, format_bytes(from), how);
+  };
+  std::string handed_back;
+  if (tuning.handed_back_below > tuning.mapped_from)
+    handed_back = tuning.handed_back_below == LinkTuning::kNever
+                      ? " (and handed back)"
+                      : fmt::format(" (and handed back below {})", format_bytes(tuning.handed_back_below));
+  add(tuning.oldest_first_from, "cells used oldest first");
+  add(tuning.past_caches_from, "stored past the caches");
+  add(tuning.direct_from, "read from the sender's memory");
+  add(tuning.mapped_from, "read in place where memory is of tutti::allocate() or adopted", handed_back);
+  add(tuning.placed_from, "results written in place into such memory");
+  return ways;
+}
 
 std::string_view said(Origin origin) { return origin == Origin::system ? "measured" : name(origin); }
 
@@ -28,19 +47,6 @@ std::string most_of(const Candidate& c, const JobMachine& m) {
 }
 
 namespace {
-
-// Where from on bytes move another way than through memory that both sides write, in turns.
-std::string ways_of(const LinkTuning& tuning) {
-  std::string ways;
-  const auto add = [&](std::size_t from, std::string_view way) {
-    if (from != LinkTuning::kNever) ways += fmt::format("{}{} from {}", ways.empty() ? "" : ", ", way, format_bytes(from));
-  };
-  add(tuning.oldest_first_from, "cells used oldest first");
-  add(tuning.past_caches_from, "stored past the caches");
-  add(tuning.direct_from, "read from the sender's memory");
-  add(tuning.mapped_from, "read in place where they lie in memory of tutti::allocate()");
-  return ways;
-}
 
 // "tcp      eth0 10.0.0.1; not verbs: ..."
 std::string carried_by(const LinkCarrier& carrier, bool one_of_several) {
@@ -110,6 +116,8 @@ std::string render(const Selection& s, const SelectRequest& request, const JobMa
   for (std::size_t i = 0; i < m.tuning.size(); ++i)
     if (const std::string ways = ways_of(m.tuning[i]); !ways.empty())
       fmt::format_to(to, "  {:<30} messages {}\n", scope_of(m, i), ways);
+  for (const auto line : m.adoption | std::views::split('\n'))
+    fmt::format_to(to, "  {:<30} {}\n", "", std::string_view(line.begin(), line.end()));
   fmt::format_to(to, "  one {} reduces {:.1f} GB/s and copies {:.1f} GB/s ({})\n", m.on_gpus ? "GPU" : "core", m.reduce_gbps,
                  m.copy_gbps, said(m.core_origin));
   const bool measured = std::ranges::any_of(s.candidates, [](const Candidate& c) { return c.measured_us.has_value(); });
@@ -152,7 +160,10 @@ std::string to_json(const Selection& s, const SelectRequest& request, const JobM
       links.back().update({{"oldest_first_from", threshold(m.tuning[i].oldest_first_from)},
                            {"past_caches_from", threshold(m.tuning[i].past_caches_from)},
                            {"direct_from", threshold(m.tuning[i].direct_from)},
-                           {"mapped_from", threshold(m.tuning[i].mapped_from)}});
+                           {"mapped_from", threshold(m.tuning[i].mapped_from)},
+                           {"handed_back_below", threshold(m.tuning[i].handed_back_below)},
+                           {"placed_from", threshold(m.tuning[i].placed_from)},
+                           {"mapped_saves_us_per_page", m.tuning[i].mapped_saves_us}});
   }
   for (std::size_t i = 0; i < m.carriers.size(); ++i) {
     json& carriers = links[i]["transports"] = json::array();
@@ -198,6 +209,7 @@ std::string to_json(const Selection& s, const SelectRequest& request, const JobM
               {"core_origin", said(m.core_origin)},
               {"copy_gbps", m.copy_gbps},
               {"links", links},
+              {"adoption", m.adoption.empty() ? json() : json(m.adoption)},
               {"torus", m.torus},
               {"pods", pods},
               {"chosen", s.winner().algorithm->name},

@@ -44,6 +44,7 @@ struct JobMachine {
   std::vector<Pods> pods;   // of ranks, below switches whose way up carries less than what is below them; innermost first
   std::vector<LinkTuning> tuning;  // how bytes move over each of `links`, or nothing where that was not measured: only shown
   std::vector<std::vector<LinkCarrier>> carriers;  // of each of `links`, or nothing where that is not known: only shown
+  std::string adoption;                            // which buffers are adopted (tutti/memory.h), or nothing: only shown
   double reduce_gbps = 10;                         // bytes of one operand combined per second, one core
   double copy_gbps = 20;                           // bytes copied per second, one core
   Origin core_origin = Origin::estimate;           // who says these two

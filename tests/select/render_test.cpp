@@ -34,14 +34,19 @@ TEST(Render, ShowsWhereFromOnBytesMoveAnotherWay) {
   JobMachine machine = flat(2);
   const SelectRequest request{.collective = Collective::all_reduce, .block_bytes = 4096};
   const Selection s = choose(request, machine);
-  machine.tuning = {{.past_caches_from = 32768, .mapped_from = LinkTuning::kNever, .oldest_first_from = LinkTuning::kNever}};
+  machine.tuning = {{.past_caches_from = 32768, .mapped_from = LinkTuning::kNever, .placed_from = LinkTuning::kNever}};
   EXPECT_THAT(render(s, request, machine), HasSubstr("messages stored past the caches from 32K\n"));
   const auto link = nlohmann::json::parse(to_json(s, request, machine))["links"][0];
   EXPECT_EQ(link["past_caches_from"], 32768);
   EXPECT_TRUE(link["direct_from"].is_null());
   EXPECT_TRUE(link["mapped_from"].is_null());
-  machine.tuning = {{.mapped_from = LinkTuning::kNever}};
+  machine.tuning = {{.mapped_from = 65536, .handed_back_below = 1 << 20, .placed_from = LinkTuning::kNever}};
+  EXPECT_THAT(render(s, request, machine), HasSubstr("or adopted from 64K (and handed back below 1M)\n"));
+  machine.tuning = {{.mapped_from = LinkTuning::kNever, .placed_from = LinkTuning::kNever}};
   EXPECT_THAT(render(s, request, machine), testing::Not(HasSubstr("messages")));
+  machine.adoption = "buffers are adopted\nuntil now: none";
+  EXPECT_THAT(render(s, request, machine),
+              HasSubstr("  buffers are adopted\n                                 until now: none\n"));
 }
 
 TEST(Render, ShowsWhatCarriesEachLinkAndWhy) {

@@ -33,7 +33,8 @@ INSTANTIATE_TEST_SUITE_P(shm, TransportConformance, testing::ValuesIn(cases(shm(
 INSTANTIATE_TEST_SUITE_P(small, TransportConformance, testing::ValuesIn(cases(shm("small", false, std::size_t{3} << 18))),
                          case_name);
 // All that the sender may choose.
-constexpr LinkTuning kEverything{.past_caches_from = 500, .direct_from = 0, .mapped_from = 0, .oldest_first_from = 1000};
+constexpr LinkTuning kEverything{
+    .past_caches_from = 500, .direct_from = 0, .mapped_from = 0, .handed_back_below = 100000, .oldest_first_from = 1000};
 INSTANTIATE_TEST_SUITE_P(tuned, TransportConformance,
                          testing::ValuesIn(cases(shm("tuned", true, std::size_t{8} << 20, kEverything))), case_name);
 INSTANTIATE_TEST_SUITE_P(plain, TransportConformance, testing::ValuesIn(cases(shm("plain", true, std::size_t{8} << 20))),

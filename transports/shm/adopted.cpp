@@ -316,8 +316,7 @@ Adopted::Lease Adopted::adopt(ConstBytes bytes, const AdoptionLimits& limits) {
   const Bytes pages = whole_pages(bytes);
   const TimePoint start = Clock::now();
   auto made = [&]() -> Result<Range> {
-    if (!query_) query_ = AreaQuery::open();
-    if (!*query_) return query_->error().clone();
+    if (Status s = have_query(); !s) return std::move(s.error());
     end_idle([&](const Range& range) { return overlap(range.pages, pages); }, report_.given_back);
     auto huge = may_be_adopted(bytes, limits);
     return huge ? share_in_place(pages, *huge) : Result<Range>(std::move(huge.error()));
@@ -337,6 +336,32 @@ Adopted::Lease Adopted::adopt(ConstBytes bytes, const AdoptionLimits& limits) {
   const Lease lease = ranges_.emplace(pages.data(), std::move(*made)).first->second.segment;
   tell_what_is_emptied();
   return lease;
+}
+
+Status Adopted::have_query() {
+  if (!query_) query_ = AreaQuery::open();
+  return *query_ ? Status{} : query_->error().clone();
+}
+
+Result<double> Adopted::page_cost_us() {
+  const std::lock_guard lock(mutex_);
+  if (!page_cost_us_) page_cost_us_ = time_a_page();
+  return *page_cost_us_ ? Result<double>(**page_cost_us_) : page_cost_us_->error().clone();
+}
+
+// Of a buffer of middling size. Whoever maps them needs up to half as much again.
+Result<double> Adopted::time_a_page() {
+  constexpr std::size_t kPages = 256;
+  constexpr double kMapping = 1.5;
+  if (Status s = have_query(); !s) return std::move(s.error());
+  auto memory = Mapping::of_own(kPages * kPage);
+  if (!memory) return std::move(memory.error());
+  std::ranges::fill(memory->bytes(), std::byte{1});
+  const TimePoint start = Clock::now();
+  (void)may_be_adopted(memory->bytes(), {});
+  auto shared = share_in_place(memory->bytes(), false);
+  if (!shared) return std::move(shared.error());
+  return seconds_since(start) * 1e6 * kMapping / kPages;
 }
 
 // Whatever is left of it in this process becomes private, and peers let go of it. Where there is no memory for that, it stays.

@@ -15,22 +15,13 @@
 #include <map>
 #include <mutex>
 #include <optional>
-#include <string>
 
 #include "transports/shm/address_space.h"
 #include "transports/shm/segments.h"
+#include "tutti/memory.h"
 #include "tutti/transport.h"
 
 namespace tutti::shm {
-
-// Since the process began.
-struct AdoptionReport {
-  std::uint64_t adopted = 0, given_back = 0;     // ranges
-  std::uint64_t lost = 0;                        // ranges that the program has freed, or mapped anew
-  std::uint64_t pages = 0;                       // that were adopted
-  std::uint64_t bytes_now = 0;                   // that are
-  std::map<std::string, std::uint64_t> refused;  // ranges, by reason
-};
 
 struct AdoptionLimits {
   std::uint32_t uses = 64;                       // so often has a buffer to come until it is adopted
@@ -60,6 +51,8 @@ class Adopted {
   }
   [[nodiscard]] std::unordered_set<std::uint64_t> existing(const std::unordered_set<std::uint64_t>& segments) const;
 
+  // What a page costs, once, with what a peer needs to map it: microseconds, found out by adopting some. Or why nothing can be.
+  [[nodiscard]] Result<double> page_cost_us();
   // All pages that no call uses become private ones again.
   void give_back();
   [[nodiscard]] AdoptionReport report() const;
@@ -85,6 +78,8 @@ class Adopted {
   [[nodiscard]] std::optional<Part> look_up(ConstBytes bytes) const noexcept;
   void take(Range& range) noexcept;
   [[nodiscard]] Ranges::iterator covering(ConstBytes bytes);
+  [[nodiscard]] Status have_query();
+  [[nodiscard]] Result<double> time_a_page();
   [[nodiscard]] bool is_still_there(const Range& range) const;
   void look_for_lost();
   [[nodiscard]] bool has_come_often(ConstBytes pages, const AdoptionLimits& limits);
@@ -102,7 +97,8 @@ class Adopted {
   std::condition_variable left_;
   Ranges ranges_;  // by their beginning
   std::map<std::pair<const std::byte*, std::size_t>, Candidate> candidates_;
-  std::optional<Result<AreaQuery>> query_;  // once it has been asked for
+  std::optional<Result<AreaQuery>> query_;      // once it has been asked for
+  std::optional<Result<double>> page_cost_us_;  // likewise
   std::uint64_t calls_ = 0;
   std::atomic<std::uint32_t> leases_{0};
   AdoptionReport report_;

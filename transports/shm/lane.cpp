@@ -12,10 +12,9 @@ namespace {
 
 // What one call moves at most, so that other connections get their turn.
 constexpr std::size_t kTurnBytes = std::size_t{256} << 10;
-static_assert(kTurnBytes % Cells::kMostBytes == 0);  // both sides cut a message alike
-// Below this a copy into a cell costs less than a look for an offer.
-constexpr std::size_t kPlacedFrom = 4096;
-constexpr std::size_t kReadTurnBytes = std::size_t{1} << 20;  // of memory that is not mapped
+static_assert(kTurnBytes % Cells::kMostBytes == 0);             // both sides cut a message alike
+constexpr std::size_t kReadTurnBytes = std::size_t{1} << 20;    // of memory that is not mapped
+constexpr std::size_t kHandedBackBytes = std::size_t{8} << 10;  // at a time: what is read with them stays in the first cache
 
 // Caches fetch ahead by themselves, but only to the end of a page.
 void fetch_page_starts(const std::byte* from, std::size_t size) noexcept {
@@ -34,6 +33,35 @@ void deliver(Incoming& message, ConstBytes piece) {
   else
     kernels::copy(message.sink.data + message.arrived, piece.data(), piece.size(), message.sink.past_caches);
   message.arrived += piece.size();
+}
+
+// While this rank writes into the peer's memory. A peer that gives up has its memory back when it sees that nobody does: either
+// this rank sees that it has given up, or it sees that this rank has begun.
+class WritesThere {
+ public:
+  explicit WritesThere(const Lanes& lanes) noexcept : writes_(lanes.mine->writes_there) {
+    writes_.store(1);
+    allowed_ = lanes.theirs->closed.load() == 0;
+  }
+  WritesThere(const WritesThere&) = delete;
+  WritesThere& operator=(const WritesThere&) = delete;
+  ~WritesThere() { writes_.store(0); }
+  [[nodiscard]] bool allowed() const noexcept { return allowed_; }
+
+ private:
+  std::atomic<std::uint32_t>& writes_;
+  bool allowed_;
+};
+
+// Writes to each line of these bytes, which are the call's on both sides, what is there.
+void hand_back(std::byte* data, std::size_t size) noexcept {
+  using Word = std::uint64_t;
+  const auto begin = reinterpret_cast<std::uintptr_t>(data), end = begin + size;
+  for (auto at = (begin + sizeof(Word) - 1) / sizeof(Word) * sizeof(Word); at + sizeof(Word) <= end;
+       at = (at / kLine + 1) * kLine) {
+    const std::atomic_ref word(*reinterpret_cast<Word*>(at));  // NOLINT(performance-no-int-to-ptr)
+    word.store(word.load(std::memory_order_relaxed), std::memory_order_relaxed);
+  }
 }
 
 Error nonsense(Rank peer, std::string_view what) {
@@ -163,7 +191,7 @@ Result<bool> Outbox::choose_in_place(Outgoing& message, NamedPart& memory) {
     return true;
   };
   if (!message.just_written && name_it()) return true;
-  if (size >= kPlacedFrom) {
+  if (size >= tuning_.placed_from) {
     Result<bool> offered = find_offer(message);
     if (offered && *offered) message.kind = Kind::placed;
     if (!offered || *offered) return offered;
@@ -188,19 +216,12 @@ Result<bool> Outbox::find_offer(Outgoing& message) {
   return true;
 }
 
-// A receiver that gives up has its memory back when it sees that nothing is being placed. Either this rank sees that it has given
-// up, or it sees that this rank has begun.
 Result<bool> Outbox::place(Outgoing& message, bool& moved) {
-  std::atomic<std::uint32_t>& placing = lanes_.mine->placing;
-  placing.store(1);
-  if (lanes_.theirs->closed.load() != 0) {
-    placing.store(0);
-    return false;  // it is found out when all that it has sent before has been received
-  }
+  const WritesThere writes(lanes_);
+  if (!writes.allowed()) return false;  // it is found out when all that it has sent before has been received
   const std::size_t goal = message.data.size() - message.tail;
   const ConstBytes piece = message.data.subspan(message.copied, std::min(goal - message.copied, kTurnBytes));
   kernels::copy(goal_.data + (message.copied - message.head), piece.data(), piece.size(), goal_past_caches_);
-  placing.store(0);
   message.copied += piece.size();
   moved = moved || !piece.empty();
   if (message.copied < goal) return false;
@@ -373,13 +394,19 @@ bool Inbox::read_piece(Incoming& message, std::size_t size) {
     message.arrived += size;
     return true;
   }
-  deliver(message, {source_.data + (message.arrived - message.head), size});
+  std::byte* const piece = source_.data + (message.arrived - message.head);
+  deliver(message, {piece, size});
+  if (hands_back(message)) hand_back(piece, size);
   return true;
+}
+
+bool Inbox::hands_back(const Incoming& message) const noexcept {
+  return source_.data != nullptr && message.sink.size < tuning_.handed_back_below;
 }
 
 Result<bool> Inbox::read(Incoming& message, bool& moved) {
   const bool mapped = source_.data != nullptr;
-  const std::size_t most = mapped ? Cells::kMostBytes : kReadTurnBytes;
+  const std::size_t most = hands_back(message) ? kHandedBackBytes : mapped ? Cells::kMostBytes : kReadTurnBytes;
   moved = true;
   if (!mapped)  // all of it is read elsewhere, or comes in cells
     if (Status given = give_ends_cell(message); !given) return std::move(given.error());
@@ -387,9 +414,13 @@ Result<bool> Inbox::read(Incoming& message, bool& moved) {
   if (message.arrived == 0 && message.head > 0) deliver(message, {ends, message.head});
   const std::size_t end = message.sink.size - message.tail;
   const std::size_t goal = std::min(end, message.arrived + (mapped ? kTurnBytes : kReadTurnBytes));
-  while (message.arrived < goal) {
-    const std::size_t size = std::min(goal - message.arrived, most);
-    if (!read_piece(message, size)) return stream_instead(message);
+  {
+    std::optional<WritesThere> writes;
+    if (hands_back(message) && !writes.emplace(lanes_).allowed()) return closed_early();
+    while (message.arrived < goal) {
+      const std::size_t size = std::min(goal - message.arrived, most);
+      if (!read_piece(message, size)) return stream_instead(message);
+    }
   }
   if (message.arrived < end) return false;
   if (message.tail > 0) deliver(message, {ends + message.head, message.tail});
@@ -398,12 +429,14 @@ Result<bool> Inbox::read(Incoming& message, bool& moved) {
   // A sender that has given up has its buffer back: what was read may be anything. First read, then look;
   // std::atomic_thread_fence does not compile for the thread sanitizer.
   __sync_synchronize();
-  if (lanes_.theirs->closed.load() != 0)
-    return Error(Code::peer_lost, fmt::format("rank {} closed its connection before its message was read", lanes_.peer),
-                 lanes_.peer);
+  if (lanes_.theirs->closed.load() != 0) return closed_early();
   answer(Verdict::done);
   take_slot(next_slot());
   return true;
+}
+
+Error Inbox::closed_early() const {
+  return {Code::peer_lost, fmt::format("rank {} closed its connection before its message was read", lanes_.peer), lanes_.peer};
 }
 
 // The sender's memory cannot be read, or no more: from the beginning through cells. A peer that has died is found out there.
@@ -419,7 +452,7 @@ bool Inbox::stream_instead(Incoming& message) noexcept {
 // What has no memory of its own, or none that a peer can reach, is not offered. The offer of a message may be written when all
 // are done with the one that was offered there before, and is of use only if the message is not under way yet.
 void Inbox::offer(Incoming& message, std::size_t ahead) {
-  if (message.sink.consumer != nullptr || message.sink.size < kPlacedFrom || ahead >= kSlots) return;
+  if (message.sink.consumer != nullptr || message.sink.size < tuning_.placed_from || ahead >= kSlots) return;
   const NamedPart memory = lanes_.handover->name({message.sink.data, message.sink.size}, Handover::kOnTheWayForOffers);
   if (memory.memory.segment == 0 || memory.ends() > lanes_.cells->cell_bytes()) return;
   message.head = memory.head;

@@ -129,6 +129,7 @@ class Inbox {
   Result<bool> advance(Incoming& message, bool& moved);
   // Lets the peer put the message that the `ahead`-th receive from now waits for where it belongs, if it can.
   void offer(Incoming& message, std::size_t ahead);
+  void tune(const LinkTuning& tuning) noexcept { tuning_ = tuning; }
 
  private:
   [[nodiscard]] std::uint64_t next() const noexcept { return lanes_.taken->here; }  // message
@@ -137,6 +138,8 @@ class Inbox {
   Result<bool> stream(Incoming& message, bool& moved);
   Result<bool> read(Incoming& message, bool& moved);
   bool read_piece(Incoming& message, std::size_t size);
+  [[nodiscard]] bool hands_back(const Incoming& message) const noexcept;
+  [[nodiscard]] Error closed_early() const;
   bool stream_instead(Incoming& message) noexcept;
   void answer(Verdict verdict) noexcept;
   Status take_cell(std::uint64_t cell, Incoming& message);
@@ -155,6 +158,7 @@ class Inbox {
   }
 
   Lanes lanes_;
+  LinkTuning tuning_;
   PeerMemory source_;         // that is being read
   std::uint64_t pieces_ = 0;  // of streamed messages
   std::uint64_t cells_taken_ = 0;

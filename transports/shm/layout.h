@@ -96,9 +96,9 @@ struct Lane {
   std::array<Offer, kSlots> offers;
   // Segments of the peer's that this side has taken over.
   alignas(kLine) std::atomic<std::uint64_t> segments_taken;
-  alignas(kLine) std::atomic<std::uint32_t> placing;  // as the sender: a message is being put into the peer's memory
-  alignas(kLine) CellQueue pieces;                    // as the sender: where the pieces of streamed messages lie
-  alignas(kLine) CellQueue returned;                  // cells that the peer gets back empty
+  alignas(kLine) std::atomic<std::uint32_t> writes_there;  // into the peer's memory: a message, or what it has read
+  alignas(kLine) CellQueue pieces;                         // as the sender: where the pieces of streamed messages lie
+  alignas(kLine) CellQueue returned;                       // cells that the peer gets back empty
 };
 static_assert(sizeof(Lane) % kLine == 0);
 

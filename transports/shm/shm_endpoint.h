@@ -21,6 +21,7 @@ class ShmEndpoint final : public Endpoint {
   Status register_memory(Bytes, MemoryKind) override { return {}; }
   bool tune(const LinkTuning& tuning) noexcept override {
     outbox_.tune(tuning);
+    inbox_.tune(tuning);
     return true;
   }
   Result<bool> post_send(const Signature& signature, const Source& source) override;
@@ -52,7 +53,7 @@ class ShmEndpoint final : public Endpoint {
   Result<Progress> poll_slowly();
   Status move(Progress& progress);
   bool peer_has_gone();
-  void wait_for_placing();
+  void wait_for_writer();
   // The side of the lower rank creates the cells.
   [[nodiscard]] bool creates_cells() const noexcept { return request_.me < request_.peer; }
   Error fail(Error error);

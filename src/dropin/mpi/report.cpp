@@ -10,6 +10,7 @@
 #include <set>
 
 #include "core/config.h"
+#include "tutti/memory.h"
 
 namespace tutti::mpi {
 namespace {
@@ -55,6 +56,8 @@ std::string table(const Notes& n) {
   for (const auto& [key, cost] : n.left)
     text += fmt::format("MPI_{:<24} {:>20} {:>27.6f} {:>10.2f}  {}\n", key.first, cost.calls, cost.seconds,
                         cost.microseconds_per_call(), key.second);
+  if (const AdoptionReport adopted = adoption_report(); adopted.adopted > 0 || !adopted.refused.empty())
+    text += fmt::format("# buffers of rank 0: {}\n", to_string(adopted));
   if (n.checked > 0)
     text += fmt::format("# {} results were compared with the MPI library's: {} differ\n", n.checked, n.differing);
   return text;

@@ -197,6 +197,13 @@ Status place_division(const Schedule& schedule, const ChunkMap& map, bool meets_
 
 }  // namespace
 
+std::uint64_t Plan::largest_message() const noexcept {
+  std::uint64_t most = 0;
+  for (const PlanStep& s : steps)
+    if (s.kind == StepKind::send || s.kind == StepKind::recv || s.kind == StepKind::recv_reduce) most = std::max(most, s.count);
+  return publishes ? 0 : most * element_bytes(type, op);
+}
+
 std::size_t Plan::memory_bytes() const noexcept {
   return sizeof(*this) + steps.capacity() * sizeof(PlanStep) +
          (successors.capacity() + ready.capacity()) * sizeof(std::uint32_t) + operands.capacity() * sizeof(PlanRange) +

@@ -69,6 +69,8 @@ struct Plan {
   [[nodiscard]] std::uint64_t scratch_needed() const noexcept {
     return scratch_bytes + (in_place ? 0 : premultiplied * element_bytes(type, op));
   }
+  // Bytes; 0 where all is published.
+  [[nodiscard]] std::uint64_t largest_message() const noexcept;
   [[nodiscard]] std::size_t memory_bytes() const noexcept;
 };
 

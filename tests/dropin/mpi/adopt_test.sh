@@ -6,7 +6,7 @@ tutti=$1 library=$2 peers=$3 family=$4
 . "$(dirname "$0")/common.sh"
 compile fuzz
 compile semantics
-export TUTTI_ADOPT=eager
+export TUTTI_ADOPT=eager TUTTI_CALIBRATE=0  # which could find out that using them in place does not pay
 
 random() { # RANKS SEED
   echo "seed $2 on $1 ranks"
