@@ -287,14 +287,15 @@ static void time_calls(int (*call)(const struct Buffers*), const struct Memory* 
   meet();
 }
 
-static void report(size_t bytes, const struct Memory* m, int calls, double flags_us, double idle) {
+// `warm_up`: seconds of the first calls, all together, in which connections are made and buffers are adopted.
+static void report(size_t bytes, const struct Memory* m, int calls, double flags_us, double idle, double warm_up) {
   const double* s = shared->seconds[0];
   printf("{\"collective\": \"%s\", \"ranks\": %d, \"place\": \"%s\", \"caches\": \"%s\", \"sets\": %zu, ",
          options.collective->name, size, options.in_place ? "in_place" : "out_of_place", options.cold ? "cold" : "hot", m->sets);
   printf("\"bytes\": %zu, \"calls\": %d, \"flags_us\": %.4f, ", bytes, calls, flags_us);
   printf("\"median_us\": %.4f, \"best_us\": %.4f, \"p90_us\": %.4f, ", 1e6 * (s[calls / 2] - idle), 1e6 * (s[0] - idle),
          1e6 * (s[calls * 9 / 10] - idle));
-  printf("\"write_us\": %.4f}\n", 1e6 * written[calls / 2]);
+  printf("\"write_us\": %.4f, \"beginning_us\": %.4f}\n", 1e6 * written[calls / 2], 1e6 * (warm_up - kWarmUp * s[calls / 2]));
   fflush(stdout);
 }
 
@@ -306,6 +307,8 @@ static void measure(size_t bytes) {
   int done = 0;
   time_calls(options.collective->call, &m, done, kWarmUp);
   done += kWarmUp;
+  double warm_up = 0;
+  for (int c = 0; c < kWarmUp; ++c) warm_up += shared->seconds[0][c];
   if (me == 0) {
     const double wanted = options.seconds / (shared->seconds[0][kWarmUp / 2] + 1e-9);
     shared->calls = wanted < 5 ? 5 : wanted > kMostCalls ? kMostCalls : (int)wanted;
@@ -319,7 +322,7 @@ static void measure(size_t bytes) {
     if (me == 0) idle = shared->seconds[0][calls / 2];
   }
   time_calls(options.collective->call, &m, done, calls);
-  if (me == 0) report(bytes, &m, calls, flags_us, idle);
+  if (me == 0) report(bytes, &m, calls, flags_us, idle, warm_up);
   meet();
   free_sets(&m);
 }

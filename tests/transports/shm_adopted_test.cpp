@@ -207,6 +207,21 @@ TEST_F(AdoptedTest, FilesAreRefused) {
   expect_refused(own.bytes(), "of a file");
 }
 
+// A file of a driver's name, which a process has mapped, stands for the driver.
+TEST_F(AdoptedTest, NothingIsAdoptedBesideAGpu) {
+  const std::string device = "/dev/nvidia-of-tutti-" + std::to_string(getpid());
+  const Fd file(open(device.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
+  if (!file) GTEST_SKIP() << "no file can be made in /dev";
+  const Own own, later;
+  EXPECT_EQ(ftruncate(file.get(), kPage), 0);
+  void* const driver = mmap(nullptr, kPage, PROT_READ, MAP_SHARED, file.get(), 0);
+  unlink(device.c_str());
+  ASSERT_NE(driver, MAP_FAILED);
+  expect_refused(own.bytes(), "a GPU may hold on");
+  munmap(driver, kPage);
+  EXPECT_TRUE(adopted(later.bytes()));
+}
+
 TEST_F(AdoptedTest, ProtectedMemoryIsRefused) {
   const Own own;
   ASSERT_EQ(mprotect(own.bytes().data() + 10 * kPage, kPage, PROT_READ), 0);

@@ -6,6 +6,7 @@
 #include <sys/sysmacros.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <charconv>
 #include <functional>
@@ -110,6 +111,15 @@ Result<std::vector<Area>> areas(ConstBytes range) {
 
 Result<std::vector<Area>> areas_of_file(std::uint64_t device, std::uint64_t inode) {
   return areas_where([&](const Area& area) { return area.inode == inode && area.device == device; });
+}
+
+Result<bool> uses_a_gpu() {
+  static constexpr std::array<std::string_view, 3> kDevices{"/dev/nvidia", "/dev/kfd", "/dev/dxg"};
+  auto found = areas_where([](const Area& area) {
+    return std::ranges::any_of(kDevices, [&](std::string_view device) { return area.name.starts_with(device); });
+  });
+  if (!found) return std::move(found.error());
+  return !found->empty();
 }
 
 Result<std::vector<std::string>> area_flags(ConstBytes range) {

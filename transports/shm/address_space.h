@@ -49,6 +49,8 @@ class AreaQuery {
 [[nodiscard]] Result<std::vector<Area>> areas(ConstBytes range);
 // All mappings of this file.
 [[nodiscard]] Result<std::vector<Area>> areas_of_file(std::uint64_t device, std::uint64_t inode);
+// Whether a GPU's driver is at work in this process: it has a device of it mapped.
+[[nodiscard]] Result<bool> uses_a_gpu();
 // The two-letter flags of /proc/PID/smaps ("rd", "lo": see proc(5)) that any mapping of this range has.
 [[nodiscard]] Result<std::vector<std::string>> area_flags(ConstBytes range);
 // Bytes of this process's memory that devices may hold on to (VmPin of /proc/self/status).

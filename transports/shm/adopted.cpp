@@ -283,6 +283,10 @@ Result<bool> Adopted::may_be_adopted(ConstBytes bytes, const AdoptionLimits& lim
   auto pinned = pinned_bytes();
   if (!pinned) return std::move(pinned.error());
   if (*pinned > 0) return refusal("devices hold on to memory of the process");
+  // Its driver does not tell the kernel that it holds on to pages.
+  auto gpu = uses_a_gpu();
+  if (!gpu) return std::move(gpu.error());
+  if (*gpu) return refusal("a GPU may hold on to memory of the process");
   if (on_this_threads_stack(pages)) return refusal("it is a stack, or code");
   if (Status s = check_areas(pages); !s) return std::move(s.error());
   return check_flags(pages);
