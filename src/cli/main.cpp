@@ -15,6 +15,7 @@
 #include "cli/report.h"
 #include "cli/run_mpi.h"
 #include "cli/schedule.h"
+#include "cli/simulate.h"
 #include "cli/topo.h"
 #include "cli/tune.h"
 #include "cli/usage.h"
@@ -84,6 +85,7 @@ int run(int argc, char** argv) {
   app.footer(tutti::with_exit_statuses(kFirstSteps));
   tutti::add_topo_command(app);
   tutti::add_explain_command(app);
+  tutti::add_simulate_command(app);
   tutti::add_algorithms_command(app);
   tutti::add_schedule_command(app);
   tutti::add_verify_command(app);

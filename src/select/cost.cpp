@@ -6,9 +6,6 @@
 namespace tutti {
 namespace {
 
-// The gap between two messages of one rank over the network, as a share of its latency: system calls and copies that the two
-// ends of a TCP connection pay, about 2 of 10 us; a card that does it alone needs 0.3 of 1.5 us.
-constexpr double kNetworkGap = 0.2;
 // Where hosts share cores, these cores are the network, too.
 constexpr double kNetworkGapOnSharedCores = 1;
 // What is published for one reader alone lies on boards that hold what all ranks have for all others, where messages use the same

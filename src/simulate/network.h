@@ -1,0 +1,83 @@
+// The links of a machine in virtual time: what a message has to pass through, and when each of these is free again.
+//
+// A message takes its way link by link: it enters the next one when it has entered the one before, or as soon as that is free of
+// the messages that came earlier, and occupies each for its bytes over the link's rate. It has arrived when the last byte has
+// left the last link, and the latency of the way has passed. What is left out: switches have memory for all that waits in them,
+// and messages that share a link take turns as a whole instead of packet by packet.
+//
+//   rank's port out > rank's port in                               inside a host
+//   port out > a link of the host > (up and down past pods) > the other host's link > port in
+//   port out > links of the torus, dimension by dimension, the short way round > port in
+//
+// Rates and latencies are those of the cost model (JobMachine::links), which has been given or measured.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "select/select.h"
+
+namespace tutti::simulate {
+
+using Time = std::int64_t;  // picoseconds
+inline constexpr Time kPerMicrosecond = 1'000'000;
+inline constexpr Time kMostTime = Time{1} << 62;  // some 53 days
+[[nodiscard]] constexpr double microseconds(Time time) noexcept { return static_cast<double>(time) / kPerMicrosecond; }
+// Of a duration; kMostTime where it is longer.
+[[nodiscard]] Time from_microseconds(double us) noexcept;
+
+class Network {
+ public:
+  explicit Network(const JobMachine& machine);
+
+  // A rank's ports take so many times as long.
+  void slow_down(Rank rank, double factor) { slower_[static_cast<std::size_t>(rank)] *= factor; }
+
+  struct Passage {
+    Time begun = 0, left = 0, arrived = 0;  // its first byte leaves the sender, the last one does, it is at the receiver
+  };
+  // Messages are given in the order of time in which they are ready.
+  Passage send(Rank from, Rank to, std::uint64_t bytes, Time at);
+  // Of a message of no bytes.
+  [[nodiscard]] Time latency(Rank from, Rank to) const noexcept { return from_microseconds(link_between(from, to).latency_us); }
+
+  struct Load {
+    std::string link;
+    std::uint64_t bytes = 0;
+    Time busy = 0;
+  };
+  // Those that were at work longest.
+  [[nodiscard]] std::vector<Load> busiest(std::size_t most) const;
+  [[nodiscard]] std::size_t memory_bytes() const noexcept {
+    return wires_.size() * sizeof(Wire) + slower_.size() * sizeof(float);
+  }
+
+ private:
+  struct Wire {
+    Time free = 0, busy = 0;
+    std::uint64_t bytes = 0;
+  };
+  // One after the other in wires_.
+  struct Range {
+    std::size_t first = 0, count = 0;
+    double links = 1;  // that each entry stands for
+  };
+
+  Range add(std::size_t count, double links = 1);
+  [[nodiscard]] const LinkParameters& link_between(Rank a, Rank b) const noexcept;
+  void pass(std::size_t wire, double share, std::uint64_t bytes, Time occupied, Passage& passage) noexcept;
+  void cross_network(Rank from, Rank to, std::uint64_t bytes, Time occupied, Passage& passage) noexcept;
+  void cross_torus(Rank from, Rank to, std::uint64_t bytes, Time occupied, Passage& passage) noexcept;
+  [[nodiscard]] std::string name_of(std::size_t wire) const;
+
+  const JobMachine& machine_;
+  std::vector<int> host_of_, index_on_host_;
+  std::vector<float> slower_;
+  std::vector<Wire> wires_;
+  Range out_, in_, host_out_, host_in_, torus_;
+  std::vector<Range> pods_up_, pods_down_;  // of each of JobMachine::pods
+};
+
+}  // namespace tutti::simulate

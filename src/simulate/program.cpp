@@ -1,0 +1,124 @@
+#include "simulate/program.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <map>
+
+#include "schedule/access.h"
+#include "schedule/chunk_map.h"
+#include "schedule/passes.h"
+
+namespace tutti::simulate {
+namespace {
+
+Schedule schedule_of(Rank rank, const Candidate& candidate, const SelectRequest& request, const JobMachine& machine) {
+  return fuse(candidate.algorithm->build(rank, shape_on(machine, request.root), candidate.chunking));
+}
+
+std::uint64_t bytes_of(const Slice& slice, const ChunkMap& map) {
+  const Extent first = map.chunk(slice.buffer, slice.chunk), last = map.chunk(slice.buffer, slice.chunk + slice.count - 1);
+  return last.offset + last.count - first.offset;
+}
+
+}  // namespace
+
+Result<std::uint64_t> Program::forecast_bytes(const Candidate& candidate, const SelectRequest& request,
+                                              const JobMachine& machine) {
+  constexpr std::uint64_t kMatching = sizeof(End);  // of a send or a receive
+  const std::array samples{0, machine.ranks / 3, machine.ranks / 2, machine.ranks - 1};
+  std::uint64_t most = 0;
+  for (const Rank r : samples) {
+    const Schedule s = schedule_of(r, candidate, request, machine);
+    most = std::max<std::uint64_t>(
+        most, s.steps.size() * (sizeof(ProgramStep) + kMatching) + s.dependency_list.size() * sizeof(StepId));
+  }
+  constexpr std::uint64_t kRoomToGrow = 2;  // of a vector while it grows
+  return most * static_cast<std::uint64_t>(machine.ranks) * kRoomToGrow;
+}
+
+Result<Program> Program::of(const Candidate& candidate, const SelectRequest& request, const JobMachine& machine) {
+  Program program;
+  for (Rank r = 0; r < machine.ranks; ++r) {
+    const Schedule schedule = schedule_of(r, candidate, request, machine);
+    if (program.steps_.size() + schedule.steps.size() >= kNoStep)
+      return Error(Code::resource, fmt::format("ranks 0 to {} have more than {} steps", r, program.steps_.size()));
+    program.add(schedule, request);
+  }
+  program.steps_.push_back({.successors = static_cast<std::uint32_t>(program.successors_.size())});
+  if (auto s = program.match(); !s) return std::move(s.error());
+  return program;
+}
+
+Rank Program::rank_of(StepId step) const noexcept {
+  return static_cast<Rank>(std::ranges::upper_bound(first_, step) - first_.begin() - 1);
+}
+
+void Program::add(const Schedule& schedule, const SelectRequest& request) {
+  const auto base = static_cast<StepId>(steps_.size());
+  const auto count = static_cast<std::uint32_t>(schedule.steps.size());
+  const Blocks blocks{.uniform = request.block_bytes};
+  const ChunkMap map(schedule.collective, schedule.rank, schedule.ranks, schedule.chunks_per_block, blocks, blocks, 1,
+                     schedule.scratch);
+  std::vector<std::uint32_t> begin(count + 1);  // of each step's successors, which stand one after the other
+  for (const std::uint32_t d : schedule.dependency_list) ++begin[d + 1];
+  const auto offset = static_cast<std::uint32_t>(successors_.size());
+  for (std::uint32_t i = 0; i < count; ++i) begin[i + 1] += begin[i];
+  successors_.resize(successors_.size() + schedule.dependency_list.size());
+
+  struct Stream {
+    std::uint32_t messages = 0;
+    StepId last = kNoStep;
+  };
+  std::map<std::tuple<Rank, std::uint16_t, bool>, Stream> streams;  // by peer, channel, direction
+  std::vector<std::uint32_t> filled(begin.begin(), begin.end() - 1);
+  for (std::uint32_t i = 0; i < count; ++i) {
+    const Step& s = schedule.steps[i];
+    const auto before = schedule.dependencies(i);
+    for (const std::uint32_t d : before) successors_[offset + filled[d]++] = base + i;
+    ProgramStep step{.kind = s.kind,
+                     .channel = s.channel,
+                     .waits_for = static_cast<std::uint32_t>(before.size()),
+                     .successors = offset + begin[i],
+                     .operands = s.operand_end - s.operand_begin,
+                     .bytes = bytes_of(s.kind == StepKind::send ? s.from : s.to, map)};
+    if (communicates(s)) {
+      const bool sends = s.kind == StepKind::send;
+      Stream& stream = streams[{s.peer, s.channel, sends}];
+      if (stream.last != kNoStep) {
+        steps_[stream.last].next_in_stream = base + i;
+        ++step.waits_for;
+      }
+      stream.last = base + i;
+      const Rank me = schedule.rank;
+      (sends ? sends_ : receives_).push_back({sends ? me : s.peer, sends ? s.peer : me, s.channel, stream.messages++, base + i});
+    }
+    steps_.push_back(step);
+  }
+  first_.push_back(base + count);
+}
+
+Status Program::match() {
+  std::ranges::sort(sends_);
+  std::ranges::sort(receives_);
+  for (std::size_t i = 0; i < std::max(sends_.size(), receives_.size()); ++i) {
+    const End* from = i < sends_.size() ? &sends_[i] : nullptr;
+    const End* to = i < receives_.size() ? &receives_[i] : nullptr;
+    const bool same = from != nullptr && to != nullptr &&
+                      std::tie(from->source, from->destination, from->channel, from->number) ==
+                          std::tie(to->source, to->destination, to->channel, to->number);
+    if (!same || steps_[from->step].bytes != steps_[to->step].bytes) {
+      const End& end = from != nullptr ? *from : *to;
+      return Error(Code::mismatch, fmt::format("message {} from rank {} to rank {} on channel {} is not sent and received alike",
+                                               end.number, end.source, end.destination, end.channel));
+    }
+    steps_[from->step].partner = to->step;
+    steps_[to->step].partner = from->step;
+  }
+  sends_ = {};
+  receives_ = {};
+  return {};
+}
+
+}  // namespace tutti::simulate

@@ -1,0 +1,216 @@
+#include "simulate/simulate.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <limits>
+#include <queue>
+#include <random>
+
+namespace tutti::simulate {
+namespace {
+
+constexpr std::size_t kLoadsShown = 5;
+
+class Simulation {
+ public:
+  Simulation(const Program& program, const JobMachine& machine, const Conditions& conditions,
+             const std::function<void(const Span&)>& watch)
+      : program_(program), machine_(machine), conditions_(conditions), watch_(watch), network_(machine) {
+    const auto ranks = static_cast<std::size_t>(program.ranks());
+    cores_.resize(ranks);
+    state_.resize(program.steps());
+    for (StepId s = 0; s < program.steps(); ++s) state_[s].waits_for = program.step(s).waits_for;
+    for (const auto& slow : conditions.slow_ranks) cores_[static_cast<std::size_t>(slow.rank)].factor *= slow.factor;
+    for (const auto& slow : conditions.slow_links) network_.slow_down(slow.rank, slow.factor);
+    for (const auto& lost : conditions.lost) cores_[static_cast<std::size_t>(lost.rank)].lost_at = lost.at;
+  }
+
+  Result<Outcome> run() {
+    begin_ranks();
+    Outcome outcome;
+    while (!events_.empty()) {
+      const Event event = events_.top();
+      events_.pop();
+      if (event.at >= kMostTime)
+        return Error(Code::resource, "the call takes longer than 53 days, which virtual time cannot count");
+      ++outcome.events;
+      happen(event);
+    }
+    outcome.messages = messages_;
+    find_ends(outcome);
+    outcome.busiest = network_.busiest(kLoadsShown);
+    outcome.memory_bytes = program_.memory_bytes() + network_.memory_bytes() + state_.capacity() * sizeof(State) +
+                           cores_.capacity() * sizeof(Core) + most_events_ * sizeof(Event);
+    return outcome;
+  }
+
+ private:
+  enum class What : std::uint8_t { ready, arrived, done };
+  struct Event {
+    Time at = 0;
+    std::uint64_t number = 0;  // those of one time happen in the order in which they were foreseen
+    StepId step = 0;
+    What what = What::ready;
+    Rank rank = 0;
+    friend bool operator>(const Event& a, const Event& b) noexcept { return a.at != b.at ? a.at > b.at : a.number > b.number; }
+  };
+  struct State {
+    std::uint32_t waits_for = 0;
+    bool begun = false, arrived = false, done = false;
+    Time at = 0;  // send, receive: when its rank was ready for the message
+  };
+  struct Core {
+    Time free = 0, ended = 0;
+    Time lost_at = kMostTime;
+    double factor = 1;
+  };
+
+  void begin_ranks() {
+    std::mt19937_64 random(conditions_.seed);
+    for (Rank r = 0; r < program_.ranks(); ++r) {
+      // Not by a distribution of the library, whose numbers another one need not give.
+      const double share = static_cast<double>(random() >> 11) / static_cast<double>(std::uint64_t{1} << 53);
+      const Time late = from_microseconds(conditions_.delay_us * share);
+      core(r).ended = late;
+      for (StepId s = program_.first(r); s < program_.end(r); ++s)
+        if (state_[s].waits_for == 0) foresee(late, s, What::ready, r);
+    }
+  }
+
+  void foresee(Time at, StepId step, What what, Rank rank) {
+    events_.push({at, next_number_++, step, what, rank});
+    most_events_ = std::max(most_events_, events_.size());
+  }
+
+  void happen(const Event& event) {
+    if (event.at >= core(event.rank).lost_at) return;
+    switch (event.what) {
+      case What::ready:
+        return begin(event.step, event.rank, event.at);
+      case What::arrived:
+        state_[event.step].arrived = true;
+        if (state_[event.step].begun) take_in(event.step, event.rank, event.at);
+        return;
+      case What::done:
+        return finish(event.step, event.rank, event.at);
+    }
+  }
+
+  Core& core(Rank r) { return cores_[static_cast<std::size_t>(r)]; }
+
+  // The rank's core works for so long, as soon as it can; returns when it is done.
+  Time work(Rank r, double us, Time at) {
+    Core& c = core(r);
+    c.free = std::min(std::max(c.free, at) + from_microseconds(us * c.factor), kMostTime);
+    return c.free;
+  }
+
+  void begin(StepId id, Rank rank, Time at) {
+    const ProgramStep& step = program_.step(id);
+    const Time begun = work(rank, machine_.step_us, at);
+    state_[id].begun = true;
+    state_[id].at = begun;
+    if (step.next_in_stream != kNoStep) release(step.next_in_stream, rank, begun);
+    switch (step.kind) {
+      case StepKind::send:
+        if (step.bytes <= conditions_.eager_bytes || state_[step.partner].begun) transmit(id, rank);
+        return;
+      case StepKind::recv:
+      case StepKind::recv_reduce:
+        if (state_[id].arrived) return take_in(id, rank, begun);
+        if (step.bytes > conditions_.eager_bytes && state_[step.partner].begun)
+          transmit(step.partner, program_.rank_of(step.partner));
+        return;
+      case StepKind::copy:
+      case StepKind::reduce:
+      case StepKind::fold:
+        return compute(id, rank, begun);
+    }
+  }
+
+  // Both have begun, or it needs no room at the receiver.
+  void transmit(StepId id, Rank from) {
+    const ProgramStep& step = program_.step(id);
+    const Rank to = program_.rank_of(step.partner);
+    Time at = state_[id].at;
+    if (step.bytes > conditions_.eager_bytes) at = std::max(at, state_[step.partner].at + network_.latency(to, from));
+    const Network::Passage passage = network_.send(from, to, step.bytes, at);
+    ++messages_;
+    if (watch_) watch_({from, to, StepKind::send, step.bytes, passage.begun, passage.arrived});
+    foresee(passage.left, id, What::done, from);
+    foresee(passage.arrived, step.partner, What::arrived, to);
+  }
+
+  void take_in(StepId id, Rank rank, Time at) {
+    const ProgramStep& step = program_.step(id);
+    if (step.kind != StepKind::recv_reduce) return finish(id, rank, at);
+    compute(id, rank, at);
+  }
+
+  void compute(StepId id, Rank rank, Time at) {
+    const ProgramStep& step = program_.step(id);
+    const double bytes = static_cast<double>(step.bytes) / 1e3;
+    const double combined = bytes / machine_.reduce_gbps, copied = bytes / machine_.copy_gbps;
+    double us = combined;
+    if (step.kind == StepKind::copy) us = copied;
+    if (step.kind == StepKind::recv_reduce) us = std::max(0.0, combined - copied);
+    if (step.kind == StepKind::fold) us = combined * (step.operands + 1) / 3;  // of two operands, three streams pass
+    const Time done = work(rank, us, at);
+    if (watch_) watch_({rank, kNoRank, step.kind, step.bytes, done - from_microseconds(us * core(rank).factor), done});
+    foresee(done, id, What::done, rank);
+  }
+
+  void finish(StepId id, Rank rank, Time at) {
+    state_[id].done = true;
+    core(rank).ended = std::max(core(rank).ended, at);
+    for (const StepId next : program_.successors(id)) release(next, rank, at);
+  }
+
+  void release(StepId id, Rank rank, Time at) {
+    if (--state_[id].waits_for == 0) foresee(at, id, What::ready, rank);
+  }
+
+  void find_ends(Outcome& outcome) {
+    outcome.first_end = std::numeric_limits<Time>::max();
+    for (Rank r = 0; r < program_.ranks(); ++r) {
+      const Time ended = core(r).ended;
+      if (ended > outcome.end) outcome.end = ended, outcome.last = r;
+      if (ended < outcome.first_end) outcome.first_end = ended, outcome.first = r;
+      for (StepId s = program_.first(r); s < program_.end(r); ++s) {
+        if (state_[s].done) continue;
+        outcome.stuck.push_back({r, awaited_by(r)});
+        break;
+      }
+    }
+  }
+
+  // A rank from which, or for which, it waits.
+  Rank awaited_by(Rank r) {
+    if (core(r).lost_at < kMostTime) return kNoRank;
+    for (StepId s = program_.first(r); s < program_.end(r); ++s)
+      if (state_[s].begun && !state_[s].done && program_.step(s).partner != kNoStep)
+        return program_.rank_of(program_.step(s).partner);
+    return r;
+  }
+
+  const Program& program_;
+  const JobMachine& machine_;
+  const Conditions& conditions_;
+  const std::function<void(const Span&)>& watch_;
+  Network network_;
+  std::vector<Core> cores_;
+  std::vector<State> state_;
+  std::priority_queue<Event, std::vector<Event>, std::greater<>> events_;
+  std::uint64_t next_number_ = 0, messages_ = 0;
+  std::size_t most_events_ = 0;
+};
+
+}  // namespace
+
+Result<Outcome> run(const Program& program, const JobMachine& machine, const Conditions& conditions,
+                    const std::function<void(const Span&)>& watch) {
+  return Simulation(program, machine, conditions, watch).run();
+}
+
+}  // namespace tutti::simulate

@@ -1,0 +1,23 @@
+// What happened in a simulation, for people: as a trace that ui.perfetto.dev opens (the JSON of Chrome's trace events), and as a
+// drawing of a small run.
+#pragma once
+
+#include <span>
+#include <string>
+#include <vector>
+
+#include "simulate/simulate.h"
+
+namespace tutti::simulate {
+
+// So much would be too slow to look at.
+inline constexpr std::size_t kMostTraced = 2'000'000;
+inline constexpr Rank kMostDrawnRanks = 64;
+inline constexpr std::size_t kMostDrawnSpans = 20'000;
+
+// Ranks are threads, of what their cores do and of the messages that they send; times are microseconds.
+[[nodiscard]] std::string to_perfetto(std::span<const Span> spans, Rank ranks);
+// A row for each rank, time to the right: what it combines and copies, and an arrow for each message. SVG.
+[[nodiscard]] std::string draw_timeline(std::span<const Span> spans, Rank ranks, Time end, const std::string& title);
+
+}  // namespace tutti::simulate
