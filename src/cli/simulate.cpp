@@ -90,12 +90,12 @@ struct Simulated {
 Simulated simulate_one(const Candidate& candidate, const Answer& a, const SimulateOptions& o, const Conditions& conditions,
                        const std::function<void(const simulate::Span&)>& watch = {}) {
   const std::uint64_t most = bytes_from(o.memory, "--memory");
-  auto needed = Program::forecast_bytes(candidate, a.request, a.machine);
-  if (!needed) leave(needed.error());
-  if (*needed > most)
+  const std::uint64_t needed = simulate::memory_forecast(Program::forecast(candidate, a.request, a.machine));
+  if (needed > most)
     leave(fmt::format("{} of {} ranks would need about {} of memory, and --memory allows {}: allow more, simulate fewer ranks or "
                       "another algorithm",
-                      candidate.algorithm->name, a.machine.ranks, format_bytes(*needed >> 20 << 20), format_bytes(most)),
+                      candidate.algorithm->name, a.machine.ranks,
+                      format_bytes(std::max<std::uint64_t>(needed >> 20 << 20, 1 << 20)), format_bytes(most)),
           kExitFailed);
   const TimePoint start = Clock::now();
   auto program = Program::of(candidate, a.request, a.machine);

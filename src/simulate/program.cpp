@@ -24,22 +24,36 @@ std::uint64_t bytes_of(const Slice& slice, const ChunkMap& map) {
 
 }  // namespace
 
-Result<std::uint64_t> Program::forecast_bytes(const Candidate& candidate, const SelectRequest& request,
-                                              const JobMachine& machine) {
-  constexpr std::uint64_t kMatching = sizeof(End);  // of a send or a receive
-  const std::array samples{0, machine.ranks / 3, machine.ranks / 2, machine.ranks - 1};
-  std::uint64_t most = 0;
-  for (const Rank r : samples) {
-    const Schedule s = schedule_of(r, candidate, request, machine);
-    most = std::max<std::uint64_t>(
-        most, s.steps.size() * (sizeof(ProgramStep) + kMatching) + s.dependency_list.size() * sizeof(StepId));
+// By the schedules of some ranks, wherever they sit in their groups.
+Program::Size Program::forecast(const Candidate& candidate, const SelectRequest& request, const JobMachine& machine) {
+  constexpr std::int64_t kMost = 64, kStride = 7919;  // a prime
+  const std::int64_t ranks = machine.ranks, samples = std::min(ranks, kMost);
+  double steps = 0, ends = 0, dependencies = 0;
+  for (std::int64_t i = 0; i < samples; ++i) {
+    const Schedule s = schedule_of(static_cast<Rank>(ranks <= kMost ? i : i * kStride % ranks), candidate, request, machine);
+    steps += static_cast<double>(s.steps.size());
+    ends += static_cast<double>(std::ranges::count_if(s.steps, communicates));
+    dependencies += static_cast<double>(s.dependency_list.size());
   }
-  constexpr std::uint64_t kRoomToGrow = 2;  // of a vector while it grows
-  return most * static_cast<std::uint64_t>(machine.ranks) * kRoomToGrow;
+  constexpr double kMargin = 1.1;
+  const double all = kMargin * static_cast<double>(ranks) / static_cast<double>(samples);
+  return {static_cast<std::uint64_t>(steps * all), static_cast<std::uint64_t>(ends * all / 2),
+          static_cast<std::uint64_t>(dependencies * all)};
+}
+
+std::uint64_t Program::Size::memory_bytes() const noexcept {
+  return steps * sizeof(ProgramStep) + 2 * messages * sizeof(End) + dependencies * sizeof(StepId);
 }
 
 Result<Program> Program::of(const Candidate& candidate, const SelectRequest& request, const JobMachine& machine) {
   Program program;
+  const Size size = forecast(candidate, request, machine);
+  if (size.steps >= kNoStep) return Error(Code::resource, fmt::format("{} steps are more than can be told apart", size.steps));
+  program.first_.reserve(static_cast<std::size_t>(machine.ranks) + 1);
+  program.steps_.reserve(size.steps);
+  program.successors_.reserve(size.dependencies);
+  program.sends_.reserve(size.messages);
+  program.receives_.reserve(size.messages);
   for (Rank r = 0; r < machine.ranks; ++r) {
     const Schedule schedule = schedule_of(r, candidate, request, machine);
     if (program.steps_.size() + schedule.steps.size() >= kNoStep)

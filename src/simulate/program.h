@@ -27,9 +27,12 @@ struct ProgramStep {
 
 class Program {
  public:
-  // What a rank's schedule needs in here, by the schedules of some: before all are made.
-  static Result<std::uint64_t> forecast_bytes(const Candidate& candidate, const SelectRequest& request,
-                                              const JobMachine& machine);
+  // About how large it will be, before it is made.
+  struct Size {
+    std::uint64_t steps = 0, messages = 0, dependencies = 0;
+    [[nodiscard]] std::uint64_t memory_bytes() const noexcept;
+  };
+  static Size forecast(const Candidate& candidate, const SelectRequest& request, const JobMachine& machine);
   // Code::mismatch where a message has no receiver, or another size there.
   static Result<Program> of(const Candidate& candidate, const SelectRequest& request, const JobMachine& machine);
 

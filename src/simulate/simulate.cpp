@@ -26,6 +26,8 @@ class Simulation {
     for (const auto& lost : conditions.lost) cores_[static_cast<std::size_t>(lost.rank)].lost_at = lost.at;
   }
 
+  static constexpr std::size_t bytes_per_step() noexcept { return sizeof(State) + sizeof(Event); }
+
   Result<Outcome> run() {
     begin_ranks();
     Outcome outcome;
@@ -207,6 +209,10 @@ class Simulation {
 };
 
 }  // namespace
+
+std::uint64_t memory_forecast(const Program::Size& size) {
+  return size.memory_bytes() + size.steps * Simulation::bytes_per_step();
+}
 
 Result<Outcome> run(const Program& program, const JobMachine& machine, const Conditions& conditions,
                     const std::function<void(const Span&)>& watch) {

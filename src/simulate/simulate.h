@@ -60,6 +60,9 @@ struct Outcome {
   std::size_t memory_bytes = 0;
 };
 
+// What a run of a program of that size needs, program and all.
+[[nodiscard]] std::uint64_t memory_forecast(const Program::Size& size);
+
 // `watch` is told of all that happens, if it is given. Code::resource when it takes longer than virtual time can count.
 Result<Outcome> run(const Program& program, const JobMachine& machine, const Conditions& conditions,
                     const std::function<void(const Span&)>& watch = {});
