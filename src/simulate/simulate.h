@@ -28,12 +28,12 @@ struct Conditions {
     Rank rank = 0;
     double factor = 1;
   };
-  std::vector<Rate> slow_ranks, slow_links;  // so many times as long do their cores take, and their ports
+  std::vector<Rate> slow_ranks = {}, slow_links = {};  // so many times as long do their cores take, and their ports
   struct Loss {
     Rank rank = 0;
     Time at = 0;
   };
-  std::vector<Loss> lost;
+  std::vector<Loss> lost = {};
   double delay_us = 0;  // a rank begins as late as that at the most, at random
   std::uint64_t seed = 1;
 };
