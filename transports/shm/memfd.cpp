@@ -11,7 +11,20 @@
 
 namespace tutti::shm {
 
+namespace {
+
+// The system counts this memory as a file, and would end the process (SIGXFSZ) where it is larger than files may be.
+Status check_file_limit(std::size_t bytes) {
+  rlimit file{};
+  if (getrlimit(RLIMIT_FSIZE, &file) != 0 || bytes <= file.rlim_cur) return {};
+  return Error(Code::resource, fmt::format("{} bytes of shared memory are more than the {} that a file may have (ulimit -f)",
+                                           bytes, file.rlim_cur));
+}
+
+}  // namespace
+
 Result<Fd> make_memfd(const char* name, std::size_t bytes) {
+  if (Status s = check_file_limit(bytes); !s) return std::move(s.error());
   Fd fd(memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING));
   if (!fd) return system_error(errno, "memfd_create for shared memory");
   if (ftruncate(fd.get(), static_cast<off_t>(bytes)) != 0)
