@@ -65,16 +65,11 @@ TEST_F(Adoption, APeerThatStopsWhileItWritesReachesNothingLater) {
   const auto adopted_before = adoption_report().adopted;
   run_ranks(2, Options{.transports = "shm"}, [&](Communicator& comm) {
     const bool sends = comm.rank() == 1;
-    Call call{.collective = Collective::send_recv, .input = from.data(), .output = into.data()};
-    if (sends) {
-      call.destination = 0;
-      call.count = kBytes;
-    } else {
-      call.source = 1;
-      call.receive_count = kBytes;
-      call.timeout_s = 1;
-    }
-    works(comm);
+    const auto call_of = [&](std::size_t bytes) {
+      return sends ? Call{.collective = Collective::send_recv, .input = from.data(), .count = bytes, .destination = 0}
+                   : Call{.collective = Collective::send_recv, .output = into.data(), .source = 1, .receive_count = bytes};
+    };
+    ok(comm.run(call_of(1)));  // connects
     if (sends) {
       // Its own pages are not for others to read.
       ok(mprotect(from.data(), kBytes, PROT_READ) == 0 ? Status{} : Status(Error(Code::resource, "mprotect")));
@@ -85,10 +80,12 @@ TEST_F(Adoption, APeerThatStopsWhileItWritesReachesNothingLater) {
     if (!can_stop) return;
     if (sends) {
       std::this_thread::sleep_for(std::chrono::milliseconds(200));  // by then the receiver has most likely said where it wants it
-      EXPECT_FALSE(comm.run(call));
+      EXPECT_FALSE(comm.run(call_of(kBytes)));
       over.count_down();
       return;
     }
+    Call call = call_of(kBytes);
+    call.timeout_s = 1;
     fails(comm.run(call), Code::timeout, {"rank 1"});
     std::ranges::fill(into, std::byte{2});
     stop.reset();
