@@ -562,6 +562,20 @@ TEST_F(AdoptedTest, NothingIsLockedInMemory) {
   EXPECT_TRUE(own.holds(15));
 }
 
+// They are needed for connections, too.
+TEST_F(AdoptedTest, HalfOfTheDescriptorsAreLeftFree) {
+  const Own own;
+  ASSERT_TRUE(adopted(own.bytes()));  // asking the kernel takes one
+  adopted_.give_back();
+  const auto next = [] { return static_cast<rlim_t>(Fd(dup(0)).get()); };
+  {
+    const Limit files(RLIMIT_NOFILE, 2 * next());
+    expect_refused(own.bytes(), "ulimit -n");
+  }
+  const Limit files(RLIMIT_NOFILE, 2 * next() + 2);
+  EXPECT_TRUE(adopted(own.bytes()));
+}
+
 // A child would else have none of its pages.
 TEST_F(AdoptedTest, ForkCopiesWhereNoDescriptorIsLeft) {
   const Own own, other;

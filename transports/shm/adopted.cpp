@@ -303,6 +303,7 @@ Result<Adopted::Range> Adopted::share_in_place(Bytes pages, bool huge) const {
   auto fd = make_memfd("tutti-adopted", pages.size() + kPage);
   if (!fd) return std::move(fd.error());
   range.fd = std::move(*fd);
+  if (!leaves_half(range.fd)) return refusal("half of the process's descriptors are in use (ulimit -n)");
   auto state = Mapping::of(range.fd.get(), kPage, PROT_READ | PROT_WRITE, pages.size());
   if (!state) return std::move(state.error());
   range.state = std::move(*state);
@@ -365,6 +366,7 @@ Status Adopted::have_query() {
 Result<double> Adopted::page_cost_us() {
   const std::lock_guard lock(mutex_);
   if (!page_cost_us_) page_cost_us_ = time_a_page();
+  if (!*page_cost_us_ && ranges_.empty()) query_.reset();  // its descriptor may be one of the last
   return *page_cost_us_ ? Result<double>(**page_cost_us_) : page_cost_us_->error().clone();
 }
 

@@ -37,6 +37,11 @@ bool may_take_another(std::size_t taken) noexcept {
   return getrlimit(RLIMIT_NOFILE, &files) == 0 && taken < files.rlim_cur / 4;
 }
 
+bool leaves_half(const Fd& fd) noexcept {
+  rlimit files{};
+  return getrlimit(RLIMIT_NOFILE, &files) == 0 && static_cast<rlim_t>(fd.get()) < files.rlim_cur / 2;
+}
+
 Status seal(const Fd& fd, int seals) {
   if (fcntl(fd.get(), F_ADD_SEALS, seals | F_SEAL_SHRINK | F_SEAL_GROW) != 0) return system_error(errno, "sealing shared memory");
   return {};
