@@ -21,6 +21,7 @@
 #include <algorithm>
 #include <csignal>
 #include <cstddef>
+#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -540,6 +541,12 @@ class Limit {
   rlimit before_{};
 };
 
+// Sanitizers need memory, descriptors and /proc themselves.
+bool is_sanitized() {
+  const char* const how = std::getenv("SANITIZED");
+  return how != nullptr && *how != '\0';
+}
+
 // The system would end the process.
 TEST_F(AdoptedTest, NoLargerThanFilesMayBe) {
   const Own own;
@@ -564,6 +571,7 @@ TEST_F(AdoptedTest, NothingIsLockedInMemory) {
 
 // They are needed for connections, too.
 TEST_F(AdoptedTest, HalfOfTheDescriptorsAreLeftFree) {
+  if (is_sanitized()) GTEST_SKIP() << "a sanitizer's own needs";
   const Own own;
   ASSERT_TRUE(adopted(own.bytes()));  // asking the kernel takes one
   adopted_.give_back();
@@ -578,6 +586,7 @@ TEST_F(AdoptedTest, HalfOfTheDescriptorsAreLeftFree) {
 
 // A child would else have none of its pages.
 TEST_F(AdoptedTest, ForkCopiesWhereNoDescriptorIsLeft) {
+  if (is_sanitized()) GTEST_SKIP() << "a sanitizer's own needs";
   const Own own, other;
   own.fill(16);
   ASSERT_TRUE(adopted(own.bytes()));
@@ -594,6 +603,7 @@ TEST_F(AdoptedTest, ForkCopiesWhereNoDescriptorIsLeft) {
 }
 
 TEST_F(AdoptedTest, WhatCannotBecomePrivateStaysUntilItCan) {
+  if (is_sanitized()) GTEST_SKIP() << "a sanitizer's own needs";
   const Own own(16 * kBytes);
   own.fill(17);
   ASSERT_TRUE(adopted(own.bytes()));
@@ -611,6 +621,7 @@ TEST_F(AdoptedTest, WhatCannotBecomePrivateStaysUntilItCan) {
 }
 
 TEST_F(AdoptedTest, NoAddressesAreLeft) {
+  if (is_sanitized()) GTEST_SKIP() << "a sanitizer's own needs";
   const Own own;
   own.fill(18);
   {
@@ -624,6 +635,7 @@ TEST_F(AdoptedTest, NoAddressesAreLeft) {
 // Every second page of a long mapping has another protection: each needs an entry in the kernel's table of mappings, which has an
 // end. From there on, a few at a time become free.
 TEST_F(AdoptedTest, NoMoreMappingsAreLeft) {
+  if (is_sanitized()) GTEST_SKIP() << "a sanitizer's own needs";
   std::ifstream file("/proc/sys/vm/max_map_count");
   std::size_t most = 0;
   if (!(file >> most) || most > 100'000) GTEST_SKIP() << "this machine allows " << most << " mappings";
@@ -718,6 +730,7 @@ TEST_F(Midway, WhatCannotBecomePrivateIsRemembered) {
 
 // The system's files may be out of sight later: after chroot(), in another namespace.
 TEST_F(AdoptedTest, ProcIsNotNeededToForkOrToGiveBack) {
+  if (is_sanitized()) GTEST_SKIP() << "a sanitizer's own needs";
   const Own own;
   own.fill(21);
   const pid_t child = fork();
@@ -760,6 +773,7 @@ TEST_F(AdoptedTest, NoMappingIsLeftBehind) {
 
 // By the filter that processes begin with, "anonymous shared memory" is dumped, which memory of a memfd counts as (core(5)).
 TEST_F(AdoptedTest, CoresHoldTheContents) {
+  if (is_sanitized()) GTEST_SKIP() << "a sanitizer's own needs";
   const std::string pattern = read_file("/proc/sys/kernel/core_pattern", 4096).value_or_throw();
   if (pattern.find_first_of("|/%") != std::string::npos) GTEST_SKIP() << "cores go to " << pattern;
   std::string folder = (std::filesystem::temp_directory_path() / "tutti-core-XXXXXX").string();
