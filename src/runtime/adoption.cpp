@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/log.h"
+
 namespace tutti {
 namespace {
 
@@ -56,6 +58,7 @@ Adoption::Adoption(const Config& config, const JobMachine& machine) {
   auto cost = shm::Adopted::of_process().page_cost_us();
   if (!cost) {
     terms_ = "no buffer can be adopted: " + cost.error().to_string();
+    log(LogLevel::info, terms_);
     return;
   }
   messages_from_ = gain.from;

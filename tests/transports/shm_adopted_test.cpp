@@ -2,22 +2,34 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <linux/filter.h>
+#include <linux/io_uring.h>
+#include <linux/seccomp.h>
 #include <linux/userfaultfd.h>
 #include <spawn.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <csignal>
+#include <cstddef>
+#include <cstdlib>
+#include <cstring>
 #include <filesystem>
+#include <fstream>
 #include <memory>
 #include <numeric>
 #include <thread>
 
+#include "core/file.h"
 #include "transports/shm/address_space.h"
 #include "transports/shm/adopted.h"
 
@@ -523,6 +535,323 @@ TEST_F(AdoptedTest, PagesGoBackToTheSystem) {
   ASSERT_EQ(fstat(peer.get(), &status), 0);
   EXPECT_EQ(static_cast<std::size_t>(status.st_blocks) * 512, kPage);
   EXPECT_TRUE(own.holds(13));
+}
+
+// ---- Where the system sets limits
+
+// A limit of this process, for as long as this lives.
+class Limit {
+ public:
+  Limit(int which, rlim_t most) : which_(which) {
+    EXPECT_EQ(getrlimit(which, &before_), 0);
+    const rlimit now{std::min(most, before_.rlim_max), before_.rlim_max};
+    EXPECT_EQ(setrlimit(which, &now), 0);
+  }
+  Limit(const Limit&) = delete;
+  Limit& operator=(const Limit&) = delete;
+  ~Limit() { setrlimit(which_, &before_); }
+
+ private:
+  int which_;
+  rlimit before_{};
+};
+
+// Sanitizers need memory, descriptors and /proc themselves.
+bool is_sanitized() {
+  const char* const how = std::getenv("SANITIZED");
+  return how != nullptr && *how != '\0';
+}
+
+// The system would end the process.
+TEST_F(AdoptedTest, NoLargerThanFilesMayBe) {
+  const Own own;
+  own.fill(14);
+  {
+    const Limit files(RLIMIT_FSIZE, kBytes);
+    expect_refused(own.bytes(), "ulimit -f");
+  }
+  EXPECT_TRUE(own.holds(14));
+  const Limit files(RLIMIT_FSIZE, kBytes + kPage);
+  EXPECT_TRUE(adopted(own.bytes()));
+  EXPECT_TRUE(own.holds(14));
+}
+
+TEST_F(AdoptedTest, NothingIsLockedInMemory) {
+  const Own own;
+  own.fill(15);
+  const Limit locked(RLIMIT_MEMLOCK, 0);
+  EXPECT_TRUE(adopted(own.bytes()));
+  EXPECT_TRUE(own.holds(15));
+}
+
+// They are needed for connections, too.
+TEST_F(AdoptedTest, HalfOfTheDescriptorsAreLeftFree) {
+  if (is_sanitized()) GTEST_SKIP() << "a sanitizer's own needs";
+  const Own own;
+  ASSERT_TRUE(adopted(own.bytes()));  // asking the kernel takes one
+  adopted_.give_back();
+  const auto next = [] { return static_cast<rlim_t>(Fd(dup(0)).get()); };
+  {
+    const Limit files(RLIMIT_NOFILE, 2 * next());
+    expect_refused(own.bytes(), "ulimit -n");
+  }
+  const Limit files(RLIMIT_NOFILE, 2 * next() + 2);
+  EXPECT_TRUE(adopted(own.bytes()));
+}
+
+// A child would else have none of its pages.
+TEST_F(AdoptedTest, ForkCopiesWhereNoDescriptorIsLeft) {
+  if (is_sanitized()) GTEST_SKIP() << "a sanitizer's own needs";
+  const Own own, other;
+  own.fill(16);
+  ASSERT_TRUE(adopted(own.bytes()));
+  pid_t child = 0;
+  {
+    const Limit none(RLIMIT_NOFILE, 3);
+    expect_refused(other.bytes(), "too many already");
+    child = fork();
+    if (child == 0) end_child(own.holds(16) ? 0 : 1);
+  }
+  EXPECT_EQ(exit_of(child), 0);
+  EXPECT_FALSE(is_shared(own.bytes()));
+  EXPECT_TRUE(own.holds(16));
+}
+
+TEST_F(AdoptedTest, WhatCannotBecomePrivateStaysUntilItCan) {
+  if (is_sanitized()) GTEST_SKIP() << "a sanitizer's own needs";
+  const Own own(16 * kBytes);
+  own.fill(17);
+  ASSERT_TRUE(adopted(own.bytes()));
+  {
+    const Limit data(RLIMIT_DATA, kPage);  // 0 has another meaning
+    adopted_.give_back();
+  }
+  EXPECT_TRUE(is_shared(own.bytes()));
+  EXPECT_EQ(adopted_.report().bytes_now, 16 * kBytes);
+  EXPECT_TRUE(own.holds(17));
+  EXPECT_TRUE(adopted(own.bytes()));
+  adopted_.give_back();
+  EXPECT_FALSE(is_shared(own.bytes()));
+  EXPECT_TRUE(own.holds(17));
+}
+
+TEST_F(AdoptedTest, NoAddressesAreLeft) {
+  if (is_sanitized()) GTEST_SKIP() << "a sanitizer's own needs";
+  const Own own;
+  own.fill(18);
+  {
+    const Limit addresses(RLIMIT_AS, 0);
+    EXPECT_FALSE(adopted(own.bytes()));
+  }
+  EXPECT_TRUE(own.holds(18));
+  EXPECT_FALSE(is_shared(own.bytes()));
+}
+
+// Every second page of a long mapping has another protection: each needs an entry in the kernel's table of mappings, which has an
+// end. From there on, a few at a time become free.
+TEST_F(AdoptedTest, NoMoreMappingsAreLeft) {
+  if (is_sanitized()) GTEST_SKIP() << "a sanitizer's own needs";
+  std::ifstream file("/proc/sys/vm/max_map_count");
+  std::size_t most = 0;
+  if (!(file >> most) || most > 100'000) GTEST_SKIP() << "this machine allows " << most << " mappings";
+  const Own own;
+  own.fill(19);
+  const Bytes inside = own.bytes().subspan(kPage, kBytes - 2 * kPage);  // to be cut out of its mapping
+  const std::size_t size = (most + 2) * kPage;
+  auto* const many = static_cast<std::byte*>(mmap(nullptr, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
+  ASSERT_NE(static_cast<void*>(many), MAP_FAILED);
+  std::size_t last = 0;
+  while (last < size && mprotect(many + last, kPage, PROT_READ) == 0) last += 2 * kPage;
+  bool any = false;
+  std::vector<bool> right;
+  for (int free = 0; free < 4 && !any; ++free) {
+    any = adopted(inside);
+    EXPECT_TRUE(free > 0 || !any);
+    right.push_back(own.holds(19));
+    adopted_.give_back();
+    right.push_back(own.holds(19));
+    last -= 2 * kPage;
+    EXPECT_EQ(mprotect(many + last, kPage, PROT_NONE), 0);
+  }
+  munmap(many, size);
+  EXPECT_THAT(right, testing::Each(true));
+  adopted_.give_back();
+  EXPECT_TRUE(own.holds(19));
+  EXPECT_FALSE(is_shared(inside));
+  EXPECT_TRUE(adopted(inside));
+  EXPECT_TRUE(own.holds(19));
+}
+
+// The system refuses some calls of this process from then on: for a child.
+bool refuse_calls(std::vector<sock_filter> filter) {
+  filter.push_back(BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW));
+  const sock_fprog program{static_cast<unsigned short>(filter.size()), filter.data()};
+  return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
+}
+// As far as its number and the low halves of these arguments tell.
+std::vector<sock_filter> refuse(std::uint32_t call, const std::map<std::uint32_t, std::uint32_t>& arguments,
+                                std::uint32_t error) {
+  auto left = static_cast<std::uint8_t>(2 * arguments.size() + 1);
+  std::vector<sock_filter> filter{BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+                                  BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, call, 0, left)};
+  for (const auto& [argument, value] : arguments) {
+    const auto at = static_cast<std::uint32_t>(offsetof(seccomp_data, args) + argument * sizeof(std::uint64_t));
+    left = static_cast<std::uint8_t>(left - 2);
+    filter.push_back(BPF_STMT(BPF_LD | BPF_W | BPF_ABS, at));
+    filter.push_back(BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, value, 0, left));
+  }
+  filter.push_back(BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | error));
+  return filter;
+}
+constexpr std::size_t kBlock = std::size_t{4} << 20;  // that is copied at a time
+
+class Midway : public AdoptedTest {
+ protected:
+  // Whether there is no room for the second block, and what was shared before is private again.
+  [[nodiscard]] bool runs_out_of_room(const Own& own) const {
+    own.fill(20);
+    return refuse_calls(refuse(SYS_pwrite64, {{3, kBlock}}, ENOSPC)) && !adopted(own.bytes()) && refused("ENOSPC") == 1;
+  }
+};
+
+TEST_F(Midway, WhatWasSharedBecomesPrivateAgain) {
+  const Own own(2 * kBlock);
+  const pid_t child = fork();
+  if (child == 0) {
+    const bool right = runs_out_of_room(own) && own.holds(20) && !is_shared(own.bytes()) && adopted_.report().bytes_now == 0;
+    end_child(right ? 0 : 1);
+  }
+  EXPECT_EQ(exit_of(child), 0);
+}
+
+// Nor is there memory for copies of whole blocks: until the program protects a half of it, so that they come in smaller ones.
+TEST_F(Midway, WhatCannotBecomePrivateIsRemembered) {
+  const Own own(2 * kBlock);
+  const pid_t child = fork();
+  if (child == 0) {
+    if (!refuse_calls(refuse(SYS_mmap, {{1, kBlock}, {3, MAP_PRIVATE | MAP_ANONYMOUS}}, ENOMEM))) end_child(1);
+    if (!runs_out_of_room(own) || !own.holds(20) || !is_shared(own.bytes())) end_child(2);
+    if (adopted_.report().bytes_now != own.bytes().size() || adopted(own.bytes())) end_child(3);
+    const Bytes half = own.bytes().first(kBlock / 2);
+    if (mprotect(half.data(), half.size(), PROT_READ) != 0) end_child(4);
+    adopted_.give_back();
+    if (mprotect(half.data(), half.size(), PROT_READ | PROT_WRITE) != 0) end_child(5);
+    end_child(own.holds(20) && !is_shared(own.bytes()) && adopted_.report().bytes_now == 0 ? 0 : 6);
+  }
+  EXPECT_EQ(exit_of(child), 0);
+}
+
+// ---- Where the process is
+
+// The system's files may be out of sight later: after chroot(), in another namespace.
+TEST_F(AdoptedTest, ProcIsNotNeededToForkOrToGiveBack) {
+  if (is_sanitized()) GTEST_SKIP() << "a sanitizer's own needs";
+  const Own own;
+  own.fill(21);
+  const pid_t child = fork();
+  if (child == 0) {
+    if (!adopted(own.bytes())) end_child(1);
+    if (unshare(CLONE_NEWUSER | CLONE_NEWNS) != 0 || mount("none", "/proc", "tmpfs", 0, nullptr) != 0) end_child(77);
+    if (AreaQuery::open()) end_child(2);
+    const pid_t grandchild = fork();
+    if (grandchild == 0) end_child(own.holds(21) ? 0 : 3);
+    const int status = exit_of(grandchild);
+    end_child(status != 0 ? status : own.holds(21) && adopted_.report().bytes_now == 0 ? 0 : 4);
+  }
+  const int status = exit_of(child);
+  if (status == 77) GTEST_SKIP() << "no namespaces of users here";
+  EXPECT_EQ(status, 0);
+}
+
+TEST_F(AdoptedTest, AnotherProgramGetsNoDescriptor) {
+  const Own own;
+  const pid_t child = fork();
+  if (child == 0) {
+    if (!adopted(own.bytes())) end_child(2);
+    execl("/bin/sh", "sh", "-c", "! ls -l /proc/self/fd | grep tutti-adopted && ! grep tutti-adopted /proc/self/maps", nullptr);
+    end_child(3);
+  }
+  EXPECT_EQ(exit_of(child), 0);
+}
+
+TEST_F(AdoptedTest, NoMappingIsLeftBehind) {
+  const auto mapped = [] {
+    const std::string maps = read_file("/proc/self/maps", 1 << 24).value_or_throw();
+    return maps.find("tutti-adopted") != std::string::npos;
+  };
+  const Own own;
+  ASSERT_TRUE(adopted(own.bytes()));
+  EXPECT_TRUE(mapped());
+  adopted_.give_back();
+  EXPECT_FALSE(mapped());
+}
+
+// By the filter that processes begin with, "anonymous shared memory" is dumped, which memory of a memfd counts as (core(5)).
+TEST_F(AdoptedTest, CoresHoldTheContents) {
+  if (is_sanitized()) GTEST_SKIP() << "a sanitizer's own needs";
+  const std::string pattern = read_file("/proc/sys/kernel/core_pattern", 4096).value_or_throw();
+  if (pattern.find_first_of("|/%") != std::string::npos) GTEST_SKIP() << "cores go to " << pattern;
+  std::string folder = (std::filesystem::temp_directory_path() / "tutti-core-XXXXXX").string();
+  ASSERT_NE(mkdtemp(folder.data()), nullptr);
+  const Own own;
+  own.fill(0x5eed0000);
+  const std::string wanted(reinterpret_cast<const char*>(own.bytes().data()), kPage);
+  const pid_t child = fork();
+  if (child == 0) {
+    const rlimit unlimited{RLIM_INFINITY, RLIM_INFINITY};
+    if (!adopted(own.bytes()) || chdir(folder.c_str()) != 0 || setrlimit(RLIMIT_CORE, &unlimited) != 0) end_child(77);
+    std::memset(const_cast<char*>(wanted.data()), 0, wanted.size());  // the child's copy
+    signal(SIGABRT, SIG_DFL);
+    raise(SIGABRT);
+  }
+  const int status = exit_of(child);
+  std::string core;
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) core = entry.path().string();
+  const bool there = !core.empty();
+  const bool holds = there && read_file(core, std::uint64_t{1} << 30).value_or_throw().find(wanted) != std::string::npos;
+  std::filesystem::remove_all(folder);
+  if (status == 77 || !there) GTEST_SKIP() << "no core is written here";
+  EXPECT_EQ(status, -SIGABRT);
+  EXPECT_TRUE(holds);
+}
+
+TEST_F(AdoptedTest, MemoryThatTheKernelReadsAndWritesIsRefused) {
+  const Own own, other;
+  own.fill(22);
+  io_uring_params parameters{};
+  const Fd ring(static_cast<int>(syscall(SYS_io_uring_setup, 4, &parameters)));
+  if (!ring) GTEST_SKIP() << "no io_uring: " << errno;
+  const iovec buffer{own.bytes().data(), kBytes};
+  ASSERT_EQ(syscall(SYS_io_uring_register, ring.get(), IORING_REGISTER_BUFFERS, &buffer, 1), 0);
+  expect_refused(own.bytes(), "devices hold on");
+  expect_refused(other.bytes(), "devices hold on");
+  ASSERT_EQ(syscall(SYS_io_uring_register, ring.get(), IORING_UNREGISTER_BUFFERS, nullptr, 0), 0);
+  EXPECT_TRUE(own.holds(22));
+}
+
+// ---- Peers
+
+// As one that has stopped while it wrote may go on at any time.
+TEST_F(AdoptedTest, WithdrawnPagesAreOutOfReach) {
+  const Own idle, used;
+  idle.fill(23);
+  used.fill(24);
+  ASSERT_TRUE(adopted(idle.bytes()));
+  const auto lease = adopted_.enter(used.bytes(), kAtOnce);
+  const auto found = find(used.bytes());
+  ASSERT_TRUE(found);
+  auto peer = Mapping::of(Fd(dup(found->fd)).get(), kBytes, PROT_READ | PROT_WRITE).value_or_throw();
+  adopted_.withdraw();
+  EXPECT_FALSE(is_shared(idle.bytes()));
+  EXPECT_TRUE(is_shared(used.bytes()));  // its call has not ended
+  EXPECT_EQ(adopted_.enter(used.bytes(), kAtOnce), 0U);
+  adopted_.leave(lease);
+  EXPECT_FALSE(is_shared(used.bytes()));
+  peer.data()[0] = std::byte{1};
+  EXPECT_TRUE(idle.holds(23) && used.holds(24));
+  EXPECT_TRUE(adopted(used.bytes()));  // as another file
+  peer.data()[0] = std::byte{2};
+  EXPECT_TRUE(used.holds(24));
 }
 
 }  // namespace

@@ -33,6 +33,7 @@ struct Query {
 static_assert(sizeof(Query) == 104);
 constexpr unsigned long kQuery = _IOWR('f', 17, Query);
 enum Flag : std::uint64_t { readable = 1, writable = 2, executable = 4, shared = 8 };
+enum Asked : std::uint64_t { here = 0, here_or_next = 0x10, of_files = 0x20 };
 
 std::byte* pointer(std::uint64_t address) { return reinterpret_cast<std::byte*>(address); }  // NOLINT(performance-no-int-to-ptr)
 
@@ -90,8 +91,20 @@ Result<AreaQuery> AreaQuery::open() {
   return query;
 }
 
-std::optional<Area> AreaQuery::at(const std::byte* address) const noexcept {
-  Query query{.query_addr = reinterpret_cast<std::uint64_t>(address)};
+std::optional<Area> AreaQuery::at(const std::byte* address) const noexcept { return ask(address, Asked::here); }
+
+std::vector<Area> AreaQuery::of_file(std::uint64_t device, std::uint64_t inode) const {
+  std::vector<Area> found;
+  const std::byte* from = nullptr;
+  while (auto area = ask(from, Asked::here_or_next | Asked::of_files)) {
+    from = area->end;
+    if (area->inode == inode && area->device == device) found.push_back(std::move(*area));
+  }
+  return found;
+}
+
+std::optional<Area> AreaQuery::ask(const std::byte* address, std::uint64_t flags) const noexcept {
+  Query query{.query_flags = flags, .query_addr = reinterpret_cast<std::uint64_t>(address)};
   if (ioctl(maps_.get(), kQuery, &query) != 0) return std::nullopt;
   return Area{.begin = pointer(query.vma_start),
               .end = pointer(query.vma_end),
@@ -107,10 +120,6 @@ std::optional<Area> AreaQuery::at(const std::byte* address) const noexcept {
 
 Result<std::vector<Area>> areas(ConstBytes range) {
   return areas_where([&](const Area& area) { return overlap(area, range); });
-}
-
-Result<std::vector<Area>> areas_of_file(std::uint64_t device, std::uint64_t inode) {
-  return areas_where([&](const Area& area) { return area.inode == inode && area.device == device; });
 }
 
 Result<bool> uses_a_gpu() {

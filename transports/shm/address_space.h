@@ -39,16 +39,17 @@ class AreaQuery {
   static Result<AreaQuery> open();
   // The mapping in which the address lies, without its name.
   [[nodiscard]] std::optional<Area> at(const std::byte* address) const noexcept;
+  // All mappings of this file, in order; without their names. Takes no further descriptor, and /proc may be gone by then.
+  [[nodiscard]] std::vector<Area> of_file(std::uint64_t device, std::uint64_t inode) const;
 
  private:
   explicit AreaQuery(Fd maps) : maps_(std::move(maps)) {}
+  [[nodiscard]] std::optional<Area> ask(const std::byte* address, std::uint64_t flags) const noexcept;
   Fd maps_;
 };
 
 // Those that have bytes of this range, in order; with their names.
 [[nodiscard]] Result<std::vector<Area>> areas(ConstBytes range);
-// All mappings of this file.
-[[nodiscard]] Result<std::vector<Area>> areas_of_file(std::uint64_t device, std::uint64_t inode);
 // Whether a GPU's driver is at work in this process: it has a device of it mapped.
 [[nodiscard]] Result<bool> uses_a_gpu();
 // The two-letter flags of /proc/PID/smaps ("rd", "lo": see proc(5)) that any mapping of this range has.

@@ -98,13 +98,17 @@ Status share(Bytes pages, const Fd& fd, bool huge) {
   });
 }
 
-// The other way round, wherever the program may have moved them: all that is mapped of the file, but for the state behind the
-// pages, which a peer in this process has mapped with them.
-Status make_private(const Fd& fd, std::uint64_t device, std::uint64_t inode, std::size_t size) {
-  auto mapped = areas_of_file(device, inode);
-  if (!mapped) return std::move(mapped.error());
-  for (const Area& area : *mapped) {
-    if (area.offset + area.size() > size) continue;
+// Wherever the program may have moved them: all that is mapped of the file, but for the state behind the pages, which a peer in
+// this process has mapped with them.
+std::vector<Area> areas_of_pages(const AreaQuery& query, std::uint64_t device, std::uint64_t inode, std::size_t size) {
+  auto found = query.of_file(device, inode);
+  std::erase_if(found, [size](const Area& area) { return area.offset + area.size() > size; });
+  return found;
+}
+
+// The other way round.
+Status make_private(const AreaQuery& query, const Fd& fd, std::uint64_t device, std::uint64_t inode, std::size_t size) {
+  for (const Area& area : areas_of_pages(query, device, inode, size)) {
     auto flags = area_flags({area.begin, area.size()});
     const bool huge = flags && has(*flags, "hg");
     const Status made = in_blocks({area.begin, area.size()}, [&](Bytes block, std::size_t at) -> Status {
@@ -187,7 +191,7 @@ Adopted::Lease Adopted::enter(ConstBytes bytes, const AdoptionLimits& limits) {
   const std::lock_guard lock(mutex_);
   if (++calls_ % kCallsPerLook == 0) look_for_lost();
   if (const auto known = covering(pages); known != ranges_.end()) {
-    if (is_still_there(known->second)) {
+    if (!known->second.withdrawn && is_still_there(known->second)) {
       take(known->second);
       return known->second.segment;
     }
@@ -205,10 +209,15 @@ void Adopted::take(Range& range) noexcept {
 void Adopted::leave(Lease lease) noexcept {
   if (lease == 0) return;
   const std::lock_guard lock(mutex_);
-  for (auto& [begin, range] : ranges_)
-    if (range.segment == lease) --range.leases;
+  bool withdrawn = false;
+  for (auto& [begin, range] : ranges_) {
+    if (range.segment != lease) continue;
+    --range.leases;
+    withdrawn = range.withdrawn;
+  }
   --tOwnLeases;
   leases_.fetch_sub(1, std::memory_order_relaxed);
+  if (withdrawn) end_idle([](const Range& range) { return range.withdrawn; }, report_.given_back);
   left_.notify_all();
 }
 
@@ -292,12 +301,13 @@ Result<bool> Adopted::may_be_adopted(ConstBytes bytes, const AdoptionLimits& lim
   return check_flags(pages);
 }
 
-Result<Adopted::Range> Adopted::share_in_place(Bytes pages, bool huge) {
+Result<Adopted::Range> Adopted::share_in_place(Bytes pages, bool huge) const {
   Range range;
   range.pages = pages;
   auto fd = make_memfd("tutti-adopted", pages.size() + kPage);
   if (!fd) return std::move(fd.error());
   range.fd = std::move(*fd);
+  if (!leaves_half(range.fd)) return refusal("half of the process's descriptors are in use (ulimit -n)");
   auto state = Mapping::of(range.fd.get(), kPage, PROT_READ | PROT_WRITE, pages.size());
   if (!state) return std::move(state.error());
   range.state = std::move(*state);
@@ -307,13 +317,20 @@ Result<Adopted::Range> Adopted::share_in_place(Bytes pages, bool huge) {
   range.device = status.st_dev;
   range.inode = status.st_ino;
   if (Status s = share(pages, range.fd, huge); !s) {
-    (void)make_private(range.fd, range.device, range.inode, pages.size());
-    return std::move(s.error());
+    if (make_private(range)) return std::move(s.error());
+    range.half_shared = std::move(s.error());
   }
   // A child that is made without fork() gets none of it, rather than ours.
-  madvise(pages.data(), pages.size(), MADV_DONTFORK);
+  for (const Area& area : areas_of_pages(**query_, range.device, range.inode, pages.size()))
+    madvise(area.begin, area.size(), MADV_DONTFORK);
   range.segment = new_segment_number();
   return range;
+}
+
+Adopted::Lease Adopted::refuse(Bytes pages, const Error& why) {
+  ++report_.refused[why.message()];
+  log(LogLevel::info, fmt::format("{} bytes are not adopted: {}", pages.size(), why.to_string()));
+  return 0;
 }
 
 Adopted::Lease Adopted::adopt(ConstBytes bytes, const AdoptionLimits& limits) {
@@ -325,9 +342,12 @@ Adopted::Lease Adopted::adopt(ConstBytes bytes, const AdoptionLimits& limits) {
     auto huge = may_be_adopted(bytes, limits);
     return huge ? share_in_place(pages, *huge) : Result<Range>(std::move(huge.error()));
   }();
-  if (!made) {
-    ++report_.refused[made.error().message()];
-    log(LogLevel::info, fmt::format("{} bytes are not adopted: {}", pages.size(), made.error().to_string()));
+  if (!made) return refuse(pages, made.error());
+  if (made->half_shared) {
+    refuse(pages, *made->half_shared);
+    report_.bytes_now += pages.size();
+    ranges_.emplace(pages.data(), std::move(*made));  // until it can be undone
+    tell_what_is_emptied();
     return 0;
   }
   if (log_enabled(LogLevel::debug))
@@ -350,6 +370,7 @@ Status Adopted::have_query() {
 Result<double> Adopted::page_cost_us() {
   const std::lock_guard lock(mutex_);
   if (!page_cost_us_) page_cost_us_ = time_a_page();
+  if (!*page_cost_us_ && ranges_.empty()) query_.reset();  // its descriptor may be one of the last
   return *page_cost_us_ ? Result<double>(**page_cost_us_) : page_cost_us_->error().clone();
 }
 
@@ -365,13 +386,18 @@ Result<double> Adopted::time_a_page() {
   (void)may_be_adopted(memory->bytes(), {});
   auto shared = share_in_place(memory->bytes(), false);
   if (!shared) return std::move(shared.error());
+  if (shared->half_shared) return std::move(*shared->half_shared);
   return seconds_since(start) * 1e6 * kMapping / kPages;
+}
+
+Status Adopted::make_private(const Range& range) const {
+  return shm::make_private(**query_, range.fd, range.device, range.inode, range.pages.size());
 }
 
 // Whatever is left of it in this process becomes private, and peers let go of it. Where there is no memory for that, it stays.
 Adopted::Ranges::iterator Adopted::end(Ranges::iterator at) {
   Range& range = at->second;
-  if (Status s = make_private(range.fd, range.device, range.inode, range.pages.size()); !s) {
+  if (Status s = make_private(range); !s) {
     log(LogLevel::warn, fmt::format("{} bytes stay adopted: {}", range.pages.size(), s.error().to_string()));
     return std::next(at);
   }
@@ -407,6 +433,12 @@ void Adopted::look_for_lost() {
 
 void Adopted::give_back() {
   const std::lock_guard lock(mutex_);
+  end_idle([](const Range&) { return true; }, report_.given_back);
+}
+
+void Adopted::withdraw() {
+  const std::lock_guard lock(mutex_);
+  for (auto& [begin, range] : ranges_) range.withdrawn = true;
   end_idle([](const Range&) { return true; }, report_.given_back);
 }
 

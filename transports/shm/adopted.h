@@ -55,6 +55,9 @@ class Adopted {
   [[nodiscard]] Result<double> page_cost_us();
   // All pages that no call uses become private ones again.
   void give_back();
+  // A peer may write to any of them at any time, as it has stopped in the middle of that: all become private ones, those that
+  // calls use when these end.
+  void withdraw();
   [[nodiscard]] AdoptionReport report() const;
 
  private:
@@ -65,6 +68,8 @@ class Adopted {
     std::uint64_t device = 0, inode = 0;
     Mapping state;  // the page behind the user's
     std::uint32_t leases = 0;
+    bool withdrawn = false;            // no further call uses it
+    std::optional<Error> half_shared;  // why not all of it became shared, where it could not be undone
   };
   struct Candidate {
     std::uint32_t uses = 0;
@@ -85,7 +90,9 @@ class Adopted {
   [[nodiscard]] bool has_come_often(ConstBytes pages, const AdoptionLimits& limits);
   // Whether the program has asked for huge pages there, or why they may not.
   [[nodiscard]] Result<bool> may_be_adopted(ConstBytes bytes, const AdoptionLimits& limits) const;
-  [[nodiscard]] static Result<Range> share_in_place(Bytes pages, bool huge);
+  [[nodiscard]] Result<Range> share_in_place(Bytes pages, bool huge) const;
+  [[nodiscard]] Status make_private(const Range& range) const;
+  Lease refuse(Bytes pages, const Error& why);
   [[nodiscard]] Lease adopt(ConstBytes bytes, const AdoptionLimits& limits);
   Ranges::iterator end(Ranges::iterator range);
   // Counts those that have ended.

@@ -11,7 +11,20 @@
 
 namespace tutti::shm {
 
+namespace {
+
+// The system counts this memory as a file, and would end the process (SIGXFSZ) where it is larger than files may be.
+Status check_file_limit(std::size_t bytes) {
+  rlimit file{};
+  if (getrlimit(RLIMIT_FSIZE, &file) != 0 || bytes <= file.rlim_cur) return {};
+  return Error(Code::resource, fmt::format("{} bytes of shared memory are more than the {} that a file may have (ulimit -f)",
+                                           bytes, file.rlim_cur));
+}
+
+}  // namespace
+
 Result<Fd> make_memfd(const char* name, std::size_t bytes) {
+  if (Status s = check_file_limit(bytes); !s) return std::move(s.error());
   Fd fd(memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING));
   if (!fd) return system_error(errno, "memfd_create for shared memory");
   if (ftruncate(fd.get(), static_cast<off_t>(bytes)) != 0)
@@ -22,6 +35,11 @@ Result<Fd> make_memfd(const char* name, std::size_t bytes) {
 bool may_take_another(std::size_t taken) noexcept {
   rlimit files{};
   return getrlimit(RLIMIT_NOFILE, &files) == 0 && taken < files.rlim_cur / 4;
+}
+
+bool leaves_half(const Fd& fd) noexcept {
+  rlimit files{};
+  return getrlimit(RLIMIT_NOFILE, &files) == 0 && static_cast<rlim_t>(fd.get()) < files.rlim_cur / 2;
 }
 
 Status seal(const Fd& fd, int seals) {

@@ -17,6 +17,9 @@ inline constexpr std::size_t kMostMemfd = std::size_t{1} << 40;
 [[nodiscard]] Result<Fd> make_memfd(const char* name, std::size_t bytes);
 // Whether another one may be taken, where so many are: the rest of the process's descriptors is for its files and sockets.
 [[nodiscard]] bool may_take_another(std::size_t taken) noexcept;
+// Whether half of the numbers that descriptors may have lie beyond this one, which is the lowest that was free: the process may
+// need them for other things than shared memory.
+[[nodiscard]] bool leaves_half(const Fd& fd) noexcept;
 // Nobody can change its size from then on, nor what else `seals` (fcntl's F_SEAL_...) forbids.
 [[nodiscard]] Status seal(const Fd& fd, int seals = 0);
 // The size of memory that a peer has sent: it is sealed, and neither tiny nor absurdly large, or else Code::protocol.

@@ -8,6 +8,7 @@
 
 #include "core/clock.h"
 #include "core/log.h"
+#include "transports/shm/adopted.h"
 #include "transports/shm/cma.h"
 
 namespace tutti::shm {
@@ -311,8 +312,10 @@ void ShmEndpoint::end_wait() {
 void ShmEndpoint::wait_for_writer() {
   const TimePoint deadline = Clock::now() + kWriterTime;
   while (lanes_.theirs->writes_there.load() != 0 && !has_hung_up(socket_)) {
-    if (Clock::now() > deadline)
-      return log(LogLevel::warn, fmt::format("shm: rank {} has stopped while it wrote to memory of this rank", request_.peer));
+    if (Clock::now() > deadline) {
+      log(LogLevel::warn, fmt::format("shm: rank {} has stopped while it wrote to memory of this rank", request_.peer));
+      return Adopted::of_process().withdraw();  // should it go on, it writes where the program no longer looks
+    }
     sched_yield();
   }
 }

@@ -24,4 +24,14 @@ for name in mixed communicators overlapping threads forked memory; do
   expect 0 start 3 "$work/semantics" "$name"
   printed "$name: ok"
 done
+
+echo "== Python's multiprocessing"
+if [[ -n ${SANITIZED:-} ]]; then
+  echo "not tried: Python does not load libraries of a sanitized build"
+elif [[ $family == openmpi ]] && /usr/bin/python3 -c "import mpi4py, numpy" 2>/dev/null; then # Debian's, built for Debian's Open MPI
+  expect 0 start 2 /usr/bin/python3 "$here/mpi4py_fork_test.py"
+  [[ $(grep -o "of 2: ok" "$work/err" | wc -l) == 2 ]] || { fail "not all ranks are content:"; cat "$work/err"; }
+else
+  echo "not tried: /usr/bin/python3 has no mpi4py for $family (./dev deps installs it)"
+fi
 finish
