@@ -61,6 +61,7 @@ Adoption::Adoption(const Config& config, const JobMachine& machine) {
     log(LogLevel::info, terms_);
     return;
   }
+  use_ = shm::Adopted::of_process().use();
   messages_from_ = gain.from;
   limits_.uses = when == "eager" ? 1 : uses_that_pay(*cost, gain.page_us);
   limits_.bytes = config.is_set(Var::adopt_bytes) ? static_cast<std::uint64_t>(config.integer(Var::adopt_bytes))

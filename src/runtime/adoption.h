@@ -48,6 +48,7 @@ class Adoption {
   [[nodiscard]] std::string describe() const;
 
  private:
+  shm::Adopted::Use use_;
   std::uint64_t messages_from_ = UINT64_MAX;  // bytes: smaller ones do not gain
   shm::AdoptionLimits limits_;
   std::string terms_ = "no buffer is adopted: ranks of a host share no memory";

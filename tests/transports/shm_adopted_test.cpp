@@ -519,6 +519,18 @@ TEST_F(AdoptedTest, NothingIsLeftBehind) {
 }
 
 // A peer that still has it mapped keeps none of its pages.
+TEST_F(AdoptedTest, WhenNobodyUsesThemAnyMoreTheyBecomePrivate) {
+  const Own own;
+  own.fill(12);
+  auto one = adopted_.use(), another = adopted_.use();
+  ASSERT_TRUE(adopted(own.bytes()));
+  one.reset();
+  EXPECT_TRUE(is_shared(own.bytes()));
+  another.reset();
+  EXPECT_FALSE(is_shared(own.bytes()));
+  EXPECT_TRUE(own.holds(12));
+}
+
 TEST_F(AdoptedTest, PagesGoBackToTheSystem) {
   const Own own;
   own.fill(13);

@@ -9,6 +9,7 @@
 #include <array>
 #include <cerrno>
 #include <charconv>
+#include <fstream>
 #include <functional>
 #include <sstream>
 #include <string_view>
@@ -18,7 +19,7 @@
 namespace tutti::shm {
 namespace {
 
-constexpr std::uint64_t kMostText = std::uint64_t{256} << 20;
+constexpr std::uint64_t kMostText = std::uint64_t{1} << 20;
 
 // Declared here, as distributions have older headers than kernels.
 struct Query {
@@ -70,13 +71,21 @@ std::optional<Area> parse_area(std::string_view line) {
   return area;
 }
 
+// Line by line: there may be very many, and just then little room for them.
+template <class Visit>
+Status for_each_line(const char* path, Visit&& visit) {
+  std::ifstream file(path);
+  if (!file) return system_error(errno, fmt::format("opening {}", path));
+  for (std::string line; std::getline(file, line);) visit(line);
+  return {};
+}
+
 Result<std::vector<Area>> areas_where(const std::function<bool(const Area&)>& wanted) {
-  auto text = read_file("/proc/self/maps", kMostText);
-  if (!text) return std::move(text.error());
   std::vector<Area> found;
-  std::istringstream lines(*text);
-  for (std::string line; std::getline(lines, line);)
+  const Status read = for_each_line("/proc/self/maps", [&](const std::string& line) {
     if (auto area = parse_area(line); area && wanted(*area)) found.push_back(std::move(*area));
+  });
+  if (!read) return read.error().clone();
   return found;
 }
 
@@ -132,12 +141,9 @@ Result<bool> uses_a_gpu() {
 }
 
 Result<std::vector<std::string>> area_flags(ConstBytes range) {
-  auto text = read_file("/proc/self/smaps", kMostText);
-  if (!text) return std::move(text.error());
   std::vector<std::string> flags;
-  std::istringstream lines(*text);
   bool inside = false;
-  for (std::string line; std::getline(lines, line);) {
+  const Status read = for_each_line("/proc/self/smaps", [&](const std::string& line) {
     if (const auto area = parse_area(line)) {
       inside = overlap(*area, range);
     } else if (inside && line.starts_with("VmFlags:")) {
@@ -145,7 +151,8 @@ Result<std::vector<std::string>> area_flags(ConstBytes range) {
       for (std::string flag; words >> flag;)
         if (std::ranges::find(flags, flag) == flags.end()) flags.push_back(flag);
     }
-  }
+  });
+  if (!read) return read.error().clone();
   return flags;
 }
 

@@ -185,6 +185,14 @@ Adopted& Adopted::of_process() {
   return adopted;
 }
 
+Adopted::Use Adopted::use() {
+  const std::lock_guard lock(mutex_);
+  if (auto known = users_.lock()) return known;
+  Use first(static_cast<const void*>(this), [](const void*) { of_process().give_back(); });
+  users_ = first;
+  return first;
+}
+
 Adopted::Lease Adopted::enter(ConstBytes bytes, const AdoptionLimits& limits) {
   const Bytes pages = whole_pages(bytes);
   if (pages.size() < kLeast) return 0;

@@ -13,6 +13,7 @@
 #include <atomic>
 #include <condition_variable>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <optional>
 
@@ -34,6 +35,10 @@ class Adopted {
 
   static Adopted& of_process();
 
+  // For as long as any of these lives, pages stay adopted between calls; when the last one has ended, all become private ones
+  // again.
+  using Use = std::shared_ptr<const void>;
+  [[nodiscard]] Use use();
   // A call begins that owns these bytes.
   [[nodiscard]] Lease enter(ConstBytes bytes, const AdoptionLimits& limits);
   // It has ended.
@@ -106,6 +111,7 @@ class Adopted {
   std::map<std::pair<const std::byte*, std::size_t>, Candidate> candidates_;
   std::optional<Result<AreaQuery>> query_;      // once it has been asked for
   std::optional<Result<double>> page_cost_us_;  // likewise
+  std::weak_ptr<const void> users_;
   std::uint64_t calls_ = 0;
   std::atomic<std::uint32_t> leases_{0};
   AdoptionReport report_;
