@@ -16,6 +16,7 @@
 #include "core/config.h"
 #include "core/file.h"
 #include "select/render.h"
+#include "simulate/measured.h"
 #include "simulate/trace.h"
 
 namespace tutti {
@@ -30,7 +31,7 @@ constexpr double kMostFactor = 1e6;
 struct SimulateOptions {
   Question question;
   std::vector<std::string> slow_ranks, slow_links, lost;
-  std::string eager = "32K", memory = "8G", trace, svg;
+  std::string eager = "32K", memory = "8G", measured, trace, svg;
   double delay_us = 0;
   std::uint64_t seed = 1;
   bool all = false, json = false;
@@ -215,8 +216,22 @@ void write_files(const SimulateOptions& o, const Answer& a, const Simulated& s, 
   if (!o.svg.empty()) write(o.svg, simulate::draw_timeline(spans, a.machine.ranks, s.outcome.end, title));
 }
 
+// With what a job has measured, where that is given.
+Answer ask(SimulateOptions& o) {
+  Answer a = ask(o.question);
+  if (o.measured.empty()) return a;
+  constexpr std::uint64_t kMostText = std::uint64_t{16} << 20;
+  auto text = read_regular_file(o.measured, kMostText);
+  if (!text) leave(text.error());
+  if (auto s = simulate::take_measured(a.machine, *text); !s) leave(s.because(fmt::format("--measured {}", o.measured)));
+  auto selection = select(a.request, a.machine);
+  if (!selection) leave(selection.error());
+  a.selection = std::move(*selection);
+  return a;
+}
+
 void run(SimulateOptions& o) {
-  const Answer a = ask(o.question);
+  const Answer a = ask(o);
   const Conditions conditions = conditions_from(o, a.machine.ranks);
   if (o.all && (!o.trace.empty() || !o.svg.empty())) leave("--all: --trace and --svg show one algorithm; name it", kExitUsage);
   check_files(o, a);
@@ -256,6 +271,10 @@ void add_simulate_command(CLI::App& app) {
   command->add_option("--seed", o->seed, "Of what is random; the same one gives the same times")
       ->capture_default_str()
       ->check(number<std::uint64_t>());
+  command
+      ->add_option("--measured", o->measured,
+                   "Take latencies and rates from this file: what tutti explain --json, started by mpirun, has printed")
+      ->check(file_name());
   command->add_option("--eager", o->eager, "Larger messages wait until their receiver is ready")->capture_default_str();
   command->add_option("--memory", o->memory, "That the simulation may use")->capture_default_str();
   command->add_option("--trace", o->trace, "Write what happened to this file, for ui.perfetto.dev")->check(file_name());
