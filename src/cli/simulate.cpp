@@ -283,7 +283,7 @@ void add_simulate_command(CLI::App& app) {
   command->footer(with_exit_statuses(
       "Times and rates are those of tutti explain. Left out: switches have memory for all that waits in them, messages that "
       "share a\n"
-      "link take turns as a whole, what would be published is sent, ranks that share cores have each its own.\n\n"
+      "link take turns in eighths or larger parts, what would be published is sent, ranks that share cores have each its own.\n\n"
       "Examples: tutti simulate all_reduce --bytes 64M --topology \"node:64 core:8\" --all\n"
       "          tutti simulate all_reduce --bytes 1G --topology dgx-h100:16 --algorithm ring --trace ring.json\n"
       "          tutti simulate all_gather --ranks 8 --slow-rank 3=2 --svg gather.svg\n"));

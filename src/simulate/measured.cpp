@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -36,12 +37,16 @@ Status take_measured(JobMachine& machine, std::string_view text) {
                  fmt::format("it was measured where ranks have {} kinds of links between each other; this "
                              "machine has {}",
                              links->size(), machine.links.size()));
+  // Where ranks shared cores they were measured while all talked, and then as if each had had a core; here they have what they
+  // had.
+  const double sharers = positive(all, "core_sharers").value_or(1), cores = positive(all, "cores_per_host").value_or(1);
+  const double crowd = std::max(1.0, sharers / cores);
   std::vector<LinkParameters> taken;
   for (const json& link : *links) {
     const auto latency = link.is_object() ? positive(link, "latency_us") : std::nullopt;
     const auto bandwidth = link.is_object() ? positive(link, "bandwidth_gbps") : std::nullopt;
     if (!latency || !bandwidth) return wrong("\"latency_us\" and \"bandwidth_gbps\" of each link must be positive numbers");
-    taken.push_back({*latency, *bandwidth, Origin::system});
+    taken.push_back({*latency * crowd, *bandwidth / crowd, Origin::system});
   }
   machine.links = std::move(taken);
   machine.reduce_gbps = *reduces;

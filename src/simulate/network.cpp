@@ -64,35 +64,33 @@ const LinkParameters& Network::link_between(Rank a, Rank b) const noexcept {
   return machine_.links[std::min(level, machine_.links.size() - 1)];
 }
 
-void Network::pass(std::size_t wire, double share, std::uint64_t bytes, Time occupied, Passage& passage) noexcept {
-  Wire& w = wires_[wire];
-  const auto time = static_cast<Time>(static_cast<double>(occupied) / share);
-  passage.begun = std::max(passage.begun, w.free);
-  w.free = std::min(passage.begun + time, kMostTime);
-  w.busy += time;
+Time Network::enter(const Hop& hop, std::uint64_t bytes, Time at) noexcept {
+  Wire& w = wires_[hop.link];
+  const Time begun = std::max(at, w.free);
+  w.free = std::min(begun + hop.occupied, kMostTime);
+  w.busy += hop.occupied;
   w.bytes += bytes;
-  passage.arrived = std::max(passage.arrived, w.free);
+  return begun;
 }
 
-void Network::cross_network(Rank from, Rank to, std::uint64_t bytes, Time occupied, Passage& passage) noexcept {
+void Network::cross_network(Rank from, Rank to, Time occupied, std::vector<Hop>& way) const {
+  const auto add = [&](std::size_t link, double links = 1) {
+    way.push_back({static_cast<std::uint32_t>(link), static_cast<Time>(static_cast<double>(occupied) / links)});
+  };
   const auto link_of = [&](const Range& range, Rank r) {
     const auto at = static_cast<std::size_t>(r), rails = static_cast<std::size_t>(machine_.rails_per_host);
     return range.first + static_cast<std::size_t>(host_of_[at]) * rails + static_cast<std::size_t>(index_on_host_[at]) % rails;
   };
-  pass(link_of(host_out_, from), 1, bytes, occupied, passage);
+  add(link_of(host_out_, from));
   std::size_t crossed = 0;  // pods that the two do not share
-  for (; crossed < pods_up_.size() && from / machine_.pods[crossed].size != to / machine_.pods[crossed].size; ++crossed) {
-    const auto pod = static_cast<std::size_t>(from / machine_.pods[crossed].size);
-    pass(pods_up_[crossed].first + pod, pods_up_[crossed].links, bytes, occupied, passage);
-  }
-  while (crossed-- > 0) {
-    const auto pod = static_cast<std::size_t>(to / machine_.pods[crossed].size);
-    pass(pods_down_[crossed].first + pod, pods_down_[crossed].links, bytes, occupied, passage);
-  }
-  pass(link_of(host_in_, to), 1, bytes, occupied, passage);
+  for (; crossed < pods_up_.size() && from / machine_.pods[crossed].size != to / machine_.pods[crossed].size; ++crossed)
+    add(pods_up_[crossed].first + static_cast<std::size_t>(from / machine_.pods[crossed].size), pods_up_[crossed].links);
+  while (crossed-- > 0)
+    add(pods_down_[crossed].first + static_cast<std::size_t>(to / machine_.pods[crossed].size), pods_down_[crossed].links);
+  add(link_of(host_in_, to));
 }
 
-void Network::cross_torus(Rank from, Rank to, std::uint64_t bytes, Time occupied, Passage& passage) noexcept {
+void Network::cross_torus(Rank from, Rank to, Time occupied, std::vector<Hop>& way) const {
   const std::size_t dimensions = machine_.torus.size();
   Rank at = from, stride = 1;
   for (std::size_t d = dimensions; d-- > 0; stride *= machine_.torus[d]) {
@@ -101,31 +99,29 @@ void Network::cross_torus(Rank from, Rank to, std::uint64_t bytes, Time occupied
     const bool upward = 2 * away <= size;
     for (Rank hops = upward ? away : size - away; hops > 0; --hops) {
       const std::size_t link = static_cast<std::size_t>(at) * 2 * dimensions + 2 * d + (upward ? 1 : 0);
-      pass(torus_.first + link, 1, bytes, occupied, passage);
+      way.push_back({static_cast<std::uint32_t>(torus_.first + link), occupied});
       const Rank here = (at / stride) % size, next = (here + (upward ? 1 : size - 1)) % size;
       at += (next - here) * stride;
     }
   }
 }
 
-Network::Passage Network::send(Rank from, Rank to, std::uint64_t bytes, Time at) {
+void Network::route(Rank from, Rank to, std::uint64_t bytes, std::vector<Hop>& way) const {
   const LinkParameters& link = link_between(from, to);
   const bool outside = host_of_[static_cast<std::size_t>(from)] != host_of_[static_cast<std::size_t>(to)];
   const double gap_us = outside ? link.latency_us * kNetworkGap : 0;
   const double us = std::max(gap_us, static_cast<double>(bytes) / (link.bandwidth_gbps * 1e3));
-  const auto occupied = [&](Rank r) { return from_microseconds(us * slower_[static_cast<std::size_t>(r)]); };
-  Passage passage{.begun = at, .left = 0, .arrived = 0};
-  pass(out_.first + static_cast<std::size_t>(from), 1, bytes, occupied(from), passage);
-  const Time begun = passage.begun;
-  passage.left = passage.arrived;
+  const auto port = [&](const Range& ports, Rank r) {
+    const auto at = static_cast<std::size_t>(r);
+    way.push_back({static_cast<std::uint32_t>(ports.first + at), from_microseconds(us * slower_[at])});
+  };
+  way.clear();
+  port(out_, from);
   if (outside && torus_.count > 0)
-    cross_torus(from, to, bytes, from_microseconds(us), passage);
+    cross_torus(from, to, from_microseconds(us), way);
   else if (outside)
-    cross_network(from, to, bytes, from_microseconds(us), passage);
-  pass(in_.first + static_cast<std::size_t>(to), 1, bytes, occupied(to), passage);
-  passage.begun = begun;
-  passage.arrived = std::min(passage.arrived + from_microseconds(link.latency_us), kMostTime);
-  return passage;
+    cross_network(from, to, from_microseconds(us), way);
+  port(in_, to);
 }
 
 std::string Network::name_of(std::size_t wire) const {

@@ -2,8 +2,7 @@
 //
 // A message takes its way link by link: it enters the next one when it has entered the one before, or as soon as that is free of
 // the messages that came earlier, and occupies each for its bytes over the link's rate. It has arrived when the last byte has
-// left the last link, and the latency of the way has passed. What is left out: switches have memory for all that waits in them,
-// and messages that share a link take turns as a whole instead of packet by packet.
+// left the last link, and the latency of the way has passed. What is left out: switches have memory for all that waits in them.
 //
 //   rank's port out > rank's port in                               inside a host
 //   port out > a link of the host > (up and down past pods) > the other host's link > port in
@@ -35,11 +34,15 @@ class Network {
   // A rank's ports take so many times as long.
   void slow_down(Rank rank, double factor) { slower_[static_cast<std::size_t>(rank)] *= factor; }
 
-  struct Passage {
-    Time begun = 0, left = 0, arrived = 0;  // its first byte leaves the sender, the last one does, it is at the receiver
+  // One of the links that a message passes through, and how long it occupies it.
+  struct Hop {
+    std::uint32_t link = 0;
+    Time occupied = 0;
   };
-  // Messages are given in the order of time in which they are ready.
-  Passage send(Rank from, Rank to, std::uint64_t bytes, Time at);
+  // The way of a message, which always begins at the sender's port out and ends at the receiver's port in.
+  void route(Rank from, Rank to, std::uint64_t bytes, std::vector<Hop>& way) const;
+  // The message has come to that link; returns when it enters it. Messages come in the order of time.
+  Time enter(const Hop& hop, std::uint64_t bytes, Time at) noexcept;
   // Of a message of no bytes.
   [[nodiscard]] Time latency(Rank from, Rank to) const noexcept { return from_microseconds(link_between(from, to).latency_us); }
 
@@ -67,9 +70,8 @@ class Network {
 
   Range add(std::size_t count, double links = 1);
   [[nodiscard]] const LinkParameters& link_between(Rank a, Rank b) const noexcept;
-  void pass(std::size_t wire, double share, std::uint64_t bytes, Time occupied, Passage& passage) noexcept;
-  void cross_network(Rank from, Rank to, std::uint64_t bytes, Time occupied, Passage& passage) noexcept;
-  void cross_torus(Rank from, Rank to, std::uint64_t bytes, Time occupied, Passage& passage) noexcept;
+  void cross_network(Rank from, Rank to, Time occupied, std::vector<Hop>& way) const;
+  void cross_torus(Rank from, Rank to, Time occupied, std::vector<Hop>& way) const;
   [[nodiscard]] std::string name_of(std::size_t wire) const;
 
   const JobMachine& machine_;

@@ -11,6 +11,12 @@ namespace tutti::simulate {
 namespace {
 
 constexpr std::size_t kLoadsShown = 5;
+constexpr std::size_t kHops = 4;  // of most messages
+// Messages that share a link take turns by segments of so many bytes at the least, and fewer, larger ones where there are so many
+// messages that their moves would be more than this.
+constexpr std::uint64_t kSegmentBytes = std::uint64_t{16} << 10;
+constexpr std::uint32_t kMostSegments = 8;
+constexpr std::uint64_t kMostMoves = 40'000'000;
 
 class Simulation {
  public:
@@ -20,7 +26,12 @@ class Simulation {
     const auto ranks = static_cast<std::size_t>(program.ranks());
     cores_.resize(ranks);
     state_.resize(program.steps());
-    for (StepId s = 0; s < program.steps(); ++s) state_[s].waits_for = program.step(s).waits_for;
+    std::uint64_t messages = 1;
+    for (StepId s = 0; s < program.steps(); ++s) {
+      state_[s].waits_for = program.step(s).waits_for;
+      if (program.step(s).kind == StepKind::send) ++messages;
+    }
+    most_segments_ = static_cast<std::uint32_t>(std::clamp<std::uint64_t>(kMostMoves / (messages * kHops), 1, kMostSegments));
     for (const auto& slow : conditions.slow_ranks) cores_[static_cast<std::size_t>(slow.rank)].factor *= slow.factor;
     for (const auto& slow : conditions.slow_links) network_.slow_down(slow.rank, slow.factor);
     for (const auto& lost : conditions.lost) cores_[static_cast<std::size_t>(lost.rank)].lost_at = lost.at;
@@ -43,18 +54,20 @@ class Simulation {
     find_ends(outcome);
     outcome.busiest = network_.busiest(kLoadsShown);
     outcome.memory_bytes = program_.memory_bytes() + network_.memory_bytes() + state_.capacity() * sizeof(State) +
-                           cores_.capacity() * sizeof(Core) + most_events_ * sizeof(Event);
+                           cores_.capacity() * sizeof(Core) + most_events_ * sizeof(Event) +
+                           under_way_.size() * (sizeof(Message) + kHops * sizeof(Network::Hop));
     return outcome;
   }
 
  private:
-  enum class What : std::uint8_t { ready, arrived, done };
+  enum class What : std::uint8_t { ready, moves, arrived, done };
   struct Event {
     Time at = 0;
     std::uint64_t number = 0;  // those of one time happen in the order in which they were foreseen
-    StepId step = 0;
-    What what = What::ready;
+    std::uint32_t step = 0;    // moves: which message does
     Rank rank = 0;
+    What what = What::ready;
+    std::uint16_t hop = 0;  // moves: to which one
     friend bool operator>(const Event& a, const Event& b) noexcept { return a.at != b.at ? a.at > b.at : a.number > b.number; }
   };
   struct State {
@@ -66,6 +79,14 @@ class Simulation {
     Time free = 0, ended = 0;
     Time lost_at = kMostTime;
     double factor = 1;
+  };
+
+  struct Message {
+    StepId send = 0;
+    Rank from = 0, to = 0;
+    std::uint32_t segments = 1, to_leave = 1, to_arrive = 1;
+    Time begun = 0, ends = 0;  // when the first byte has left, and the last one the last hop until now
+    std::vector<Network::Hop> way;
   };
 
   void begin_ranks() {
@@ -80,14 +101,17 @@ class Simulation {
     }
   }
 
-  void foresee(Time at, StepId step, What what, Rank rank) {
-    events_.push({at, next_number_++, step, what, rank});
+  void foresee(Time at, std::uint32_t step, What what, Rank rank, std::size_t hop = 0) {
+    events_.push({at, next_number_++, step, rank, what, static_cast<std::uint16_t>(hop)});
     most_events_ = std::max(most_events_, events_.size());
   }
 
   void happen(const Event& event) {
+    if (event.what == What::moves) return move(event.step, event.hop, event.at);
     if (event.at >= core(event.rank).lost_at) return;
     switch (event.what) {
+      case What::moves:
+        return;
       case What::ready:
         return begin(event.step, event.rank, event.at);
       case What::arrived:
@@ -137,11 +161,50 @@ class Simulation {
     const Rank to = program_.rank_of(step.partner);
     Time at = state_[id].at;
     if (step.bytes > conditions_.eager_bytes) at = std::max(at, state_[step.partner].at + network_.latency(to, from));
-    const Network::Passage passage = network_.send(from, to, step.bytes, at);
     ++messages_;
-    if (watch_) watch_({from, to, StepKind::send, step.bytes, passage.begun, passage.arrived});
-    foresee(passage.left, id, What::done, from);
-    foresee(passage.arrived, step.partner, What::arrived, to);
+    const std::uint32_t m = new_message();
+    Message& message = under_way_[m];
+    message.send = id;
+    message.from = from;
+    message.to = to;
+    message.segments = std::clamp<std::uint32_t>(static_cast<std::uint32_t>(step.bytes / kSegmentBytes), 1, most_segments_);
+    message.to_leave = message.to_arrive = message.segments;
+    message.ends = 0;
+    network_.route(from, to, step.bytes, message.way);
+    foresee(at, m, What::moves, from);
+  }
+
+  std::uint32_t new_message() {
+    if (free_messages_.empty()) {
+      under_way_.emplace_back();
+      return static_cast<std::uint32_t>(under_way_.size() - 1);
+    }
+    const std::uint32_t m = free_messages_.back();
+    free_messages_.pop_back();
+    return m;
+  }
+
+  // A segment has come to a link of its way.
+  void move(std::uint32_t m, std::size_t at_hop, Time at) {
+    Message& message = under_way_[m];
+    const ProgramStep& step = program_.step(message.send);
+    const Time occupied = message.way[at_hop].occupied / message.segments;
+    const Time begun = network_.enter({message.way[at_hop].link, occupied}, step.bytes / message.segments, at);
+    const Time left = std::min(begun + occupied, kMostTime);
+    message.ends = std::max(message.ends, left);
+    if (at_hop == 0) {
+      if (message.to_leave == message.segments) message.begun = begun;
+      if (--message.to_leave > 0)
+        foresee(left, m, What::moves, message.from);
+      else
+        foresee(left, message.send, What::done, message.from);
+    }
+    if (at_hop + 1 < message.way.size()) return foresee(begun, m, What::moves, message.from, at_hop + 1);
+    if (--message.to_arrive > 0) return;
+    const Time arrived = std::min(message.ends + network_.latency(message.from, message.to), kMostTime);
+    if (watch_) watch_({message.from, message.to, StepKind::send, step.bytes, message.begun, arrived});
+    foresee(arrived, step.partner, What::arrived, message.to);
+    free_messages_.push_back(m);
   }
 
   void take_in(StepId id, Rank rank, Time at) {
@@ -204,6 +267,9 @@ class Simulation {
   std::vector<Core> cores_;
   std::vector<State> state_;
   std::priority_queue<Event, std::vector<Event>, std::greater<>> events_;
+  std::uint32_t most_segments_ = 1;
+  std::vector<Message> under_way_;
+  std::vector<std::uint32_t> free_messages_;
   std::uint64_t next_number_ = 0, messages_ = 0;
   std::size_t most_events_ = 0;
 };

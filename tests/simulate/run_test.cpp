@@ -34,7 +34,7 @@ TEST(Run, ABroadcastToOneIsAStepAndAMessage) {
   const Outcome o = simulated(request_of(Collective::broadcast, bytes, "knomial"), machine, {.eager_bytes = bytes});
   const LinkParameters& link = machine.links.back();
   const double expected = machine.step_us + static_cast<double>(bytes) / (link.bandwidth_gbps * 1e3) + link.latency_us;
-  EXPECT_NEAR(us_of(o), expected, 1e-5);
+  EXPECT_NEAR(us_of(o), expected, 1e-4);
   EXPECT_EQ(o.messages, 1U);
   EXPECT_EQ(o.last, 1);
 }
@@ -43,7 +43,7 @@ TEST(Run, LargeMessagesWaitForTheReceiversWord) {
   const JobMachine machine = flat(2);
   const SelectRequest request = request_of(Collective::broadcast, 1 << 16, "knomial");
   const double eager = us_of(simulated(request, machine, {.eager_bytes = 1 << 16}));
-  EXPECT_NEAR(us_of(simulated(request, machine, {.eager_bytes = 0})), eager + machine.links.back().latency_us, 1e-5);
+  EXPECT_NEAR(us_of(simulated(request, machine, {.eager_bytes = 0})), eager + machine.links.back().latency_us, 1e-4);
 }
 
 TEST(Run, ARingTakesAsLongAsTheModelSays) {
@@ -75,6 +75,15 @@ TEST(Run, EveryRowEndsAndNoneIsFasterThanItsBytes) {
       }
     }
   }
+}
+
+// Everybody has something for everybody, and all begin with their neighbours: no port is idle before all is sent.
+TEST(Run, MessagesPassALinkInTheOrderInWhichTheyComeToIt) {
+  const JobMachine machine = flat(5);
+  const std::uint64_t bytes = 1 << 20;
+  const Outcome o = simulated(request_of(Collective::all_gather, bytes, "direct"), machine, {.eager_bytes = UINT64_MAX});
+  const double sent = 4 * static_cast<double>(bytes) / (machine.links.back().bandwidth_gbps * 1e3);
+  EXPECT_NEAR(us_of(o) / (sent + machine.links.back().latency_us), 1, 0.01);
 }
 
 TEST(Run, TheForecastOfItsMemoryIsNear) {

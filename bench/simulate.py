@@ -1,0 +1,108 @@
+#!/usr/bin/env python3
+"""How near simulated times are: hosts made of network namespaces, whose links to each other are cut to a rate (tc tbf), run all_reduce by
+several algorithms; `tutti simulate` says beforehand how long that takes, from what one job has measured (tutti explain --json).
+
+Needs root. A ratio is the simulated time by the median of what was run (over the rounds, each the mean of many checked calls).
+
+    ./bench/record.sh simulate ./dev bench simulate
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+HOSTS = ROOT / "tests/end_to_end/hosts.sh"
+TUTTI = ROOT / "build/release/bin/tutti"
+LAUNCHER = ROOT / "build/peers/openmpi/bin/mpirun"
+# With all parameters, so that both do the same.
+ALGORITHMS = {"all_reduce": ["ring/pieces=1", "two_shot/pieces=1", "direct/pieces=1", "recursive_doubling/radix=2", "halving_doubling/radix=2",
+                             "reduce_broadcast/pieces=4/radix=2"],
+              "all_gather": ["ring/pieces=1", "direct", "recursive_doubling/radix=2"],
+              "broadcast": ["knomial/radix=2", "scatter_all_gather", "chain/pieces=4"]}
+SIZES = [64 << 10, 512 << 10, 4 << 20]
+
+
+def parse_options():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--hosts", type=int, nargs="+", default=[2, 4, 8])
+    parser.add_argument("--rate", default="100mbit", help="of each host's link, as tc has it (100mbit)")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--collectives", nargs="+", default=list(ALGORITHMS), choices=list(ALGORITHMS))
+    parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+def inside_hosts(options, hosts):
+    """This program anew, beside so many hosts."""
+    script = f'''. "{HOSTS}"
+        hosts_or_skip; make_hosts {hosts}
+        for ((i = 1; i <= {hosts}; i++)); do
+          ip netns exec "$tag-h$i" tc qdisc add dev eth0 root tbf rate {options.rate} burst 16kb latency 400ms || exit 1
+        done
+        "$@"'''
+    subprocess.run(["bash", "-c", script, "hosts", sys.executable, *sys.argv, "--inside", "--hosts", str(hosts)], check=True)
+
+
+def on_hosts(hosts, *command):
+    root = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1", "PRTE_ALLOW_RUN_AS_ROOT": "1",
+            "PRTE_ALLOW_RUN_AS_ROOT_CONFIRM": "1", "TUTTI_TUNING": "off"}
+    words = ["bash", "-c", f'. "{HOSTS}"; launch "$@"', "launch", "openmpi5", LAUNCHER, ",".join(["1"] * hosts), TUTTI, *command]
+    job = subprocess.run([str(w) for w in words], env={**os.environ, **root}, capture_output=True, text=True)
+    if job.returncode != 0:
+        sys.exit(f"{' '.join(map(str, command))}\nended with {job.returncode}:\n{job.stdout[-2000:]}{job.stderr[-2000:]}")
+    return job.stdout
+
+
+def run_us(hosts, collective, algorithm, size, folder):
+    """The mean of one job's calls."""
+    table = Path(folder) / "table.json"
+    iterations = max(3, min(50, (8 << 20) // size))
+    on_hosts(hosts, "perf", collective, "--algorithm", algorithm, "--min-bytes", size, "--max-bytes", size, "--iterations", iterations,
+             "--warmup", 3, "--out-of-place", "--check", "--json", table)
+    rows = json.loads(table.read_text())["rows"]
+    return rows[0]["out_of_place"]["time_us"]
+
+
+def simulated_us(hosts, collective, algorithm, size, measured):
+    job = subprocess.run([TUTTI, "simulate", collective, "--algorithm", algorithm, "--bytes", str(size), "--topology", f"node:{hosts} core:1",
+                          "--measured", measured, "--json"], capture_output=True, text=True, check=True)
+    return json.loads(job.stdout)["simulated_us"]
+
+
+def compare(options, hosts):
+    with tempfile.TemporaryDirectory() as folder:
+        measured = Path(folder) / "measured.json"
+        said = on_hosts(hosts, "explain", "all_reduce", "--json")
+        measured.write_text(said)
+        link = json.loads(said)["links"][-1]
+        print(f"\n{hosts} hosts, a rank each, links of {options.rate}: measured {link['latency_us']:.1f} us, {1e3 * link['bandwidth_gbps']:.1f} MB/s")
+        print(f"{'':<44}{'bytes':>10}{'simulated us':>14}{'run us':>12}{'ratio':>8}")
+        ratios = []
+        for collective in options.collectives:
+            for algorithm in ALGORITHMS[collective]:
+                for size in SIZES:
+                    predicted = simulated_us(hosts, collective, algorithm, size, measured)
+                    ran = statistics.median(run_us(hosts, collective, algorithm, size, folder) for _ in range(options.rounds))
+                    ratios.append(predicted / ran)
+                    print(f"{collective + ' ' + algorithm:<44}{size:>10}{predicted:>14.1f}{ran:>12.1f}{predicted / ran:>8.2f}", flush=True)
+        errors = sorted(max(r, 1 / r) - 1 for r in ratios)
+        print(f"median error {100 * statistics.median(errors):.0f} %, nine of ten below {100 * errors[int(0.9 * (len(errors) - 1))]:.0f} %")
+
+
+def main():
+    options = parse_options()
+    for hosts in options.hosts:
+        if options.inside:
+            compare(options, hosts)
+        else:
+            inside_hosts(options, hosts)
+
+
+if __name__ == "__main__":
+    main()
