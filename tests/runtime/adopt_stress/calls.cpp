@@ -118,7 +118,7 @@ void Player::run_beside(const Plan& started, const std::optional<Plan>& other) {
   while_disturbed(plans, [&] {
     auto work = splits_[started.communicator].communicator.start(call_of(started));
     if (!work) fail(work.error().to_string());
-    if (own_.percent(10)) fork_a_child(plans, {});
+    if (own_.percent(10)) fork_a_child(plans);
     if (other) need(splits_[other->communicator].communicator.run(call_of(*other)));
     need(work->wait());
   });
@@ -155,9 +155,11 @@ void Player::while_disturbed(const Plans& plans, Run&& run) {
     Piece* const piece = pieces_[plan.input.buffer].get();
     if (!written && own_.percent(10) && piece->protect(PROT_READ)) read_only.push_back(piece);
   }
-  if (const auto unused = draw_unused(plans); unused && own_.percent(20)) threads.push_back(writer(*unused));
+  written_ = own_.percent(20) ? draw_unused(plans) : std::nullopt;
+  if (written_) threads.push_back(writer(*written_));
   run();
   threads.clear();
+  if (written_) check(*std::exchange(written_, {}));
   for (Piece* piece : read_only) piece->protect(PROT_READ | PROT_WRITE);
 }
 

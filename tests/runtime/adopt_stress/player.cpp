@@ -86,7 +86,7 @@ void Player::step() {
   if (what < 74) return rewrite();
   if (what < 82) return empty();
   if (what < 86) return replace();
-  if (what < 89) return fork_a_child({}, {});
+  if (what < 89) return fork_a_child({});
   if (what < 92) return fork_while_one_writes();
   if (what < 94) return start_another_program();
   check_all();
@@ -198,7 +198,7 @@ void Player::empty() {
 // ---- Other processes
 
 // It sees what there was, and has copies of its own. Not what calls are writing, nor what a thread writes.
-void Player::fork_a_child(const Plans& under_way, std::optional<std::size_t> written) {
+void Player::fork_a_child(const Plans& under_way) {
   if (under_way.empty()) tell("fork");
   const pid_t child = fork();
   if (child < 0) fail("fork() fails");
@@ -210,7 +210,7 @@ void Player::fork_a_child(const Plans& under_way, std::optional<std::size_t> wri
   for (const std::size_t b : live()) {
     if (!pieces_[b]->is_copied_by_fork()) continue;  // the parent goes on with it
     const bool changes =
-        b == written || std::ranges::any_of(under_way, [b](const Plan& plan) { return plan.output.buffer == b; });
+        b == written_ || std::ranges::any_of(under_way, [b](const Plan& plan) { return plan.output.buffer == b; });
     if (const auto what = changes ? std::nullopt : difference(b)) fail("in a child: " + *what);
     pieces_[b]->protect(PROT_READ | PROT_WRITE);
     std::ranges::fill(words(b), 0xdeadbeefU);
@@ -220,9 +220,12 @@ void Player::fork_a_child(const Plans& under_way, std::optional<std::size_t> wri
 
 void Player::fork_while_one_writes() {
   tell("fork while a thread writes");
-  const auto buffer = draw_unused({});
-  const std::jthread thread = writer(*buffer);
-  fork_a_child({}, buffer);
+  written_ = draw_unused({});
+  {
+    const std::jthread thread = writer(*written_);
+    fork_a_child({});
+  }
+  check(*std::exchange(written_, {}));
 }
 
 void Player::start_another_program() {

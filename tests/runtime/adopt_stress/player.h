@@ -54,7 +54,7 @@ class Player {
   void empty();
   void calls();
   void check_all();
-  void fork_a_child(const Plans& under_way, std::optional<std::size_t> written);
+  void fork_a_child(const Plans& under_way);
   void fork_while_one_writes();
   void start_another_program();
 
@@ -107,6 +107,7 @@ class Player {
   std::vector<Slot> slots_;
   std::vector<std::unique_ptr<Piece>> pieces_;  // this rank's, by the slots
   std::vector<Recurring> recurring_;
+  std::optional<std::size_t> written_;  // by a thread, just now
   std::vector<pid_t> children_;
 };
 
