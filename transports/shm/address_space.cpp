@@ -6,6 +6,7 @@
 #include <sys/sysmacros.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <charconv>
 #include <functional>
@@ -102,6 +103,14 @@ std::optional<Area> AreaQuery::at(const std::byte* address) const noexcept {
               .inode = query.inode,
               .device = makedev(query.dev_major, query.dev_minor),
               .name = {}};
+}
+
+bool AreaQuery::is_of(const std::byte* address, std::string_view file) const noexcept {
+  std::array<char, 64> name{};  // longer ones are of others
+  Query query{.query_addr = reinterpret_cast<std::uint64_t>(address)};
+  query.vma_name_addr = reinterpret_cast<std::uint64_t>(name.data());
+  query.vma_name_size = name.size();
+  return ioctl(maps_.get(), kQuery, &query) == 0 && query.vma_name_size > 0 && file == name.data();
 }
 
 Result<std::vector<Area>> areas(ConstBytes range) {

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/fd.h"
@@ -39,6 +40,8 @@ class AreaQuery {
   static Result<AreaQuery> open();
   // The mapping in which the address lies, without its name.
   [[nodiscard]] std::optional<Area> at(const std::byte* address) const noexcept;
+  // Whether that one is of this file ("/memfd:name (deleted)").
+  [[nodiscard]] bool is_of(const std::byte* address, std::string_view file) const noexcept;
 
  private:
   explicit AreaQuery(Fd maps) : maps_(std::move(maps)) {}
