@@ -34,10 +34,12 @@ struct Shared {
 struct Settings {
   std::uint64_t seed = 0, steps = 1000;
   int ranks = 3;
+  std::string adopt = "by chance";
 };
 
 // One rank adopts at the first use, whatever the seed.
 std::string way_to_adopt(const Settings& s, int me) {
+  if (s.adopt != "by chance") return s.adopt;
   if (s.seed % static_cast<std::uint64_t>(s.ranks) == static_cast<std::uint64_t>(me)) return "eager";
   const std::size_t chance = tutti::stress::Random(s.seed * 31 + static_cast<std::uint64_t>(me)).below(10);
   return chance < 5 ? "eager" : chance < 8 ? "auto" : "off";
@@ -103,7 +105,8 @@ int main(int argc, char** argv) {
   CLI::App app{"A random program whose buffers' pages are adopted, against a model of what they hold"};
   app.add_option("SEED", s.seed, "The same seed is the same program (0: by chance)");
   app.add_option("STEPS", s.steps, "Of the program")->capture_default_str();
-  app.add_option("RANKS", s.ranks, "Processes")->capture_default_str()->check(CLI::Range(1, kMostRanks));
+  app.add_option("RANKS", s.ranks, "Processes")->capture_default_str()->check(CLI::Range(2, kMostRanks));
+  app.add_option("--adopt", s.adopt, "TUTTI_ADOPT of all ranks")->check(CLI::IsMember({"off", "auto", "eager"}));
   CLI11_PARSE(app, argc, argv);
   if (s.seed == 0) s.seed = std::random_device()();
   fmt::print("adopt_stress {} {} {}\n", s.seed, s.steps, s.ranks);

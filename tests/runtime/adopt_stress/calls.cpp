@@ -12,6 +12,7 @@ constexpr std::array kCollectives{Collective::all_reduce, Collective::all_reduce
                                   Collective::broadcast,  Collective::reduce_scatter, Collective::all_to_all,
                                   Collective::send_recv};
 constexpr std::size_t kRecurring = 3;
+constexpr std::size_t kLargeWords = 16384;  // small calls gain nothing, and are not adopted
 
 bool overlap(const Plan& a, const Plan& b) {
   return overlap(a.output, b.output) || overlap(a.output, b.input) || overlap(a.input, b.output);
@@ -31,7 +32,7 @@ std::optional<Plan> Player::draw_plan() {
   std::erase_if(recurring_, [this](const Recurring& r) { return !still_there(r); });
   if (!recurring_.empty() && shared_.percent(60)) return recurring_[shared_.below(recurring_.size())].plan;
   const auto plan = draw_new_plan();
-  if (plan && (recurring_.size() < kRecurring || shared_.percent(10))) {
+  if (plan && (plan->count >= kLargeWords || shared_.percent(10)) && (recurring_.size() < kRecurring || shared_.percent(2))) {
     if (recurring_.size() == kRecurring) recurring_.erase(recurring_.begin());
     recurring_.push_back({*plan, slots_[plan->input.buffer].made, slots_[plan->output.buffer].made});
   }

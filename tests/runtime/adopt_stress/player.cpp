@@ -15,6 +15,7 @@ namespace {
 constexpr std::size_t kSlots = 16, kFewSlots = 6;
 constexpr unsigned kSizeBits = 19;
 constexpr std::size_t kMostWords = std::size_t{1} << kSizeBits;
+constexpr std::size_t kWordsOfPage = 1024;
 constexpr std::size_t kMostChildren = 4;
 constexpr unsigned kHangs = 120;  // seconds
 
@@ -79,7 +80,7 @@ void Player::play(std::uint64_t steps) {
 
 void Player::step() {
   const std::size_t what = shared_.below(100);
-  if (what < 8 || live().size() < kFewSlots) return make(shared_.log_uniform(kSizeBits));
+  if (what < 8 || live().size() < kFewSlots) return make(draw_size());
   if (what < 58) return calls();
   if (what < 62) return drop();
   if (what < 67) return resize();
@@ -106,6 +107,21 @@ std::size_t Player::draw_buffer() {
   const auto all = live();
   const std::size_t one = all[shared_.below(all.size())], other = all[shared_.below(all.size())];
   return slots_[one].size > slots_[other].size ? one : other;
+}
+
+// Seldom one that calls come back to.
+std::size_t Player::draw_buffer_to_end() {
+  const std::size_t buffer = draw_buffer();
+  const bool comes_back = std::ranges::any_of(recurring_, [buffer](const Recurring& recurring) {
+    return recurring.plan.input.buffer == buffer || recurring.plan.output.buffer == buffer;
+  });
+  return comes_back && !shared_.percent(5) ? draw_buffer_to_end() : buffer;
+}
+
+// Of whole pages now and then.
+std::size_t Player::draw_size() {
+  const std::size_t words = shared_.log_uniform(kSizeBits);
+  return words > kWordsOfPage && shared_.percent(30) ? words / kWordsOfPage * kWordsOfPage : words;
 }
 
 // New contents from this word on.
@@ -145,7 +161,7 @@ void Player::make(std::size_t words) {
 }
 
 void Player::drop() {
-  const std::size_t buffer = draw_buffer();
+  const std::size_t buffer = draw_buffer_to_end();
   tell("free buffer {}", buffer);
   check(buffer);
   pieces_[buffer].reset();
@@ -153,7 +169,7 @@ void Player::drop() {
 }
 
 void Player::resize() {
-  const std::size_t buffer = draw_buffer();
+  const std::size_t buffer = draw_buffer_to_end();
   Slot& slot = slots_[buffer];
   const std::size_t before = slot.size;
   slot.size = shared_.percent(50) ? 1 + shared_.below(before) : std::min(before + shared_.below(before + 4096), kMostWords);

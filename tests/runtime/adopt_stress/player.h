@@ -81,7 +81,9 @@ class Player {
   [[nodiscard]] const std::vector<std::uint32_t>& expected(std::size_t buffer) const { return slots_[buffer].of_rank[index_]; }
   [[nodiscard]] std::size_t ranks() const { return splits_[0].own->size(); }
   [[nodiscard]] std::vector<std::size_t> live() const;
+  [[nodiscard]] std::size_t draw_size();
   [[nodiscard]] std::size_t draw_buffer();
+  [[nodiscard]] std::size_t draw_buffer_to_end();
   void fill(std::size_t buffer, std::size_t first);
   [[nodiscard]] std::optional<std::string> difference(std::size_t buffer) const;
   void check(std::size_t buffer);
