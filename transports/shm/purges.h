@@ -1,6 +1,6 @@
-// The library has a madvise() and an mremap() of its own before the system's: shared memory keeps what is in it where private
-// memory would be emptied, as allocators and programs that have it emptied expect; and memory of a file, which is what has been
-// adopted stays to the kernel also once it is private again, knows no MADV_FREE, and cannot grow past the file's end.
+// The library has a madvise() and an mremap() of its own before the system's. Shared memory keeps what is in it where private
+// memory would be emptied, as allocators and programs that have it emptied expect. And what has been adopted is of a file to the
+// kernel, also once it is private again: it knows no MADV_FREE, and must not grow past the file's end.
 #pragma once
 
 #include <atomic>
