@@ -335,6 +335,26 @@ TEST_F(AdoptedTest, MovedMemoryKeepsItsContentsAndBecomesPrivate) {
   EXPECT_FALSE(is_shared(place.bytes()));
 }
 
+// Adopted altogether, in part, and no longer.
+TEST_F(AdoptedTest, MemoryGrowsAsBefore) {
+  for (const std::size_t offset : {std::size_t{0}, kPage})
+    for (const bool given_back : {false, true}) {
+      auto* data = static_cast<std::byte*>(mmap(nullptr, kBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+      ASSERT_NE(static_cast<void*>(data), MAP_FAILED);
+      std::fill_n(data, kBytes, std::byte{3});
+      ASSERT_TRUE(adopted(Bytes(data, kBytes).subspan(offset)));
+      if (given_back) adopted_.give_back();
+      EXPECT_EQ(mremap(data, kBytes, 2 * kBytes, 0), MAP_FAILED);
+      void* const grown = mremap(data, kBytes, 2 * kBytes, MREMAP_MAYMOVE);
+      ASSERT_NE(grown, MAP_FAILED);
+      const Bytes bytes(static_cast<std::byte*>(grown), 2 * kBytes);
+      EXPECT_TRUE(std::ranges::all_of(bytes.first(kBytes), [](std::byte byte) { return byte == std::byte{3}; }));
+      EXPECT_TRUE(std::ranges::all_of(bytes.last(kBytes), [](std::byte byte) { return byte == std::byte{0}; }));
+      std::ranges::fill(bytes, std::byte{4});
+      munmap(grown, 2 * kBytes);
+    }
+}
+
 TEST_F(AdoptedTest, ProtectedPagesStayProtected) {
   const Own own;
   own.fill(4);
@@ -363,7 +383,21 @@ TEST_F(AdoptedTest, PagesThatTheProgramEmptiesAreEmpty) {
     adopted_.give_back();
     EXPECT_EQ(own.words()[0], 5U);
     EXPECT_EQ(*word, 0U);
+    own.fill(6);
+    ASSERT_EQ(madvise(own.bytes().data() + kPage, kPage, advice), 0);
+    EXPECT_EQ(*word, 0U);
+    EXPECT_EQ(own.words()[2 * kPage / 4], 6 + 2 * kPage / 4);
   }
+}
+
+TEST_F(AdoptedTest, PagesBehindReplacedOnesAreEmptiedToo) {
+  const Own own;
+  own.fill(5);
+  ASSERT_TRUE(adopted(own.bytes()));
+  ASSERT_NE(mmap(own.bytes().data() + kPage, kPage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0),
+            MAP_FAILED);
+  ASSERT_EQ(madvise(own.bytes().data(), kBytes, MADV_DONTNEED), 0);
+  EXPECT_TRUE(std::ranges::all_of(own.words(), [](std::uint32_t word) { return word == 0; }));
 }
 
 TEST_F(AdoptedTest, MallocGoesOnWithIt) {
@@ -444,6 +478,27 @@ TEST_F(AdoptedTest, ForkWaitsForTheCallsOfOthers) {
   EXPECT_EQ(exit_of(child), 0);
 }
 
+// Such a call looks its buffers up among the memory that tutti::allocate has handed out, too.
+TEST_F(AdoptedTest, CallsThatForkWaitsForCanEnd) {
+  const Own own;
+  Segments& segments = Segments::of_process();
+  std::atomic<bool> entered{false};
+  std::thread call([&] {
+    const auto lease = adopted_.enter(own.bytes(), kAtOnce);
+    entered = true;
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    segments.free(segments.allocate(kBytes).value_or_throw());
+    adopted_.leave(lease);
+  });
+  while (!entered) std::this_thread::yield();
+  alarm(30);  // half of what it would wait
+  const pid_t child = fork();
+  if (child == 0) end_child(0);
+  alarm(0);
+  call.join();
+  EXPECT_EQ(exit_of(child), 0);
+}
+
 TEST_F(AdoptedTest, ForkWithinACallWaitsForNobody) {
   const Own own;
   const auto lease = adopted_.enter(own.bytes(), kAtOnce);
@@ -503,6 +558,31 @@ TEST_F(AdoptedTest, WhoReadsMeanwhileSeesNoChange) {
   over = true;
   reader.join();
   EXPECT_TRUE(right);
+}
+
+// Memory that no call has is the program's to write to, also while it becomes private.
+TEST_F(AdoptedTest, WhoWritesMeanwhileLosesNothing) {
+  const Own own(16 * kBytes);
+  own.fill(0);
+  std::uint32_t first = 0;
+  bool right = true;
+  for (int round = 0; round < 50; ++round) {
+    ASSERT_TRUE(adopted(own.bytes()));
+    std::atomic<std::uint32_t> passes{0};
+    std::atomic<bool> over{false};
+    std::thread writer([&] {
+      for (; !over || passes == 0; ++passes) {
+        for (std::uint32_t& word : own.words())
+          right = right && word++ == static_cast<std::uint32_t>(&word - own.words().data()) + first;
+        ++first;
+      }
+    });
+    while (passes == 0) std::this_thread::yield();
+    adopted_.give_back();
+    over = true;
+    writer.join();
+    ASSERT_TRUE(right && own.holds(first)) << round;
+  }
 }
 
 TEST_F(AdoptedTest, NothingIsLeftBehind) {

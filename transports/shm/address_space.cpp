@@ -127,6 +127,14 @@ std::optional<Area> AreaQuery::ask(const std::byte* address, std::uint64_t flags
               .name = {}};
 }
 
+bool AreaQuery::is_of(const std::byte* address, std::string_view file) const noexcept {
+  std::array<char, 64> name{};  // longer ones are of others
+  Query query{.query_addr = reinterpret_cast<std::uint64_t>(address)};
+  query.vma_name_addr = reinterpret_cast<std::uint64_t>(name.data());
+  query.vma_name_size = name.size();
+  return ioctl(maps_.get(), kQuery, &query) == 0 && query.vma_name_size > 0 && file == name.data();
+}
+
 Result<std::vector<Area>> areas(ConstBytes range) {
   return areas_where([&](const Area& area) { return overlap(area, range); });
 }

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/fd.h"
@@ -41,6 +42,8 @@ class AreaQuery {
   [[nodiscard]] std::optional<Area> at(const std::byte* address) const noexcept;
   // All mappings of this file, in order; without their names. Takes no further descriptor, and /proc may be gone by then.
   [[nodiscard]] std::vector<Area> of_file(std::uint64_t device, std::uint64_t inode) const;
+  // Whether that one is of this file ("/memfd:name (deleted)").
+  [[nodiscard]] bool is_of(const std::byte* address, std::string_view file) const noexcept;
 
  private:
   explicit AreaQuery(Fd maps) : maps_(std::move(maps)) {}

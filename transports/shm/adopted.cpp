@@ -98,31 +98,74 @@ Status share(Bytes pages, const Fd& fd, bool huge) {
   });
 }
 
-// Wherever the program may have moved them: all that is mapped of the file, but for the state behind the pages, which a peer in
-// this process has mapped with them.
+// The other way round, as long as nobody can write there: with copies.
+Status make_copies(const Fd& fd, const Area& area, bool huge) {
+  return in_blocks({area.begin, area.size()}, [&](Bytes block, std::size_t at) -> Status {
+    auto fresh = Mapping::of_own(block.size());
+    if (!fresh) return std::move(fresh.error());
+    if (huge) madvise(fresh->data(), block.size(), MADV_HUGEPAGE);
+    if (Status s = read_from(fd, area.offset + at, fresh->bytes()); !s) return s;
+    mprotect(fresh->data(), block.size(), area.protection());
+    return move_over(std::move(*fresh), block);
+  });
+}
+
+void punch(const Fd& fd, std::size_t offset, std::size_t size) {
+  fallocate(fd.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, static_cast<off_t>(offset), static_cast<off_t>(size));
+}
+
+// Other threads may write there meanwhile, as no call has it, and of what they write nothing may be lost between a copy and its
+// move: so the same pages of the file take their own place, privately, and the kernel is asked for copies as if each had been
+// written to. false: not all have been copied, and the file's pages are needed.
+Result<bool> let_kernel_copy(const Fd& fd, const Area& area, bool huge) {
+  bool all = true;
+  Status mapped = in_blocks({area.begin, area.size()}, [&](Bytes block, std::size_t at) -> Status {
+    const std::size_t offset = area.offset + at;
+    int error = 0;
+    Emptied::of_process().hold([&] {  // or what is emptied now would be full again
+      // Not by the function, which to sanitizers is a write.
+      if (syscall(SYS_mmap, block.data(), block.size(), area.protection(), MAP_PRIVATE | MAP_FIXED, fd.get(), offset) == -1) {
+        error = errno;
+        return;
+      }
+      if (huge) madvise(block.data(), block.size(), MADV_HUGEPAGE);
+      const bool copied = madvise(block.data(), block.size(), MADV_POPULATE_WRITE) == 0;
+      if (copied) punch(fd, offset, block.size());
+      all = all && copied;
+    });
+    return error == 0 ? Status{} : system_error(error, fmt::format("mapping {} bytes privately", block.size()));
+  });
+  if (!mapped) return std::move(mapped.error());
+  return all;
+}
+
+// Wherever the program may have moved them: all that is mapped of the file and shared, but for the state behind the pages, which
+// a peer in this process has mapped with them.
 std::vector<Area> areas_of_pages(const AreaQuery& query, std::uint64_t device, std::uint64_t inode, std::size_t size) {
   auto found = query.of_file(device, inode);
-  std::erase_if(found, [size](const Area& area) { return area.offset + area.size() > size; });
+  std::erase_if(found, [size](const Area& area) { return !area.shared || area.offset + area.size() > size; });
   return found;
 }
 
-// The other way round.
-Status make_private(const AreaQuery& query, const Fd& fd, std::uint64_t device, std::uint64_t inode, std::size_t size) {
+// false: the file's pages are still needed.
+Result<bool> make_private(const AreaQuery& query, const Fd& fd, std::uint64_t device, std::uint64_t inode, std::size_t size) {
+  bool all = true;
   for (const Area& area : areas_of_pages(query, device, inode, size)) {
     auto flags = area_flags({area.begin, area.size()});
     const bool huge = flags && has(*flags, "hg");
-    const Status made = in_blocks({area.begin, area.size()}, [&](Bytes block, std::size_t at) -> Status {
-      auto fresh = Mapping::of_own(block.size());
-      if (!fresh) return std::move(fresh.error());
-      if (huge) madvise(fresh->data(), block.size(), MADV_HUGEPAGE);
-      if (Status s = read_from(fd, area.offset + at, fresh->bytes()); !s) return s;
-      mprotect(fresh->data(), block.size(), area.protection());
-      return move_over(std::move(*fresh), block);
-    });
-    if (!made) return made.error().clone();
+    if (!area.writable) {
+      if (Status s = make_copies(fd, area, huge); !s) return std::move(s.error());
+      continue;
+    }
+    auto copied = let_kernel_copy(fd, area, huge);
+    if (!copied) return std::move(copied.error());
+    all = all && *copied;
   }
-  return {};
+  return all;
 }
+
+// What has become private again is still called after its file, of which it has nothing any more.
+bool was_adopted(const Area& area) { return !area.shared && area.name == kAdoptedFile; }
 
 bool has_policy_of_its_own(const std::byte* address) {
   constexpr int kOfAddress = 2;  // MPOL_F_ADDR of linux/mempolicy.h
@@ -149,7 +192,7 @@ Status check_areas(ConstBytes pages) {
   const std::byte* at = pages.data();
   for (const Area& area : *found) {
     if (area.begin > at) return refusal("it has gaps");
-    if (area.inode != 0 || area.shared) return refusal("it is shared, or of a file");
+    if (area.shared || (area.inode != 0 && !was_adopted(area))) return refusal("it is shared, or of a file");
     if (!area.readable || !area.writable) return refusal("it is protected");
     if (area.executable || area.name == "[stack]") return refusal("it is a stack, or code");
     if (has_policy_of_its_own(area.begin)) return refusal("it has a NUMA policy");
@@ -175,6 +218,8 @@ Result<bool> check_flags(ConstBytes pages) {
 }  // namespace
 
 Adopted::Adopted() {
+  // Its handler is to run after ours, which waits for calls that may need what that one locks.
+  (void)Segments::of_process();
   pthread_atfork([] { of_process().before_fork(); }, [] { of_process().after_fork(false); },
                  [] { of_process().after_fork(true); });
 }
@@ -269,8 +314,8 @@ bool Adopted::is_still_there(const Range& range) const {
   while (at < end_of(range.pages)) {
     const auto area = query_->operator->()->at(at);
     const auto offset = static_cast<std::uint64_t>(at - range.pages.data());
-    if (!area || area->inode != range.inode || area->device != range.device || !area->readable || !area->writable ||
-        area->offset + static_cast<std::uint64_t>(at - area->begin) != offset)
+    if (!area || !area->shared || area->inode != range.inode || area->device != range.device || !area->readable ||
+        !area->writable || area->offset + static_cast<std::uint64_t>(at - area->begin) != offset)
       return false;
     at = area->end;
   }
@@ -312,7 +357,7 @@ Result<bool> Adopted::may_be_adopted(ConstBytes bytes, const AdoptionLimits& lim
 Result<Adopted::Range> Adopted::share_in_place(Bytes pages, bool huge) const {
   Range range;
   range.pages = pages;
-  auto fd = make_memfd("tutti-adopted", pages.size() + kPage);
+  auto fd = make_memfd(kAdoptedName, pages.size() + kPage);
   if (!fd) return std::move(fd.error());
   range.fd = std::move(*fd);
   if (!leaves_half(range.fd)) return refusal("half of the process's descriptors are in use (ulimit -n)");
@@ -398,19 +443,20 @@ Result<double> Adopted::time_a_page() {
   return seconds_since(start) * 1e6 * kMapping / kPages;
 }
 
-Status Adopted::make_private(const Range& range) const {
+Result<bool> Adopted::make_private(const Range& range) const {
   return shm::make_private(**query_, range.fd, range.device, range.inode, range.pages.size());
 }
 
 // Whatever is left of it in this process becomes private, and peers let go of it. Where there is no memory for that, it stays.
 Adopted::Ranges::iterator Adopted::end(Ranges::iterator at) {
   Range& range = at->second;
-  if (Status s = make_private(range); !s) {
-    log(LogLevel::warn, fmt::format("{} bytes stay adopted: {}", range.pages.size(), s.error().to_string()));
+  const auto copied = make_private(range);
+  if (!copied) {
+    log(LogLevel::warn, fmt::format("{} bytes stay adopted: {}", range.pages.size(), copied.error().to_string()));
     return std::next(at);
   }
   SegmentView(range.state).state().freed.store(1);
-  fallocate(range.fd.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, static_cast<off_t>(range.pages.size()));
+  if (*copied) punch(range.fd, 0, range.pages.size());
   report_.bytes_now -= range.pages.size();
   return ranges_.erase(at);
 }

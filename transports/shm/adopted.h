@@ -96,7 +96,7 @@ class Adopted {
   // Whether the program has asked for huge pages there, or why they may not.
   [[nodiscard]] Result<bool> may_be_adopted(ConstBytes bytes, const AdoptionLimits& limits) const;
   [[nodiscard]] Result<Range> share_in_place(Bytes pages, bool huge) const;
-  [[nodiscard]] Status make_private(const Range& range) const;
+  [[nodiscard]] Result<bool> make_private(const Range& range) const;  // false: the file's pages are still needed
   Lease refuse(Bytes pages, const Error& why);
   [[nodiscard]] Lease adopt(ConstBytes bytes, const AdoptionLimits& limits);
   Ranges::iterator end(Ranges::iterator range);

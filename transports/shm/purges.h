@@ -1,9 +1,12 @@
-// The library has a madvise() of its own before the system's: shared memory keeps what is in it where private memory would be
-// emptied, as allocators and programs that have it emptied expect.
+// The library has a madvise() and an mremap() of its own before the system's. Shared memory keeps what is in it where private
+// memory would be emptied, as allocators and programs that have it emptied expect. And what has been adopted is of a file to the
+// kernel, also once it is private again: it knows no MADV_FREE, and must not grow past the file's end.
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <mutex>
+#include <string_view>
 #include <vector>
 
 #include "tutti/result.h"
@@ -15,6 +18,10 @@ namespace tutti::shm {
 // that the C library's malloc has: that one empties no pages that it hands out as empty.
 [[nodiscard]] Status check_purges(ConstBytes bytes);
 
+// What adopted memory is to the kernel.
+inline constexpr const char* kAdoptedName = "tutti-adopted";
+inline constexpr std::string_view kAdoptedFile = "/memfd:tutti-adopted (deleted)";
+
 // Memory that is emptied although it is shared. Allocators call madvise() with locks held that whoever allocates waits for: so
 // nothing is allocated while this one's lock is held.
 class Emptied {
@@ -22,8 +29,17 @@ class Emptied {
   static Emptied& of_process();
 
   void set(std::vector<Bytes> ranges);
+  // Whether there have ever been any.
+  [[nodiscard]] bool has_been_used() const noexcept { return used_.load(std::memory_order_relaxed); }
   // As far as it lies in them. Whether any does.
   bool empty(ConstBytes bytes) noexcept;
+
+  // Nobody empties anything meanwhile. `act` must not allocate.
+  template <class Act>
+  void hold(Act&& act) {
+    const std::lock_guard lock(mutex_);
+    act();
+  }
 
   // A thread that the child does not have may have held the lock. It cannot be held during fork(), as allocators have locks of
   // theirs held then. Nobody may call set() meanwhile.
@@ -35,6 +51,7 @@ class Emptied {
  private:
   std::mutex mutex_;
   std::vector<Bytes> ranges_;
+  std::atomic<bool> used_{false};
 };
 
 }  // namespace tutti::shm
