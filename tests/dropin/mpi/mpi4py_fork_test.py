@@ -25,13 +25,13 @@ def assert_total(k):
 
 
 def adopted(array):
-    """Whether the middle of it lies in pages that are (a peer's may be mapped elsewhere)."""
+    """Whether the middle of it lies in pages that are: shared ones (a peer's may be mapped elsewhere; private copies keep the name)."""
     at = array.ctypes.data + array.nbytes // 2
     with open("/proc/self/maps") as maps:
         for line in maps:
             begin, end = (int(x, 16) for x in line.split()[0].split("-"))
             if begin <= at < end:
-                return "tutti-adopted" in line
+                return "tutti-adopted" in line and line.split()[1].endswith("s")
     return False
 
 
