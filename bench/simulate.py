@@ -2,7 +2,9 @@
 """How near simulated times are: hosts made of network namespaces, whose links to each other are cut to a rate (tc tbf), run all_reduce by
 several algorithms; `tutti simulate` says beforehand how long that takes, from what one job has measured (tutti explain --json).
 
-Needs root. A ratio is the simulated time by the median of what was run (over the rounds, each the mean of many checked calls).
+With --oracle instead: on described machines, what the selector chooses beside the fastest of all algorithms, both simulated.
+
+Needs root, but for --oracle. A ratio is the simulated time by the median of what was run (over the rounds, each the mean of many checked calls).
 
     ./bench/record.sh simulate ./dev bench simulate
 """
@@ -28,12 +30,18 @@ ALGORITHMS = {"all_reduce": ["ring/pieces=1", "two_shot/pieces=1", "direct/piece
 SIZES = [64 << 10, 512 << 10, 4 << 20]
 
 
+MACHINES = ["core:16", "node:16 core:8", "node:4 numa:2 core:8", "dgx-h100:8", "fat-tree:4x16 oversubscription=4", "torus:4x4x4"]
+ORACLE_COLLECTIVES = ["all_reduce", "all_gather", "reduce_scatter", "broadcast", "all_to_all"]
+ORACLE_SIZES = [1 << 10, 64 << 10, 1 << 20, 64 << 20]
+
+
 def parse_options():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--hosts", type=int, nargs="+", default=[2, 4, 8])
     parser.add_argument("--rate", default="100mbit", help="of each host's link, as tc has it (100mbit)")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--collectives", nargs="+", default=list(ALGORITHMS), choices=list(ALGORITHMS))
+    parser.add_argument("--oracle", action="store_true", help="choices against the fastest in simulation")
     parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
     return parser.parse_args()
 
@@ -95,8 +103,33 @@ def compare(options, hosts):
         print(f"median error {100 * statistics.median(errors):.0f} %, nine of ten below {100 * errors[int(0.9 * (len(errors) - 1))]:.0f} %")
 
 
+def oracle():
+    print("What is chosen, by the time of the fastest algorithm, both simulated: 1 is as good as can be.")
+    print(f"{'':<44}" + "".join(f"{size:>10}" for size in ORACLE_SIZES) + "   worst choice")
+    every = []
+    for machine in MACHINES:
+        for collective in ORACLE_COLLECTIVES:
+            cells, worst = [], (0, "")
+            for size in ORACLE_SIZES:
+                job = subprocess.run([TUTTI, "simulate", collective, "--topology", machine, "--bytes", str(size), "--all", "--json"],
+                                     capture_output=True, text=True, check=True)
+                rows = [row for row in json.loads(job.stdout) if row["simulated_us"] is not None]
+                best, chosen = rows[0], next(row for row in rows if row["chosen"])
+                ratio = chosen["simulated_us"] / best["simulated_us"]
+                if chosen["published"]:  # which is simulated as if it were sent
+                    cells.append(f"{'-':>10}")
+                    continue
+                worst = max(worst, (ratio, f"{chosen['algorithm']} instead of {best['algorithm']} at {size}"))
+                cells.append(f"{ratio:>10.2f}")
+                every.append(ratio)
+            print(f"{machine[:28] + ' ' + collective:<44}" + "".join(cells) + ("   " + worst[1] if worst[0] > 1.1 else ""), flush=True)
+    print(f"median {statistics.median(every):.2f}, nine of ten below {sorted(every)[int(0.9 * (len(every) - 1))]:.2f}")
+
+
 def main():
     options = parse_options()
+    if options.oracle:
+        return oracle()
     for hosts in options.hosts:
         if options.inside:
             compare(options, hosts)

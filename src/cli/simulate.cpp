@@ -146,6 +146,7 @@ nlohmann::json to_json(const Simulated& s, const Answer& a) {
     stuck.push_back(
         {{"rank", one.rank}, {"waits_for", one.waits_for == kNoRank ? nlohmann::json() : nlohmann::json(one.waits_for)}});
   return {{"algorithm", s.candidate.algorithm->name},
+          {"published", s.candidate.published},
           {"pieces", s.candidate.chunking.pieces},
           {"radix", s.candidate.chunking.radix},
           {"ranks", a.machine.ranks},
@@ -174,7 +175,10 @@ void run_all(const SimulateOptions& o, const Answer& a, const Conditions& condit
                            [](const Simulated& s) { return s.outcome.stuck.empty() ? s.outcome.end : simulate::kMostTime; });
   if (o.json) {
     nlohmann::json rows = nlohmann::json::array();
-    for (const Simulated& s : all) rows.push_back(to_json(s, a));
+    for (const Simulated& s : all) {
+      rows.push_back(to_json(s, a));
+      rows.back()["chosen"] = s.candidate.algorithm == a.selection.winner().algorithm;
+    }
     return fmt::print("{}\n", rows.dump(2));
   }
   fmt::print("{} of {} bytes{}, {}\n  {:<28} {:>7} {:>14} {:>14} {:>8}  busiest link\n", name(a.request.collective),

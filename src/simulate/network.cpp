@@ -109,11 +109,11 @@ void Network::cross_torus(Rank from, Rank to, Time occupied, std::vector<Hop>& w
 void Network::route(Rank from, Rank to, std::uint64_t bytes, std::vector<Hop>& way) const {
   const LinkParameters& link = link_between(from, to);
   const bool outside = host_of_[static_cast<std::size_t>(from)] != host_of_[static_cast<std::size_t>(to)];
-  const double gap_us = outside ? link.latency_us * kNetworkGap : 0;
-  const double us = std::max(gap_us, static_cast<double>(bytes) / (link.bandwidth_gbps * 1e3));
+  const double us = static_cast<double>(bytes) / (link.bandwidth_gbps * 1e3);
+  const double gap_us = outside ? link.latency_us * kNetworkGap : 0;  // that the rank itself needs between two messages
   const auto port = [&](const Range& ports, Rank r) {
     const auto at = static_cast<std::size_t>(r);
-    way.push_back({static_cast<std::uint32_t>(ports.first + at), from_microseconds(us * slower_[at])});
+    way.push_back({static_cast<std::uint32_t>(ports.first + at), from_microseconds(std::max(gap_us, us) * slower_[at])});
   };
   way.clear();
   port(out_, from);
