@@ -40,7 +40,7 @@ bool deallocate(void* memory) noexcept;
 // What has become of buffers that are not such memory, but have come so often that their pages were made shared in place
 // (TUTTI_ADOPT), in this process since it began.
 struct AdoptionReport {
-  std::uint64_t adopted = 0, given_back = 0;     // ranges of memory; given back before fork(), or for one that overlaps
+  std::uint64_t adopted = 0, given_back = 0;     // ranges of memory; made private again
   std::uint64_t lost = 0;                        // ranges that the program has freed, or mapped anew
   std::uint64_t pages = 0;                       // that were adopted
   std::uint64_t bytes_now = 0;                   // that are

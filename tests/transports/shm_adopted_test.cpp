@@ -599,6 +599,46 @@ TEST_F(AdoptedTest, NothingIsLeftBehind) {
 }
 
 // A peer that still has it mapped keeps none of its pages.
+// What the program maps where adopted pages were is its own, and a file would lose its contents.
+TEST_F(AdoptedTest, FilesThatTakeTheirPlaceAreNotEmptied) {
+  const Own own;
+  ASSERT_TRUE(adopted(own.bytes()));
+  const Fd file(memfd_create("file", MFD_CLOEXEC));
+  ASSERT_EQ(ftruncate(file.get(), kBytes), 0);
+  ASSERT_NE(mmap(own.bytes().data(), kBytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, file.get(), 0), MAP_FAILED);
+  own.fill(25);
+  ASSERT_EQ(madvise(own.bytes().data(), kBytes, MADV_DONTNEED), 0);
+  EXPECT_TRUE(own.holds(25));
+}
+
+TEST_F(AdoptedTest, MovedPagesAreEmptiedWhereTheyAre) {
+  const Own own, place;
+  own.fill(26);
+  ASSERT_TRUE(adopted(own.bytes()));
+  ASSERT_NE(mremap(own.bytes().data(), kBytes, kBytes, MREMAP_MAYMOVE | MREMAP_FIXED, place.bytes().data()), MAP_FAILED);
+  ASSERT_EQ(madvise(place.bytes().data(), kBytes, MADV_DONTNEED), 0);
+  EXPECT_THAT(place.bytes(), testing::Each(std::byte{0}));
+}
+
+// Whatever a device has taken hold of since, it goes on with.
+TEST_F(AdoptedTest, WhatDevicesHoldStaysAdopted) {
+  const Own own;
+  own.fill(27);
+  ASSERT_TRUE(adopted(own.bytes()));
+  io_uring_params parameters{};
+  const Fd ring(static_cast<int>(syscall(SYS_io_uring_setup, 4, &parameters)));
+  if (!ring) GTEST_SKIP() << "no io_uring: " << errno;
+  const iovec buffer{own.bytes().data(), kBytes};
+  if (syscall(SYS_io_uring_register, ring.get(), IORING_REGISTER_BUFFERS, &buffer, 1) != 0)
+    GTEST_SKIP() << "no registered buffers of shared memory: " << errno;
+  adopted_.give_back();
+  EXPECT_TRUE(is_shared(own.bytes()));
+  ASSERT_EQ(syscall(SYS_io_uring_register, ring.get(), IORING_UNREGISTER_BUFFERS, nullptr, 0), 0);
+  adopted_.give_back();
+  EXPECT_FALSE(is_shared(own.bytes()));
+  EXPECT_TRUE(own.holds(27));
+}
+
 TEST_F(AdoptedTest, WhenNobodyUsesThemAnyMoreTheyBecomePrivate) {
   const Own own;
   own.fill(12);

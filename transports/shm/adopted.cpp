@@ -124,8 +124,13 @@ Result<bool> let_kernel_copy(const Fd& fd, const Area& area, bool huge) {
     int error = 0;
     Emptied::of_process().hold([&] {  // or what is emptied now would be full again
       // Not by the function, which to sanitizers is a write.
-      if (syscall(SYS_mmap, block.data(), block.size(), area.protection(), MAP_PRIVATE | MAP_FIXED, fd.get(), offset) == -1) {
+      const auto map = [&](long kind) {
+        return syscall(SYS_mmap, block.data(), block.size(), area.protection(), kind | MAP_FIXED, fd.get(), offset);
+      };
+      if (map(MAP_PRIVATE) == -1) {
         error = errno;
+        map(MAP_SHARED);  // kernels before 6.12 may have unmapped it
+        madvise(block.data(), block.size(), MADV_DONTFORK);
         return;
       }
       if (huge) madvise(block.data(), block.size(), MADV_HUGEPAGE);
@@ -262,15 +267,12 @@ void Adopted::take(Range& range) noexcept {
 void Adopted::leave(Lease lease) noexcept {
   if (lease == 0) return;
   const std::lock_guard lock(mutex_);
-  bool withdrawn = false;
-  for (auto& [begin, range] : ranges_) {
-    if (range.segment != lease) continue;
-    --range.leases;
-    withdrawn = range.withdrawn;
-  }
+  const auto held = std::ranges::find_if(ranges_, [lease](const auto& entry) { return entry.second.segment == lease; });
+  if (held == ranges_.end()) return;  // of a call in which this child was made
+  --held->second.leases;
   --tOwnLeases;
   leases_.fetch_sub(1, std::memory_order_relaxed);
-  if (withdrawn) end_idle([](const Range& range) { return range.withdrawn; }, report_.given_back);
+  if (held->second.withdrawn) end_idle([](const Range& range) { return range.withdrawn; }, report_.given_back, true);
   left_.notify_all();
 }
 
@@ -400,7 +402,6 @@ Adopted::Lease Adopted::adopt(ConstBytes bytes, const AdoptionLimits& limits) {
     refuse(pages, *made->half_shared);
     report_.bytes_now += pages.size();
     ranges_.emplace(pages.data(), std::move(*made));  // until it can be undone
-    tell_what_is_emptied();
     return 0;
   }
   if (log_enabled(LogLevel::debug))
@@ -411,11 +412,11 @@ Adopted::Lease Adopted::adopt(ConstBytes bytes, const AdoptionLimits& limits) {
   report_.bytes_now += pages.size();
   take(*made);
   const Lease lease = ranges_.emplace(pages.data(), std::move(*made)).first->second.segment;
-  tell_what_is_emptied();
   return lease;
 }
 
 Status Adopted::have_query() {
+  if (Status s = Emptied::of_process().begin(); !s) return s;
   if (!query_) query_ = AreaQuery::open();
   return *query_ ? Status{} : query_->error().clone();
 }
@@ -461,24 +462,27 @@ Adopted::Ranges::iterator Adopted::end(Ranges::iterator at) {
   return ranges_.erase(at);
 }
 
+// A device that has come to hold on to pages since they were adopted would go on with those that they lose.
+bool Adopted::devices_may_hold_pages() const {
+  const auto pinned = pinned_bytes();
+  const auto gpu = uses_a_gpu();
+  return !pinned || *pinned > 0 || !gpu || *gpu;
+}
+
 template <class Wanted>
-void Adopted::end_idle(Wanted&& wanted, std::uint64_t& count) {
+void Adopted::end_idle(Wanted&& wanted, std::uint64_t& count, bool forced) {
+  std::optional<bool> held;
   for (auto range = ranges_.begin(); range != ranges_.end();) {
     if (range->second.leases > 0 || !wanted(range->second)) {
       ++range;
       continue;
     }
+    if (!forced && !held) held = devices_may_hold_pages();
+    if (held.value_or(false)) return log(LogLevel::info, "adopted pages stay so, as devices may hold on to them");
     const std::size_t before = ranges_.size();
     range = end(range);
     count += before - ranges_.size();
   }
-  tell_what_is_emptied();
-}
-
-void Adopted::tell_what_is_emptied() const {
-  std::vector<Bytes> ranges;
-  for (const auto& [begin, range] : ranges_) ranges.push_back(range.pages);
-  Emptied::of_process().set(std::move(ranges));
 }
 
 void Adopted::look_for_lost() {
@@ -493,7 +497,7 @@ void Adopted::give_back() {
 void Adopted::withdraw() {
   const std::lock_guard lock(mutex_);
   for (auto& [begin, range] : ranges_) range.withdrawn = true;
-  end_idle([](const Range&) { return true; }, report_.given_back);
+  end_idle([](const Range&) { return true; }, report_.given_back, true);
 }
 
 AdoptionReport Adopted::report() const {
@@ -505,7 +509,7 @@ AdoptionReport Adopted::report() const {
 void Adopted::before_fork() {
   std::unique_lock lock(mutex_);
   left_.wait_for(lock, kForkWait, [this] { return leases_.load() == tOwnLeases; });
-  end_idle([](const Range&) { return true; }, report_.given_back);
+  end_idle([](const Range&) { return true; }, report_.given_back, true);
   lock.release();  // until after_fork()
 }
 
@@ -514,6 +518,7 @@ void Adopted::after_fork(bool in_child) {
     ranges_.clear();
     query_.reset();  // it asks about the parent
     leases_ = tOwnLeases = 0;
+    std::construct_at(&left_);  // its other waiters are not in the child
     report_.bytes_now = 0;
     Emptied::of_process().start_anew_in_child();
   }

@@ -102,8 +102,8 @@ class Adopted {
   Ranges::iterator end(Ranges::iterator range);
   // Counts those that have ended.
   template <class Wanted>
-  void end_idle(Wanted&& wanted, std::uint64_t& count);
-  void tell_what_is_emptied() const;
+  void end_idle(Wanted&& wanted, std::uint64_t& count, bool forced = false);  // forced: even if devices may hold on to them
+  [[nodiscard]] bool devices_may_hold_pages() const;
 
   mutable std::mutex mutex_;
   std::condition_variable left_;

@@ -20,28 +20,33 @@ namespace {
 
 bool empties(int advice) { return advice == MADV_DONTNEED || advice == MADV_FREE; }
 
-// The function that the program would have without this library: the system's, or that of another library which also wants to
-// know.
-void* next_function(const char* name, std::atomic<void*>& found) noexcept {
-  void* next = found.load(std::memory_order_relaxed);
-  if (next == nullptr) found = next = dlsym(RTLD_NEXT, name);
-  return next;
+// The functions that the program would have without this library: the system's, or those of another library which also wants to
+// know. Found when the library is loaded: allocators call them with locks held that the loader may wait for.
+struct NextFunctions {
+  std::atomic<void*> madvise{nullptr}, mremap{nullptr};
+};
+constinit NextFunctions next_functions;
+[[gnu::constructor]] void find_next_functions() {
+  next_functions.madvise = dlsym(RTLD_NEXT, "madvise");
+  next_functions.mremap = dlsym(RTLD_NEXT, "mremap");
 }
 
 int next_madvise(void* memory, std::size_t size, int advice) noexcept {
   using Madvise = int (*)(void*, std::size_t, int);
-  static std::atomic<void*> found{nullptr};
-  void* const next = next_function("madvise", found);
+  void* const next = next_functions.madvise.load(std::memory_order_relaxed);
   return next != nullptr ? reinterpret_cast<Madvise>(next)(memory, size, advice)
                          : static_cast<int>(syscall(SYS_madvise, memory, size, advice));
 }
 
 void* next_mremap(void* memory, std::size_t size, std::size_t new_size, int flags, void* where) noexcept {
   using Mremap = void* (*)(void*, std::size_t, std::size_t, int, ...);
-  static std::atomic<void*> found{nullptr};
-  void* const next = next_function("mremap", found);
+  void* const next = next_functions.mremap.load(std::memory_order_relaxed);
   return next != nullptr ? reinterpret_cast<Mremap>(next)(memory, size, new_size, flags, where)
                          : reinterpret_cast<void*>(syscall(SYS_mremap, memory, size, new_size, flags, where));  // NOLINT
+}
+
+Bytes part_in(const Area& area, Bytes bytes) noexcept {
+  return bytes.first(std::min(bytes.size(), static_cast<std::size_t>(area.end - bytes.data())));
 }
 
 // each(part, whether it has been adopted, its mapping) until one says false. Whether all was mapped, and all said true.
@@ -52,7 +57,7 @@ bool for_each_area(Bytes bytes, Each&& each) noexcept {
   while (!bytes.empty()) {
     const auto area = query->at(bytes.data());
     if (!area) return false;
-    const Bytes part = bytes.first(std::min(bytes.size(), static_cast<std::size_t>(area->end - bytes.data())));
+    const Bytes part = part_in(*area, bytes);
     if (!each(part, query->is_of(part.data(), kAdoptedFile), *area)) return false;
     bytes = bytes.subspan(part.size());
   }
@@ -88,6 +93,11 @@ void* grow(Bytes bytes, std::size_t size, int flags, void* where) noexcept {
     return MAP_FAILED;
   }
   const bool fixed = (flags & MREMAP_FIXED) != 0;
+  auto* const at = static_cast<std::byte*>(where);
+  if (fixed && at < bytes.data() + bytes.size() && bytes.data() < at + size) {
+    errno = EINVAL;
+    return MAP_FAILED;
+  }
   void* const fresh =
       mmap(fixed ? where : nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | (fixed ? MAP_FIXED : 0), -1, 0);
   if (fresh == MAP_FAILED) return fresh;
@@ -124,29 +134,33 @@ Status check_purges(ConstBytes bytes) {
   return Error(Code::unsupported, "what the program does with madvise() is not seen");
 }
 
-// Never destroyed: memory is freed until the program has ended.
+// Never destroyed, as memory is freed until the program has ended, and not allocated, as an allocator may be the first to ask.
 Emptied& Emptied::of_process() {
-  static Emptied& emptied = *new Emptied;
+  alignas(Emptied) static std::array<std::byte, sizeof(Emptied)> room;
+  static Emptied& emptied = *new (room.data()) Emptied;
   return emptied;
 }
 
-void Emptied::set(std::vector<Bytes> ranges) {
+Status Emptied::begin() {
+  if (query_) return {};
+  auto query = AreaQuery::open();
+  if (!query) return std::move(query.error());
   const std::lock_guard lock(mutex_);
-  ranges_.swap(ranges);
-  if (!ranges_.empty()) used_ = true;
+  query_ = std::move(*query);
+  used_ = true;
+  return {};
 }
 
-bool Emptied::empty(ConstBytes bytes) noexcept {
+// What the program has mapped there since is its own: only pages of adopted files are taken out of these.
+bool Emptied::empty(Bytes bytes) noexcept {
   const std::lock_guard lock(mutex_);
   bool any = false;
-  for (const Bytes range : ranges_) {
-    std::byte* const begin = std::max(range.data(), const_cast<std::byte*>(bytes.data()));
-    const std::byte* const end = std::min<const std::byte*>(range.data() + range.size(), bytes.data() + bytes.size());
-    if (begin >= end) continue;
-    any = true;
-    if (syscall(SYS_madvise, begin, static_cast<std::size_t>(end - begin), MADV_REMOVE) == 0) continue;
-    // The program may have mapped other memory over some of it.
-    for (std::byte* page = begin; page < end; page += kPage) syscall(SYS_madvise, page, kPage, MADV_REMOVE);
+  while (query_ && !bytes.empty()) {
+    const auto area = query_->at(bytes.data());
+    const Bytes part = area ? part_in(*area, bytes) : bytes.first(std::min<std::size_t>(bytes.size(), kPage));
+    if (area && area->shared && query_->is_of(part.data(), kAdoptedFile))
+      any = syscall(SYS_madvise, part.data(), part.size(), MADV_REMOVE) == 0 || any;
+    bytes = bytes.subspan(part.size());
   }
   return any;
 }
@@ -157,10 +171,11 @@ bool Emptied::empty(ConstBytes bytes) noexcept {
 extern "C" [[gnu::visibility("default")]] int madvise(void* memory, size_t size, int advice) noexcept {
   using namespace tutti::shm;
   auto& emptied = Emptied::of_process();
+  if (!emptied.has_been_used() || !empties(advice)) return next_madvise(memory, size, advice);
   const tutti::Bytes bytes{static_cast<std::byte*>(memory), size};
-  if (empties(advice) && emptied.empty(bytes)) advice = MADV_DONTNEED;  // shared memory knows no MADV_FREE
+  if (emptied.empty(bytes)) advice = MADV_DONTNEED;  // shared memory knows no MADV_FREE
   const int status = next_madvise(memory, size, advice);
-  return status != 0 && errno == EINVAL && advice == MADV_FREE && emptied.has_been_used() ? free_or_empty(bytes) : status;
+  return status != 0 && errno == EINVAL && advice == MADV_FREE ? free_or_empty(bytes) : status;
 }
 
 extern "C" [[gnu::visibility("default")]] void* mremap(void* memory, size_t size, size_t new_size, int flags, ...) noexcept {
@@ -169,8 +184,10 @@ extern "C" [[gnu::visibility("default")]] void* mremap(void* memory, size_t size
   va_start(arguments, flags);
   void* const where = (flags & (MREMAP_FIXED | MREMAP_DONTUNMAP)) != 0 ? va_arg(arguments, void*) : nullptr;
   va_end(arguments);
-  const tutti::Bytes bytes{static_cast<std::byte*>(memory), size};
-  const bool grows = new_size > size && (flags & ~(MREMAP_MAYMOVE | MREMAP_FIXED)) == 0;
-  if (grows && Emptied::of_process().has_been_used() && has_been_adopted(bytes)) return grow(bytes, new_size, flags, where);
+  const auto whole = [](size_t bytes) { return (bytes + kPage - 1) / kPage * kPage; };  // as the kernel has it
+  const tutti::Bytes bytes{static_cast<std::byte*>(memory), whole(size)};
+  const bool grows = whole(new_size) > whole(size) && (flags & ~(MREMAP_MAYMOVE | MREMAP_FIXED)) == 0;
+  if (grows && Emptied::of_process().has_been_used() && has_been_adopted(bytes))
+    return grow(bytes, whole(new_size), flags, where);
   return next_mremap(memory, size, new_size, flags, where);
 }

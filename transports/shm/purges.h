@@ -6,9 +6,10 @@
 #include <atomic>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string_view>
-#include <vector>
 
+#include "transports/shm/address_space.h"
 #include "tutti/result.h"
 #include "tutti/types.h"
 
@@ -28,11 +29,12 @@ class Emptied {
  public:
   static Emptied& of_process();
 
-  void set(std::vector<Bytes> ranges);
+  // There will be adopted pages. By one thread at a time.
+  Status begin();
   // Whether there have ever been any.
   [[nodiscard]] bool has_been_used() const noexcept { return used_.load(std::memory_order_relaxed); }
   // As far as it lies in them. Whether any does.
-  bool empty(ConstBytes bytes) noexcept;
+  bool empty(Bytes bytes) noexcept;
 
   // Nobody empties anything meanwhile. `act` must not allocate.
   template <class Act>
@@ -42,15 +44,15 @@ class Emptied {
   }
 
   // A thread that the child does not have may have held the lock. It cannot be held during fork(), as allocators have locks of
-  // theirs held then. Nobody may call set() meanwhile.
+  // theirs held then. What the kernel is asked through is the parent's.
   void start_anew_in_child() {
     std::construct_at(&mutex_);
-    set({});
+    query_.reset();
   }
 
  private:
   std::mutex mutex_;
-  std::vector<Bytes> ranges_;
+  std::optional<AreaQuery> query_;
   std::atomic<bool> used_{false};
 };
 
