@@ -87,23 +87,24 @@ struct Simulated {
   std::size_t steps = 0;
 };
 
-// Leaves where it would need more memory than it may have.
-Simulated simulate_one(const Candidate& candidate, const Answer& a, const SimulateOptions& o, const Conditions& conditions,
-                       const std::function<void(const simulate::Span&)>& watch = {}) {
+// Code::resource where it would need more memory than it may have.
+Result<Simulated> simulate_one(const Candidate& candidate, const Answer& a, const SimulateOptions& o,
+                               const Conditions& conditions, const std::function<void(const simulate::Span&)>& watch = {}) {
   const std::uint64_t most = bytes_from(o.memory, "--memory");
-  const std::uint64_t needed = simulate::memory_forecast(Program::forecast(candidate, a.request, a.machine));
+  const Program::Size size = Program::forecast(candidate, a.request, a.machine);
+  const std::uint64_t needed = simulate::memory_forecast(size);
   if (needed > most)
-    leave(fmt::format("{} of {} ranks would need about {} of memory, and --memory allows {}: allow more, simulate fewer ranks or "
-                      "another algorithm",
-                      candidate.algorithm->name, a.machine.ranks,
-                      format_bytes(std::max<std::uint64_t>(needed >> 20 << 20, 1 << 20)), format_bytes(most)),
-          kExitFailed);
+    return Error(Code::resource,
+                 fmt::format("{} of {} ranks would need about {} of memory, and --memory allows {}: allow more, simulate fewer "
+                             "ranks or another algorithm",
+                             candidate.algorithm->name, a.machine.ranks,
+                             format_bytes(std::max<std::uint64_t>(needed >> 20 << 20, 1 << 20)), format_bytes(most)));
   const TimePoint start = Clock::now();
-  auto program = Program::of(candidate, a.request, a.machine);
-  if (!program) leave(program.error());
+  auto program = Program::of(candidate, a.request, a.machine, size);
+  if (!program) return std::move(program.error());
   auto outcome = simulate::run(*program, a.machine, conditions, watch);
-  if (!outcome) leave(outcome.error());
-  return {candidate, std::move(*outcome), seconds_since(start), program->steps()};
+  if (!outcome) return std::move(outcome.error());
+  return Simulated{candidate, std::move(*outcome), seconds_since(start), program->steps()};
 }
 
 std::string stuck_text(const Outcome& outcome, Rank ranks) {
@@ -165,10 +166,15 @@ nlohmann::json to_json(const Simulated& s, const Answer& a) {
 // All algorithms that can serve the call, each as the model would use it.
 void run_all(const SimulateOptions& o, const Answer& a, const Conditions& conditions) {
   std::vector<Simulated> all;
+  std::string left_out;
   for (const Candidate& c : a.selection.candidates) {
     if (!c.refused.empty()) continue;
     if (isatty(STDERR_FILENO) == 1) fmt::print(stderr, "\r\033[K{} ...", c.algorithm->name);
-    all.push_back(simulate_one(c, a, o, conditions));
+    auto simulated = simulate_one(c, a, o, conditions);
+    if (simulated)
+      all.push_back(std::move(*simulated));
+    else
+      left_out += fmt::format("  {}\n", simulated.error().to_string());
   }
   if (isatty(STDERR_FILENO) == 1) fmt::print(stderr, "\r\033[K");
   std::ranges::stable_sort(all, {},
@@ -194,7 +200,7 @@ void run_all(const SimulateOptions& o, const Answer& a, const Conditions& condit
                ends ? fmt::format("{:.2f}", us / std::max(s.candidate.total_us, 1e-9)) : "-",
                s.outcome.busiest.empty() ? "-" : s.outcome.busiest.front().link);
   }
-  fmt::print("\n  > what the selector chooses\n");
+  fmt::print("\n  > what the selector chooses\n{}", left_out.empty() ? "" : "\n  left out:\n" + left_out);
 }
 
 void check_files(const SimulateOptions& o, const Answer& a) {
@@ -246,7 +252,9 @@ void run(SimulateOptions& o) {
     watch = [&](const simulate::Span& span) {
       if (spans.size() < simulate::kMostTraced) spans.push_back(span);
     };
-  const Simulated s = simulate_one(a.selection.winner(), a, o, conditions, watch);
+  auto simulated = simulate_one(a.selection.winner(), a, o, conditions, watch);
+  if (!simulated) leave(simulated.error());
+  const Simulated& s = *simulated;
   if (watch) write_files(o, a, s, spans);
   if (o.json)
     fmt::print("{}\n", to_json(s, a).dump(2));

@@ -7,6 +7,8 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "select/render.h"
+
 namespace tutti::simulate {
 namespace {
 
@@ -41,12 +43,18 @@ Status take_measured(JobMachine& machine, std::string_view text) {
   // had.
   const double sharers = positive(all, "core_sharers").value_or(1), cores = positive(all, "cores_per_host").value_or(1);
   const double crowd = std::max(1.0, sharers / cores);
+  // But not between hosts that have cores of their own.
+  const double here = positive(all, "ranks_per_host").value_or(1), ranks = positive(all, "ranks").value_or(1);
+  const bool own_network = ranks > here && sharers <= here;
   std::vector<LinkParameters> taken;
   for (const json& link : *links) {
+    if (link.is_object() && link.value("origin", json()) != said(Origin::system))
+      return wrong("a link was not measured; start tutti explain by mpirun");
     const auto latency = link.is_object() ? positive(link, "latency_us") : std::nullopt;
     const auto bandwidth = link.is_object() ? positive(link, "bandwidth_gbps") : std::nullopt;
     if (!latency || !bandwidth) return wrong("\"latency_us\" and \"bandwidth_gbps\" of each link must be positive numbers");
-    taken.push_back({*latency * crowd, *bandwidth / crowd, Origin::system});
+    const double crowded = own_network && &link == &links->back() ? 1 : crowd;
+    taken.push_back({*latency * crowded, *bandwidth / crowded, Origin::system});
   }
   machine.links = std::move(taken);
   machine.reduce_gbps = *reduces;

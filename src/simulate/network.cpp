@@ -67,8 +67,8 @@ const LinkParameters& Network::link_between(Rank a, Rank b) const noexcept {
 Time Network::enter(const Hop& hop, std::uint64_t bytes, Time at) noexcept {
   Wire& w = wires_[hop.link];
   const Time begun = std::max(at, w.free);
-  w.free = std::min(begun + hop.occupied, kMostTime);
-  w.busy += hop.occupied;
+  w.free = later(begun, hop.occupied);
+  w.busy = later(w.busy, hop.occupied);
   w.bytes += bytes;
   return begun;
 }

@@ -24,6 +24,10 @@ using Time = std::int64_t;  // picoseconds
 inline constexpr Time kPerMicrosecond = 1'000'000;
 inline constexpr Time kMostTime = Time{1} << 62;  // some 53 days
 [[nodiscard]] constexpr double microseconds(Time time) noexcept { return static_cast<double>(time) / kPerMicrosecond; }
+// After so much more time, or kMostTime, which is the end of all.
+[[nodiscard]] constexpr Time later(Time at, Time duration) noexcept {
+  return duration >= kMostTime - at ? kMostTime : at + duration;
+}
 // Of a duration; kMostTime where it is longer.
 [[nodiscard]] Time from_microseconds(double us) noexcept;
 

@@ -24,30 +24,36 @@ std::uint64_t bytes_of(const Slice& slice, const ChunkMap& map) {
 
 }  // namespace
 
-// By the schedules of some ranks, wherever they sit in their groups.
+// By the schedules of the root and of some other ranks, wherever they sit in their groups.
 Program::Size Program::forecast(const Candidate& candidate, const SelectRequest& request, const JobMachine& machine) {
-  constexpr std::int64_t kMost = 64, kStride = 7919;  // a prime
-  const std::int64_t ranks = machine.ranks, samples = std::min(ranks, kMost);
-  double steps = 0, ends = 0, dependencies = 0;
+  struct Counts {
+    double steps = 0, ends = 0, dependencies = 0;
+    void add(const Schedule& s, double times) {
+      steps += times * static_cast<double>(s.steps.size());
+      ends += times * static_cast<double>(std::ranges::count_if(s.steps, communicates));
+      dependencies += times * static_cast<double>(s.dependency_list.size());
+    }
+  } all;
+  all.add(schedule_of(request.root, candidate, request, machine), 1);
+  constexpr std::int64_t kMost = 64;
+  const std::int64_t others = machine.ranks - 1, samples = std::min(others, kMost);
   for (std::int64_t i = 0; i < samples; ++i) {
-    const Schedule s = schedule_of(static_cast<Rank>(ranks <= kMost ? i : i * kStride % ranks), candidate, request, machine);
-    steps += static_cast<double>(s.steps.size());
-    ends += static_cast<double>(std::ranges::count_if(s.steps, communicates));
-    dependencies += static_cast<double>(s.dependency_list.size());
+    const std::int64_t from_root = 1 + i * others / samples + i % (others / samples);
+    const auto r = static_cast<Rank>((request.root + from_root) % machine.ranks);
+    all.add(schedule_of(r, candidate, request, machine), static_cast<double>(others) / static_cast<double>(samples));
   }
   constexpr double kMargin = 1.1;
-  const double all = kMargin * static_cast<double>(ranks) / static_cast<double>(samples);
-  return {static_cast<std::uint64_t>(steps * all), static_cast<std::uint64_t>(ends * all / 2),
-          static_cast<std::uint64_t>(dependencies * all)};
+  return {static_cast<std::uint64_t>(all.steps * kMargin), static_cast<std::uint64_t>(all.ends * kMargin / 2),
+          static_cast<std::uint64_t>(all.dependencies * kMargin)};
 }
 
 std::uint64_t Program::Size::memory_bytes() const noexcept {
   return steps * sizeof(ProgramStep) + 2 * messages * sizeof(End) + dependencies * sizeof(StepId);
 }
 
-Result<Program> Program::of(const Candidate& candidate, const SelectRequest& request, const JobMachine& machine) {
+Result<Program> Program::of(const Candidate& candidate, const SelectRequest& request, const JobMachine& machine,
+                            const Size& size) {
   Program program;
-  const Size size = forecast(candidate, request, machine);
   if (size.steps >= kNoStep) return Error(Code::resource, fmt::format("{} steps are more than can be told apart", size.steps));
   program.first_.reserve(static_cast<std::size_t>(machine.ranks) + 1);
   program.steps_.reserve(size.steps);
@@ -56,7 +62,8 @@ Result<Program> Program::of(const Candidate& candidate, const SelectRequest& req
   program.receives_.reserve(size.messages);
   for (Rank r = 0; r < machine.ranks; ++r) {
     const Schedule schedule = schedule_of(r, candidate, request, machine);
-    if (program.steps_.size() + schedule.steps.size() >= kNoStep)
+    if (program.steps_.size() + schedule.steps.size() >= kNoStep ||
+        program.successors_.size() + schedule.dependency_list.size() >= kNoStep)
       return Error(Code::resource, fmt::format("ranks 0 to {} have more than {} steps", r, program.steps_.size()));
     program.add(schedule, request);
   }
@@ -123,7 +130,7 @@ Status Program::match() {
                       std::tie(from->source, from->destination, from->channel, from->number) ==
                           std::tie(to->source, to->destination, to->channel, to->number);
     if (!same || steps_[from->step].bytes != steps_[to->step].bytes) {
-      const End& end = from != nullptr ? *from : *to;
+      const End& end = to == nullptr || (from != nullptr && *from < *to) ? *from : *to;
       return Error(Code::mismatch, fmt::format("message {} from rank {} to rank {} on channel {} is not sent and received alike",
                                                end.number, end.source, end.destination, end.channel));
     }

@@ -34,7 +34,8 @@ class Program {
   };
   static Size forecast(const Candidate& candidate, const SelectRequest& request, const JobMachine& machine);
   // Code::mismatch where a message has no receiver, or another size there.
-  static Result<Program> of(const Candidate& candidate, const SelectRequest& request, const JobMachine& machine);
+  static Result<Program> of(const Candidate& candidate, const SelectRequest& request, const JobMachine& machine,
+                            const Size& size);
 
   [[nodiscard]] Rank ranks() const noexcept { return static_cast<Rank>(first_.size() - 1); }
   [[nodiscard]] StepId steps() const noexcept { return static_cast<StepId>(steps_.size() - 1); }

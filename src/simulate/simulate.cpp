@@ -34,10 +34,11 @@ class Simulation {
     most_segments_ = static_cast<std::uint32_t>(std::clamp<std::uint64_t>(kMostMoves / (messages * kHops), 1, kMostSegments));
     for (const auto& slow : conditions.slow_ranks) cores_[static_cast<std::size_t>(slow.rank)].factor *= slow.factor;
     for (const auto& slow : conditions.slow_links) network_.slow_down(slow.rank, slow.factor);
-    for (const auto& lost : conditions.lost) cores_[static_cast<std::size_t>(lost.rank)].lost_at = lost.at;
+    for (const auto& lost : conditions.lost) core(lost.rank).lost_at = std::min(core(lost.rank).lost_at, lost.at);
   }
 
   static constexpr std::size_t bytes_per_step() noexcept { return sizeof(State) + sizeof(Event); }
+  static constexpr std::size_t bytes_per_message() noexcept { return sizeof(Message) + kHops * sizeof(Network::Hop); }
 
   Result<Outcome> run() {
     begin_ranks();
@@ -55,7 +56,7 @@ class Simulation {
     outcome.busiest = network_.busiest(kLoadsShown);
     outcome.memory_bytes = program_.memory_bytes() + network_.memory_bytes() + state_.capacity() * sizeof(State) +
                            cores_.capacity() * sizeof(Core) + most_events_ * sizeof(Event) +
-                           under_way_.size() * (sizeof(Message) + kHops * sizeof(Network::Hop));
+                           under_way_.capacity() * bytes_per_message();
     return outcome;
   }
 
@@ -67,7 +68,7 @@ class Simulation {
     std::uint32_t step = 0;    // moves: which message does
     Rank rank = 0;
     What what = What::ready;
-    std::uint16_t hop = 0;  // moves: to which one
+    std::uint32_t hop = 0;  // moves: to which one
     friend bool operator>(const Event& a, const Event& b) noexcept { return a.at != b.at ? a.at > b.at : a.number > b.number; }
   };
   struct State {
@@ -102,7 +103,7 @@ class Simulation {
   }
 
   void foresee(Time at, std::uint32_t step, What what, Rank rank, std::size_t hop = 0) {
-    events_.push({at, next_number_++, step, rank, what, static_cast<std::uint16_t>(hop)});
+    events_.push({at, next_number_++, step, rank, what, static_cast<std::uint32_t>(hop)});
     most_events_ = std::max(most_events_, events_.size());
   }
 
@@ -128,7 +129,7 @@ class Simulation {
   // The rank's core works for so long, as soon as it can; returns when it is done.
   Time work(Rank r, double us, Time at) {
     Core& c = core(r);
-    c.free = std::min(std::max(c.free, at) + from_microseconds(us * c.factor), kMostTime);
+    c.free = later(std::max(c.free, at), from_microseconds(us * c.factor));
     return c.free;
   }
 
@@ -160,14 +161,14 @@ class Simulation {
     const ProgramStep& step = program_.step(id);
     const Rank to = program_.rank_of(step.partner);
     Time at = state_[id].at;
-    if (step.bytes > conditions_.eager_bytes) at = std::max(at, state_[step.partner].at + network_.latency(to, from));
+    if (step.bytes > conditions_.eager_bytes) at = std::max(at, later(state_[step.partner].at, network_.latency(to, from)));
     ++messages_;
     const std::uint32_t m = new_message();
     Message& message = under_way_[m];
     message.send = id;
     message.from = from;
     message.to = to;
-    message.segments = std::clamp<std::uint32_t>(static_cast<std::uint32_t>(step.bytes / kSegmentBytes), 1, most_segments_);
+    message.segments = static_cast<std::uint32_t>(std::clamp<std::uint64_t>(step.bytes / kSegmentBytes, 1, most_segments_));
     message.to_leave = message.to_arrive = message.segments;
     message.ends = 0;
     network_.route(from, to, step.bytes, message.way);
@@ -187,10 +188,13 @@ class Simulation {
   // A segment has come to a link of its way.
   void move(std::uint32_t m, std::size_t at_hop, Time at) {
     Message& message = under_way_[m];
+    if (at_hop == 0 && at >= core(message.from).lost_at) return;  // what has left it by then arrives
     const ProgramStep& step = program_.step(message.send);
+    const bool last = at_hop == 0 ? message.to_leave == 1 : message.to_arrive == 1;
     const Time occupied = message.way[at_hop].occupied / message.segments;
-    const Time begun = network_.enter({message.way[at_hop].link, occupied}, step.bytes / message.segments, at);
-    const Time left = std::min(begun + occupied, kMostTime);
+    const std::uint64_t bytes = step.bytes / message.segments + (last ? step.bytes % message.segments : 0);
+    const Time begun = network_.enter({message.way[at_hop].link, occupied}, bytes, at);
+    const Time left = later(begun, occupied);
     message.ends = std::max(message.ends, left);
     if (at_hop == 0) {
       if (message.to_leave == message.segments) message.begun = begun;
@@ -201,7 +205,7 @@ class Simulation {
     }
     if (at_hop + 1 < message.way.size()) return foresee(begun, m, What::moves, message.from, at_hop + 1);
     if (--message.to_arrive > 0) return;
-    const Time arrived = std::min(message.ends + network_.latency(message.from, message.to), kMostTime);
+    const Time arrived = later(message.ends, network_.latency(message.from, message.to));
     if (watch_) watch_({message.from, message.to, StepKind::send, step.bytes, message.begun, arrived});
     foresee(arrived, step.partner, What::arrived, message.to);
     free_messages_.push_back(m);
@@ -277,7 +281,7 @@ class Simulation {
 }  // namespace
 
 std::uint64_t memory_forecast(const Program::Size& size) {
-  return size.memory_bytes() + size.steps * Simulation::bytes_per_step();
+  return size.memory_bytes() + size.steps * Simulation::bytes_per_step() + size.messages * Simulation::bytes_per_message();
 }
 
 Result<Outcome> run(const Program& program, const JobMachine& machine, const Conditions& conditions,

@@ -1,8 +1,7 @@
 // Runs the schedules of all ranks in virtual time. The same candidate, machine and conditions give the same answer, always.
 //
 // - A step begins when the steps that it waits for are done, and takes the rank's core for the executor's time per step. Steps of
-// a
-//   rank that need its core at once take it in turns.
+//   a rank that need its core at once take it in turns.
 // - A message of at most `eager_bytes` is on its way when its send has begun; a larger one when its receive has, too, and the
 //   receiver's word has come back. The network (simulate/network.h) says when it has arrived.
 // - A reduction takes as long as the cost model says: of what arrives, what it takes longer than the copy that it replaces.
@@ -29,7 +28,7 @@ struct Conditions {
     double factor = 1;
   };
   std::vector<Rate> slow_ranks = {}, slow_links = {};  // so many times as long do their cores take, and their ports
-  struct Loss {
+  struct Loss {                                        // what the rank has sent by then arrives, and nothing else
     Rank rank = 0;
     Time at = 0;
   };

@@ -26,10 +26,12 @@ wrong "a drawing has at most 64" all_reduce --topology "node:65 core:1" --svg "$
 wrong "show one algorithm" all_reduce --ranks 2 --all --svg "$work/b.svg"
 
 echo "== what a job has measured"
-run_ranks "0 0" 2 "$tutti" explain all_reduce --json
+TUTTI_CALIBRATE=1 run_ranks "0 0" 2 "$tutti" explain all_reduce --json
 cp "$work/out.0" "$work/measured.json"
 shows "(bytes between ranks)" all_reduce --ranks 2 --topology core:2 --measured "$work/measured.json" --bytes 4M
 wrong "this machine has 2" all_reduce --topology "node:2 core:2" --measured "$work/measured.json"
+"$tutti" explain all_reduce --ranks 2 --topology core:2 --json >"$work/estimates.json"
+wrong "was not measured" all_reduce --ranks 2 --topology core:2 --measured "$work/estimates.json"
 wrong "no JSON object" all_reduce --ranks 2 --measured "$0"
 wrong "no-such-file" all_reduce --ranks 2 --measured "$work/no-such-file"
 
