@@ -29,7 +29,9 @@ class Simulation {
     std::uint64_t messages = 1;
     for (StepId s = 0; s < program.steps(); ++s) {
       state_[s].waits_for = program.step(s).waits_for;
-      if (program.step(s).kind == StepKind::send) ++messages;
+      if (program.step(s).kind != StepKind::send) continue;
+      ++messages;
+      if (program.step(s).next_in_stream != kNoStep) state_[program.step(s).next_in_stream].follows = true;
     }
     most_segments_ = static_cast<std::uint32_t>(std::clamp<std::uint64_t>(kMostMoves / (messages * kHops), 1, kMostSegments));
     for (const auto& slow : conditions.slow_ranks) cores_[static_cast<std::size_t>(slow.rank)].factor *= slow.factor;
@@ -74,7 +76,8 @@ class Simulation {
   struct State {
     std::uint32_t waits_for = 0;
     bool begun = false, arrived = false, done = false;
-    Time at = 0;  // send, receive: when its rank was ready for the message
+    bool goes = false, follows = false;  // send: nothing else keeps it; but an earlier message of its stream has not left yet
+    Time at = 0;                         // send, receive: when its rank was ready for the message
   };
   struct Core {
     Time free = 0, ended = 0;
@@ -162,6 +165,13 @@ class Simulation {
     const Rank to = program_.rank_of(step.partner);
     Time at = state_[id].at;
     if (step.bytes > conditions_.eager_bytes) at = std::max(at, later(state_[step.partner].at, network_.latency(to, from)));
+    state_[id].at = at;
+    state_[id].goes = true;
+    if (!state_[id].follows) launch(id, from, to);
+  }
+
+  void launch(StepId id, Rank from, Rank to) {
+    const ProgramStep& step = program_.step(id);
     ++messages_;
     const std::uint32_t m = new_message();
     Message& message = under_way_[m];
@@ -172,7 +182,17 @@ class Simulation {
     message.to_leave = message.to_arrive = message.segments;
     message.ends = 0;
     network_.route(from, to, step.bytes, message.way);
-    foresee(at, m, What::moves, from);
+    foresee(state_[id].at, m, What::moves, from);
+  }
+
+  // The last of a message has left its sender: the next one of the stream may.
+  void follow(const ProgramStep& step, Rank from, Rank to, Time at) {
+    if (step.next_in_stream == kNoStep) return;
+    State& next = state_[step.next_in_stream];
+    next.follows = false;
+    if (!next.goes) return;
+    next.at = std::max(next.at, at);
+    launch(step.next_in_stream, from, to);
   }
 
   std::uint32_t new_message() {
@@ -198,13 +218,23 @@ class Simulation {
     message.ends = std::max(message.ends, left);
     if (at_hop == 0) {
       if (message.to_leave == message.segments) message.begun = begun;
-      if (--message.to_leave > 0)
+      if (--message.to_leave > 0) {
         foresee(left, m, What::moves, message.from);
-      else
+      } else {
         foresee(left, message.send, What::done, message.from);
+        const Rank from = message.from, to = message.to;
+        follow(step, from, to, left);  // which may move the messages in memory
+      }
     }
-    if (at_hop + 1 < message.way.size()) return foresee(begun, m, What::moves, message.from, at_hop + 1);
+    pass_on(m, at_hop, begun);
+  }
+
+  // To the next link of its way, or to its receiver.
+  void pass_on(std::uint32_t m, std::size_t from_hop, Time at) {
+    Message& message = under_way_[m];
+    if (from_hop + 1 < message.way.size()) return foresee(at, m, What::moves, message.from, from_hop + 1);
     if (--message.to_arrive > 0) return;
+    const ProgramStep& step = program_.step(message.send);
     const Time arrived = later(message.ends, network_.latency(message.from, message.to));
     if (watch_) watch_({message.from, message.to, StepKind::send, step.bytes, message.begun, arrived});
     foresee(arrived, step.partner, What::arrived, message.to);

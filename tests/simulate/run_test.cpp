@@ -86,6 +86,16 @@ TEST(Run, MessagesPassALinkInTheOrderInWhichTheyComeToIt) {
   EXPECT_NEAR(us_of(o) / (sent + machine.links.back().latency_us), 1, 0.01);
 }
 
+// Pieces of a stream follow each other, so that the first one is there early: a chain of p ranks takes p - 2 pieces more.
+TEST(Run, MessagesOfAStreamLeaveOneAfterTheOther) {
+  JobMachine machine = flat(4);
+  machine.copy_gbps = 1e6;  // or the root's core would be at work on its own output meanwhile
+  const std::uint64_t bytes = 8 << 20, pieces = 8;
+  const Outcome o = simulated(request_of(Collective::broadcast, bytes, "chain/pieces=8"), machine, {.eager_bytes = UINT64_MAX});
+  const double vector_us = static_cast<double>(bytes) / (machine.links.back().bandwidth_gbps * 1e3);
+  EXPECT_NEAR(us_of(o) / (vector_us * (1 + 2.0 / pieces)), 1, 0.02);
+}
+
 TEST(Run, TheForecastOfItsMemoryIsNear) {
   const JobMachine machine = job("node:64 core:8", 512);
   for (const std::string_view algorithm : {"ring", "hierarchical", "two_shot"}) {
