@@ -155,6 +155,7 @@ std::vector<Network::Load> Network::busiest(std::size_t most) const {
   });
   order.resize(most);
   std::vector<Load> loads;
+  loads.reserve(most);
   for (const std::size_t w : order) loads.push_back({.link = name_of(w), .bytes = wires_[w].bytes, .busy = wires_[w].busy});
   return loads;
 }

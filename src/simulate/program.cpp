@@ -123,20 +123,21 @@ void Program::add(const Schedule& schedule, const SelectRequest& request) {
 Status Program::match() {
   std::ranges::sort(sends_);
   std::ranges::sort(receives_);
-  for (std::size_t i = 0; i < std::max(sends_.size(), receives_.size()); ++i) {
-    const End* from = i < sends_.size() ? &sends_[i] : nullptr;
-    const End* to = i < receives_.size() ? &receives_[i] : nullptr;
-    const bool same = from != nullptr && to != nullptr &&
-                      std::tie(from->source, from->destination, from->channel, from->number) ==
-                          std::tie(to->source, to->destination, to->channel, to->number);
-    if (!same || steps_[from->step].bytes != steps_[to->step].bytes) {
-      const End& end = to == nullptr || (from != nullptr && *from < *to) ? *from : *to;
-      return Error(Code::mismatch, fmt::format("message {} from rank {} to rank {} on channel {} is not sent and received alike",
-                                               end.number, end.source, end.destination, end.channel));
-    }
-    steps_[from->step].partner = to->step;
-    steps_[to->step].partner = from->step;
+  const auto refuse = [](const End& end) {
+    return Error(Code::mismatch, fmt::format("message {} from rank {} to rank {} on channel {} is not sent and received alike",
+                                             end.number, end.source, end.destination, end.channel));
+  };
+  const std::size_t pairs = std::min(sends_.size(), receives_.size());
+  for (std::size_t i = 0; i < pairs; ++i) {
+    const End &from = sends_[i], &to = receives_[i];
+    const bool same = std::tie(from.source, from.destination, from.channel, from.number) ==
+                      std::tie(to.source, to.destination, to.channel, to.number);
+    if (!same || steps_[from.step].bytes != steps_[to.step].bytes) return refuse(std::min(from, to));
+    steps_[from.step].partner = to.step;
+    steps_[to.step].partner = from.step;
   }
+  if (sends_.size() > pairs) return refuse(sends_[pairs]);
+  if (receives_.size() > pairs) return refuse(receives_[pairs]);
   sends_ = {};
   receives_ = {};
   return {};
