@@ -28,7 +28,7 @@ wrong "show one algorithm" all_reduce --ranks 2 --all --svg "$work/b.svg"
 echo "== what a job has measured"
 TUTTI_CALIBRATE=1 run_ranks "0 0" 2 "$tutti" explain all_reduce --json
 cp "$work/out.0" "$work/measured.json"
-shows "(bytes between ranks)" all_reduce --ranks 2 --topology core:2 --measured "$work/measured.json" --bytes 4M
+shows "2 cores: " all_reduce --ranks 2 --topology core:2 --measured "$work/measured.json" --bytes 4M
 wrong "this machine has 2" all_reduce --topology "node:2 core:2" --measured "$work/measured.json"
 "$tutti" explain all_reduce --ranks 2 --topology core:2 --json >"$work/estimates.json"
 wrong "was not measured" all_reduce --ranks 2 --topology core:2 --measured "$work/estimates.json"

@@ -33,7 +33,7 @@ expect 2 "$tutti"
 said "Usage: tutti" "First steps" $commands
 refuses '"foo"' "$tutti" help foo
 refuses '"foo"' "$tutti" foo
-said "topo, explain, algorithms, schedule, verify, perf, tune, run-mpi, doctor, env"
+said "topo, explain, simulate, algorithms, schedule, verify, perf, tune, run-mpi, doctor, env"
 for command in "topo" "explain all_reduce" "algorithms" "algorithms show ring" "schedule all_reduce" "perf all_reduce" "verify" "doctor" "env"; do
   # shellcheck disable=SC2086
   refuses "--no-such-flag" "$tutti" $command --no-such-flag

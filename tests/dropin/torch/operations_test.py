@@ -558,7 +558,7 @@ def late_message(rank, ranks):
     if rank == 0:
         dist.distributed_c10d._set_pg_timeout(datetime.timedelta(seconds=1), dist.group.WORLD)
         abandoned, wanted = torch.zeros(4), torch.zeros(4)
-        fails("nobody sends to anyone", lambda: dist.recv(abandoned, tag=5), "recv", "not done after 1000 ms")
+        fails("nobody sends to anyone", lambda: dist.recv(abandoned, tag=5), "recv")  # whichever limit of a second is seen first
         fails("nobody sends", lambda: dist.recv(torch.zeros(4), 1), "from rank 1 to rank 0", "1 s")
         dist.distributed_c10d._set_pg_timeout(datetime.timedelta(seconds=30), dist.group.WORLD)
         tell("send")
