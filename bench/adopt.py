@@ -78,6 +78,8 @@ def expected_calls(ranks, library):
     """What a job here works out from its calibration: after so many calls a buffer is adopted."""
     command = [*library.command(ranks, False), peers.ROOT / "build/release/bin/tutti", "explain", "all_reduce", "--json"]
     job = subprocess.run([str(c) for c in command], env={**os.environ, **library.env, "TUTTI_ADOPT": "auto"}, capture_output=True, text=True)
+    if job.returncode != 0:
+        return f"(tutti explain ended with {job.returncode})"
     said = json.loads(job.stdout)["adoption"]
     calls = re.search(r"come (\d+) times", said)
     return calls.group(1) + " calls" if calls else said

@@ -119,11 +119,14 @@ std::string stuck_text(const Outcome& outcome, Rank ranks) {
   return text + (outcome.stuck.size() > kShown ? "  ...\n" : "");
 }
 
+std::string call_of(const Answer& a) {
+  return fmt::format("{} of {} bytes{}, {}", name(a.request.collective), a.request.block_bytes,
+                     has_blocks(a.request.collective) ? " per block" : "", describe_ranks(a.machine));
+}
+
 void print_one(const Simulated& s, const Answer& a) {
   const Outcome& r = s.outcome;
-  fmt::print("{} of {} bytes{}, {}: {}", name(a.request.collective), a.request.block_bytes,
-             has_blocks(a.request.collective) ? " per block" : "", describe_ranks(a.machine),
-             name_with_radix(*s.candidate.algorithm, s.candidate.chunking));
+  fmt::print("{}: {}", call_of(a), name_with_radix(*s.candidate.algorithm, s.candidate.chunking));
   if (s.candidate.chunking.pieces > 1) fmt::print(", {} pieces", s.candidate.chunking.pieces);
   fmt::print("\n");
   if (a.machine.oversubscribed()) fmt::print("  ranks that share cores are simulated as if each had its own\n");
@@ -187,9 +190,8 @@ void run_all(const SimulateOptions& o, const Answer& a, const Conditions& condit
     }
     return fmt::print("{}\n", rows.dump(2));
   }
-  fmt::print("{} of {} bytes{}, {}\n  {:<28} {:>7} {:>14} {:>14} {:>8}  busiest link\n", name(a.request.collective),
-             a.request.block_bytes, has_blocks(a.request.collective) ? " per block" : "", describe_ranks(a.machine), "algorithm",
-             "pieces", "simulated us", "model us", "ratio");
+  fmt::print("{}\n  {:<28} {:>7} {:>14} {:>14} {:>8}  busiest link\n", call_of(a), "algorithm", "pieces", "simulated us",
+             "model us", "ratio");
   for (const Simulated& s : all) {
     const double us = simulate::microseconds(s.outcome.end);
     const bool ends = s.outcome.stuck.empty();

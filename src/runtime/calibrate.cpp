@@ -216,7 +216,7 @@ Result<TimesBySize> time_sizes(Pair& pair, Pair::Steps steps, const LinkTuning& 
 }
 
 // Where from on another way than the best one so far is faster; from then on that is the best.
-std::size_t adopt(TimesBySize& best, const TimesBySize& times) {
+std::size_t prefer(TimesBySize& best, const TimesBySize& times) {
   const std::size_t from = faster_from(times, best);
   for (std::size_t i = 0; i < best.size(); ++i)
     if (kSizes[i] >= from) best[i] = times[i];
@@ -234,7 +234,7 @@ Status find_usual_ways(Pair& pair, LinkTuning& tuning) {
     other.*from = 0;
     auto times = time_sizes(pair, exchange_twice, other, smallest);
     if (!times) return std::move(times.error());
-    tuning.*from = adopt(*best, *times);
+    tuning.*from = prefer(*best, *times);
   }
   return {};
 }
@@ -255,13 +255,13 @@ Status find_mapped_ways(Pair& pair, LinkTuning& tuning) {
   std::size_t at = 0;
   for (; at < kSizes.size() && (*returned)[at] < kClearly * (*mapped)[at]; ++at) (*mapped)[at] = (*returned)[at];
   if (at > 0) tuning.handed_back_below = at < kSizes.size() ? kSizes[at] : LinkTuning::kNever;
-  tuning.mapped_from = adopt(*best, *mapped);
+  tuning.mapped_from = prefer(*best, *mapped);
 
   LinkTuning placed = tuning;
   placed.placed_from = 0;
   auto written = time_sizes(pair, combine_halves, placed, 0);
   if (!written) return std::move(written.error());
-  tuning.placed_from = adopt(*best, *written);
+  tuning.placed_from = prefer(*best, *written);
   constexpr double kPages = 2 * 2 * kSizes.back() / 4096.0;  // of two buffers, each as large as two messages
   tuning.mapped_saves_us = (without_us - best->back()) / kPages;
   return {};

@@ -111,11 +111,10 @@ class Simulation {
   }
 
   void happen(const Event& event) {
-    if (event.what == What::moves) return move(event.step, event.hop, event.at);
-    if (event.at >= core(event.rank).lost_at) return;
+    if (event.what != What::moves && event.at >= core(event.rank).lost_at) return;
     switch (event.what) {
       case What::moves:
-        return;
+        return move(event.step, event.hop, event.at);
       case What::ready:
         return begin(event.step, event.rank, event.at);
       case What::arrived:

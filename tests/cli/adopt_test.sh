@@ -22,6 +22,13 @@ TUTTI_ADOPT=auto run_ranks "0 0" 2 "$tutti" perf all_reduce --check --min-bytes 
 TUTTI_ADOPT=auto run_ranks "0 0" 2 "$tutti" perf all_reduce --check --min-bytes 1M --max-bytes 1M --iterations 300 --warmup 1 --out-of-place
 (($(adopted) == 4)) || fail "$what has adopted $(adopted) times, not the two buffers of both ranks"
 
+echo "== what explain says of it"
+for mode in auto off; do
+  TUTTI_ADOPT=$mode run_ranks "0 0" 2 "$tutti" explain all_reduce
+  [[ $mode == auto ]] && wanted="a buffer is adopted (TUTTI_ADOPT=auto) when it has come" || wanted="no buffer is adopted (TUTTI_ADOPT=off)"
+  grep -qF "$wanted" "$work/out.0" || { fail "$what does not say '$wanted'"; show_ranks; }
+done
+
 echo "== not at all"
 TUTTI_ADOPT=off run_ranks "0 0" 2 "$tutti" perf all_reduce "${short[@]}"
 (($(adopted) == 0)) || fail "$what has adopted"

@@ -98,5 +98,26 @@ TEST_F(Adoption, APeerThatStopsWhileItWritesReachesNothingLater) {
   munmap(into.data(), kBytes);
 }
 
+TEST_F(Adoption, CallsOfAGroupAdoptTheirBuffers) {
+  const auto before = adoption_report();
+  run_ranks(2, Options{.transports = "shm"}, [&](Communicator& comm) {
+    const auto bytes = map_bytes();
+    std::ranges::fill(bytes, std::byte{1});
+    Group group;
+    ok(group.add(comm, {.collective = Collective::all_reduce,
+                        .input = bytes.data(),
+                        .output = bytes.data(),
+                        .count = kBytes,
+                        .type = DataType::u8}));
+    ok(group.run());
+    EXPECT_EQ(std::ranges::count(bytes, std::byte{2}), static_cast<std::ptrdiff_t>(kBytes));
+    ok(comm.barrier());  // as long as any rank uses them
+    munmap(bytes.data(), kBytes);
+  });
+  const auto report = adoption_report();
+  if (report.adopted == before.adopted) GTEST_SKIP() << "nothing is adopted here: " << to_string(report);
+  EXPECT_EQ(report.adopted, before.adopted + 2);
+}
+
 }  // namespace
 }  // namespace tutti

@@ -15,6 +15,15 @@ inline JobMachine job(std::string_view description, Rank ranks) {
   return std::move(*machine);
 }
 
+// The ranks are its hosts.
+inline JobMachine on_hosts(std::string_view description) {
+  auto topology = load_topology(description);
+  EXPECT_TRUE(topology) << topology.error().to_string();
+  auto machine = describe_job(*topology, hosts(*topology), Seats::hosts);
+  EXPECT_TRUE(machine) << machine.error().to_string();
+  return std::move(*machine);
+}
+
 // 64 ranks on 4 hosts of 2 NUMA nodes of 8 cores.
 inline JobMachine cluster() { return job("node:4 numa:2 core:8", 64); }
 // Ranks of one host that are all alike.

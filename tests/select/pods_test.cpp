@@ -11,13 +11,6 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
 
-JobMachine on_hosts(std::string_view description) {
-  const Topology topology = *load_topology(description);
-  auto machine = describe_job(topology, hosts(topology), Seats::hosts);
-  EXPECT_TRUE(machine) << machine.error().to_string();
-  return std::move(*machine);
-}
-
 Candidate priced(Collective collective, std::string_view name, std::uint64_t bytes, const JobMachine& machine) {
   return choose({.collective = collective, .block_bytes = bytes, .element_bytes = 4, .forced = name}, machine).winner();
 }

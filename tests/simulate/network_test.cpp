@@ -14,13 +14,6 @@ Time on_link(const JobMachine& machine, std::uint64_t bytes) {
   return from_microseconds(static_cast<double>(bytes) / (machine.links.back().bandwidth_gbps * 1e3));
 }
 Time latency_of(const JobMachine& machine) { return from_microseconds(machine.links.back().latency_us); }
-JobMachine on_hosts(std::string_view description) {
-  auto topology = load_topology(description);
-  EXPECT_TRUE(topology) << topology.error().to_string();
-  auto machine = describe_job(*topology, hosts(*topology), Seats::hosts);
-  EXPECT_TRUE(machine) << machine.error().to_string();
-  return std::move(*machine);
-}
 
 struct Passage {
   Time begun = 0, left = 0, arrived = 0;

@@ -15,10 +15,14 @@ SelectRequest request_of(Collective collective, std::uint64_t bytes, std::string
   return {.collective = collective, .block_bytes = bytes, .forced = algorithm};
 }
 
+Result<Program> program_of(const Candidate& candidate, const SelectRequest& request, const JobMachine& machine) {
+  return Program::of(candidate, request, machine, Program::forecast(candidate, request, machine));
+}
+
 Outcome simulated(const SelectRequest& request, const JobMachine& machine, const Conditions& conditions = {},
                   const std::function<void(const Span&)>& watch = {}) {
   const Selection selection = choose(request, machine);
-  auto program = Program::of(selection.winner(), request, machine, Program::forecast(selection.winner(), request, machine));
+  auto program = program_of(selection.winner(), request, machine);
   EXPECT_TRUE(program) << program.error().to_string();
   if (!program) return {};
   auto outcome = run(*program, machine, conditions, watch);
@@ -65,7 +69,7 @@ TEST(Run, EveryRowEndsAndNoneIsFasterThanItsBytes) {
       if (collective == Collective::send_recv) continue;
       const SelectRequest request = request_of(collective, collective == Collective::barrier ? 0 : 96 << 10);
       for (const Candidate& candidate : all_variants(request, machine)) {
-        auto program = Program::of(candidate, request, machine, Program::forecast(candidate, request, machine));
+        auto program = program_of(candidate, request, machine);
         ASSERT_TRUE(program) << candidate.algorithm->name << ": " << program.error().to_string();
         auto outcome = run(*program, machine, {});
         ASSERT_TRUE(outcome) << candidate.algorithm->name;
@@ -102,7 +106,7 @@ TEST(Run, TheForecastOfItsMemoryIsNear) {
     const SelectRequest request = request_of(Collective::all_reduce, 1 << 20, algorithm);
     const Selection selection = choose(request, machine);
     const Program::Size size = Program::forecast(selection.winner(), request, machine);
-    auto program = Program::of(selection.winner(), request, machine, Program::forecast(selection.winner(), request, machine));
+    auto program = program_of(selection.winner(), request, machine);
     ASSERT_TRUE(program);
     EXPECT_NEAR(static_cast<double>(size.steps) / program->steps(), 1.1, 0.2) << algorithm;
     auto outcome = run(*program, machine, {});
@@ -167,7 +171,7 @@ TEST(Run, MoreTimeThanCanBeCountedIsAnError) {
   machine.links.back().bandwidth_gbps = 1e-12;
   const SelectRequest request = request_of(Collective::broadcast, 1 << 20, "knomial");
   const Selection selection = choose(request, machine);
-  auto program = Program::of(selection.winner(), request, machine, Program::forecast(selection.winner(), request, machine));
+  auto program = program_of(selection.winner(), request, machine);
   ASSERT_TRUE(program);
   auto outcome = run(*program, machine, {});
   ASSERT_FALSE(outcome);

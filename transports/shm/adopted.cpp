@@ -190,6 +190,16 @@ bool on_this_threads_stack(ConstBytes pages) {
 
 Error refusal(std::string reason) { return {Code::unsupported, std::move(reason)}; }
 
+// No device holds on to pages of the process, as far as the kernel knows. A GPU's driver does not tell it.
+Status check_devices() {
+  auto pinned = pinned_bytes();
+  if (!pinned) return std::move(pinned.error());
+  if (*pinned > 0) return refusal("devices hold on to memory of the process");
+  auto gpu = uses_a_gpu();
+  if (!gpu) return std::move(gpu.error());
+  return *gpu ? Status(refusal("a GPU may hold on to memory of the process")) : Status{};
+}
+
 // Private, ordinary, without gaps.
 Status check_areas(ConstBytes pages) {
   auto found = areas(pages);
@@ -344,13 +354,7 @@ Result<bool> Adopted::may_be_adopted(ConstBytes bytes, const AdoptionLimits& lim
     if (overlap(range.pages, pages)) return refusal("it overlaps with the buffer of another call");
   if (access("/dev/xpmem", F_OK) == 0) return refusal("XPMEM may have it mapped elsewhere");
   if (Status s = check_purges(bytes); !s) return std::move(s.error());
-  auto pinned = pinned_bytes();
-  if (!pinned) return std::move(pinned.error());
-  if (*pinned > 0) return refusal("devices hold on to memory of the process");
-  // Its driver does not tell the kernel that it holds on to pages.
-  auto gpu = uses_a_gpu();
-  if (!gpu) return std::move(gpu.error());
-  if (*gpu) return refusal("a GPU may hold on to memory of the process");
+  if (Status s = check_devices(); !s) return std::move(s.error());
   if (on_this_threads_stack(pages)) return refusal("it is a stack, or code");
   if (Status s = check_areas(pages); !s) return std::move(s.error());
   return check_flags(pages);
@@ -395,7 +399,9 @@ Adopted::Lease Adopted::adopt(ConstBytes bytes, const AdoptionLimits& limits) {
     if (Status s = have_query(); !s) return std::move(s.error());
     end_idle([&](const Range& range) { return overlap(range.pages, pages); }, report_.given_back);
     auto huge = may_be_adopted(bytes, limits);
-    return huge ? share_in_place(pages, *huge) : Result<Range>(std::move(huge.error()));
+    if (!huge) return std::move(huge.error());
+    if (Status s = Emptied::of_process().begin(); !s) return std::move(s.error());
+    return share_in_place(pages, *huge);
   }();
   if (!made) return refuse(pages, made.error());
   if (made->half_shared) {
@@ -411,12 +417,10 @@ Adopted::Lease Adopted::adopt(ConstBytes bytes, const AdoptionLimits& limits) {
   report_.pages += pages.size() / kPage;
   report_.bytes_now += pages.size();
   take(*made);
-  const Lease lease = ranges_.emplace(pages.data(), std::move(*made)).first->second.segment;
-  return lease;
+  return ranges_.emplace(pages.data(), std::move(*made)).first->second.segment;
 }
 
 Status Adopted::have_query() {
-  if (Status s = Emptied::of_process().begin(); !s) return s;
   if (!query_) query_ = AreaQuery::open();
   return *query_ ? Status{} : query_->error().clone();
 }
@@ -463,22 +467,18 @@ Adopted::Ranges::iterator Adopted::end(Ranges::iterator at) {
 }
 
 // A device that has come to hold on to pages since they were adopted would go on with those that they lose.
-bool Adopted::devices_may_hold_pages() const {
-  const auto pinned = pinned_bytes();
-  const auto gpu = uses_a_gpu();
-  return !pinned || *pinned > 0 || !gpu || *gpu;
-}
-
 template <class Wanted>
 void Adopted::end_idle(Wanted&& wanted, std::uint64_t& count, bool forced) {
-  std::optional<bool> held;
+  bool may_end = forced;
   for (auto range = ranges_.begin(); range != ranges_.end();) {
     if (range->second.leases > 0 || !wanted(range->second)) {
       ++range;
       continue;
     }
-    if (!forced && !held) held = devices_may_hold_pages();
-    if (held.value_or(false)) return log(LogLevel::info, "adopted pages stay so, as devices may hold on to them");
+    if (!may_end) {
+      if (Status s = check_devices(); !s) return log(LogLevel::info, "adopted pages stay so: " + s.error().to_string());
+      may_end = true;
+    }
     const std::size_t before = ranges_.size();
     range = end(range);
     count += before - ranges_.size();

@@ -103,7 +103,6 @@ class Adopted {
   // Counts those that have ended.
   template <class Wanted>
   void end_idle(Wanted&& wanted, std::uint64_t& count, bool forced = false);  // forced: even if devices may hold on to them
-  [[nodiscard]] bool devices_may_hold_pages() const;
 
   mutable std::mutex mutex_;
   std::condition_variable left_;

@@ -14,9 +14,10 @@ random() { # RANKS SEED
   printed "fuzz: seed $2: ${FUZZ_CASES:-100} cases, $1 ranks: equal"
 }
 echo "== random collectives, compared with the MPI library's own"
-random 2 3467  # which has large buffers
+TUTTI_MPI_REPORT=$work/report random 2 3467  # which has large buffers
 if grep -q PROCMAP_QUERY "$work/err"; then skip "$(grep -m 1 PROCMAP_QUERY "$work/err")"; fi
 grep -q 'are adopted' "$work/err" || fail "nothing was adopted"
+grep -q '^# buffers of rank 0: [1-9][0-9]* adopted' "$work/report" || { fail "the report does not tell what was adopted:"; cat "$work/report"; }
 for ranks in 2 3 4; do random $ranks $RANDOM; done
 
 echo "== what programs do around collectives"
