@@ -6,6 +6,7 @@
 #include <bit>
 
 #include "core/hash.h"
+#include "core/operation.h"
 
 namespace tutti::verifier {
 namespace {
@@ -51,6 +52,14 @@ Contributions::Joined Contributions::join(Set a, Set b) {
 bool Contributions::follows(Set a, Set b) const {
   const auto x = runs(a), y = runs(b);
   return x.size() == 1 && y.size() == 1 && x[0].last + 1 == y[0].first;
+}
+
+bool Contributions::halves(Set a, Set b) const {
+  if (follows(b, a)) std::swap(a, b);
+  if (!follows(a, b)) return false;
+  const auto left = static_cast<std::uint64_t>(runs(a)[0].last - runs(a)[0].first + 1);
+  const auto right = static_cast<std::uint64_t>(runs(b)[0].last - runs(b)[0].first + 1);
+  return left == canonical_split(left + right);
 }
 
 std::string Contributions::text(Set set) const {

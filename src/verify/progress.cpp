@@ -46,6 +46,7 @@ class Run {
   }
 
   [[nodiscard]] const TrafficMeters& traffic() const noexcept { return meters_; }
+  [[nodiscard]] const ReductionOrder& order() const noexcept { return values_.order(); }
 
  private:
   enum class State : std::uint8_t { waiting, started, complete };
@@ -223,6 +224,7 @@ Result<Proof> run(std::span<const Schedule> ranks, const std::vector<Layout>& la
                .carried = run.traffic().carried(),
                .steps = numbering.steps(),
                .messages = matching.messages,
+               .order = run.order(),
                .levels = run.traffic().by_level(),
                .timeline = options.timeline ? timeline_of(ranks, numbering, matching, run.traffic()) : Timeline{}};
 }

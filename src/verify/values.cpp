@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
+#include "core/operation.h"
 #include "schedule/text.h"
 
 namespace tutti::verifier {
@@ -66,21 +69,34 @@ Status Values::combine(At at, const Value& left, const Value& right, const Slice
   const auto joined = contributions_.join(left.set, right.set);
   if (joined.overlap && !idempotent_) return refused("some rank would count twice");
   if (ordered_ && !idempotent_ && !contributions_.follows(left.set, right.set)) return refused("not in the order of ranks");
-  value = {left.datum, joined.set};
+  const bool canonical = left.order.canonical && right.order.canonical && contributions_.halves(left.set, right.set);
+  value = {left.datum, joined.set, {.canonical = canonical, .at_once = left.single && right.single}, false};
   return {};
+}
+
+// In the canonical tree, and rounded once.
+Status Values::combine(At at, std::span<const Value> operands, const Slice& to, std::uint32_t i, Value& value) {
+  if (operands.size() == 1) {
+    value = operands.front();
+    return {};
+  }
+  const auto split = canonical_split(operands.size());
+  Value left, right;
+  auto status = combine(at, operands.first(split), to, i, left);
+  if (status) status = combine(at, operands.subspan(split), to, i, right);
+  if (status) status = combine(at, left, right, to, i, value);
+  value.order.at_once = std::ranges::all_of(operands, &Value::single);
+  return status;
 }
 
 Status Values::fold(At at, const Step& step) {
   const Schedule& s = schedule(at.rank);
+  std::vector<Value> operands(step.operand_end - step.operand_begin);
   Status status;
   for (std::uint32_t i = 0; i < step.to.count && status; ++i) {
-    Value sum, next;
-    status = read(at, s.operands[step.operand_begin], i, sum);
-    for (auto o = step.operand_begin + 1; o < step.operand_end && status; ++o) {
-      status = read(at, s.operands[o], i, next);
-      if (status) status = combine(at, sum, next, step.to, i, sum);
-    }
-    if (status) cells(at.rank, step.to)[i] = sum;
+    for (std::uint32_t o = 0; o < operands.size() && status; ++o)
+      status = read(at, s.operands[step.operand_begin + o], i, operands[o]);
+    if (status) status = combine(at, operands, step.to, i, cells(at.rank, step.to)[i]);
   }
   return status;
 }
@@ -156,7 +172,11 @@ Status Values::check_result(Rank r, std::uint32_t chunk) {
   const Slice slice{Buffer::output, chunk, 1};
   const Value& held = cells(r, slice)[0];
   const Value wanted = required(r, chunk);
-  if (held == wanted) return {};
+  if (held.same(wanted)) {
+    order_.canonical &= held.order.canonical;
+    order_.at_once &= held.order.at_once;
+    return {};
+  }
   const Schedule& s = schedule(r);
   const Range cell = layout(r).cells(slice);
   std::string writer = "no step writes it";

@@ -16,13 +16,17 @@ class Values {
   [[nodiscard]] Status message(Rank sender, std::uint32_t send, Rank receiver, std::uint32_t recv);
   // Every output chunk holds what it must.
   [[nodiscard]] Status check_results();
+  // In which order the results came about, once these have been checked.
+  [[nodiscard]] const ReductionOrder& order() const noexcept { return order_; }
 
  private:
   struct Value {
     std::uint64_t datum = 0;
     Contributions::Set set = UINT32_MAX;  // nothing was written here
+    ReductionOrder order = {};            // of the contributions
+    bool single = true;                   // one contribution, of which nothing has been rounded yet
     [[nodiscard]] bool defined() const noexcept { return set != UINT32_MAX; }
-    friend bool operator==(const Value&, const Value&) = default;
+    [[nodiscard]] bool same(const Value& other) const noexcept { return datum == other.datum && set == other.set; }
   };
   // A step at work.
   struct At {
@@ -37,6 +41,7 @@ class Values {
   }
   [[nodiscard]] Status read(At at, const Slice& slice, std::uint32_t i, Value& value);
   [[nodiscard]] Status combine(At at, const Value& left, const Value& right, const Slice& to, std::uint32_t i, Value& value);
+  [[nodiscard]] Status combine(At at, std::span<const Value> operands, const Slice& to, std::uint32_t i, Value& value);
   [[nodiscard]] Status fold(At at, const Step& step);
   [[nodiscard]] Value initial(Rank r, std::uint32_t chunk) const;
   [[nodiscard]] Value required(Rank r, std::uint32_t chunk);
@@ -48,6 +53,7 @@ class Values {
   const std::vector<Layout>& layouts_;
   bool ordered_, idempotent_;
   Contributions contributions_;
+  ReductionOrder order_;
   std::vector<std::size_t> first_;  // by rank: its first cell
   std::vector<Value> values_;
 };

@@ -43,6 +43,13 @@ struct Timeline {
   std::vector<std::vector<std::uint32_t>> round;  // [rank][step]: of a local step, the round after which it happens
 };
 
+// How the contributions to results have met.
+struct ReductionOrder {
+  bool canonical = true;  // in the canonical tree over the ranks (core/operation.h), each operand of a node on either side
+  bool at_once = true;    // all in one step, which rounds once
+  friend bool operator==(const ReductionOrder&, const ReductionOrder&) = default;
+};
+
 struct Proof {
   std::uint32_t rounds = 0;
   std::uint64_t path = 0;
@@ -52,6 +59,7 @@ struct Proof {
   std::uint64_t carried = 0;    // with VerifyOptions::torus or ::pod: as in LevelCost
   std::size_t steps = 0;        // of all ranks
   std::size_t messages = 0;     // of all ranks
+  ReductionOrder order;         // of all results; of collectives that combine nothing it says nothing
   std::vector<Traffic> levels;  // with VerifyOptions::levels: only messages that cross level i (back(): the outermost groups)
   Timeline timeline;            // with VerifyOptions::timeline
 };

@@ -195,13 +195,22 @@ T divided(T value, int ranks) {
   }
 }
 
+// Of the inputs' elements at a place, in the canonical tree.
+template <class T>
+T reference_tree(ReduceKind kind, DataType type, std::span<const Buffer> inputs, std::size_t at) {
+  if (inputs.size() == 1) return load<T>(type, &inputs[0][at]);
+  std::size_t split = 1;
+  while (2 * split < inputs.size()) split *= 2;
+  return combine(kind, reference_tree<T>(kind, type, inputs.first(split), at),
+                 reference_tree<T>(kind, type, inputs.subspan(split), at));
+}
+
 // ranks > 0: divide the result.
 inline Buffer reference_fold(ReduceKind kind, DataType type, std::span<const Buffer> inputs, int ranks = 0) {
   Buffer out(inputs[0].size());
   as_type(type, [&]<class T>(T) {
     for (std::size_t at = 0; at < out.size(); at += size_of(type)) {
-      T acc = load<T>(type, &inputs[0][at]);
-      for (const Buffer& next : inputs.subspan(1)) acc = combine(kind, acc, load<T>(type, &next[at]));
+      T acc = reference_tree<T>(kind, type, inputs, at);
       if constexpr (!std::is_same_v<T, bool>) {
         if (ranks > 0) acc = divided(acc, ranks);
       }

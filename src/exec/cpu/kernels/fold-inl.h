@@ -1,9 +1,10 @@
 // The one reduction loop, for any lanes and operator. Included once per instruction set.
 //
 // Lanes say how a type is loaded into registers and stored: kElements per step, kUnroll steps at a time, load, store, and how the
-// operator's three functions reach the vectors inside a Value. Accumulators stay in registers over all inputs, so however many
-// inputs there are, memory is passed once and small floats are rounded once. Inputs are prefetched at a distance
-// of kPrefetch elements, if any.
+// operator's three functions reach the vectors inside a Value. Inputs are combined in the canonical tree (core/operation.h) while
+// they are in registers, so however many there are, memory is passed once and small floats are rounded once. Inputs are
+// prefetched at a distance of kPrefetch elements, if any. Lanes that add exactly (kExact) take the inputs one after the other,
+// the order being all the same, and say which results they are not sure of: those are computed once more, element by element.
 
 #if defined(TUTTI_KERNELS_FOLD_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef TUTTI_KERNELS_FOLD_INL_H_
@@ -57,7 +58,7 @@ struct Direct {
   using Element = T;
   using D = hn::ScalableTag<T>;
   using Value = hn::Vec<D>;
-  static constexpr bool kFloat = hwy::IsFloat<T>();
+  static constexpr bool kExact = false;
   static constexpr std::size_t kElements = hn::MaxLanes(D());
   static constexpr std::size_t kUnroll = 4;
   static constexpr std::size_t kPrefetch = 0;
@@ -82,6 +83,7 @@ struct Direct {
 // Two vectors that travel together.
 template <class T>
 struct Paired {
+  static constexpr bool kExact = false;
   static constexpr std::size_t kUnroll = 2;
   static constexpr std::size_t kPrefetch = 0;
   using D = hn::ScalableTag<T>;
@@ -159,19 +161,98 @@ HWY_INLINE void prefetch(Inputs<Element> inputs, std::size_t at) {
     for (std::size_t k = 0; k < kCount; k += kLine) hwy::Prefetch(inputs.of(s, at) + k);
 }
 
+// Some steps of Lanes, of one input or of several combined.
+template <class Lanes, std::size_t kSteps>
+struct Steps {
+  typename Lanes::Value of[kSteps];
+};
+
+template <class Lanes, class Op, std::size_t kSteps>
+HWY_INLINE Steps<Lanes, kSteps> combine_both(const Steps<Lanes, kSteps>& left, const Steps<Lanes, kSteps>& right) {
+  Steps<Lanes, kSteps> both;
+  for (std::size_t k = 0; k < kSteps; ++k) both.of[k] = Lanes::template combine<Op>(left.of[k], right.of[k]);
+  return both;
+}
+
+// Source::load(s) gives the steps of input s. Of kInputs of them, from `first` on.
+template <class Lanes, class Op, std::size_t kInputs, class Source>
+HWY_INLINE auto combine_some(const Source& source, std::size_t first) {
+  if constexpr (kInputs == 1) {
+    return source.load(first);
+  } else {
+    constexpr std::size_t kLeft = canonical_split(kInputs);
+    const auto left = combine_some<Lanes, Op, kLeft>(source, first);
+    return combine_both<Lanes, Op>(left, combine_some<Lanes, Op, kInputs - kLeft>(source, first + kLeft));
+  }
+}
+
+// Any number of inputs. Groups of four are nodes of the tree; a node is combined with what is on its left where that has its
+// size, and waits otherwise, until what is on its right is done.
+template <class Lanes, class Op, class Source>
+HWY_INLINE auto combine_any(const Source& source, std::size_t inputs) {
+  constexpr std::size_t kGroup = 4, kMostWaiting = 32;
+  Steps<Lanes, Source::kSteps> node, waiting[kMostWaiting];
+  std::size_t waits = 0, next = 0;
+  for (; next + kGroup <= inputs; next += kGroup) {
+    if (next > 0) waiting[waits++] = node;
+    node = combine_some<Lanes, Op, kGroup>(source, next);
+    for (std::size_t before = next / kGroup; before % 2 == 1; before /= 2) node = combine_both<Lanes, Op>(waiting[--waits], node);
+  }
+  for (std::size_t part = kGroup / 2; part > 0; part /= 2) {
+    if (inputs % (2 * part) < part) continue;
+    if (next > 0) waiting[waits++] = node;
+    node = part == 2 ? combine_some<Lanes, Op, 2>(source, next) : source.load(next);
+    next += part;
+  }
+  while (waits > 0) node = combine_both<Lanes, Op>(waiting[--waits], node);
+  return node;
+}
+
+template <class Lanes, class Op, class Source>
+HWY_INLINE auto combine_inputs(const Source& source, std::size_t inputs) {
+  if constexpr (Lanes::kExact) {
+    auto sum = source.load(0);
+    for (std::size_t s = 1; s < inputs; ++s) {
+      const auto next = source.load(s);
+      for (std::size_t k = 0; k < Source::kSteps; ++k) Lanes::add(sum.of[k], next.of[k], s == 1);
+    }
+    return sum;
+  } else {
+    if constexpr (!kPortable) {
+      if (inputs == 2) return combine_some<Lanes, Op, 2>(source, 0);
+      if (inputs == 3) return combine_some<Lanes, Op, 3>(source, 0);
+      if (inputs == 4) return combine_some<Lanes, Op, 4>(source, 0);
+      if (inputs == 8) return combine_some<Lanes, Op, 8>(source, 0);
+    }
+    return combine_any<Lanes, Op>(source, inputs);
+  }
+}
+
+// Steps of whole vectors, from element `at` on.
+template <class Lanes, class Op, std::size_t kManySteps>
+struct WholeSteps {
+  static constexpr std::size_t kSteps = kManySteps;
+  Inputs<typename Lanes::Element> inputs;
+  std::size_t at;
+  const Job& job;
+  HWY_INLINE Steps<Lanes, kSteps> load(std::size_t s) const {
+    Steps<Lanes, kSteps> steps;
+    const auto* from = inputs.of(s, at);
+    for (std::size_t k = 0; k < kSteps; ++k)
+      steps.of[k] = Lanes::template enter<Op>(Lanes::load(from + k * Lanes::kElements), job);
+    return steps;
+  }
+};
+
 // Reduces kSteps steps of Lanes from element `at` on.
 template <class Lanes, class Op, std::size_t kSteps, class Element = typename Lanes::Element>
 HWY_INLINE void fold_steps(Inputs<Element> inputs, Element* out, std::size_t at, const Job& job) {
-  constexpr std::size_t kStep = Lanes::kElements;
-  typename Lanes::Value acc[kSteps];
-  const Element* first = inputs.of(0, at);
-  for (std::size_t k = 0; k < kSteps; ++k) acc[k] = Lanes::template enter<Op>(Lanes::load(first + k * kStep), job);
-  for (std::size_t s = 1; s < inputs.count; ++s) {
-    const Element* next = inputs.of(s, at);
-    for (std::size_t k = 0; k < kSteps; ++k)
-      acc[k] = Lanes::template combine<Op>(acc[k], Lanes::template enter<Op>(Lanes::load(next + k * kStep), job));
+  auto sum = combine_inputs<Lanes, Op>(WholeSteps<Lanes, Op, kSteps>{inputs, at, job}, inputs.count);
+  for (std::size_t k = 0; k < kSteps; ++k, at += Lanes::kElements) {
+    if constexpr (Lanes::kExact)
+      if (!Lanes::sure(sum.of[k])) sum.of[k] = Lanes::template slowly<Op>(job, at, Lanes::kElements);
+    Lanes::store(Lanes::template leave<Op>(sum.of[k], job), out + at);
   }
-  for (std::size_t k = 0; k < kSteps; ++k) Lanes::store(Lanes::template leave<Op>(acc[k], job), out + at + k * kStep);
 }
 
 // The part of a step that is there, to and from a padded copy: nothing beyond the buffers is touched. Machines with masked bytes
@@ -201,20 +282,30 @@ HWY_INLINE void store_part(const Element (&padded)[kElements], std::size_t bytes
   }
 }
 
+template <class Lanes, class Op>
+struct PartOfStep {
+  static constexpr std::size_t kSteps = 1;
+  Inputs<typename Lanes::Element> inputs;
+  std::size_t at, bytes;
+  const Job& job;
+  HWY_INLINE Steps<Lanes, 1> load(std::size_t s) const {
+    HWY_ALIGN typename Lanes::Element padded[Lanes::kElements] = {};
+    load_part(inputs.of(s, at), bytes, padded);
+    return {{Lanes::template enter<Op>(Lanes::load(padded), job)}};
+  }
+};
+
 // The last elements, fewer than a step.
 template <class Lanes, class Op>
 HWY_NOINLINE void fold_tail(const Job& job, std::size_t at) {
   using Element = typename Lanes::Element;
   const Inputs<Element> inputs{job.inputs, job.streams, job.first};
   const std::size_t bytes = (job.count - at) * sizeof(Element);
-  HWY_ALIGN Element padded[Lanes::kElements] = {};
-  const auto load = [&](std::size_t s) {
-    load_part(inputs.of(s, at), bytes, padded);
-    return Lanes::template enter<Op>(Lanes::load(padded), job);
-  };
-  typename Lanes::Value acc = load(0);
-  for (std::size_t s = 1; s < inputs.count; ++s) acc = Lanes::template combine<Op>(acc, load(s));
-  Lanes::store(Lanes::template leave<Op>(acc, job), padded);
+  auto sum = combine_inputs<Lanes, Op>(PartOfStep<Lanes, Op>{inputs, at, bytes, job}, inputs.count);
+  if constexpr (Lanes::kExact)
+    if (!Lanes::sure(sum.of[0])) sum.of[0] = Lanes::template slowly<Op>(job, at, job.count - at);
+  HWY_ALIGN Element padded[Lanes::kElements];
+  Lanes::store(Lanes::template leave<Op>(sum.of[0], job), padded);
   store_part(padded, bytes, static_cast<Element*>(job.out) + at);
 }
 

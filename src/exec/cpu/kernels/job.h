@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 
 #include "core/operation.h"
 
@@ -16,13 +17,17 @@ struct Job {
   std::size_t count;
   double factor = 1.0;  // of Operation::mean and scale
   std::uint64_t integer_factor = 1;
+  DataType type = DataType::u8;  // of the elements
 };
 
 using Kernel = void (*)(const Job&);
 
-// The kernel for the machine at hand, or null where the operation is none of this type.
+// The kernel for the machine at hand, or null where the operation is none of this type, or not accumulated like that.
 // Signed integers share the unsigned kernels but for min and max; c64 and c128 have only a product of their own.
-[[nodiscard]] Kernel find(Operation operation, DataType type);
+[[nodiscard]] Kernel find(Operation operation, DataType type, Accumulation accumulation = Accumulation::usual);
+
+// The sums of elements at, at + 1, ... of a job's inputs, each computed without an error and then rounded: to f32, or to f64.
+void sum_exactly(const Job& job, std::span<const std::size_t> elements, bool to_f32, double* sums);
 
 // A kernel for jobs of exactly two inputs of f16 that computes in f16, or null where the processor, or the operation, does not.
 [[nodiscard]] Kernel find_half_of_two(Operation operation, DataType type);

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -96,20 +97,52 @@ void fold_integer_mean(DataType type, const Job& job, int ranks) {
   });
 }
 
-// The function accumulates into its second argument, so the last input is where accumulation starts; in a tile, because `out`
-// may be any of the inputs.
-void fold_user(const UserFunction& user, DataType type, std::size_t size, std::span<const void* const> inputs, void* out,
-               std::size_t count) {
-  alignas(64) std::byte small[kTileBytes];
-  std::vector<std::byte> large(size > kTileBytes ? size : 0);
-  std::byte* tile = large.empty() ? small : large.data();
-  for_each_tile(count, size, [&](std::size_t at, std::size_t elements) {
-    const std::size_t offset = at * size;
-    std::memcpy(tile, advance(inputs.back(), offset), elements * size);
-    for (std::size_t k = inputs.size() - 1; k-- > 0;) user.apply(advance(inputs[k], offset), tile, elements, type, user.context);
-    std::memcpy(advance(out, offset), tile, elements * size);
-  });
-}
+// A user's function accumulates into its second argument: the right half of the inputs, in a tile, because `out` may be any of
+// them. The left half needs a tile of its own where it is more than one.
+class UserFold {
+ public:
+  UserFold(const UserFunction& user, DataType type, std::size_t size, std::span<const void* const> inputs)
+      : user_(user), type_(type), size_(size), tile_bytes_(std::max(kTileBytes, size)), inputs_(inputs) {
+    const auto tiles = static_cast<std::size_t>(std::bit_width(inputs.size() - 1));
+    if (tiles * tile_bytes_ > sizeof few_) many_.resize(tiles * tile_bytes_);
+    tiles_ = many_.empty() ? few_ : many_.data();
+  }
+
+  void run(void* out, std::size_t count) {
+    for_each_tile(count, size_, [&](std::size_t at, std::size_t elements) {
+      at_ = at * size_;
+      elements_ = elements;
+      fold(inputs_, tiles_);
+      std::memcpy(advance(out, at_), tiles_, elements * size_);
+    });
+  }
+
+ private:
+  // Into a tile; those behind it are free.
+  void fold(std::span<const void* const> inputs, std::byte* tile) {
+    if (inputs.size() == 1) {
+      std::memcpy(tile, advance(inputs[0], at_), elements_ * size_);
+      return;
+    }
+    const auto split = canonical_split(inputs.size());
+    fold(inputs.subspan(split), tile);
+    const std::byte* left = advance(inputs[0], at_);
+    if (split > 1) {
+      fold(inputs.first(split), tile + tile_bytes_);
+      left = tile + tile_bytes_;
+    }
+    user_.apply(left, tile, elements_, type_, user_.context);
+  }
+
+  const UserFunction& user_;
+  DataType type_;
+  std::size_t size_, tile_bytes_;
+  std::span<const void* const> inputs_;
+  alignas(64) std::byte few_[2 * kTileBytes];  // as many as four inputs take
+  std::vector<std::byte> many_;
+  std::byte* tiles_;
+  std::size_t at_ = 0, elements_ = 0;
+};
 
 }  // namespace
 
@@ -119,16 +152,23 @@ Status check(ReduceKind kind, DataType type) {
                fmt::format("{} is not defined on {}: choose another operator or type", name(kind), name(type)));
 }
 
-Reduction::Reduction(const ReduceOp& op, DataType type, int average_over)
+bool accumulates(ReduceKind kind, DataType type, Accumulation accumulation) {
+  if (accumulation == Accumulation::usual) return supports(kind, type);
+  const Route way = route_of(operation_of(kind), type);
+  return kind != ReduceKind::user && find(way.operation, way.lanes, accumulation) != nullptr;
+}
+
+Reduction::Reduction(const ReduceOp& op, DataType type, int average_over, Accumulation accumulation)
     : element_bytes_(tutti::element_bytes(type, op)),
       op_(op),
       type_(type),
       average_over_(op.kind == ReduceKind::avg ? average_over : 0) {
   if (op.kind == ReduceKind::user || (average_over_ > 0 && is_integer(type))) return;
   const Route way = route_of(average_over_ > 0 ? Operation::mean : operation_of(op.kind), type);
-  kernel_ = find(way.operation, way.lanes);
-  const Kernel half = find_half_of_two(way.operation, way.lanes);
+  kernel_ = find(way.operation, way.lanes, accumulation);
+  const Kernel half = accumulation == Accumulation::usual ? find_half_of_two(way.operation, way.lanes) : nullptr;
   kernel_of_two_ = half != nullptr ? half : kernel_;
+  lanes_ = way.lanes;
   lanes_per_element_ = way.lanes_per_element;
   lane_bytes_ = size_of(way.lanes);
 }
@@ -136,8 +176,14 @@ Reduction::Reduction(const ReduceOp& op, DataType type, int average_over)
 void Reduction::fold(std::span<const void* const> inputs, void* out, std::size_t count, bool past_caches) const {
   if (count == 0 || inputs.empty()) return;
   if (inputs.size() == 1 && average_over_ == 0) return copy(out, inputs[0], count * element_bytes_, past_caches);
-  if (op_.kind == ReduceKind::user) return fold_user(op_.user, type_, element_bytes_, inputs, out, count);
-  const Job job{inputs.data(), inputs.size(), 0, out, count * lanes_per_element_, static_cast<double>(average_over_)};
+  if (op_.kind == ReduceKind::user) return UserFold(op_.user, type_, element_bytes_, inputs).run(out, count);
+  const Job job{.inputs = inputs.data(),
+                .streams = inputs.size(),
+                .first = 0,
+                .out = out,
+                .count = count * lanes_per_element_,
+                .factor = static_cast<double>(average_over_),
+                .type = lanes_};
   const Kernel kernel = inputs.size() == 2 ? kernel_of_two_ : kernel_;
   if (kernel == nullptr) return fold_integer_mean(type_, job, average_over_);
   if (past_caches && std::ranges::find(inputs, out) == inputs.end()) return stream_fold(kernel, lane_bytes_, job);
@@ -146,7 +192,8 @@ void Reduction::fold(std::span<const void* const> inputs, void* out, std::size_t
 
 void fold(const ReduceOp& op, DataType type, std::span<const void* const> inputs, void* out, std::size_t count,
           const Options& options) {
-  if (supports(op.kind, type)) Reduction(op, type, options.average_over).fold(inputs, out, count, options.past_caches);
+  if (supports(op.kind, type))
+    Reduction(op, type, options.average_over, options.accumulation).fold(inputs, out, count, options.past_caches);
 }
 
 void reduce2(const ReduceOp& op, DataType type, const void* left, const void* right, void* out, std::size_t count,

@@ -2,7 +2,8 @@
 //
 // Semantics shared by all functions:
 //  - Results do not depend on the machine: every instruction set gives the same bits (but for the payload of a NaN).
-//  - Integers wrap around. f16, bf16 and the 8-bit floats are computed in f32 and rounded once, to nearest even, when stored.
+//  - Integers wrap around. f16, bf16 and the 8-bit floats are computed in f32 and rounded once, to nearest even, when stored;
+//    what Options::accumulation asks for goes further.
 //  - min and max return NaN when any input is NaN, and order -0 before +0.
 //  - f8e4m3 has no infinity: what is rounded beyond 448 becomes NaN. f8e5m2 overflows to infinity. (OCP 8-bit floating point
 //    specification, the conversion without saturation.)
@@ -12,7 +13,8 @@
 //  - avg and premul_sum add; `prepare` multiplies before, `finish` or Options::average_over divides after.
 //
 // Pointers need no alignment (a user's function sees them as the caller gave them). `out` may be exactly one of the inputs;
-// otherwise nothing overlaps. All functions are thread safe and allocate nothing (but for a user's elements of more than 8 KiB).
+// otherwise nothing overlaps. All functions are thread safe and allocate nothing (but for a user's operator on more than four
+// inputs, or on elements of more than 8 KiB).
 // The pair of operator and type must have passed `check`; a pair that has not leaves `out` untouched.
 #pragma once
 
@@ -22,6 +24,7 @@
 #include <span>
 #include <string_view>
 
+#include "core/operation.h"
 #include "tutti/result.h"
 #include "tutti/types.h"
 
@@ -33,6 +36,7 @@ struct Options {
   bool past_caches = false;
   // avg only: when positive, divide by this many ranks before the one rounding; the caller then does not call `finish`.
   int average_over = 0;
+  Accumulation accumulation = Accumulation::usual;
 };
 
 struct Job;
@@ -41,8 +45,8 @@ struct Job;
 class Reduction {
  public:
   Reduction() noexcept = default;  // of nothing
-  // average_over as in Options. The operator must support the type.
-  Reduction(const ReduceOp& op, DataType type, int average_over = 0);
+  // As in Options. The operator must support the type, and so must the accumulation (accumulates()).
+  Reduction(const ReduceOp& op, DataType type, int average_over = 0, Accumulation accumulation = Accumulation::usual);
 
   // As the functions of these names below.
   void fold(std::span<const void* const> inputs, void* out, std::size_t count, bool past_caches = false) const;
@@ -60,7 +64,11 @@ class Reduction {
   ReduceOp op_;
   DataType type_ = DataType::u8;
   int average_over_ = 0;
+  DataType lanes_ = DataType::u8;
 };
+
+// Whether there are kernels that accumulate like that.
+[[nodiscard]] bool accumulates(ReduceKind kind, DataType type, Accumulation accumulation);
 
 // Whether the operator can reduce the type; the error names both.
 [[nodiscard]] Status check(ReduceKind kind, DataType type);
@@ -69,8 +77,8 @@ class Reduction {
 void reduce2(const ReduceOp& op, DataType type, const void* left, const void* right, void* out, std::size_t count,
              const Options& options = {});
 
-// out = inputs[0] (+) inputs[1] (+) ... in one pass over memory. One input is copied; none leaves `out` untouched.
-// Built-in operators associate to the left, a user's operator to the right (it accumulates into its second argument).
+// out = inputs[0] (+) inputs[1] (+) ... in one pass over memory, in the canonical tree (core/operation.h). One input is copied;
+// none leaves `out` untouched.
 void fold(const ReduceOp& op, DataType type, std::span<const void* const> inputs, void* out, std::size_t count,
           const Options& options = {});
 

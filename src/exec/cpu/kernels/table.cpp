@@ -5,6 +5,7 @@
 #include "hwy/highway.h"
 #include "kernels/fold-inl.h"
 #include "kernels/small_floats-inl.h"
+#include "kernels/wide_floats-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace tutti::kernels {
@@ -77,7 +78,41 @@ Kernel find_complex(Operation operation) {
   return operation == Operation::prod ? &fold<Complex<T>, Prod> : nullptr;
 }
 
-Kernel find_here(Operation operation, DataType type) {
+// Sums, and what divides them.
+template <class Lanes>
+Kernel find_sum(Operation operation) {
+  if (operation == Operation::sum) return &fold<Lanes, Sum>;
+  return operation == Operation::mean ? &fold<Lanes, Mean> : nullptr;
+}
+
+using F8e4m3 = Coded<std::uint8_t, Code<4, 3, true>>;
+using F8e5m2 = Coded<std::uint8_t, Code<5, 2, false>>;
+
+Kernel find_exact(Operation operation, DataType type) {
+  switch (type) {
+    case DataType::f16:
+      return find_sum<Exact<Half>>(operation);
+    case DataType::bf16:
+      return find_sum<Exact<Bfloat>>(operation);
+    case DataType::f32:
+      return find_sum<Exact<Direct<float>>>(operation);
+    case DataType::f64:
+      return find_sum<Exact<Direct<double>>>(operation);
+    case DataType::f8e4m3:
+      return find_sum<Exact<F8e4m3>>(operation);
+    case DataType::f8e5m2:
+      return find_sum<Exact<F8e5m2>>(operation);
+    default:
+      return nullptr;
+  }
+}
+
+Kernel find_in_f64(Operation operation, DataType type) {
+  if (type != DataType::f32) return nullptr;
+  return operation == Operation::prod ? &fold<Widened, Prod> : find_sum<Widened>(operation);
+}
+
+Kernel find_usual(Operation operation, DataType type) {
   switch (type) {
     case DataType::i8:
       return find_signed<std::int8_t>(operation);
@@ -104,15 +139,27 @@ Kernel find_here(Operation operation, DataType type) {
     case DataType::f64:
       return find_real<Direct<double>>(operation);
     case DataType::f8e4m3:
-      return find_real<Coded<std::uint8_t, Code<4, 3, true>>>(operation);
+      return find_real<F8e4m3>(operation);
     case DataType::f8e5m2:
-      return find_real<Coded<std::uint8_t, Code<5, 2, false>>>(operation);
+      return find_real<F8e5m2>(operation);
     case DataType::c64:
       return find_complex<float>(operation);
     case DataType::c128:
       return find_complex<double>(operation);
     case DataType::boolean:
       return nullptr;
+  }
+  return nullptr;
+}
+
+Kernel find_here(Operation operation, DataType type, Accumulation accumulation) {
+  switch (accumulation) {
+    case Accumulation::usual:
+      return find_usual(operation, type);
+    case Accumulation::f64:
+      return find_in_f64(operation, type);
+    case Accumulation::exact:
+      return find_exact(operation, type);
   }
   return nullptr;
 }
@@ -126,7 +173,9 @@ namespace tutti::kernels {
 
 HWY_EXPORT(find_here);
 
-Kernel find(Operation operation, DataType type) { return HWY_DYNAMIC_DISPATCH(find_here)(operation, type); }
+Kernel find(Operation operation, DataType type, Accumulation accumulation) {
+  return HWY_DYNAMIC_DISPATCH(find_here)(operation, type, accumulation);
+}
 
 }  // namespace tutti::kernels
 #endif
