@@ -19,6 +19,11 @@ inline constexpr std::uint32_t kRadices[] = {2, 3, 4, 6, 8, 12, 16, 32, 64};
 [[nodiscard]] std::span<const Algorithm> algorithms() noexcept;
 [[nodiscard]] const Algorithm* find_algorithm(Collective collective, std::string_view name) noexcept;
 
+// Whether the row, fused, combines contributions in the canonical tree (core/numerics.h).
+[[nodiscard]] inline bool is_canonical(const Algorithm& row, const Shape& shape, const Chunking& chunking) {
+  return row.meets_at_once || (row.canonical && row.canonical(shape, chunking));
+}
+
 // What a job chooses from: the library's rows, and its own behind them. A value; copies share the rows.
 class AlgorithmTable {
  public:

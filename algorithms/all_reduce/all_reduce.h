@@ -13,6 +13,7 @@ namespace tutti::all_reduce_algorithms {
 
 [[nodiscard]] Schedule recursive_doubling(Rank me, const Shape& shape, const Chunking& chunking);
 [[nodiscard]] Cost recursive_doubling_cost(const Shape& shape, const Chunking& chunking);
+[[nodiscard]] bool recursive_doubling_is_canonical(const Shape& shape, const Chunking& chunking);
 
 [[nodiscard]] Schedule halving_doubling(Rank me, const Shape& shape, const Chunking& chunking);
 [[nodiscard]] Cost halving_doubling_cost(const Shape& shape, const Chunking& chunking);

@@ -13,6 +13,8 @@
 // Source: R. Thakur, R. Rabenseifner, W. Gropp, "Optimization of Collective Communication Operations in MPICH", Int. J.
 // High Performance Computing Applications 19 (2005), for k = 2, which is drawn; M. Ruefenacht, M. Bull, S. Booth, "Generalisation
 // of recursive doubling for AllReduce: Now with simulation", Parallel Computing 69 (2017).
+#include <bit>
+
 #include "algorithms/all_reduce/all_reduce.h"
 #include "algorithms/patterns/combine.h"
 #include "algorithms/patterns/flat_cost.h"
@@ -68,6 +70,15 @@ Schedule recursive_doubling(Rank me, const Shape& shape, const Chunking& chunkin
   b.copy(sum, b.output(0));  // a single rank has combined nothing
   if (folded != kNoRank) b.send(b.output(0), folded);
   return std::move(b).finish();
+}
+
+// Where folding makes nothing but nodes of the tree: of 2^n ranks nothing is folded; of 6 it makes 0-1, 2-3, 4 and 5, which meet
+// as they should, but of 5 it makes 0-1, 2, 3 and 4. In binary, ones followed by zeros.
+bool recursive_doubling_is_canonical(const Shape& shape, const Chunking& chunking) {
+  const auto ranks = static_cast<std::uint32_t>(shape.ranks);
+  const bool whole = std::has_single_bit(ranks);
+  const bool ones_then_zeros = std::has_single_bit((ranks >> std::countr_zero(ranks)) + 1);
+  return whole ? std::has_single_bit(chunking.radix) : chunking.radix == 2 && ones_then_zeros;
 }
 
 Cost recursive_doubling_cost(const Shape& shape, const Chunking& chunking) {

@@ -11,4 +11,7 @@ namespace tutti::exscan_algorithms {
 [[nodiscard]] Schedule linear(Rank me, const Shape& shape, const Chunking& chunking);
 [[nodiscard]] Cost linear_cost(const Shape& shape, const Chunking& chunking);
 
+[[nodiscard]] Schedule direct(Rank me, const Shape& shape, const Chunking& chunking);
+[[nodiscard]] Cost direct_cost(const Shape& shape, const Chunking& chunking);
+
 }  // namespace tutti::exscan_algorithms

@@ -82,7 +82,8 @@ struct Algorithm {
   Requirements needs;
   bool pipelines;          // Chunking::pieces > 1 has an effect
   bool has_radix = false;  // Chunking::radix has an effect; at least 2
-  // Fused, every step that combines takes in the contributions of all ranks: small floats are rounded once.
+  // Fused, every step that combines takes in all contributions to its result, in the order of ranks: small floats are rounded
+  // once, and sums may be exact.
   bool meets_at_once = false;
   // Its messages may be published (src/exec/cpu/exchange.h): they go to all other ranks at once and are used as they come. Not
   // cut into pieces then.
@@ -95,6 +96,9 @@ struct Algorithm {
   RowFunction<Schedule, Rank, const Shape&, const Chunking&> build;
   // Closed form; equal to what the verifier measures on the schedules (before passes).
   RowFunction<Cost, const Shape&, const Chunking&> cost;
+  // Whether contributions to each result meet in the canonical tree (core/numerics.h), each operand on whichever side; true of rows
+  // that meet at once anyway. None: nothing is declared.
+  RowFunction<bool, const Shape&, const Chunking&> canonical = {};
   // Why it is not made for this shape, where `needs` cannot say so; empty where it is. None: for all.
   RowFunction<std::string, const Shape&> refuses = {};
   // The same of one way of cutting, asked of the best one only and once before it is used. None: all will do.

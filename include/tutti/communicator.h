@@ -15,6 +15,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <stop_token>
 #include <string>
@@ -58,6 +59,9 @@ struct Call {
   std::uint64_t receive_count = 0;
   // As in Options, for this call; equal on all ranks.
   std::string_view algorithm = {}, algorithm_filter = {};
+  // As in Options, for this call; equal on all ranks.
+  std::optional<OrderClass> order = {};
+  std::optional<DataType> accumulate = {};
   // After so long without progress the call fails with Code::timeout, on all ranks; 0: as the communicator's options say. The
   // ranks need not say the same.
   double timeout_s = 0;
@@ -101,6 +105,13 @@ struct Options {
   // Algorithms of your own to choose from: files of schedules, and libraries (tutti/plugin.h), separated by commas. All ranks
   // must give the same. Empty: TUTTI_SCHEDULES, TUTTI_PLUGINS.
   std::string schedules = {}, plugins = {};
+  // What reductions promise about their bits. Not given: TUTTI_ORDER, or same_layout. A call whose promise no algorithm can keep
+  // fails, and the error says which could be kept.
+  std::optional<OrderClass> order = {};
+  // What sums and products add up in, from the first contribution to the last, with one rounding in the end: f32 (16- and 8-bit
+  // floats) or f64 (f32, and sums of c64). Not given: TUTTI_ACCUMULATE, or the type, and of 16- and 8-bit floats f32 inside a
+  // step, while what ranks send each other in between is rounded to the type. Ignored where nothing is rounded.
+  std::optional<DataType> accumulate = {};
   bool calibrate = true;  // false: as with TUTTI_CALIBRATE=0
   // Called again and again while a call waits, at least about once a millisecond, by the thread that waits; for programs in which
   // something else must go on meanwhile. Communicators split from this one have it, too.

@@ -106,6 +106,20 @@ struct ReduceOp {
 // Whether the pair makes sense (no band on floats, no min on complex numbers, ...).
 [[nodiscard]] bool supports(ReduceKind kind, DataType type) noexcept;
 
+// What a reduction promises about the bits of its result, where the order of operands can change them: sums and products of
+// floats, and users' operators. NaNs are NaNs, whatever their payloads. All ranks get the same bits in any case.
+enum class OrderClass : std::uint8_t {
+  fast,            // nothing more: what is measured when a communicator starts may change the algorithm, and with it the order
+  same_layout,     // the same in every run with the same calls, ranks at the same places, and settings
+  placement_free,  // the same whatever the algorithm, its pieces, the transports and the places of ranks: the contributions are
+                   // combined in a tree that depends on their number alone
+  size_free,       // sums are exact and rounded in the end, so that not even their number matters
+};
+inline constexpr int kOrderClasses = 4;
+
+[[nodiscard]] std::string_view name(OrderClass order) noexcept;
+[[nodiscard]] std::optional<OrderClass> parse_order_class(std::string_view text) noexcept;
+
 enum class Collective : std::uint8_t {
   all_reduce,
   reduce,

@@ -105,17 +105,27 @@ std::string_view parameters(const Algorithm& a) {
   return a.pipelines && a.has_radix ? "pieces, radix" : a.pipelines ? "pieces" : a.has_radix ? "radix" : "-";
 }
 
-void print_row(const Row& row) {
+// How contributions to a result meet, for any radix and the machine of the table.
+std::string_view order(const Row& row, Rank ranks) {
+  const Algorithm& a = *row.algorithm;
+  if (!reduces(a.collective)) return "-";
+  if (a.meets_at_once) return "at once";
+  const Shape shape{.ranks = ranks};
+  const bool some = a.canonical && std::ranges::any_of(kRadices, [&](std::uint32_t k) { return a.canonical(shape, {1, k}); });
+  return some ? "canonical" : "own";
+}
+
+void print_row(const Row& row, Rank ranks) {
   const Algorithm& a = *row.algorithm;
   std::vector<std::string> rounds, blocks;
   for (const LevelCost& level : row.cost.levels) {
     rounds.push_back(fmt::format("{}", level.rounds));
     blocks.push_back(fmt::format("{:.3f}", sent(row, level)));
   }
-  fmt::print("  {:<22} {:>7} {:>13}  {:<13}  {:<9}  {}\n", a.name,
+  fmt::print("  {:<22} {:>7} {:>13}  {:<13}  {:<9}  {:<9}  {}\n", a.name,
              rounds.empty() ? "-" : fmt::format("{}", fmt::join(rounds, "+")),
              blocks.empty() ? "-" : fmt::format("{}", fmt::join(blocks, "+")), parameters(a), a.publishes ? "yes" : "-",
-             fmt::join(needs(a.needs), ", "));
+             order(row, ranks), fmt::join(needs(a.needs), ", "));
   if (!row.refused.empty()) fmt::print("      no figures: {}\n", row.refused);
   fmt::print("      {}\n      {}\n", a.summary, a.source);
 }
@@ -124,11 +134,11 @@ void print_table(const std::vector<Row>& rows, Rank ranks) {
   const Algorithm* before = nullptr;
   for (const Row& row : rows) {
     if (before == nullptr || before->collective != row.algorithm->collective)
-      fmt::print("{}{}, {} rank{}\n  {:<22} {:>7} {:>13}  {:<13}  {:<9}  needs\n", before == nullptr ? "" : "\n",
+      fmt::print("{}{}, {} rank{}\n  {:<22} {:>7} {:>13}  {:<13}  {:<9}  {:<9}  needs\n", before == nullptr ? "" : "\n",
                  name(row.algorithm->collective), ranks, ranks == 1 ? "" : "s", "algorithm", "rounds", "sent", "parameters",
-                 "published");
+                 "published", "order");
     before = row.algorithm;
-    print_row(row);
+    print_row(row, ranks);
   }
   fmt::print(
       "\nrounds      messages on the longest chain; within groups + between them, where ranks are in two groups (levels)\n"
@@ -136,6 +146,8 @@ void print_table(const std::vector<Row>& rows, Rank ranks) {
       "parameters  pieces: what is sent can be cut into pieces that follow each other; radix: groups of ranks split into so "
       "many\n"
       "published   on shared memory a rank can write what it sends once, where all the others read it\n"
+      "order       how contributions to a result meet: in one step (at once), in the canonical tree, which is the same of all "
+      "that\n            have it (canonical), or in one of its own\n"
       "needs       of the number of ranks, the operator, the machine, the sizes of blocks\n");
 }
 
@@ -147,6 +159,7 @@ nlohmann::ordered_json to_json(const Row& row, Rank ranks) {
                               {"pipelines", a.pipelines},
                               {"has_radix", a.has_radix},
                               {"publishes", a.publishes},
+                              {"order", order(row, ranks)},
                               {"needs",
                                {{"power_of_two", a.needs.power_of_two},
                                 {"even", a.needs.even},

@@ -177,6 +177,7 @@ void add_perf_command(CLI::App& app) {
       ->capture_default_str()
       ->check(not_empty());
   command->add_flag("--graph", o->graph, "With --device cuda: capture the call into a CUDA graph, and time its launches");
+  add_contract_options(*command, o->contract);
   add_own_options(*command, o->own);
   command->add_option("--transport", o->transport, "Transports that may be used, as in TUTTI_TRANSPORT")->check(not_empty());
   command->add_option("--json", o->json, "Write the table to this file, too")->check(file_name());

@@ -81,6 +81,8 @@ Call call_of(const PerfPlan& plan, const PerfCase& c) {
   if (c.collective != Collective::send_recv) {
     call.algorithm = plan.algorithm;
     call.algorithm_filter = plan.filter;
+    call.order = order_of(plan.contract);
+    call.accumulate = accumulate_of(plan.contract);
     return call;
   }
   call.destination = (c.me + 1) % c.ranks;

@@ -105,7 +105,8 @@ Result<PerfPlan> make_plan(const PerfOptions& o) {
                   .graph = o.graph,
                   .device = *device,
                   .algorithm = o.algorithm,
-                  .filter = o.filter};
+                  .filter = o.filter,
+                  .contract = o.contract};
 }
 
 }  // namespace tutti

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "cli/contract.h"
 #include "cli/own.h"
 #include "cli/perf_data.h"
 #include "cli/perf_device.h"
@@ -15,6 +16,7 @@ struct PerfOptions {
   std::string collective, min_bytes = "8", max_bytes = "4M", type = "f32", op = "sum", algorithm, filter, transport,
                           device = "host", json;
   OwnAlgorithms own;
+  AskedContract contract;
   double factor = 4;
   int iterations = 20, warmup = 5;
   Rank root = 0;
@@ -31,6 +33,7 @@ struct PerfPlan {
   bool check = true, out_of_place = true, in_place = true, graph = false;
   DeviceChoice device;
   std::string algorithm, filter;
+  AskedContract contract;
 
   [[nodiscard]] PerfCase at(Collective collective, std::uint64_t size, Rank me, Rank ranks) const;
 };

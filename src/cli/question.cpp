@@ -69,6 +69,19 @@ void take_from_environment(Question& q, const AlgorithmTable& table) {
   q.filter = config->text(Var::algorithm_filter);
 }
 
+// A sum of f32 stands for what is asked about.
+Numerics numerics_for(const Question& q, Collective collective, Rank ranks) {
+  auto config = Config::from_environment();
+  if (!config) leave(config.error());
+  const auto order = order_of(q.contract), by_variable = parse_order_class(config->text(Var::order));
+  const Contract contract{.order = order ? *order : by_variable.value_or(OrderClass::same_layout),
+                          .accumulate = accumulate_of(q.contract)};
+  const ReduceOp op{.kind = q.ordered ? ReduceKind::user : ReduceKind::sum, .commutative = !q.ordered};
+  auto numerics = numerics_of(collective, DataType::f32, op, ranks, contract);
+  if (!numerics) leave(numerics.error().to_string(), kExitUsage);
+  return *numerics;
+}
+
 SelectRequest request_of(const Question& q, Rank ranks) {
   const Collective collective = collective_of(q.collective);
   const std::uint64_t bytes = bytes_of(q);
@@ -77,6 +90,7 @@ SelectRequest request_of(const Question& q, Rank ranks) {
           .block_bytes = has_blocks(collective) ? bytes / static_cast<std::uint64_t>(ranks) : bytes,
           .commutative = !q.ordered,
           .equal_blocks = !q.uneven,
+          .numerics = numerics_for(q, collective, ranks),
           .forced = q.algorithm,
           .forced_by = q.forced_by,
           .filter = q.filter,
@@ -134,6 +148,7 @@ void add_question(CLI::App& command, Question& q) {
       ->check(not_empty());
   command.add_option("--filter", q.filter, "Only some algorithms: names separated by commas; ^name excludes one")
       ->check(not_empty());
+  add_contract_options(command, q.contract);
   add_own_options(command, q.own);
 }
 

@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "cli/contract.h"
 #include "cli/own.h"
 #include "cli/perf_device.h"
 #include "runtime/device_ways.h"
@@ -24,6 +25,7 @@ struct Question {
   std::string collective, bytes = "1M", topology, algorithm, filter, on;
   std::string forced_by = "--algorithm", filtered_by = "--filter";
   OwnAlgorithms own;
+  AskedContract contract;
   Rank ranks = 0, root = 0;
   bool ordered = false, uneven = false;
 };

@@ -59,6 +59,11 @@ Result<std::vector<int>> parse_numbers(std::string_view option, std::string_view
   return std::vector<int>(numbers.begin(), numbers.end());
 }
 
+std::string_view order_text(const ReductionOrder& order) {
+  if (order.canonical) return order.at_once ? "combined in the canonical tree, at once" : "combined in the canonical tree";
+  return order.at_once ? "combined at once, in an order of its own" : "combined in an order of its own";
+}
+
 void verify_set(const std::vector<Schedule>& schedules, const CommandOptions& options) {
   if (schedules.front().collective == Collective::send_recv)
     leave("refused: send_recv is between two ranks of a caller's choice: a schedule of it does nothing that could be proved",
@@ -68,7 +73,8 @@ void verify_set(const std::vector<Schedule>& schedules, const CommandOptions& op
   const Schedule& first = schedules.front();
   fmt::print("{} {} of {} ranks is right: {} steps, {} messages, {} rounds, {} chunks on the heaviest chain, ",
              name(first.collective), first.algorithm, first.ranks, proof->steps, proof->messages, proof->rounds, proof->path);
-  fmt::print("at most {} sent and {} combined by a rank\n", proof->sent, proof->reduced);
+  fmt::print("at most {} sent and {} combined by a rank{}\n", proof->sent, proof->reduced,
+             reduces(first.collective) ? fmt::format("; {}", order_text(proof->order)) : "");
 }
 
 void verify_file(const CommandOptions& options) {

@@ -39,6 +39,13 @@ constexpr std::array kTable{
         Var::algorithm_filter, "TUTTI_ALGORITHM_FILTER", Kind::text, "", "",
         "Algorithms to choose from: names, or collective:name, separated by commas; ^name excludes one (all_reduce:^ring)."},
     ConfigRow{
+        Var::order, "TUTTI_ORDER", Kind::choice, "same_layout", "fast|same_layout|placement_free|size_free",
+        "What reductions promise about their bits: nothing from run to run; the same in every run with this layout; the same "
+        "whatever the algorithm and the places of ranks; or whatever the number of ranks (exact sums)."},
+    ConfigRow{
+        Var::accumulate, "TUTTI_ACCUMULATE", Kind::choice, "usual", "usual|f32|f64",
+        "What sums and products of floats add up in, with one rounding in the end: f32 (16- and 8-bit floats) or f64 (f32)."},
+    ConfigRow{
         Var::schedules, "TUTTI_SCHEDULES", Kind::text, "", "",
         "Files of schedules, separated by commas, that are proved at the start and then used like the library's algorithms; "
         "all ranks must have the same."},

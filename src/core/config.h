@@ -22,6 +22,8 @@ enum class Var : std::uint8_t {
   transport,
   algorithm,
   algorithm_filter,
+  order,
+  accumulate,
   schedules,
   plugins,
   prove_ranks,

@@ -1,8 +1,7 @@
-// What reduction kernels compute: a ReduceKind on a DataType, brought down to fewer operations on fewer types; and in which order.
-// For kernels of every kind, so of constexpr functions that nvcc compiles, too.
+// What reduction kernels compute: a ReduceKind on a DataType, brought down to fewer operations on fewer types. For kernels of
+// every kind, so of constexpr functions that nvcc compiles, too.
 #pragma once
 
-#include <bit>
 #include <cstdint>
 
 #include "tutti/types.h"
@@ -88,17 +87,5 @@ constexpr Route route_of(Operation operation, DataType type) {
   if (type == DataType::c128 && !product) return {operation, DataType::f64, 2};
   return {operation, type};
 }
-
-// What a step that combines several operands adds up in.
-enum class Accumulation : std::uint8_t {
-  usual,  // the type; of 16- and 8-bit floats f32
-  f64,    // of f32 and what consists of it
-  exact,  // the sum as it is, rounded in the end; of 16- and 8-bit floats first to f32
-};
-
-// The canonical tree, in which several operands are combined wherever nobody asks for another order: of n > 1 operands the first
-// 2^k, for the greatest 2^k < n, are combined among themselves, and so are the others; then both results. Ranks' contributions
-// meet like that in binomial trees and in recursive doubling, too.
-constexpr std::uint64_t canonical_split(std::uint64_t operands) { return std::bit_floor(operands - 1); }
 
 }  // namespace tutti

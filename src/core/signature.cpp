@@ -12,8 +12,9 @@ std::string element(const Signature& s) {
 
 // What two signatures that read alike differ in.
 std::string_view hidden_difference(const Signature& mine, const Signature& theirs) {
-  return mine.to_string() == theirs.to_string() && mine.plan != theirs.plan ? " with another algorithm, v-counts or operator"
-                                                                            : "";
+  return mine.to_string() == theirs.to_string() && mine.plan != theirs.plan
+             ? " with another algorithm, v-counts, operator or accumulation"
+             : "";
 }
 
 // Small messages leave before anybody expects them, so calls that differ may both succeed: the next ones meet what is left over.

@@ -60,6 +60,7 @@ constexpr std::array<std::pair<std::string_view, DataType>, 18> kAliases{{
 constexpr std::array<std::string_view, kReduceKinds> kReduceNames{"sum",  "prod", "min", "max",  "avg",        "band", "bor",
                                                                   "bxor", "land", "lor", "lxor", "premul_sum", "user"};
 
+constexpr std::array<std::string_view, kOrderClasses> kOrderNames{"fast", "same_layout", "placement_free", "size_free"};
 constexpr std::array<std::string_view, kCollectives> kCollectiveNames{"all_reduce",     "reduce", "broadcast", "all_gather",
                                                                       "reduce_scatter", "gather", "scatter",   "all_to_all",
                                                                       "barrier",        "scan",   "exscan",    "send_recv"};
@@ -111,6 +112,9 @@ bool supports(ReduceKind kind, DataType type) noexcept {
   }
   return false;
 }
+
+std::string_view name(OrderClass order) noexcept { return kOrderNames[static_cast<std::size_t>(order)]; }
+std::optional<OrderClass> parse_order_class(std::string_view text) noexcept { return find_name<OrderClass>(kOrderNames, text); }
 
 std::string_view name(Collective collective) noexcept { return kCollectiveNames[static_cast<std::size_t>(collective)]; }
 std::optional<Collective> parse_collective(std::string_view text) noexcept {

@@ -8,7 +8,7 @@
 namespace tutti {
 namespace {
 
-constexpr std::array kChoosing{Var::algorithm, Var::algorithm_filter, Var::prove_ranks};
+constexpr std::array kChoosing{Var::algorithm, Var::algorithm_filter, Var::order, Var::accumulate, Var::prove_ranks};
 
 // The first of the jobs' own algorithms that differs; empty: none does. Both are in order.
 std::string difference_of(const std::vector<CustomAlgorithms::Item>& there, const std::vector<CustomAlgorithms::Item>& here) {

@@ -22,6 +22,14 @@ Result<Config> configure(const Options& options) {
     return std::move(s.error());
   if (auto s = override(!options.transports.empty(), Var::transport, options.transports, "transports"); !s)
     return std::move(s.error());
+  if (auto s =
+          override(options.order.has_value(), Var::order, std::string(name(options.order.value_or(OrderClass::fast))), "order");
+      !s)
+    return std::move(s.error());
+  if (auto s = override(options.accumulate.has_value(), Var::accumulate,
+                        std::string(name(options.accumulate.value_or(DataType::f32))), "accumulate");
+      !s)
+    return std::move(s.error());
   // These two decide together: whoever gives one does not want the other from further out.
   const bool chooses = !options.algorithm.empty() || !options.algorithm_filter.empty();
   if (auto s = override(chooses, Var::algorithm, options.algorithm, "algorithm"); !s) return std::move(s.error());
@@ -199,7 +207,7 @@ MemoryUse Communicator::memory() const {
 
 Result<std::string> Communicator::explain(const Call& call, bool as_json) const {
   if (!impl_) return nobody();
-  auto request = check_shape(call, rank(), size());
+  auto request = check_shape(call, rank(), size(), impl_->runner->contract());
   if (!request) return std::move(request.error());
   if (call.collective == Collective::send_recv)
     return Error(Code::invalid_argument, "send_recv has no algorithms to choose from");
@@ -209,14 +217,15 @@ Result<std::string> Communicator::explain(const Call& call, bool as_json) const 
     if (!explanation) return std::move(explanation.error());
     return as_json ? to_json(*explanation) : render(*explanation);
   }
-  JobMachine machine = impl_->runner->machine();
+  auto explained = impl_->runner->explain(*request);
+  if (!explained) return std::move(explained.error());
+  JobMachine machine = *explained->machine;
   if (size() > 1) {
     machine.carriers = impl_->runner->job().carriers();
     machine.adoption = impl_->runner->adoption().describe();
   }
-  auto selection = select(asked, machine);
-  if (!selection) return std::move(selection.error());
-  return as_json ? to_json(*selection, asked, machine) : render(*selection, asked, machine);
+  const auto& [selection, as_asked, on] = *explained;
+  return as_json ? to_json(selection, as_asked, machine) : render(selection, as_asked, machine);
 }
 
 std::string Communicator::last_way() const {

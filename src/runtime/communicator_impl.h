@@ -27,7 +27,7 @@ struct Communicator::Impl {
   static Result<Communicator> make(Result<Session> session, const Config& config, const Options& options,
                                    const Job* parent = nullptr);
   [[nodiscard]] Result<Request> check(const Call& call) const {
-    return check_call(call, runner->job().rank(), runner->job().size());
+    return check_call(call, runner->job().rank(), runner->job().size(), runner->contract());
   }
 };
 

@@ -45,6 +45,9 @@ DeviceWays::DeviceWays(JobMachine job, DeviceLayout layout)
 std::string DeviceWays::refusal(const Request& r) {
   if (!r.equal_blocks()) return "this is a v-variant: the devices' pieces are equal parts of all blocks";
   if (reduces(r.collective) && r.op.kind == ReduceKind::user) return "the operator is the user's: no kernel does it";
+  if (r.numerics.accumulation != Accumulation::usual) return "no kernel accumulates like that";
+  if (r.numerics.order == OrderClass::placement_free)
+    return "devices combine from the first rank to the last, not in the canonical tree";
   return "";
 }
 

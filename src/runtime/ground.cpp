@@ -52,6 +52,12 @@ JobMachine seats_of(const Placement& placement, int core_sharers) {
   return machine;
 }
 
+Ground estimates_of(const Ground& ground) {
+  Ground estimated;
+  estimated.links = ground.estimates;
+  return estimated;
+}
+
 void price(JobMachine& machine, const Placement& placement, const Ground& ground) {
   static constexpr LinkTuning kNoOtherWay{.mapped_from = LinkTuning::kNever, .placed_from = LinkTuning::kNever};
   // Levels that make no difference here are left out, those that are nearest to what was measured among them.

@@ -15,6 +15,7 @@ struct Ground {
   Topology topology;
   std::vector<int> binding;
   std::array<LinkParameters, kLevels> links{};
+  std::array<LinkParameters, kLevels> estimates{};  // what `links` were before they were measured
   std::array<LinkTuning, kLevels> tuning{};
   double reduce_gbps = 10, copy_gbps = 20;
   bool measured = false;                      // these four
@@ -31,6 +32,7 @@ struct Ground {
 // The machine as the selector sees it, in steps: who sits where, what it costs to reach each other there, and, where a
 // description says it and ranks follow each other host by host, how their hosts are joined.
 [[nodiscard]] JobMachine seats_of(const Placement& placement, int core_sharers);
+[[nodiscard]] Ground estimates_of(const Ground& ground);  // as if nothing had been measured
 void price(JobMachine& machine, const Placement& placement, const Ground& ground);
 void lay_on_network(JobMachine& machine, const Placement& placement, HostLinks links, bool warns);
 

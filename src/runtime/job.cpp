@@ -61,9 +61,14 @@ Status Job::begin(const Job* parent) {
   if (auto s = exchange_machines(parent); !s) return s;
   if (auto s = make_table(); !s) return s;
   if (auto s = calibrate(); !s) return s;
+  settled_ = machine_;
+  price(settled_, placement_, estimates_of(ground_));
   price(machine_, placement_, ground_);
   // Which of the described hosts those of a part are nobody knows.
-  if (!inherited_) lay_on_network(machine_, placement_, ground_.host_links, rank() == 0);
+  if (!inherited_) {
+    lay_on_network(machine_, placement_, ground_.host_links, rank() == 0);
+    lay_on_network(settled_, placement_, ground_.host_links, false);
+  }
   return agree(parent);
 }
 
@@ -177,6 +182,7 @@ Status Job::place(const Job* parent, std::vector<RankLocation> locations, std::s
         between(placement_, static_cast<Level>(l), ground_.host_links);
     if (link.origin == Origin::system) link.origin = Origin::estimate;  // what an interface says of itself nobody has measured
   }
+  ground_.estimates = ground_.links;
   return {};
 }
 
@@ -246,7 +252,7 @@ Status Job::agree(const Job* parent) {
                     r, rank(), difference(theirs, mine)),
         static_cast<Rank>(r));
   }
-  machine_.measured = measurements_of(ground_.tunings, here);
+  settled_.measured = machine_.measured = measurements_of(ground_.tunings, here);
   return {};
 }
 

@@ -43,6 +43,8 @@ class Job {
   [[nodiscard]] const Placement& placement() const noexcept { return placement_; }
   // As the selector sees it; equal on all ranks.
   [[nodiscard]] const JobMachine& machine() const noexcept { return machine_; }
+  // As it is known without measuring at the start, and so in every job of this layout.
+  [[nodiscard]] const JobMachine& settled() const noexcept { return settled_; }
   // Where measurements of whole calls belong: equal in jobs whose ranks sit alike on machines that are alike.
   [[nodiscard]] TunedLayout layout() const;
   // Where measurements of transports between hosts belong, which are the same over whatever transports.
@@ -75,7 +77,7 @@ class Job {
   std::uint64_t machines_ = 0, hosts_ = 0;  // hashes: of what the ranks are on, and of who shares a host
   Connections connections_;
   Placement placement_;
-  JobMachine machine_;
+  JobMachine machine_, settled_;
 };
 
 }  // namespace tutti

@@ -23,7 +23,8 @@ namespace tutti {
   return a.count == b.count && a.collective == b.collective && a.type == b.type && a.op.kind == b.op.kind && a.root == b.root &&
          a.op.commutative == b.op.commutative && a.op.user == b.op.user && a.destination == b.destination &&
          a.source == b.source && a.receive_count == b.receive_count && same_text(a.algorithm, b.algorithm) &&
-         same_text(a.algorithm_filter, b.algorithm_filter) && ((counts(a) | counts(b)) == 0 || same_counts(a, b));
+         same_text(a.algorithm_filter, b.algorithm_filter) && a.order == b.order && a.accumulate == b.accumulate &&
+         ((counts(a) | counts(b)) == 0 || same_counts(a, b));
 }
 
 struct CachedPlan : std::enable_shared_from_this<CachedPlan> {

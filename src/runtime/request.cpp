@@ -47,7 +47,11 @@ Sides sides_of(const Call& call, Rank me) {
 
 class Checker {
  public:
-  Checker(const Call& call, Rank me, Rank ranks) : call_(call), me_(me), ranks_(ranks), sides_(sides_of(call, me)) {}
+  Checker(const Call& call, Rank me, Rank ranks, const Contract& contract)
+      : call_(call), me_(me), ranks_(ranks), contract_(contract), sides_(sides_of(call, me)) {
+    if (call.order) contract_.order = *call.order;
+    if (call.accumulate) contract_.accumulate = call.accumulate;
+  }
 
   Result<Request> shape() const {
     if (auto s = check_enums(); !s) return std::move(s.error());
@@ -71,6 +75,9 @@ class Checker {
     r.algorithm = call_.algorithm;
     r.algorithm_filter = call_.algorithm_filter;
     r.footprint = footprint(r);
+    auto numerics = numerics_of(r.collective, r.type, r.op, ranks_, contract_);
+    if (!numerics) return bad("{}", numerics.error().message());
+    r.numerics = *numerics;
     return r;
   }
 
@@ -232,15 +239,18 @@ class Checker {
 
   const Call& call_;
   Rank me_, ranks_;
+  Contract contract_;
   Sides sides_;
 };
 
 }  // namespace
 
-Result<Request> check_shape(const Call& call, Rank me, Rank ranks) { return Checker(call, me, ranks).shape(); }
+Result<Request> check_shape(const Call& call, Rank me, Rank ranks, const Contract& contract) {
+  return Checker(call, me, ranks, contract).shape();
+}
 
-Result<Request> check_call(const Call& call, Rank me, Rank ranks) {
-  const Checker checker(call, me, ranks);
+Result<Request> check_call(const Call& call, Rank me, Rank ranks, const Contract& contract) {
+  const Checker checker(call, me, ranks, contract);
   auto request = checker.shape();
   if (!request) return request;
   if (auto s = checker.check_buffers(*request); !s) return std::move(s.error());

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "schedule/chunk_map.h"
+#include "select/contract.h"
 #include "tutti/communicator.h"
 #include "tutti/transport.h"
 
@@ -45,6 +46,7 @@ struct Request {
   Rank destination = kNoRank, source = kNoRank;
   std::uint64_t receive_count = 0;
   std::string_view algorithm, algorithm_filter;
+  Numerics numerics;
   Footprint footprint;
 
   [[nodiscard]] std::size_t element_size() const noexcept {
@@ -54,9 +56,10 @@ struct Request {
 };
 
 // The request refers to the call's spans. Code::invalid_argument says which argument, its value, and what is expected.
-Result<Request> check_call(const Call& call, Rank me, Rank ranks);
+// `contract` holds where the call says nothing of its own.
+Result<Request> check_call(const Call& call, Rank me, Rank ranks, const Contract& contract = {});
 // The same for a call that is not to be run: its buffers may be missing.
-Result<Request> check_shape(const Call& call, Rank me, Rank ranks);
+Result<Request> check_shape(const Call& call, Rank me, Rank ranks, const Contract& contract = {});
 
 // The number that all ranks must agree on: of v-variants the sum of the counts, which all ranks know (but in all_to_allv).
 // A message's size says what its count is: its two sides may count differently in a call that also goes the other way.

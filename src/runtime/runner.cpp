@@ -11,11 +11,15 @@
 namespace tutti {
 namespace {
 
+const Candidate& first_of(const Selection& selection) { return selection.winner(); }
+const Candidate& first_of(const Candidate& candidate) { return candidate; }
+
 constexpr Duration kBackgroundSpin = std::chrono::microseconds(20);  // less than it takes to sleep and to be woken
 
 Signature signature_of(const Request& r, const Schedule& schedule, std::uint32_t radix) {
   Hasher plan;
   plan.text(schedule.algorithm).value(schedule.chunks_per_block).value(radix).value(r.op.commutative).value(r.element_size());
+  plan.value(r.numerics.accumulation);
   if (r.collective != Collective::all_to_all)
     for (const auto counts : {r.input_blocks.counts, r.output_blocks.counts})
       for (const auto c : counts) plan.value(c);
@@ -24,6 +28,13 @@ Signature signature_of(const Request& r, const Schedule& schedule, std::uint32_t
   if (r.collective != Collective::send_recv) signature.plan = static_cast<std::uint32_t>(plan.result());
   signature.element_bytes = static_cast<std::uint8_t>(std::min<std::size_t>(element, UINT8_MAX));
   return signature;
+}
+
+// Choices in the table of variables.
+Contract contract_of(const Config& config) {
+  Contract contract{.order = parse_order_class(config.text(Var::order)).value_or(OrderClass::same_layout), .accumulate = {}};
+  if (const std::string& type = config.text(Var::accumulate); type != "usual") contract.accumulate = parse_data_type(type);
+  return contract;
 }
 
 ChunkMap chunk_map_for(const Request& r, const Schedule& s) {
@@ -67,7 +78,9 @@ Result<std::unique_ptr<Runner>> Runner::make(std::unique_ptr<Job> job, const Opt
   if (!overrides) return overrides.because(config.source(Var::algorithm));
   auto filter = AlgorithmFilter::parse(config.text(Var::algorithm_filter), job->machine().algorithms);
   if (!filter) return filter.because(config.source(Var::algorithm_filter));
+  const Contract contract = contract_of(config);
   std::unique_ptr<Runner> runner(new Runner(std::move(job), options));
+  runner->contract_ = contract;
   runner->overrides_ = std::move(*overrides);
   return runner;
 }
@@ -120,18 +133,46 @@ SelectRequest Runner::question(const Request& r) const {
           .commutative = r.op.commutative,
           .equal_blocks = r.equal_blocks(),
           .element_bytes = static_cast<std::uint32_t>(std::min<std::size_t>(r.element_size(), UINT32_MAX)),
+          .numerics = r.numerics,
           .forced = by_call ? r.algorithm : overrides_.forced(r.collective),
           .forced_by = by_call ? kByCall : config.source(Var::algorithm),
           .filter = by_call ? r.algorithm_filter : config.text(Var::algorithm_filter),
           .filtered_by = by_call ? kByCall : config.source(Var::algorithm_filter)};
 }
 
+// Where every run must choose alike, what this one has measured counts only among ways that give the same bits.
+template <class Ask>
+auto Runner::ask(SelectRequest& asked, const Ask& ask) const {
+  if (asked.numerics.order != OrderClass::same_layout) return ask(machine());
+  auto settled = ask(job_->settled());
+  if (!settled) return settled;
+  const Candidate& winner = first_of(*settled);
+  const Numerics same_bits = placement_free(asked.numerics);
+  if (!keeps(same_bits, *winner.algorithm, shape_on(machine(), asked.root), winner.chunking)) return settled;
+  asked.numerics = same_bits;
+  return ask(machine());
+}
+
 Result<Candidate> Runner::choose(const Request& r) {
-  const SelectRequest asked = question(r);
-  if (r.algorithm.empty() && r.algorithm_filter.empty()) return choices_.choose(asked, machine());
-  auto selection = select(asked, machine());
+  SelectRequest asked = question(r);
+  const bool by_call = !r.algorithm.empty() || !r.algorithm_filter.empty();
+  return ask(asked, [&](const JobMachine& machine) -> Result<Candidate> {
+    if (!by_call) return (&machine == &job_->settled() ? settled_choices_ : choices_).choose(asked, machine);
+    auto selection = select(asked, machine);
+    if (!selection) return std::move(selection.error());
+    return std::move(selection->candidates.front());
+  });
+}
+
+Result<Runner::Explained> Runner::explain(const Request& r) const {
+  SelectRequest asked = question(r);
+  const JobMachine* taken_for = nullptr;
+  auto selection = ask(asked, [&](const JobMachine& machine) {
+    taken_for = &machine;
+    return select(asked, machine);
+  });
   if (!selection) return std::move(selection.error());
-  return std::move(selection->candidates.front());
+  return Explained{std::move(*selection), asked, taken_for};
 }
 
 Schedule Runner::schedule_for(const Request& r, const Candidate& winner) const {
@@ -150,6 +191,7 @@ Result<CachedPlan*> Runner::make_plan(const Call& call, const Request& r) {
     if (!winner) return std::move(winner.error());
     options.meets_at_once = winner->algorithm->meets_at_once;
     options.publishes = winner->published;
+    options.accumulation = r.numerics.accumulation;
     radix = winner->chunking.radix;
     return schedule_for(r, *winner);
   }();
@@ -196,7 +238,7 @@ CallBuffers Runner::buffers_for(const CachedPlan& plan, const Call& call) noexce
 
 Result<CachedPlan*> Runner::plan_for(const Call& call) {
   if (CachedPlan* known = plans_.find(call)) return known;
-  auto request = check_call(call, job_->rank(), job_->size());
+  auto request = check_call(call, job_->rank(), job_->size(), contract_);
   if (!request) return std::move(request.error());
   auto made = make_plan(call, *request);
   // What is wrong with the call itself is wrong on all ranks alike; anything else has happened here only, so the others must
@@ -215,7 +257,7 @@ Result<Runner::Prepared> Runner::prepare(const Call& call) {
 Status Runner::run(const Call& call) {
   if (auto s = alive(); !s) return s;
   if (job_->size() == 1) {
-    auto request = check_call(call, 0, 1);
+    auto request = check_call(call, 0, 1, contract_);
     if (!request) return std::move(request.error());
     if (!call.algorithm.empty() || !call.algorithm_filter.empty())
       if (auto exists = choose(*request); !exists) return std::move(exists.error());

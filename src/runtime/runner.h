@@ -64,6 +64,14 @@ class Runner {
 
   // What the selector is asked for this call.
   [[nodiscard]] SelectRequest question(const Request& request) const;
+  [[nodiscard]] const Contract& contract() const noexcept { return contract_; }
+  // How the call is done, of all ways, and what the machine was taken for.
+  struct Explained {
+    Selection selection;
+    SelectRequest asked;
+    const JobMachine* machine;
+  };
+  [[nodiscard]] Result<Explained> explain(const Request& request) const;
   // Both from any thread, also while an asynchronous call runs.
   [[nodiscard]] MemoryUse memory() const;
   [[nodiscard]] std::string last_algorithm() const;
@@ -76,6 +84,8 @@ class Runner {
   [[nodiscard]] Status failure() const;
   Result<CachedPlan*> plan_for(const Call& call);
   Result<Candidate> choose(const Request& request);
+  template <class Ask>
+  auto ask(SelectRequest& asked, const Ask& ask) const;
   Result<CachedPlan*> make_plan(const Call& call, const Request& request);
   [[nodiscard]] Schedule schedule_for(const Request& request, const Candidate& winner) const;
   Status make_room(const CachedPlan& plan);
@@ -85,7 +95,9 @@ class Runner {
   std::unique_ptr<Job> job_;
   Options options_;
   AlgorithmOverrides overrides_;
+  Contract contract_;    // of calls that do not say themselves what they promise
   ChoiceTable choices_;  // of calls that do not say themselves how they are to be done
+  ChoiceTable settled_choices_;
   std::uint64_t memory_limit_;
   std::uint64_t cache_share_;
   Streams streams_;

@@ -26,7 +26,8 @@ const Candidate* winner_at_end(std::map<std::uint64_t, Candidate>& known, std::u
 }  // namespace
 
 Result<Candidate> ChoiceTable::choose(const SelectRequest& request, const JobMachine& machine) {
-  const Key key{request.collective, request.root, request.commutative, request.equal_blocks, request.element_bytes};
+  const Key key{request.collective,    request.root,           request.commutative,     request.equal_blocks,
+                request.element_bytes, request.numerics.order, request.numerics.at_once};
   if (const auto column = columns_.find(key); column != columns_.end()) {
     auto range = column->second.ranges.upper_bound(request.block_bytes);
     if (range != column->second.ranges.begin() && (--range)->second.to > request.block_bytes)

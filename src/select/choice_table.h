@@ -21,7 +21,7 @@ class ChoiceTable {
   [[nodiscard]] std::size_t size() const noexcept { return size_; }
 
  private:
-  using Key = std::tuple<Collective, Rank, bool, bool, std::uint32_t>;
+  using Key = std::tuple<Collective, Rank, bool, bool, std::uint32_t, OrderClass, bool>;
   struct Range {
     std::uint64_t to = 0;  // excluded
     Candidate winner;

@@ -120,6 +120,7 @@ std::string render(const Selection& s, const SelectRequest& request, const JobMa
     fmt::format_to(to, "  {:<30} {}\n", "", std::string_view(line.begin(), line.end()));
   fmt::format_to(to, "  one {} reduces {:.1f} GB/s and copies {:.1f} GB/s ({})\n", m.on_gpus ? "GPU" : "core", m.reduce_gbps,
                  m.copy_gbps, said(m.core_origin));
+  if (const std::string promise = describe(request.numerics); !promise.empty()) fmt::format_to(to, "  bits: {}\n", promise);
   const bool measured = std::ranges::any_of(s.candidates, [](const Candidate& c) { return c.measured_us.has_value(); });
   const bool just_there = m.measured.has(request.collective, request.block_bytes);
   if (!m.measured.empty())
@@ -212,6 +213,7 @@ std::string to_json(const Selection& s, const SelectRequest& request, const JobM
               {"adoption", m.adoption.empty() ? json() : json(m.adoption)},
               {"torus", m.torus},
               {"pods", pods},
+              {"order", name(request.numerics.asked)},
               {"chosen", s.winner().algorithm->name},
               {"forced", !request.forced.empty()},
               {"forced_by", request.forced.empty() ? json(nullptr) : json(request.forced_by)},

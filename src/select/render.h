@@ -8,7 +8,7 @@
 
 namespace tutti {
 
-[[nodiscard]] std::string_view said(Origin origin);                               // who says so
+[[nodiscard]] std::string_view said(Origin origin);  // who says so
 // Where from on bytes move another way than through memory that both sides write, in turns; may be empty.
 [[nodiscard]] std::string ways_of(const LinkTuning& tuning);
 [[nodiscard]] std::string scope_of(const JobMachine& machine, std::size_t link);  // "inside a package"

@@ -33,13 +33,17 @@ std::span<const std::uint32_t> values_of(const std::uint32_t& forced, std::span<
 std::vector<Candidate> variants(const Algorithm& a, const SelectRequest& request, const JobMachine& machine,
                                 const ForcedAlgorithm& forced) {
   std::vector<Candidate> all;
-  if (!forced.only_sent() && may_publish(a, request, machine)) all.push_back({.algorithm = &a, .published = true});
+  const Shape shape = shape_on(machine, request.root);
+  const auto add = [&](const Candidate& c) {
+    if (keeps(request.numerics, a, shape, c.chunking)) all.push_back(c);
+  };
+  if (!forced.only_sent() && may_publish(a, request, machine)) add({.algorithm = &a, .published = true});
   if (forced.published) return all;
   for (const std::uint32_t pieces : values_of(forced.pieces, kPieces)) {
     if (forced.pieces == 0 && pieces > 1 && (!a.pipelines || request.block_bytes / pieces < kSmallestPiece)) break;
     for (const std::uint32_t radix : values_of(forced.radix, kRadices)) {
       if (forced.radix == 0 && radix > 2 && (!a.has_radix || radix > static_cast<std::uint32_t>(machine.ranks))) break;
-      all.push_back({.algorithm = &a, .chunking = {.pieces = pieces, .radix = radix}});
+      add({.algorithm = &a, .chunking = {.pieces = pieces, .radix = radix}});
     }
   }
   return all;
@@ -82,6 +86,7 @@ std::string unwanted(const Algorithm& a, const Wish& wish, const SelectRequest& 
                              : "cannot publish here: that takes more than two ranks, all of one host, and shared memory";
   if (why_not.empty() && a.shortens_ways && machine.torus.empty() && machine.pods.empty() && wish.forced.name.empty())
     why_not = "is for tori and tapered networks, where long ways cost more; it can be asked for by name";
+  if (why_not.empty() && variants(a, request, machine, wish.forced).empty()) why_not = tutti::why_not(request.numerics);
   return why_not;
 }
 
@@ -139,6 +144,20 @@ Status check_forced(const Selection& selection, const SelectRequest& request, co
   return {};
 }
 
+// What could be had of a numeric contract that nothing keeps, and in which time.
+std::string less_strict(const SelectRequest& request, const JobMachine& machine) {
+  std::string could;
+  for (const OrderClass order : {OrderClass::placement_free, OrderClass::same_layout}) {
+    SelectRequest less = request;
+    less.numerics = {.asked = order, .order = order};
+    if (less.numerics.order == request.numerics.order && !request.numerics.at_once) continue;
+    if (auto selection = select(less, machine))
+      could += fmt::format("{}{} could be had by {} in {:.1f} us", could.empty() ? "; " : ", ", name(order),
+                           selection->winner().algorithm->name, selection->winner().us());
+  }
+  return could;
+}
+
 Error nothing_left(const Selection& selection, const SelectRequest& request, const JobMachine& machine) {
   std::vector<std::pair<std::string_view, std::string>> names;  // by reason
   for (const Candidate& c : selection.candidates) {
@@ -151,7 +170,9 @@ Error nothing_left(const Selection& selection, const SelectRequest& request, con
   std::string reasons;
   for (const auto& [reason, of] : names) reasons += fmt::format("{}{}: {}", reasons.empty() ? "" : "; ", of, reason);
   return {request.filter.empty() && request.forced.empty() ? Code::unsupported : Code::invalid_argument,
-          fmt::format("no algorithm can serve {} on {} ranks ({})", name(request.collective), machine.ranks, reasons)};
+          fmt::format("no algorithm can serve {}{} on {} ranks ({}){}", name(request.collective),
+                      describe(request.numerics).empty() ? "" : fmt::format(" ({})", describe(request.numerics)), machine.ranks,
+                      reasons, request.numerics == Numerics{} ? "" : less_strict(request, machine))};
 }
 
 }  // namespace

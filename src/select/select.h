@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "algorithms/registry.h"
+#include "select/contract.h"
 #include "select/measurements.h"
 #include "tutti/routes.h"
 #include "tutti/topology.h"
@@ -79,6 +80,7 @@ struct SelectRequest {
   bool commutative = true;
   bool equal_blocks = true;
   std::uint32_t element_bytes = 1;
+  Numerics numerics = {};
   std::string_view forced = {};     // only this algorithm (see ForcedAlgorithm), where not empty
   std::string_view forced_by = {};  // who says so
   std::string_view filter = {};     // only what it leaves (see AlgorithmFilter), where not empty

@@ -6,7 +6,7 @@
 #include <bit>
 
 #include "core/hash.h"
-#include "core/operation.h"
+#include "core/numerics.h"
 
 namespace tutti::verifier {
 namespace {

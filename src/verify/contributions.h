@@ -25,7 +25,7 @@ class Contributions {
   [[nodiscard]] Joined join(Set a, Set b);
   // The highest rank of `a` comes directly before the lowest of `b`, and both are without gaps.
   [[nodiscard]] bool follows(Set a, Set b) const;
-  // Together they are the ranks of a node of the canonical tree (core/operation.h), and each of them those of one of its halves.
+  // Together they are the ranks of a node of the canonical tree (core/numerics.h), and each of them those of one of its halves.
   [[nodiscard]] bool halves(Set a, Set b) const;
   // "0-3,7"
   [[nodiscard]] std::string text(Set set) const;

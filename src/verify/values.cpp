@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "core/operation.h"
+#include "core/numerics.h"
 #include "schedule/text.h"
 
 namespace tutti::verifier {

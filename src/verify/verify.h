@@ -45,7 +45,7 @@ struct Timeline {
 
 // How the contributions to results have met.
 struct ReductionOrder {
-  bool canonical = true;  // in the canonical tree over the ranks (core/operation.h), each operand of a node on either side
+  bool canonical = true;  // in the canonical tree over the ranks (core/numerics.h), each operand of a node on either side
   bool at_once = true;    // all in one step, which rounds once
   friend bool operator==(const ReductionOrder&, const ReductionOrder&) = default;
 };

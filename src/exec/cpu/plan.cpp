@@ -177,8 +177,8 @@ bool all_meet_at_once(const Schedule& schedule, bool algorithm_says_so) {
 // avg: where all contributions meet in one step, that step divides before it rounds. Elsewhere the schedule sums up, and each
 // rank divides what it ends up with: who passes a sum on does not know whether it is complete. A 16-bit sum may overflow on the
 // way. Scaling every input beforehand would prevent that, but would lose small numbers, and silently, where an overflow shows.
-Status place_division(const Schedule& schedule, const ChunkMap& map, bool meets_at_once, Plan& plan) {
-  if (!all_meet_at_once(schedule, meets_at_once)) {
+Status place_division(const Schedule& schedule, const ChunkMap& map, const PlanOptions& options, Plan& plan) {
+  if (!all_meet_at_once(schedule, options.meets_at_once)) {
     const Slice result = result_slice(schedule);
     plan.average_in = result.buffer;
     if (result.count > 0) plan.average = map.extents(result);
@@ -191,7 +191,7 @@ Status place_division(const Schedule& schedule, const ChunkMap& map, bool meets_
       return Error(Code::internal, fmt::format("{} combines {} of {} contributions in one step, not all", schedule.algorithm,
                                                operands, schedule.ranks));
   }
-  plan.reduction = kernels::Reduction(plan.op, plan.type, schedule.ranks);
+  plan.reduction = kernels::Reduction(plan.op, plan.type, schedule.ranks, options.accumulation);
   return {};
 }
 
@@ -220,10 +220,10 @@ Result<Plan> lower(const Schedule& schedule, const ChunkMap& map, const Signatur
   plan.ranks = schedule.ranks;
   plan.in_place = schedule.in_place;
   plan.publishes = options.publishes;
-  if (reduces(schedule.collective)) plan.reduction = kernels::Reduction(op, type);
+  if (reduces(schedule.collective)) plan.reduction = kernels::Reduction(op, type, 0, options.accumulation);
   if (auto s = Lowering(schedule, map, plan, options).run(); !s) return std::move(s.error());
   if (op.kind == ReduceKind::avg && reduces(schedule.collective))
-    if (auto s = place_division(schedule, map, options.meets_at_once, plan); !s) return std::move(s.error());
+    if (auto s = place_division(schedule, map, options, plan); !s) return std::move(s.error());
   if (op.kind == ReduceKind::premul_sum && reduces(schedule.collective)) {
     // In place the input is part of the output, except where the output is part of the input.
     const bool in_output = schedule.in_place && schedule.collective != Collective::reduce_scatter;

@@ -87,6 +87,7 @@ class StreamSource {
 struct PlanOptions {
   // Every combining step takes in the contributions of all ranks (Algorithm::meets_at_once).
   bool meets_at_once = false;
+  Accumulation accumulation = Accumulation::usual;
   // What this rank may count on of the last cache; results of calls beyond it are stored past the caches. 0: not known.
   std::uint64_t cache_bytes = 0;
   // All ranks publish what they would send (Algorithm::publishes), and their streams have boards.

@@ -302,11 +302,21 @@ class Check {
       differs |= fused != s;
       s = std::move(fused);
     }
-    if (!differs) return {};  // proved already
+    if (!differs) return check_order(c, proof->order);  // proved already
     auto fused = verify(ranks, {.ordered = options.ordered, .equal_blocks = options.equal_blocks});
     if (!fused) return fused.because("after fusing");
     ++summary_.sets;
     summary_.schedules += ranks.size();
+    return check_order(c, fused->order);
+  }
+
+  // What is declared of the order, as the schedules are run.
+  [[nodiscard]] Status check_order(const Case& c, const ReductionOrder& order) const {
+    if (!reduces(algorithm_.collective)) return {};
+    if (algorithm_.meets_at_once && !order.at_once)
+      return Error(Code::invalid_argument, "wrong order: contributions are declared to meet in one step, and do not");
+    if (is_canonical(algorithm_, c.shape, c.chunking) && !order.canonical)
+      return Error(Code::invalid_argument, "wrong order: contributions are declared to meet in the canonical tree, and do not");
     return {};
   }
 

@@ -1,7 +1,7 @@
 // The one reduction loop, for any lanes and operator. Included once per instruction set.
 //
 // Lanes say how a type is loaded into registers and stored: kElements per step, kUnroll steps at a time, load, store, and how the
-// operator's three functions reach the vectors inside a Value. Inputs are combined in the canonical tree (core/operation.h) while
+// operator's three functions reach the vectors inside a Value. Inputs are combined in the canonical tree (core/numerics.h) while
 // they are in registers, so however many there are, memory is passed once and small floats are rounded once. Inputs are
 // prefetched at a distance of kPrefetch elements, if any. Lanes that add exactly (kExact) take the inputs one after the other,
 // the order being all the same, and say which results they are not sure of: those are computed once more, element by element.

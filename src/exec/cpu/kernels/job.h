@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <span>
 
+#include "core/numerics.h"
 #include "core/operation.h"
 
 namespace tutti::kernels {

@@ -24,7 +24,7 @@
 #include <span>
 #include <string_view>
 
-#include "core/operation.h"
+#include "core/numerics.h"
 #include "tutti/result.h"
 #include "tutti/types.h"
 
@@ -77,7 +77,7 @@ class Reduction {
 void reduce2(const ReduceOp& op, DataType type, const void* left, const void* right, void* out, std::size_t count,
              const Options& options = {});
 
-// out = inputs[0] (+) inputs[1] (+) ... in one pass over memory, in the canonical tree (core/operation.h). One input is copied;
+// out = inputs[0] (+) inputs[1] (+) ... in one pass over memory, in the canonical tree (core/numerics.h). One input is copied;
 // none leaves `out` untouched.
 void fold(const ReduceOp& op, DataType type, std::span<const void* const> inputs, void* out, std::size_t count,
           const Options& options = {});

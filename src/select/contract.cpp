@@ -1,0 +1,94 @@
+#include "select/contract.h"
+
+#include <fmt/format.h>
+
+namespace tutti {
+namespace {
+
+bool is_small_float(DataType type) {
+  return type == DataType::f16 || type == DataType::bf16 || type == DataType::f8e4m3 || type == DataType::f8e5m2;
+}
+bool is_complex(DataType type) { return type == DataType::c64 || type == DataType::c128; }
+bool is_float(DataType type) {
+  return is_small_float(type) || is_complex(type) || type == DataType::f32 || type == DataType::f64;
+}
+
+bool adds(ReduceKind kind) { return kind == ReduceKind::sum || kind == ReduceKind::avg || kind == ReduceKind::premul_sum; }
+// Whether results are rounded, so that the order of operands matters.
+bool rounds(ReduceKind kind, DataType type) { return is_float(type) && (adds(kind) || kind == ReduceKind::prod); }
+
+Error impossible(ReduceKind kind, DataType type, std::string_view what, std::string_view why) {
+  return {Code::invalid_argument, fmt::format("{} of {} cannot be {}: {}", name(kind), name(type), what, why)};
+}
+
+// Adds what was asked to be accumulated in.
+Status accumulate(DataType wanted, ReduceKind kind, DataType type, Numerics& n) {
+  const bool own = wanted == (type == DataType::c64 ? DataType::f32 : type == DataType::c128 ? DataType::f64 : type);
+  if (own) return {};
+  const std::string what = fmt::format("accumulated in {}", name(wanted));
+  if (wanted == DataType::f32 && is_small_float(type)) {
+    n.at_once = true;
+  } else if (wanted == DataType::f64 && (type == DataType::f32 || (type == DataType::c64 && adds(kind)))) {
+    n.accumulation = Accumulation::f64;
+    n.at_once = true;
+  } else {
+    return impossible(kind, type, what, "16- and 8-bit floats can be in f32, f32 and sums of c64 in f64");
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<Numerics> numerics_of(Collective collective, DataType type, const ReduceOp& op, Rank ranks, const Contract& contract) {
+  Numerics n;
+  if (!reduces(collective)) return n;
+  const bool user = op.kind == ReduceKind::user;
+  if (!user && !rounds(op.kind, type)) return n;
+  n.asked = contract.order;
+  n.widens = !user && is_small_float(type);
+  if (user && contract.accumulate)
+    return Error(Code::invalid_argument, "a user's operator adds up as it likes: no type to accumulate in can be asked for");
+  if (!user && contract.accumulate)
+    if (auto s = accumulate(*contract.accumulate, op.kind, type, n); !s) return std::move(s.error());
+  if (contract.order == OrderClass::size_free) {
+    if (user || !adds(op.kind))
+      return Error(Code::invalid_argument,
+                   fmt::format("{}{} cannot be size_free: only sums and means can be exact; placement_free can be had",
+                               name(op.kind), user ? "" : fmt::format(" of {}", name(type))));
+    n.accumulation = Accumulation::exact;
+    n.at_once = true;
+  } else if (ranks > 2) {
+    n.order = contract.order;
+  }
+  if (n.order == OrderClass::placement_free) n = placement_free(n);
+  if (ranks <= 2) n.at_once = false;  // there is but one step
+  return n;
+}
+
+Numerics placement_free(Numerics n) noexcept {
+  n.order = OrderClass::placement_free;
+  n.at_once |= n.widens;
+  return n;
+}
+
+bool keeps(const Numerics& n, const Algorithm& row, const Shape& shape, const Chunking& chunking) {
+  if (n.at_once && !row.meets_at_once) return false;
+  return n.order != OrderClass::placement_free || is_canonical(row, shape, chunking);
+}
+
+std::string_view why_not(const Numerics& n) noexcept {
+  return n.at_once ? "rounds, or adds up, in several steps; the numeric contract asks for one"
+                   : "combines ranks in an order of its own; the numeric contract asks for the canonical one";
+}
+
+std::string describe(const Numerics& n) {
+  constexpr std::string_view kPromises[kOrderClasses] = {"", "the same bits in every run with this layout",
+                                                         "the same bits whatever the algorithm and the places of ranks",
+                                                         "the same bits whatever the number of ranks: exact sums"};
+  std::string text;
+  if (n.asked != OrderClass::fast) text = fmt::format("{}: {}", name(n.asked), kPromises[static_cast<std::size_t>(n.asked)]);
+  if (n.accumulation == Accumulation::f64) text += fmt::format("{}accumulated in f64", text.empty() ? "" : "; ");
+  return text;
+}
+
+}  // namespace tutti

@@ -1,0 +1,45 @@
+// The numeric contract: what a reduction promises about its bits, and what that asks of whoever does it.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "algorithms/registry.h"
+#include "core/numerics.h"
+#include "tutti/result.h"
+
+namespace tutti {
+
+// As in Options, with the defaults.
+struct Contract {
+  OrderClass order = OrderClass::same_layout;
+  std::optional<DataType> accumulate = {};
+};
+
+// What it means for one call.
+struct Numerics {
+  OrderClass asked = OrderClass::fast;
+  // That the algorithm must keep; `fast` where no order changes a bit: of two ranks, of integers, of exact sums.
+  OrderClass order = OrderClass::fast;
+  Accumulation accumulation = Accumulation::usual;
+  bool at_once = false;  // all contributions to a result must meet in one step
+  bool widens = false;   // a step adds up in more than what it sends
+  friend bool operator==(const Numerics&, const Numerics&) = default;
+};
+
+// Code::invalid_argument where it cannot be: says what could. Collectives that combine nothing promise nothing.
+[[nodiscard]] Result<Numerics> numerics_of(Collective collective, DataType type, const ReduceOp& op, Rank ranks,
+                                           const Contract& contract);
+
+// Placement-free where only the same layout is promised: ways that keep this have the same bits.
+[[nodiscard]] Numerics placement_free(Numerics numerics) noexcept;
+
+// Whether this way of doing the call keeps it.
+[[nodiscard]] bool keeps(const Numerics& numerics, const Algorithm& row, const Shape& shape, const Chunking& chunking);
+// Why no way of the row does.
+[[nodiscard]] std::string_view why_not(const Numerics& numerics) noexcept;
+
+// "placement_free: the same bits whatever the algorithm and the places of ranks"; empty: nothing is promised.
+[[nodiscard]] std::string describe(const Numerics& numerics);
+
+}  // namespace tutti
