@@ -27,27 +27,27 @@ TEST_P(Row, IsRightForEveryNumberOfRanks) {
   }
 }
 
-// Whether every combining step of every rank takes in all contributions, once the schedules are fused.
-bool meets_at_once(const Algorithm& a, Rank ranks, bool in_place, std::uint32_t pieces) {
-  const auto partial = [&](const Step& step) {
-    if (step.kind == StepKind::reduce || step.kind == StepKind::recv_reduce) return ranks != 2;
-    return step.kind == StepKind::fold && step.operand_end - step.operand_begin != static_cast<std::uint32_t>(ranks);
-  };
+// How contributions meet, once the schedules are fused.
+ReductionOrder order_of(const Algorithm& a, Rank ranks, bool in_place, std::uint32_t pieces) {
   std::vector<int> pairs(static_cast<std::size_t>(ranks));
   for (std::size_t r = 0; r < pairs.size(); ++r) pairs[r] = static_cast<int>(r / 2);
   const std::vector<Grouping> levels{Grouping(pairs)};
-  for (Rank me = 0; me < ranks; ++me) {
-    const Shape shape{.ranks = ranks, .in_place = in_place, .levels = &levels};
-    if (std::ranges::any_of(fuse(a.build(me, shape, {.pieces = pieces})).steps, partial)) return false;
-  }
-  return true;
+  const Shape shape{.ranks = ranks, .in_place = in_place, .levels = &levels};
+  std::vector<Schedule> schedules;
+  for (Rank me = 0; me < ranks; ++me) schedules.push_back(fuse(a.build(me, shape, {.pieces = pieces})));
+  const auto proof = verify(schedules);
+  EXPECT_TRUE(proof) << proof.error().to_string();
+  return proof ? proof->order : ReductionOrder{};
 }
 
 TEST_P(Row, SaysWhetherAllContributionsMeetAtOnce) {
   const Algorithm& a = *GetParam();
-  if (a.collective != Collective::all_reduce && a.collective != Collective::reduce &&
-      a.collective != Collective::reduce_scatter) {
-    EXPECT_FALSE(a.meets_at_once) << "nothing meets, or not all";
+  if (!reduces(a.collective)) {
+    EXPECT_FALSE(a.meets_at_once) << "nothing meets";
+    return;
+  }
+  if (a.needs.routes != RouteKind::none) {
+    EXPECT_FALSE(a.meets_at_once) << "no rings or trees are made up here";
     return;
   }
   bool always = true;
@@ -55,8 +55,10 @@ TEST_P(Row, SaysWhetherAllContributionsMeetAtOnce) {
     for (const bool in_place : {false, true})
       for (const std::uint32_t pieces : {1U, a.pipelines ? 3U : 1U})
         if (applies(a, p)) {
-          EXPECT_TRUE(p > 2 || meets_at_once(a, p, in_place, pieces)) << "two can only meet at once";
-          always &= meets_at_once(a, p, in_place, pieces);
+          const ReductionOrder order = order_of(a, p, in_place, pieces);
+          EXPECT_TRUE(p > 2 || (order.at_once && order.canonical)) << "two can only meet at once";
+          EXPECT_TRUE(order.canonical || !a.meets_at_once) << "at once, but not in the order of ranks";
+          always &= order.at_once;
         }
   EXPECT_EQ(always, a.meets_at_once);
 }
