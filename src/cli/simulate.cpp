@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "cli/question.h"
 #include "cli/report.h"
@@ -95,30 +96,29 @@ struct Case {
   std::shared_ptr<const Algorithm> in_switch;  // the row, where there are such switches
 };
 
-// A line on the standard error output that says how far a run is, every second.
+// A line on the standard error output that says how far a run is: at once, and then every second.
 class ProgressLine {
  public:
   ProgressLine(bool shown, std::string what) : shown_(shown), terminal_(isatty(STDERR_FILENO) == 1), what_(std::move(what)) {}
   ProgressLine(const ProgressLine&) = delete;
   ProgressLine& operator=(const ProgressLine&) = delete;
   ~ProgressLine() {
-    if (shown_ && terminal_ && written_) fmt::print(stderr, "\r\033[K");
+    if (terminal_ && last_) fmt::print(stderr, "\r\033[K");
   }
 
   void say(const simulate::Progress& p) {
     const TimePoint now = Clock::now();
-    if (!shown_ || now - last_ < std::chrono::seconds(1)) return;
+    if (!shown_ || (last_ && now - *last_ < std::chrono::seconds(1))) return;
     last_ = now;
-    written_ = true;
     fmt::print(stderr, "{}{}: {} events, {:.0f} % of {} messages sent, {:.2f} us of virtual time{}", terminal_ ? "\r\033[K" : "",
                what_, p.events, 100 * static_cast<double>(p.sent) / static_cast<double>(std::max<std::uint64_t>(p.messages, 1)),
                p.messages, simulate::microseconds(p.now), terminal_ ? "" : "\n");
   }
 
  private:
-  bool shown_, terminal_, written_ = false;
+  bool shown_, terminal_;
   std::string what_;
-  TimePoint last_ = Clock::now();
+  std::optional<TimePoint> last_;
 };
 
 // Code::resource where it would need more memory than it may have.
