@@ -22,7 +22,6 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-TUTTI = ROOT / "build/release/bin/tutti"
 PUBLISHED = ROOT / "bench/published.json"
 LARGE = 10**6
 # What GPUs combine and copy (bytes of the result), as tutti estimates it for described machines; of processors likewise.
@@ -33,20 +32,22 @@ GOAL = 0.10
 def parse_options():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default="", help="systems whose name holds this")
+    parser.add_argument("--tutti", default=ROOT / "build/release/bin/tutti", type=Path, help="the program (build/release/bin/tutti)")
     return parser.parse_args()
 
 
 class Simulator:
     """Runs of the simulator, each once."""
 
-    def __init__(self, folder):
+    def __init__(self, tutti, folder):
+        self.tutti = tutti
         self.measured = Path(folder) / "measured.json"
         self.known = {}
 
     def us(self, series, ranks, size, algorithm, parameters):
         links = [(parameters[f"{link}_us"], parameters[f"{link}_gbps"]) for link in series["links"]]
-        command = [TUTTI, "simulate", series.get("collective", "all_reduce"), "--topology", series["topology"], "--ranks", ranks, "--bytes", size,
-                   "--algorithm", algorithm, "--measured", self.measured, "--json"]
+        command = [self.tutti, "simulate", series.get("collective", "all_reduce"), "--topology", series["topology"], "--ranks", ranks,
+                   "--bytes", size, "--algorithm", algorithm, "--measured", self.measured, "--json"]
         if algorithm.startswith("in_switch"):
             command += ["--in-switch", parameters["switch_gbps"], "--in-switch-latency", parameters["switch_us"]]
         key = (tuple(map(str, command)), tuple(links))
@@ -108,14 +109,14 @@ def show_series(simulator, series, parameters, algorithm):
           f"{' (chosen by the marked rows)' if len(series['algorithms']) > 1 else ''}\n    source: {series['source']}")
     if series.get("fits"):
         print("    fitted: " + ", ".join(f"{name} {parameters[name]:.4g}" for name in series["fits"]))
-    print(f"    {'ranks':>5} {'bytes':>12} {'measured':>12} {'predicted':>12} {'':<4} {'predicted / measured time':>9}")
+    print(f"    {'ranks':>5} {'bytes':>12} {'measured':>12} {'predicted':>12} {'':<4} predicted / measured time")
     found = []
     for row in series["rows"]:
         ranks, size, value = row
         predicted, measured = simulator.us(series, ranks, size, algorithm, parameters), in_us(series, ranks, size, value)
         shown = predicted if unit == "us" else factor(series, ranks) * size / predicted / 1e3
-        print(f"    {ranks:>5} {size:>12} {value:>12.2f} {shown:>12.2f} {unit:<4} {predicted / measured:>9.2f}{' *' if is_fitted(series, row) else ''}",
-              flush=True)
+        mark = " *" if is_fitted(series, row) else ""
+        print(f"    {ranks:>5} {size:>12} {value:>12.2f} {shown:>12.2f} {unit:<4} {predicted / measured:>9.2f}{mark}", flush=True)
         found.append((row, measured, predicted))
     large = errors_of(series, found)
     if large:
@@ -152,11 +153,13 @@ def main():
     print(__doc__.split("\n\n    ./bench")[0])
     everything, comparisons, summary = [], [0, 0], []
     with tempfile.TemporaryDirectory() as folder:
-        simulator = Simulator(folder)
+        simulator = Simulator(options.tutti, folder)
         for system in json.loads(PUBLISHED.read_text()):
             if options.only not in system["system"]:
                 continue
             print(f"\n{system['system']}")
+            if "note" in system:
+                print(f"  {system['note']}")
             parameters, results = dict(system["start"]), []
             for series in system["series"]:
                 parameters, algorithm = fit(simulator, series, parameters)

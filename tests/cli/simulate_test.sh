@@ -57,6 +57,10 @@ echo "== how far it is"
 expect 0 "$tutti" simulate all_reduce --topology "node:16 core:8" --bytes 64M --algorithm hierarchical --progress
 said "of virtual time"
 
+echo "== beside published times"
+expect 0 python3 "$(dirname "$0")/../../bench/validate.py" --tutti "$tutti" --only GB200
+printed "2 of 2 winners predicted"
+
 echo "== bad questions"
 wrong "which collective?" --ranks 2
 wrong "is not a collective" gossip
