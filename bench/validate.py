@@ -129,16 +129,17 @@ def errors_of(series, found):
 
 
 def compare_winners(results):
-    """Of rows that differ in the algorithm only: who is faster, measured and predicted. Returns how many agree, and of how many."""
+    """Of rows that differ in the algorithm only, and are not all fitted: who is faster, measured and predicted. Returns how many agree, and of
+    how many."""
     calls = {}
     for series, found in results:
-        for (ranks, size, _), measured, predicted in found:
+        for row, measured, predicted in found:
             if series["kind"] != "unknown":
-                call = (series.get("collective", "all_reduce"), series["topology"], ranks, size)
-                calls.setdefault(call, {})[series["kind"]] = (measured, predicted)
+                call = (series.get("collective", "all_reduce"), series["topology"], row[0], row[1])
+                calls.setdefault(call, {})[series["kind"]] = (measured, predicted, is_fitted(series, row))
     agree = total = 0
-    for (collective, _, ranks, size), kinds in calls.items():
-        if len(kinds) < 2:
+    for (_, _, ranks, size), kinds in calls.items():
+        if len(kinds) < 2 or all(fitted for _, _, fitted in kinds.values()):
             continue
         measured, predicted = (min(kinds, key=lambda kind: kinds[kind][i]) for i in (0, 1))
         times = ", ".join(f"{kind} {kinds[kind][0]:.0f} us ({kinds[kind][1]:.0f})" for kind in kinds)
