@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "cli/question.h"
 #include "cli/report.h"
@@ -16,6 +17,7 @@
 #include "core/config.h"
 #include "core/file.h"
 #include "select/render.h"
+#include "simulate/in_switch.h"
 #include "simulate/measured.h"
 #include "simulate/trace.h"
 
@@ -32,9 +34,9 @@ struct SimulateOptions {
   Question question;
   std::vector<std::string> slow_ranks, slow_links, lost;
   std::string eager = "32K", memory = "8G", measured, trace, svg;
-  double delay_us = 0;
+  double delay_us = 0, switch_gbps = 0, switch_latency_us = 0;
   std::uint64_t seed = 1;
-  bool all = false, json = false;
+  bool all = false, json = false, progress = false;
 };
 
 std::uint64_t bytes_from(const std::string& text, std::string_view option) {
@@ -87,11 +89,45 @@ struct Simulated {
   std::size_t steps = 0;
 };
 
+// What is asked, and what is known of switches that combine.
+struct Case {
+  Answer answer;
+  simulate::Switches switches;
+  std::shared_ptr<const Algorithm> in_switch;  // the row, where there are such switches
+};
+
+// A line on the standard error output that says how far a run is: at once, and then every second.
+class ProgressLine {
+ public:
+  ProgressLine(bool shown, std::string what) : shown_(shown), terminal_(isatty(STDERR_FILENO) == 1), what_(std::move(what)) {}
+  ProgressLine(const ProgressLine&) = delete;
+  ProgressLine& operator=(const ProgressLine&) = delete;
+  ~ProgressLine() {
+    if (terminal_ && last_) fmt::print(stderr, "\r\033[K");
+  }
+
+  void say(const simulate::Progress& p) {
+    const TimePoint now = Clock::now();
+    if (!shown_ || (last_ && now - *last_ < std::chrono::seconds(1))) return;
+    last_ = now;
+    fmt::print(stderr, "{}{}: {} events, {:.0f} % of {} messages sent, {:.2f} us of virtual time{}", terminal_ ? "\r\033[K" : "",
+               what_, p.events, 100 * static_cast<double>(p.sent) / static_cast<double>(std::max<std::uint64_t>(p.messages, 1)),
+               p.messages, simulate::microseconds(p.now), terminal_ ? "" : "\n");
+  }
+
+ private:
+  bool shown_, terminal_;
+  std::string what_;
+  std::optional<TimePoint> last_;
+};
+
 // Code::resource where it would need more memory than it may have.
-Result<Simulated> simulate_one(const Candidate& candidate, const Answer& a, const SimulateOptions& o,
+Result<Simulated> simulate_one(const Candidate& candidate, const Case& one, const SimulateOptions& o,
                                const Conditions& conditions, const std::function<void(const simulate::Span&)>& watch = {}) {
+  const Answer& a = one.answer;
   const std::uint64_t most = bytes_from(o.memory, "--memory");
-  const Program::Size size = Program::forecast(candidate, a.request, a.machine);
+  const simulate::Switches switches = candidate.algorithm == one.in_switch.get() ? one.switches : simulate::Switches{};
+  const Program::Size size = Program::forecast(candidate, a.request, a.machine, switches);
   const std::uint64_t needed = simulate::memory_forecast(size);
   if (needed > most)
     return Error(Code::resource,
@@ -100,9 +136,10 @@ Result<Simulated> simulate_one(const Candidate& candidate, const Answer& a, cons
                              candidate.algorithm->name, a.machine.ranks,
                              format_bytes(std::max<std::uint64_t>(needed >> 20 << 20, 1 << 20)), format_bytes(most)));
   const TimePoint start = Clock::now();
-  auto program = Program::of(candidate, a.request, a.machine, size);
+  auto program = Program::of(candidate, a.request, a.machine, size, switches);
   if (!program) return std::move(program.error());
-  auto outcome = simulate::run(*program, a.machine, conditions, watch);
+  ProgressLine line(o.progress, std::string(candidate.algorithm->name));
+  auto outcome = simulate::run(*program, a.machine, conditions, watch, [&](const simulate::Progress& p) { line.say(p); });
   if (!outcome) return std::move(outcome.error());
   return Simulated{candidate, std::move(*outcome), seconds_since(start), program->steps()};
 }
@@ -114,7 +151,7 @@ std::string stuck_text(const Outcome& outcome, Rank ranks) {
   for (std::size_t i = 0; i < std::min(kShown, outcome.stuck.size()); ++i) {
     const simulate::Stuck& s = outcome.stuck[i];
     text += s.waits_for == kNoRank ? fmt::format("  rank {} is lost\n", s.rank)
-                                   : fmt::format("  rank {} waits for rank {}\n", s.rank, s.waits_for);
+                                   : fmt::format("  rank {} waits for {}\n", s.rank, simulate::label_of(s.waits_for, ranks));
   }
   return text + (outcome.stuck.size() > kShown ? "  ...\n" : "");
 }
@@ -166,30 +203,7 @@ nlohmann::json to_json(const Simulated& s, const Answer& a) {
           {"stuck", stuck}};
 }
 
-// All algorithms that can serve the call, each as the model would use it.
-void run_all(const SimulateOptions& o, const Answer& a, const Conditions& conditions) {
-  std::vector<Simulated> all;
-  std::string left_out;
-  for (const Candidate& c : a.selection.candidates) {
-    if (!c.refused.empty()) continue;
-    if (isatty(STDERR_FILENO) == 1) fmt::print(stderr, "\r\033[K{} ...", c.algorithm->name);
-    auto simulated = simulate_one(c, a, o, conditions);
-    if (simulated)
-      all.push_back(std::move(*simulated));
-    else
-      left_out += fmt::format("  {}\n", simulated.error().to_string());
-  }
-  if (isatty(STDERR_FILENO) == 1) fmt::print(stderr, "\r\033[K");
-  std::ranges::stable_sort(all, {},
-                           [](const Simulated& s) { return s.outcome.stuck.empty() ? s.outcome.end : simulate::kMostTime; });
-  if (o.json) {
-    nlohmann::json rows = nlohmann::json::array();
-    for (const Simulated& s : all) {
-      rows.push_back(to_json(s, a));
-      rows.back()["chosen"] = s.candidate.algorithm == a.selection.winner().algorithm;
-    }
-    return fmt::print("{}\n", rows.dump(2));
-  }
+void print_all(std::span<const Simulated> all, const Answer& a, const std::string& left_out) {
   fmt::print("{}\n  {:<28} {:>7} {:>14} {:>14} {:>8}  busiest link\n", call_of(a), "algorithm", "pieces", "simulated us",
              "model us", "ratio");
   for (const Simulated& s : all) {
@@ -205,6 +219,42 @@ void run_all(const SimulateOptions& o, const Answer& a, const Conditions& condit
   fmt::print("\n  > what the selector chooses\n{}", left_out.empty() ? "" : "\n  left out:\n" + left_out);
 }
 
+Candidate in_switch_candidate(const Case& one, std::uint32_t pieces) {
+  const Answer& a = one.answer;
+  const std::uint32_t cut = pieces > 0 ? pieces : simulate::usual_pieces(a.request, a.machine);
+  return simulate::in_switch(*one.in_switch, a.request, a.machine, one.switches, cut);
+}
+
+// All algorithms that can serve the call, each as the model would use it.
+void run_all(const SimulateOptions& o, const Case& one, const Conditions& conditions) {
+  const Answer& a = one.answer;
+  std::vector<Simulated> all;
+  std::string left_out;
+  std::vector<Candidate> candidates = a.selection.candidates;
+  if (one.in_switch) candidates.push_back(in_switch_candidate(one, 0));
+  for (const Candidate& c : candidates) {
+    if (!c.refused.empty()) continue;
+    auto simulated = simulate_one(c, one, o, conditions);
+    if (simulated)
+      all.push_back(std::move(*simulated));
+    else
+      left_out += fmt::format("  {}\n", simulated.error().to_string());
+  }
+  std::ranges::stable_sort(all, {},
+                           [](const Simulated& s) { return s.outcome.stuck.empty() ? s.outcome.end : simulate::kMostTime; });
+  if (o.json) {
+    nlohmann::json rows = nlohmann::json::array();
+    for (const Simulated& s : all) {
+      rows.push_back(to_json(s, a));
+      rows.back()["chosen"] = s.candidate.algorithm == a.selection.winner().algorithm;
+    }
+    fmt::print("{}\n", rows.dump(2));
+  } else {
+    print_all(all, a, left_out);
+  }
+  if (std::ranges::any_of(all, [](const Simulated& s) { return !s.outcome.stuck.empty(); }))
+    leave("some ranks never end", kExitFailed);
+}
 void check_files(const SimulateOptions& o, const Answer& a) {
   for (const std::string* path : {&o.trace, &o.svg})
     if (!path->empty())
@@ -213,7 +263,9 @@ void check_files(const SimulateOptions& o, const Answer& a) {
     leave(fmt::format("--svg: {} ranks; a drawing has at most {}", a.machine.ranks, simulate::kMostDrawnRanks), kExitUsage);
 }
 
-void write_files(const SimulateOptions& o, const Answer& a, const Simulated& s, std::span<const simulate::Span> spans) {
+void write_files(const SimulateOptions& o, const Case& one, const Simulated& s, std::span<const simulate::Span> spans) {
+  const Answer& a = one.answer;
+  const Rank switches = s.candidate.algorithm == one.in_switch.get() ? one.switches.count : 0;
   const std::size_t most = o.svg.empty() ? simulate::kMostTraced : simulate::kMostDrawnSpans;
   if (spans.size() >= most)
     leave(fmt::format("{}: more than {} messages and steps; simulate fewer ranks", o.svg.empty() ? "--trace" : "--svg", most - 1),
@@ -222,16 +274,15 @@ void write_files(const SimulateOptions& o, const Answer& a, const Simulated& s, 
     if (path.empty()) return;
     if (auto written = replace_file(path, text); !written) leave(written.error());
   };
-  if (!o.trace.empty()) write(o.trace, simulate::to_perfetto(spans, a.machine.ranks));
+  if (!o.trace.empty()) write(o.trace, simulate::to_perfetto(spans, a.machine.ranks, switches));
   const std::string title = fmt::format("{} of {} bytes by {}: {:.4g} us", name(a.request.collective), a.request.block_bytes,
                                         s.candidate.algorithm->name, simulate::microseconds(s.outcome.end));
-  if (!o.svg.empty()) write(o.svg, simulate::draw_timeline(spans, a.machine.ranks, s.outcome.end, title));
+  if (!o.svg.empty()) write(o.svg, simulate::draw_timeline(spans, a.machine.ranks, s.outcome.end, title, switches));
 }
 
 // With what a job has measured, where that is given.
-Answer ask(SimulateOptions& o) {
-  Answer a = ask(o.question);
-  if (o.measured.empty()) return a;
+void take_measured(Answer& a, const SimulateOptions& o) {
+  if (o.measured.empty()) return;
   constexpr std::uint64_t kMostText = std::uint64_t{16} << 20;
   auto text = read_regular_file(o.measured, kMostText);
   if (!text) leave(text.error());
@@ -239,25 +290,47 @@ Answer ask(SimulateOptions& o) {
   auto selection = select(a.request, a.machine);
   if (!selection) leave(selection.error());
   a.selection = std::move(*selection);
-  return a;
+}
+
+// Only the simulator knows this algorithm, so that the selector is not asked for it.
+Case ask(SimulateOptions& o) {
+  const auto forced = ForcedAlgorithm::parse(o.question.algorithm);
+  const bool wanted = forced && forced->name == simulate::kInSwitch;
+  if (wanted && o.switch_gbps <= 0) leave("--algorithm in_switch: say how fast the switches are (--in-switch)", kExitUsage);
+  const std::string asked = o.question.algorithm;
+  if (wanted) o.question.algorithm.clear();
+  Case one{ask(o.question), {}, nullptr};
+  take_measured(one.answer, o);
+  if (o.switch_gbps <= 0) return one;
+  Answer& a = one.answer;
+  if (a.request.collective != Collective::all_reduce || !a.request.commutative)
+    leave("--in-switch: only all_reduce with a commutative operator is known", kExitUsage);
+  auto switches = simulate::reducing_switches(a.machine, o.switch_gbps, o.switch_latency_us);
+  if (!switches) leave(switches.because("--in-switch"));
+  one.switches = *switches;
+  one.in_switch = simulate::in_switch_row(a.machine);
+  if (wanted) a.selection.candidates.assign(1, in_switch_candidate(one, ForcedAlgorithm::parse(asked)->pieces));
+  return one;
 }
 
 void run(SimulateOptions& o) {
-  const Answer a = ask(o);
+  o.progress = o.progress || isatty(STDERR_FILENO) == 1;
+  const Case one = ask(o);
+  const Answer& a = one.answer;
   const Conditions conditions = conditions_from(o, a.machine.ranks);
   if (o.all && (!o.trace.empty() || !o.svg.empty())) leave("--all: --trace and --svg show one algorithm; name it", kExitUsage);
   check_files(o, a);
-  if (o.all) return run_all(o, a, conditions);
+  if (o.all) return run_all(o, one, conditions);
   std::vector<simulate::Span> spans;
   std::function<void(const simulate::Span&)> watch;
   if (!o.trace.empty() || !o.svg.empty())
     watch = [&](const simulate::Span& span) {
       if (spans.size() < simulate::kMostTraced) spans.push_back(span);
     };
-  auto simulated = simulate_one(a.selection.winner(), a, o, conditions, watch);
+  auto simulated = simulate_one(a.selection.winner(), one, o, conditions, watch);
   if (!simulated) leave(simulated.error());
   const Simulated& s = *simulated;
-  if (watch) write_files(o, a, s, spans);
+  if (watch) write_files(o, one, s, spans);
   if (o.json)
     fmt::print("{}\n", to_json(s, a).dump(2));
   else
@@ -289,17 +362,28 @@ void add_simulate_command(CLI::App& app) {
       ->add_option("--measured", o->measured,
                    "Take latencies and rates from this file: what tutti explain --json, started by mpirun, has printed")
       ->check(file_name());
+  command
+      ->add_option("--in-switch", o->switch_gbps,
+                   "Switches combine and copy, one for the ranks of each host, at so many GB/s between each rank and its switch: "
+                   "adds the algorithm in_switch, which only the simulator knows")
+      ->check(number<double>(1e-6, 1e6));
+  command
+      ->add_option("--in-switch-latency", o->switch_latency_us,
+                   "Microseconds from a rank to its switch (default: half the way to a neighbour)")
+      ->check(number<double>(1e-6, 1e6));
   command->add_option("--eager", o->eager, "Larger messages wait until their receiver is ready")->capture_default_str();
   command->add_option("--memory", o->memory, "That the simulation may use")->capture_default_str();
   command->add_option("--trace", o->trace, "Write what happened to this file, for ui.perfetto.dev")->check(file_name());
   command->add_option("--svg", o->svg, "Draw what happened into this file")->check(file_name());
   command->add_flag("--json", o->json, "For programs");
+  command->add_flag("--progress", o->progress, "Say every second how far it is, where the error output is no terminal, too");
   command->footer(with_exit_statuses(
       "Times and rates are those of tutti explain. Left out: switches have memory for all that waits in them, messages that "
       "share a\n"
       "link take turns in eighths or larger parts, what would be published is sent, ranks that share cores have each its own.\n\n"
       "Examples: tutti simulate all_reduce --bytes 64M --topology \"node:64 core:8\" --all\n"
       "          tutti simulate all_reduce --bytes 1G --topology dgx-h100:16 --algorithm ring --trace ring.json\n"
+      "          tutti simulate all_reduce --bytes 1G --topology dgx-h100:1 --in-switch 310 --all\n"
       "          tutti simulate all_gather --ranks 8 --slow-rank 3=2 --svg gather.svg\n"));
   command->callback([o] { run(*o); });
 }

@@ -8,27 +8,23 @@
 #include "select/cost.h"
 
 namespace tutti::simulate {
-namespace {
 
-// The groups of ranks that share a host's memory, and links to the network. None: each rank has a host of its own, or all share
-// one.
-const Grouping* hosts_of(const JobMachine& machine) {
+const Grouping* host_groups(const JobMachine& machine) {
   const Grouping* hosts = nullptr;
   for (std::size_t l = 0; l < machine.level_names.size(); ++l)
     if (machine.level_names[l] <= Level::host) hosts = &machine.levels[l];
   return machine.ranks > machine.ranks_per_host ? hosts : nullptr;
 }
 
-}  // namespace
-
 Time from_microseconds(double us) noexcept {
   const double ps = us * static_cast<double>(kPerMicrosecond);
   return ps < static_cast<double>(kMostTime) ? static_cast<Time>(std::llround(ps)) : kMostTime;
 }
 
-Network::Network(const JobMachine& machine) : machine_(machine), slower_(static_cast<std::size_t>(machine.ranks), 1.0F) {
+Network::Network(const JobMachine& machine, const Switches& switches)
+    : machine_(machine), switches_(switches), slower_(static_cast<std::size_t>(machine.ranks), 1.0F) {
   const auto ranks = static_cast<std::size_t>(machine.ranks);
-  const Grouping* hosts = hosts_of(machine);
+  const Grouping* hosts = host_groups(machine);
   int count = machine.ranks > machine.ranks_per_host ? machine.ranks : 1;
   if (hosts != nullptr) count = hosts->groups();
   for (Rank r = 0; r < machine.ranks; ++r) {
@@ -38,6 +34,8 @@ Network::Network(const JobMachine& machine) : machine_(machine), slower_(static_
   out_ = add(ranks);
   in_ = add(ranks);
   if (count == 1) return;
+  network_out_ = add(ranks);
+  network_in_ = add(ranks);
   if (!machine.torus.empty()) {
     torus_ = add(ranks * 2 * machine.torus.size());
     return;
@@ -107,21 +105,28 @@ void Network::cross_torus(Rank from, Rank to, Time occupied, std::vector<Hop>& w
 }
 
 void Network::route(Rank from, Rank to, std::uint64_t bytes, std::vector<Hop>& way) const {
-  const LinkParameters& link = link_between(from, to);
-  const bool outside = host_of_[static_cast<std::size_t>(from)] != host_of_[static_cast<std::size_t>(to)];
-  const double us = static_cast<double>(bytes) / (link.bandwidth_gbps * 1e3);
-  const double gap_us = outside ? link.latency_us * kNetworkGap : 0;  // that the rank itself needs between two messages
-  const auto port = [&](const Range& ports, Rank r) {
+  const auto port = [&](const Range& ports, Rank r, double us) {
     const auto at = static_cast<std::size_t>(r);
-    way.push_back({static_cast<std::uint32_t>(ports.first + at), from_microseconds(std::max(gap_us, us) * slower_[at])});
+    way.push_back({static_cast<std::uint32_t>(ports.first + at), from_microseconds(us * slower_[at])});
   };
   way.clear();
-  port(out_, from);
-  if (outside && torus_.count > 0)
+  if (std::max(from, to) >= machine_.ranks) {
+    const double us = static_cast<double>(bytes) / (switches_.gbps * 1e3);
+    return from < to ? port(out_, from, us) : port(in_, to, us);
+  }
+  const LinkParameters& link = link_between(from, to);
+  const double us = static_cast<double>(bytes) / (link.bandwidth_gbps * 1e3);
+  if (host_of_[static_cast<std::size_t>(from)] == host_of_[static_cast<std::size_t>(to)]) {
+    port(out_, from, us);
+    return port(in_, to, us);
+  }
+  const double port_us = std::max(link.latency_us * kNetworkGap, us);  // at least the gap that a rank needs between two messages
+  port(network_out_, from, port_us);
+  if (torus_.count > 0)
     cross_torus(from, to, from_microseconds(us), way);
-  else if (outside)
+  else
     cross_network(from, to, from_microseconds(us), way);
-  port(in_, to);
+  port(network_in_, to, port_us);
 }
 
 std::string Network::name_of(std::size_t wire) const {
@@ -134,6 +139,8 @@ std::string Network::name_of(std::size_t wire) const {
   };
   if (in(out_)) return fmt::format("port out of rank {}", at(out_));
   if (in(in_)) return fmt::format("port into rank {}", at(in_));
+  if (in(network_out_)) return fmt::format("network port out of rank {}", at(network_out_));
+  if (in(network_in_)) return fmt::format("network port into rank {}", at(network_in_));
   if (in(host_out_)) return of_host(host_out_, "out of");
   if (in(host_in_)) return of_host(host_in_, "into");
   for (std::size_t p = 0; p < pods_up_.size(); ++p)

@@ -25,7 +25,8 @@ std::uint64_t bytes_of(const Slice& slice, const ChunkMap& map) {
 }  // namespace
 
 // By the schedules of the root and of some other ranks, wherever they sit in their groups.
-Program::Size Program::forecast(const Candidate& candidate, const SelectRequest& request, const JobMachine& machine) {
+Program::Size Program::forecast(const Candidate& candidate, const SelectRequest& request, const JobMachine& machine,
+                                const Switches& switches) {
   struct Counts {
     double steps = 0, ends = 0, dependencies = 0;
     void add(const Schedule& s, double times) {
@@ -42,6 +43,7 @@ Program::Size Program::forecast(const Candidate& candidate, const SelectRequest&
     const auto r = static_cast<Rank>((request.root + from_root) % machine.ranks);
     all.add(schedule_of(r, candidate, request, machine), static_cast<double>(others) / static_cast<double>(samples));
   }
+  for (Rank s = 0; s < switches.count; ++s) all.add(schedule_of(machine.ranks + s, candidate, request, machine), 1);
   constexpr double kMargin = 1.1;
   return {static_cast<std::uint64_t>(all.steps * kMargin), static_cast<std::uint64_t>(all.ends * kMargin / 2),
           static_cast<std::uint64_t>(all.dependencies * kMargin)};
@@ -51,16 +53,17 @@ std::uint64_t Program::Size::memory_bytes() const noexcept {
   return steps * sizeof(ProgramStep) + 2 * messages * sizeof(End) + dependencies * sizeof(StepId);
 }
 
-Result<Program> Program::of(const Candidate& candidate, const SelectRequest& request, const JobMachine& machine,
-                            const Size& size) {
+Result<Program> Program::of(const Candidate& candidate, const SelectRequest& request, const JobMachine& machine, const Size& size,
+                            const Switches& switches) {
   Program program;
+  program.switches_ = switches;
   if (size.steps >= kNoStep) return Error(Code::resource, fmt::format("{} steps are more than can be told apart", size.steps));
-  program.first_.reserve(static_cast<std::size_t>(machine.ranks) + 1);
+  program.first_.reserve(static_cast<std::size_t>(machine.ranks + switches.count) + 1);
   program.steps_.reserve(size.steps);
   program.successors_.reserve(size.dependencies);
   program.sends_.reserve(size.messages);
   program.receives_.reserve(size.messages);
-  for (Rank r = 0; r < machine.ranks; ++r) {
+  for (Rank r = 0; r < machine.ranks + switches.count; ++r) {
     const Schedule schedule = schedule_of(r, candidate, request, machine);
     if (program.steps_.size() + schedule.steps.size() >= kNoStep ||
         program.successors_.size() + schedule.dependency_list.size() >= kNoStep)

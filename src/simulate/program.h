@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "select/select.h"
+#include "simulate/network.h"
 #include "tutti/result.h"
 
 namespace tutti::simulate {
@@ -32,12 +33,14 @@ class Program {
     std::uint64_t steps = 0, messages = 0, dependencies = 0;
     [[nodiscard]] std::uint64_t memory_bytes() const noexcept;
   };
-  static Size forecast(const Candidate& candidate, const SelectRequest& request, const JobMachine& machine);
+  static Size forecast(const Candidate& candidate, const SelectRequest& request, const JobMachine& machine,
+                       const Switches& switches = {});
   // Code::mismatch where a message has no receiver, or another size there.
-  static Result<Program> of(const Candidate& candidate, const SelectRequest& request, const JobMachine& machine,
-                            const Size& size);
+  static Result<Program> of(const Candidate& candidate, const SelectRequest& request, const JobMachine& machine, const Size& size,
+                            const Switches& switches = {});
 
-  [[nodiscard]] Rank ranks() const noexcept { return static_cast<Rank>(first_.size() - 1); }
+  [[nodiscard]] Rank ranks() const noexcept { return static_cast<Rank>(first_.size() - 1); }  // switches are the last ones
+  [[nodiscard]] const Switches& switches() const noexcept { return switches_; }
   [[nodiscard]] StepId steps() const noexcept { return static_cast<StepId>(steps_.size() - 1); }
   [[nodiscard]] StepId first(Rank r) const noexcept { return first_[static_cast<std::size_t>(r)]; }
   [[nodiscard]] StepId end(Rank r) const noexcept { return first_[static_cast<std::size_t>(r) + 1]; }
@@ -54,6 +57,7 @@ class Program {
   void add(const Schedule& schedule, const SelectRequest& request);
   Status match();
 
+  Switches switches_;
   std::vector<StepId> first_{0};
   std::vector<ProgramStep> steps_;
   std::vector<StepId> successors_;

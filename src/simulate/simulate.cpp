@@ -21,19 +21,25 @@ constexpr std::uint64_t kMostMoves = 40'000'000;
 class Simulation {
  public:
   Simulation(const Program& program, const JobMachine& machine, const Conditions& conditions,
-             const std::function<void(const Span&)>& watch)
-      : program_(program), machine_(machine), conditions_(conditions), watch_(watch), network_(machine) {
+             const std::function<void(const Span&)>& watch, const std::function<void(const Progress&)>& report)
+      : program_(program),
+        machine_(machine),
+        conditions_(conditions),
+        watch_(watch),
+        report_(report),
+        network_(machine, program.switches()) {
     const auto ranks = static_cast<std::size_t>(program.ranks());
     cores_.resize(ranks);
+    for (Rank s = machine.ranks; s < program.ranks(); ++s) core(s).factor = 0;
     state_.resize(program.steps());
-    std::uint64_t messages = 1;
     for (StepId s = 0; s < program.steps(); ++s) {
       state_[s].waits_for = program.step(s).waits_for;
       if (program.step(s).kind != StepKind::send) continue;
-      ++messages;
+      ++all_messages_;
       if (program.step(s).next_in_stream != kNoStep) state_[program.step(s).next_in_stream].follows = true;
     }
-    most_segments_ = static_cast<std::uint32_t>(std::clamp<std::uint64_t>(kMostMoves / (messages * kHops), 1, kMostSegments));
+    most_segments_ =
+        static_cast<std::uint32_t>(std::clamp<std::uint64_t>(kMostMoves / ((all_messages_ + 1) * kHops), 1, kMostSegments));
     for (const auto& slow : conditions.slow_ranks) cores_[static_cast<std::size_t>(slow.rank)].factor *= slow.factor;
     for (const auto& slow : conditions.slow_links) network_.slow_down(slow.rank, slow.factor);
     for (const auto& lost : conditions.lost) core(lost.rank).lost_at = std::min(core(lost.rank).lost_at, lost.at);
@@ -50,7 +56,7 @@ class Simulation {
       events_.pop();
       if (event.at >= kMostTime)
         return Error(Code::resource, "the call takes longer than 53 days, which virtual time cannot count");
-      ++outcome.events;
+      if (++outcome.events % kEventsPerReport == 0 && report_) report_({outcome.events, messages_, all_messages_, event.at});
       happen(event);
     }
     outcome.messages = messages_;
@@ -98,7 +104,7 @@ class Simulation {
     for (Rank r = 0; r < program_.ranks(); ++r) {
       // Not by a distribution of the library, whose numbers another one need not give.
       const double share = static_cast<double>(random() >> 11) / static_cast<double>(std::uint64_t{1} << 53);
-      const Time late = from_microseconds(conditions_.delay_us * share);
+      const Time late = r < machine_.ranks ? from_microseconds(conditions_.delay_us * share) : 0;
       core(r).ended = late;
       for (StepId s = program_.first(r); s < program_.end(r); ++s)
         if (state_[s].waits_for == 0) foresee(late, s, What::ready, r);
@@ -271,7 +277,7 @@ class Simulation {
 
   void find_ends(Outcome& outcome) {
     outcome.first_end = std::numeric_limits<Time>::max();
-    for (Rank r = 0; r < program_.ranks(); ++r) {
+    for (Rank r = 0; r < machine_.ranks; ++r) {
       const Time ended = core(r).ended;
       if (ended > outcome.end) outcome.end = ended, outcome.last = r;
       if (ended < outcome.first_end) outcome.first_end = ended, outcome.first = r;
@@ -296,6 +302,7 @@ class Simulation {
   const JobMachine& machine_;
   const Conditions& conditions_;
   const std::function<void(const Span&)>& watch_;
+  const std::function<void(const Progress&)>& report_;
   Network network_;
   std::vector<Core> cores_;
   std::vector<State> state_;
@@ -303,7 +310,7 @@ class Simulation {
   std::uint32_t most_segments_ = 1;
   std::vector<Message> under_way_;
   std::vector<std::uint32_t> free_messages_;
-  std::uint64_t next_number_ = 0, messages_ = 0;
+  std::uint64_t next_number_ = 0, messages_ = 0, all_messages_ = 0;
   std::size_t most_events_ = 0;
 };
 
@@ -314,8 +321,8 @@ std::uint64_t memory_forecast(const Program::Size& size) {
 }
 
 Result<Outcome> run(const Program& program, const JobMachine& machine, const Conditions& conditions,
-                    const std::function<void(const Span&)>& watch) {
-  return Simulation(program, machine, conditions, watch).run();
+                    const std::function<void(const Span&)>& watch, const std::function<void(const Progress&)>& report) {
+  return Simulation(program, machine, conditions, watch, report).run();
 }
 
 }  // namespace tutti::simulate

@@ -6,7 +6,8 @@
 //   receiver's word has come back. The network (simulate/network.h) says when it has arrived.
 // - A reduction takes as long as the cost model says: of what arrives, what it takes longer than the copy that it replaces.
 //
-// Ranks that share cores are simulated as if each had its own, and what would be published is sent.
+// Ranks that share cores are simulated as if each had its own, and what would be published is sent. Switches that combine
+// (simulate/in_switch.h) take no time for it.
 #pragma once
 
 #include <functional>
@@ -62,8 +63,16 @@ struct Outcome {
 // What a run of a program of that size needs, program and all.
 [[nodiscard]] std::uint64_t memory_forecast(const Program::Size& size);
 
-// `watch` is told of all that happens, if it is given. Code::resource when it takes longer than virtual time can count.
+// How far a run is.
+struct Progress {
+  std::uint64_t events = 0, sent = 0, messages = 0;  // sent: of so many messages
+  Time now = 0;
+};
+inline constexpr std::uint64_t kEventsPerReport = 1 << 14;
+
+// `watch` is told of all that happens, `report` how far the run is, every kEventsPerReport events, if they are given.
+// Code::resource when it takes longer than virtual time can count.
 Result<Outcome> run(const Program& program, const JobMachine& machine, const Conditions& conditions,
-                    const std::function<void(const Span&)>& watch = {});
+                    const std::function<void(const Span&)>& watch = {}, const std::function<void(const Progress&)>& report = {});
 
 }  // namespace tutti::simulate

@@ -38,6 +38,28 @@ wrong "no-such-file" all_reduce --ranks 2 --measured "$work/no-such-file"
 echo "== lost ranks"
 fails "some ranks never end" all_reduce --topology "node:4 core:1" --lost 2=0
 printed "the call never ends: 4 of 4 ranks" "rank 2 is lost" "rank 0 waits for rank"
+fails "some ranks never end" all_reduce --topology "node:4 core:1" --lost 2=0 --all
+printed "never"
+
+echo "== switches that reduce"
+shows "in_switch" all_reduce --topology "node:2 core:4" --bytes 1M --in-switch 50 --all
+shows "in_switch, 3 pieces" all_reduce --topology core:4 --bytes 1M --in-switch 50 --algorithm in_switch/pieces=3
+shows us all_reduce --topology core:4 --bytes 1M --in-switch 50 --algorithm in_switch --svg "$work/switch.svg"
+grep -q "switch 0" "$work/switch.svg" || fail "the drawing has no switch"
+fails "some ranks never end" all_reduce --topology core:4 --in-switch 50 --algorithm in_switch --lost 3=0
+printed "rank 0 waits for switch 0"
+wrong "say how fast the switches are" all_reduce --topology core:4 --algorithm in_switch
+wrong "only all_reduce" broadcast --topology core:4 --in-switch 50
+wrong "not in range" all_reduce --topology core:4 --in-switch 0
+wrong "same number of ranks" all_reduce --topology "node:2 core:4" --ranks 7 --in-switch 50
+
+echo "== how far it is"
+expect 0 "$tutti" simulate all_reduce --topology "node:16 core:8" --bytes 64M --algorithm hierarchical --progress
+said "of virtual time"
+
+echo "== beside published times"
+expect 0 python3 "$(dirname "$0")/../../bench/validate.py" --tutti "$tutti" --only GB200
+printed "2 of 2 winners predicted"
 
 echo "== bad questions"
 wrong "which collective?" --ranks 2

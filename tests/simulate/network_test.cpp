@@ -81,6 +81,24 @@ TEST(Network, InsideAHostItTakesWhatItsOwnLinkTakes) {
   EXPECT_EQ(inside.arrived - inside.left, from_microseconds(machine.links.front().latency_us));
 }
 
+TEST(Network, ARankSendsInsideItsHostAndOverTheNetworkAtOnce) {
+  const JobMachine machine = job("node:2 core:2", 4);
+  Network network(machine);
+  EXPECT_EQ(send(network, 0, 1, kBytes, 0).begun, 0);
+  EXPECT_EQ(send(network, 0, 2, kBytes, 0).begun, 0);
+  EXPECT_GT(send(network, 0, 3, kBytes, 0).begun, 0);
+}
+
+TEST(Network, RanksReachTheirSwitchThroughTheirPorts) {
+  const JobMachine machine = job("core:4", 4);
+  Network network(machine, {.count = 1, .gbps = 2, .latency_us = 3});
+  const Time bytes_take = from_microseconds(static_cast<double>(kBytes) / 2e3), latency = from_microseconds(3);
+  EXPECT_EQ(send(network, 0, 4, kBytes, 0).arrived, bytes_take + latency);
+  EXPECT_EQ(send(network, 0, 4, kBytes, 0).arrived, 2 * bytes_take + latency);
+  EXPECT_EQ(send(network, 1, 4, kBytes, 0).arrived, bytes_take + latency) << "by a port of its own";
+  EXPECT_EQ(send(network, 4, 0, kBytes, 0).arrived, bytes_take + latency) << "the other way round";
+}
+
 TEST(Network, PodsShareTheirWayUp) {
   const JobMachine machine = on_hosts("fat-tree:2x4 oversubscription=4");
   ASSERT_EQ(machine.pods.size(), 1U);

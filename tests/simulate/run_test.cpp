@@ -124,6 +124,26 @@ TEST(Run, TheSameConditionsGiveTheSameTimes) {
   EXPECT_LE(end_with(1), simulated(request, machine).end + from_microseconds(50) * 2);
 }
 
+TEST(Run, ALongOneSaysHowFarItIs) {
+  const JobMachine machine = flat(64);
+  const SelectRequest request = request_of(Collective::all_reduce, 1 << 20, "ring");
+  const Selection selection = choose(request, machine);
+  auto program = program_of(selection.winner(), request, machine);
+  ASSERT_TRUE(program);
+  std::vector<Progress> said;
+  auto outcome = run(*program, machine, {}, {}, [&](const Progress& p) { said.push_back(p); });
+  ASSERT_TRUE(outcome);
+  ASSERT_EQ(said.size(), outcome->events / kEventsPerReport);
+  ASSERT_GT(said.size(), 1U);
+  for (std::size_t i = 0; i < said.size(); ++i) {
+    EXPECT_EQ(said[i].events, (i + 1) * kEventsPerReport);
+    EXPECT_EQ(said[i].messages, outcome->messages);
+    EXPECT_LE(said[i].sent, said[i].messages);
+    EXPECT_LE(said[i > 0 ? i - 1 : 0].now, said[i].now);
+  }
+  EXPECT_LE(said.back().now, outcome->end);
+}
+
 TEST(Run, OneSlowRankHoldsUpAll) {
   const JobMachine machine = flat(8);
   const SelectRequest request = request_of(Collective::all_reduce, 1 << 20, "ring");
