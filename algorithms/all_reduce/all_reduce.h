@@ -37,6 +37,9 @@ namespace tutti::all_reduce_algorithms {
 
 [[nodiscard]] Schedule hierarchical_scatter(Rank me, const Shape& shape, const Chunking& chunking);
 [[nodiscard]] Cost hierarchical_scatter_cost(const Shape& shape, const Chunking& chunking);
+[[nodiscard]] Schedule hierarchical_two_shot(Rank me, const Shape& shape, const Chunking& chunking);
+[[nodiscard]] Cost hierarchical_two_shot_cost(const Shape& shape, const Chunking& chunking);
+[[nodiscard]] bool hierarchical_two_shot_is_canonical(const Shape& shape, const Chunking& chunking);
 
 [[nodiscard]] Schedule multi_ring(Rank me, const Shape& shape, const Chunking& chunking);
 [[nodiscard]] Cost multi_ring_cost(const Shape& shape, const Chunking& chunking);

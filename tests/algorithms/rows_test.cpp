@@ -10,6 +10,7 @@
 
 #include "catalog/catalog.h"
 #include "schedule/passes.h"
+#include "verify/verify.h"
 
 namespace tutti {
 namespace {
