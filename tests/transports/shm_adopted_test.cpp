@@ -794,6 +794,15 @@ TEST_F(AdoptedTest, AReasonIsOneWhateverTheSize) {
   EXPECT_EQ(adopted_.report().refused, expected);
 }
 
+// Whoever takes more than its control group may have is killed, not refused.
+TEST_F(AdoptedTest, SomeMemoryIsLeftToTheControlGroup) {
+  const Own own;
+  AdoptionLimits limits{.uses = 1, .memory_left = [] { return std::uint64_t{1000}; }, .memory_spared = 1001};
+  expect_refused(own.bytes(), "little memory is left to this control group", limits);
+  limits.memory_spared = 1000;
+  EXPECT_TRUE(adopted(own.bytes(), limits));
+}
+
 TEST_F(AdoptedTest, NothingIsLockedInMemory) {
   const Own own;
   own.fill(15);

@@ -361,6 +361,7 @@ Result<bool> Adopted::may_be_adopted(ConstBytes bytes, const AdoptionLimits& lim
   const Bytes pages = whole_pages(bytes);
   if (!may_take_another(ranges_.size())) return refusal("there are too many already");
   if (report_.bytes_now + pages.size() > limits.bytes) return refusal("so much may not be adopted");
+  if (limits.memory_left() < limits.memory_spared) return refusal("little memory is left to this control group");
   for (const auto& [begin, range] : ranges_)
     if (overlap(range.pages, pages)) return refusal("it overlaps with the buffer of another call");
   if (access("/dev/xpmem", F_OK) == 0) return refusal("XPMEM may have it mapped elsewhere");
