@@ -246,7 +246,7 @@ struct TransportOptions {
   std::size_t l2_bytes = 0;  // a core's second cache; 0: not known
   int tcp_sockets = 2;
   bool cma = true;
-  // shm: how long a peer may take for a part of a message that it is putting into this rank's memory. A live one takes microseconds.
+  // shm: how long a peer may take to put a part of a message into this rank's memory, where a live one takes microseconds.
   std::chrono::milliseconds writer_time{2000};
   IbOptions ib = {};
 };
