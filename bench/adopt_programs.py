@@ -65,11 +65,11 @@ PROGRAMS = {"HPCC": hpcc, "LAMMPS": lammps, "training": training, "seldom back":
 
 
 def seconds_of(command, folder, adopt):
-    root = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1", "OMP_NUM_THREADS": "1"}
+    root = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1", "OMP_NUM_THREADS": "1", "PYTHONFAULTHANDLER": "1"}
     start = time.perf_counter()
     job = subprocess.run([str(word) for word in command], cwd=folder, env={**os.environ, **root, "TUTTI_ADOPT": adopt}, capture_output=True, text=True)
-    if job.returncode != 0:
-        sys.exit(f"{' '.join(map(str, command))}\nended with {job.returncode}:\n{job.stdout[-2000:]}{job.stderr[-2000:]}")
+    if job.returncode != 0:  # what a rank has said comes before what its launcher says of it
+        sys.exit(f"{' '.join(map(str, command))}\nwith TUTTI_ADOPT={adopt} ended with {job.returncode}:\n{job.stdout}{job.stderr}")
     own = [line.split()[0] for line in job.stdout.splitlines() if line.endswith("seconds of training")]
     return float(own[0]) if own else time.perf_counter() - start
 

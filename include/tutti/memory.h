@@ -44,7 +44,7 @@ struct AdoptionReport {
   std::uint64_t lost = 0;                        // ranges that the program has freed, or mapped anew
   std::uint64_t pages = 0;                       // that were adopted
   std::uint64_t bytes_now = 0;                   // that are
-  std::map<std::string, std::uint64_t> refused;  // ranges, by the reason
+  std::map<std::string, std::uint64_t> refused;  // ranges, by the reason, in which sizes are "N"
 };
 [[nodiscard]] AdoptionReport adoption_report();
 // In a line.

@@ -9,6 +9,7 @@
 
 #include <array>
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -175,6 +176,9 @@ class Endpoint {
   // Optional: the board of this rank on the stream that this endpoint belongs to (ConnectRequest::members); lives as long as it.
   [[nodiscard]] virtual Board* board() noexcept { return nullptr; }
 
+  // Tells the peer that close() follows, as nothing else may. Whoever closes several does this with all of them first: where
+  // close() waits for peers that have stopped, it does so for all at once.
+  virtual void begin_close() {}
   // Lets go of everything. Peers see it as an orderly end; a peer that is still waiting for data gets Code::peer_lost.
   virtual void close() = 0;
 
@@ -242,6 +246,8 @@ struct TransportOptions {
   std::size_t l2_bytes = 0;  // a core's second cache; 0: not known
   int tcp_sockets = 2;
   bool cma = true;
+  // shm: how long a peer may take to put a part of a message into this rank's memory, where a live one takes microseconds.
+  std::chrono::milliseconds writer_time{2000};
   IbOptions ib = {};
 };
 

@@ -7,11 +7,19 @@
 #include <cmath>
 
 #include "core/log.h"
+#include "topology/sources/cgroup.h"
 
 namespace tutti {
 namespace {
 
 constexpr std::uint64_t kShareOfMemory = 4;
+// Ranks adopt at the same time, and of what each adopts 4 MB are there twice, besides what the kernel needs for its tables.
+constexpr std::uint64_t kSparedPerRank = std::uint64_t{8} << 20;
+
+std::uint64_t left_to_control_group() {
+  const CgroupLimits limits = read_cgroup_limits();
+  return limits.memory_bytes == 0 ? UINT64_MAX : limits.memory_left_bytes;
+}
 
 std::uint64_t memory_of_host() {
   return static_cast<std::uint64_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
@@ -66,6 +74,8 @@ Adoption::Adoption(const Config& config, const JobMachine& machine) {
   limits_.uses = when == "eager" ? 1 : uses_that_pay(*cost, gain.page_us);
   limits_.bytes = config.is_set(Var::adopt_bytes) ? static_cast<std::uint64_t>(config.integer(Var::adopt_bytes))
                                                   : memory_of_host() / kShareOfMemory;
+  limits_.memory_left = left_to_control_group;
+  limits_.memory_spared = kSparedPerRank * static_cast<std::uint64_t>(machine.ranks_per_host);
   terms_ =
       fmt::format("a buffer is adopted (TUTTI_ADOPT={}) {}: a page costs {:.2g} us once; {}", when,
                   when == "eager" ? "at its first use" : fmt::format("when it has come {} times", limits_.uses), *cost, worth);

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <vector>
+
 #include "core/hash.h"
 
 namespace tutti {
@@ -20,7 +22,14 @@ Result<Stream*> Streams::stream(Rank peer, std::uint16_t channel) {
 
 void Streams::close() {
   const std::lock_guard lock(mutex_);
-  for (auto& [key, stream] : streams_) stream->endpoint().close();
+  std::vector<Endpoint*> endpoints;
+  for (auto& [key, stream] : streams_) endpoints.push_back(&stream->endpoint());
+  close_together(endpoints);
+}
+
+void close_together(std::span<Endpoint* const> endpoints) {
+  for (Endpoint* endpoint : endpoints) endpoint->begin_close();
+  for (Endpoint* endpoint : endpoints) endpoint->close();
 }
 
 std::size_t Streams::memory_bytes() const {

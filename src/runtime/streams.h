@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <span>
 
 #include "exec/cpu/plan.h"
 #include "runtime/job.h"
@@ -28,5 +29,8 @@ class Streams final : public StreamSource {
   mutable std::mutex mutex_;
   std::map<std::pair<Rank, std::uint16_t>, std::unique_ptr<Stream>> streams_;
 };
+
+// Waits for peers that have stopped no longer than for one of them.
+void close_together(std::span<Endpoint* const> endpoints);
 
 }  // namespace tutti

@@ -102,6 +102,9 @@ if [[ -z ${SANITIZED:-} ]] && memory_group; then
   echo $((most + (24 << 20))) >"$group/$limit"
   job "little more memory" "${in_group[@]}" "${large[@]}"
   all_adopt
+  echo $((most + (4 << 20))) >"$group/$limit" # less than what is spared for two ranks
+  job "no memory to spare" "${in_group[@]}" "${large[@]}"
+  nothing_adopted "0 1" "little memory is left to this control group"
 else
   echo "not tried: a limit of memory ($(tail -1 "$work/tried"))"
 fi

@@ -669,6 +669,79 @@ TEST_F(AdoptedTest, PagesGoBackToTheSystem) {
   EXPECT_TRUE(own.holds(13));
 }
 
+// To the kernel they are still of the file, which would get pages of its own for them.
+TEST_F(AdoptedTest, PagesThatAreEmptiedAndWrittenAgainAreThereOnce) {
+  for (const int advice : {MADV_DONTNEED, MADV_FREE}) {
+    const Own own;
+    own.fill(14);
+    const auto lease = adopted_.enter(own.bytes(), kAtOnce);
+    const auto found = find(own.bytes());
+    ASSERT_TRUE(found);
+    const Fd peer(dup(found->fd));
+    adopted_.leave(lease);
+    adopted_.give_back();
+    ASSERT_EQ(madvise(own.bytes().data() + kPage, kBytes - 2 * kPage, advice), 0);
+    EXPECT_EQ(own.words()[0], 14U);
+    EXPECT_EQ(own.words()[kBytes / 4 - 1], 14 + kBytes / 4 - 1);
+    own.fill(15);
+    struct stat status {};
+    ASSERT_EQ(fstat(peer.get(), &status), 0);
+    EXPECT_EQ(static_cast<std::size_t>(status.st_blocks) * 512, kPage) << advice;
+    EXPECT_TRUE(own.holds(15));
+    ASSERT_TRUE(adopted(own.bytes()));
+    adopted_.give_back();
+    EXPECT_TRUE(own.holds(15));
+  }
+}
+
+// A peer that stopped while it wrote may go on at any time.
+TEST_F(AdoptedTest, NothingOfPeersIsInPagesThatAreEmptiedLater) {
+  const Own own;
+  const auto lease = adopted_.enter(own.bytes(), kAtOnce);
+  const auto found = find(own.bytes());
+  ASSERT_TRUE(found);
+  auto peer = Mapping::of(Fd(dup(found->fd)).get(), kBytes, PROT_READ | PROT_WRITE).value_or_throw();
+  adopted_.leave(lease);
+  adopted_.withdraw();
+  std::ranges::fill(peer.bytes(), std::byte{1});
+  ASSERT_EQ(madvise(own.bytes().data(), kBytes, MADV_DONTNEED), 0);
+  EXPECT_THAT(own.bytes(), testing::Each(std::byte{0}));
+}
+
+// What the program has asked of the kernel since it got them back.
+TEST_F(AdoptedTest, EmptiedPagesKeepTheirProperties) {
+  const Own own, handled, locked;
+  for (const Own* each : {&own, &handled, &locked}) ASSERT_TRUE(adopted(each->bytes()));
+  adopted_.give_back();
+  ASSERT_EQ(mprotect(own.bytes().data(), kPage, PROT_READ), 0);
+  ASSERT_EQ(madvise(own.bytes().data(), kBytes, MADV_DONTNEED), 0);
+  const auto found = areas(own.bytes()).value_or_throw();
+  EXPECT_TRUE(found.front().readable && !found.front().writable && found.back().writable);
+
+  if (mlock(locked.bytes().data(), kBytes) == 0) {
+    const auto flags = area_flags(locked.bytes()).value_or_throw();
+    const bool is_locked = std::ranges::find(flags, "lo") != flags.end();  // a sanitizer's does nothing
+    EXPECT_EQ(madvise(locked.bytes().data(), kBytes, MADV_DONTNEED), is_locked ? -1 : 0);
+    EXPECT_EQ(area_flags(locked.bytes()).value_or_throw(), flags);
+    munlock(locked.bytes().data(), kBytes);
+  }
+
+  const Fd faults(static_cast<int>(syscall(SYS_userfaultfd, O_CLOEXEC | UFFD_USER_MODE_ONLY)));
+  if (!faults) GTEST_SKIP() << "no userfaultfd";
+  uffdio_api api{.api = UFFD_API, .features = 0, .ioctls = 0};
+  ASSERT_EQ(ioctl(faults.get(), UFFDIO_API, &api), 0);
+  uffdio_register range{};
+  range.range = {reinterpret_cast<std::uint64_t>(handled.bytes().data()), kBytes};
+  range.mode = UFFDIO_REGISTER_MODE_MISSING;
+  ASSERT_EQ(ioctl(faults.get(), UFFDIO_REGISTER, &range), 0);
+  ASSERT_EQ(madvise(handled.bytes().data(), kBytes, MADV_DONTNEED), 0);
+  EXPECT_THAT(area_flags(handled.bytes()).value_or_throw(), testing::Contains("um"));
+  ASSERT_EQ(madvise(handled.bytes().data(), kBytes, MADV_DONTDUMP), 0);
+  ASSERT_EQ(ioctl(faults.get(), UFFDIO_UNREGISTER, &range.range), 0);
+  ASSERT_EQ(madvise(handled.bytes().data(), kBytes, MADV_DONTNEED), 0);
+  EXPECT_THAT(area_flags(handled.bytes()).value_or_throw(), testing::Contains("dd"));
+}
+
 // ---- Where the system sets limits
 
 // A limit of this process, for as long as this lives.
@@ -706,6 +779,28 @@ TEST_F(AdoptedTest, NoLargerThanFilesMayBe) {
   const Limit files(RLIMIT_FSIZE, kBytes + kPage);
   EXPECT_TRUE(adopted(own.bytes()));
   EXPECT_TRUE(own.holds(14));
+}
+
+// A program with buffers of many sizes must not fill the report.
+TEST_F(AdoptedTest, AReasonIsOneWhateverTheSize) {
+  const Own own;
+  const Limit files(RLIMIT_FSIZE, 8 * kPage);
+  const auto before = adopted_.report().refused;
+  EXPECT_FALSE(adopted(own.bytes()));
+  EXPECT_FALSE(adopted(own.bytes().first(40 * kPage)));
+  EXPECT_FALSE(adopted(own.bytes().first(20 * kPage)));
+  auto expected = before;
+  expected["N bytes of shared memory are more than the N that a file may have (ulimit -f)"] += 3;
+  EXPECT_EQ(adopted_.report().refused, expected);
+}
+
+// Whoever takes more than its control group may have is killed, not refused.
+TEST_F(AdoptedTest, SomeMemoryIsLeftToTheControlGroup) {
+  const Own own;
+  AdoptionLimits limits{.uses = 1, .memory_left = [] { return std::uint64_t{1000}; }, .memory_spared = 1001};
+  expect_refused(own.bytes(), "little memory is left to this control group", limits);
+  limits.memory_spared = 1000;
+  EXPECT_TRUE(adopted(own.bytes(), limits));
 }
 
 TEST_F(AdoptedTest, NothingIsLockedInMemory) {

@@ -3,7 +3,9 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/ioctl.h>
+#include <sys/syscall.h>
 #include <sys/sysmacros.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -137,6 +139,12 @@ bool AreaQuery::is_of(const std::byte* address, std::string_view file) const noe
 
 Result<std::vector<Area>> areas(ConstBytes range) {
   return areas_where([&](const Area& area) { return overlap(area, range); });
+}
+
+bool has_policy_of_its_own(const std::byte* address) noexcept {
+  constexpr int kOfAddress = 2;  // MPOL_F_ADDR of linux/mempolicy.h
+  int mode = 0;
+  return syscall(SYS_get_mempolicy, &mode, nullptr, 0, address, kOfAddress) == 0 && mode != 0;
 }
 
 Result<bool> uses_a_gpu() {

@@ -53,6 +53,8 @@ class AreaQuery {
 
 // Those that have bytes of this range, in order; with their names.
 [[nodiscard]] Result<std::vector<Area>> areas(ConstBytes range);
+// Whether the program has asked for memory of certain NUMA nodes there.
+[[nodiscard]] bool has_policy_of_its_own(const std::byte* address) noexcept;
 // Whether a GPU's driver is at work in this process: it has a device of it mapped.
 [[nodiscard]] Result<bool> uses_a_gpu();
 // The two-letter flags of /proc/PID/smaps ("rd", "lo": see proc(5)) that any mapping of this range has.

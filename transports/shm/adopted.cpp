@@ -12,6 +12,7 @@
 #include <array>
 #include <cerrno>
 #include <chrono>
+#include <sstream>
 
 #include "core/clock.h"
 #include "core/log.h"
@@ -86,13 +87,16 @@ Status in_blocks(Bytes pages, Do&& each) {
   return {};
 }
 
+// Not as the program's own advice, which is kept in mind.
+int advise(Bytes bytes, int advice) { return static_cast<int>(syscall(SYS_madvise, bytes.data(), bytes.size(), advice)); }
+
 // Shared pages with the same bytes take the place of private ones.
 Status share(Bytes pages, const Fd& fd, bool huge) {
   return in_blocks(pages, [&](Bytes block, std::size_t at) -> Status {
     if (Status s = write_to(fd, at, block); !s) return s;
     auto fresh = Mapping::of(fd.get(), block.size(), PROT_READ | PROT_WRITE, at);
     if (!fresh) return std::move(fresh.error());
-    if (huge) madvise(fresh->data(), block.size(), MADV_HUGEPAGE);
+    if (huge) advise(fresh->bytes(), MADV_HUGEPAGE);
     fresh->enter(0, block.size());
     return move_over(std::move(*fresh), block);
   });
@@ -103,7 +107,7 @@ Status make_copies(const Fd& fd, const Area& area, bool huge) {
   return in_blocks({area.begin, area.size()}, [&](Bytes block, std::size_t at) -> Status {
     auto fresh = Mapping::of_own(block.size());
     if (!fresh) return std::move(fresh.error());
-    if (huge) madvise(fresh->data(), block.size(), MADV_HUGEPAGE);
+    if (huge) advise(fresh->bytes(), MADV_HUGEPAGE);
     if (Status s = read_from(fd, area.offset + at, fresh->bytes()); !s) return s;
     mprotect(fresh->data(), block.size(), area.protection());
     return move_over(std::move(*fresh), block);
@@ -130,11 +134,11 @@ Result<bool> let_kernel_copy(const Fd& fd, const Area& area, bool huge) {
       if (map(MAP_PRIVATE) == -1) {
         error = errno;
         map(MAP_SHARED);  // kernels before 6.12 may have unmapped it
-        madvise(block.data(), block.size(), MADV_DONTFORK);
+        advise(block, MADV_DONTFORK);
         return;
       }
-      if (huge) madvise(block.data(), block.size(), MADV_HUGEPAGE);
-      const bool copied = madvise(block.data(), block.size(), MADV_POPULATE_WRITE) == 0;
+      if (huge) advise(block, MADV_HUGEPAGE);
+      const bool copied = advise(block, MADV_POPULATE_WRITE) == 0;
       if (copied) punch(fd, offset, block.size());
       all = all && copied;
     });
@@ -172,12 +176,6 @@ Result<bool> make_private(const AreaQuery& query, const Fd& fd, std::uint64_t de
 // What has become private again is still called after its file, of which it has nothing any more.
 bool was_adopted(const Area& area) { return !area.shared && area.name == kAdoptedFile; }
 
-bool has_policy_of_its_own(const std::byte* address) {
-  constexpr int kOfAddress = 2;  // MPOL_F_ADDR of linux/mempolicy.h
-  int mode = 0;
-  return syscall(SYS_get_mempolicy, &mode, nullptr, 0, address, kOfAddress) == 0 && mode != 0;
-}
-
 bool on_this_threads_stack(ConstBytes pages) {
   pthread_attr_t attributes;
   if (pthread_getattr_np(pthread_self(), &attributes) != 0) return true;
@@ -186,6 +184,19 @@ bool on_this_threads_stack(ConstBytes pages) {
   pthread_attr_getstack(&attributes, &stack, &size);
   pthread_attr_destroy(&attributes);
   return overlap(pages, {static_cast<const std::byte*>(stack), size});
+}
+
+// Numbers that stand alone are "N": a reason is one, whatever the buffer's size, and there are only as many as there are
+// sentences.
+std::string without_sizes(const std::string& reason) {
+  std::istringstream words(reason);
+  std::string text;
+  for (std::string word; words >> word;) {
+    const bool is_number = std::ranges::all_of(word, [](char c) { return '0' <= c && c <= '9'; });
+    if (!text.empty()) text += ' ';
+    text += is_number ? "N" : word;
+  }
+  return text;
 }
 
 Error refusal(std::string reason) { return {Code::unsupported, std::move(reason)}; }
@@ -350,6 +361,7 @@ Result<bool> Adopted::may_be_adopted(ConstBytes bytes, const AdoptionLimits& lim
   const Bytes pages = whole_pages(bytes);
   if (!may_take_another(ranges_.size())) return refusal("there are too many already");
   if (report_.bytes_now + pages.size() > limits.bytes) return refusal("so much may not be adopted");
+  if (limits.memory_left() < limits.memory_spared) return refusal("little memory is left to this control group");
   for (const auto& [begin, range] : ranges_)
     if (overlap(range.pages, pages)) return refusal("it overlaps with the buffer of another call");
   if (access("/dev/xpmem", F_OK) == 0) return refusal("XPMEM may have it mapped elsewhere");
@@ -381,13 +393,14 @@ Result<Adopted::Range> Adopted::share_in_place(Bytes pages, bool huge) const {
   }
   // A child that is made without fork() gets none of it, rather than ours.
   for (const Area& area : areas_of_pages(**query_, range.device, range.inode, pages.size()))
-    madvise(area.begin, area.size(), MADV_DONTFORK);
+    advise({area.begin, area.size()}, MADV_DONTFORK);
+  if (huge) Emptied::of_process().keep_in_place(pages);
   range.segment = new_segment_number();
   return range;
 }
 
 Adopted::Lease Adopted::refuse(Bytes pages, const Error& why) {
-  ++report_.refused[why.message()];
+  ++report_.refused[without_sizes(why.message())];
   log(LogLevel::info, fmt::format("{} bytes are not adopted: {}", pages.size(), why.to_string()));
   return 0;
 }

@@ -27,6 +27,10 @@ namespace tutti::shm {
 struct AdoptionLimits {
   std::uint32_t uses = 64;                       // so often has a buffer to come until it is adopted
   std::uint64_t bytes = std::uint64_t{1} << 40;  // that may be adopted at a time
+  // What the process may still take of its control group's memory, asked before each adoption, and what has to be left of it: who
+  // takes more is killed.
+  std::uint64_t (*memory_left)() = [] { return UINT64_MAX; };
+  std::uint64_t memory_spared = 0;
 };
 
 class Adopted {

@@ -1,6 +1,9 @@
 #include "transports/shm/purges.h"
 
 #include <dlfcn.h>
+#include <fcntl.h>
+#include <linux/userfaultfd.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -19,6 +22,27 @@ namespace tutti::shm {
 namespace {
 
 bool empties(int advice) { return advice == MADV_DONTNEED || advice == MADV_FREE; }
+
+// What remains true of the memory, whatever pages are there.
+bool lasts(int advice) {
+  constexpr int kDontNeedLocked = 24, kCollapse = 25;  // of linux/mman.h, that glibc 2.36 has not
+  constexpr std::array kPassing{MADV_NORMAL,         MADV_RANDOM,     MADV_SEQUENTIAL, MADV_WILLNEED, MADV_DONTNEED,
+                                MADV_FREE,           MADV_REMOVE,     MADV_COLD,       MADV_PAGEOUT,  MADV_POPULATE_READ,
+                                MADV_POPULATE_WRITE, kDontNeedLocked, kCollapse};
+  return std::ranges::find(kPassing, advice) == kPassing.end();
+}
+
+bool overlap(ConstBytes a, ConstBytes b) { return a.data() < b.data() + b.size() && b.data() < a.data() + a.size(); }
+
+// Whether the program handles faults there: then nobody else can.
+bool are_faults_handled(Bytes bytes) noexcept {
+  const Fd faults(static_cast<int>(syscall(SYS_userfaultfd, O_CLOEXEC | UFFD_USER_MODE_ONLY)));
+  if (!faults) return errno != ENOSYS && errno != EPERM;  // nor could the program
+  uffdio_api api{.api = UFFD_API, .features = 0, .ioctls = 0};
+  uffdio_register all{
+      .range = {reinterpret_cast<std::uint64_t>(bytes.data()), bytes.size()}, .mode = UFFDIO_REGISTER_MODE_MISSING, .ioctls = 0};
+  return ioctl(faults.get(), UFFDIO_API, &api) != 0 || ioctl(faults.get(), UFFDIO_REGISTER, &all) != 0;
+}
 
 // The functions that the program would have without this library: the system's, or those of another library which also wants to
 // know. Found when the library is loaded: allocators call them with locks held that the loader may wait for.
@@ -151,6 +175,36 @@ Status Emptied::begin() {
   return {};
 }
 
+void Emptied::keep_in_place(ConstBytes bytes) noexcept {
+  const std::lock_guard lock(mutex_);
+  const auto contains = [bytes](ConstBytes kept) {
+    return kept.data() <= bytes.data() && bytes.data() + bytes.size() <= kept.data() + kept.size();
+  };
+  if (kept_count_ > kept_.size() || std::ranges::any_of(kept_, contains)) return;
+  if (kept_count_ < kept_.size()) kept_[kept_count_] = bytes;
+  ++kept_count_;
+}
+
+void Emptied::keep_in_place_if_adopted(Bytes bytes) noexcept {
+  bool any = false;
+  for_each_area(bytes, [&](Bytes, bool adopted, const Area&) {
+    any = any || adopted;
+    return !any;
+  });
+  if (any) keep_in_place(bytes);
+}
+
+bool Emptied::is_kept_in_place(ConstBytes bytes) const noexcept {
+  return kept_count_ > kept_.size() || std::ranges::any_of(kept_, [bytes](ConstBytes kept) { return overlap(kept, bytes); });
+}
+
+// The kernel refuses to empty what is locked.
+void Emptied::make_anonymous(Bytes bytes, int protection) noexcept {
+  if (is_kept_in_place(bytes) || has_policy_of_its_own(bytes.data()) || are_faults_handled(bytes)) return;
+  if (syscall(SYS_madvise, bytes.data(), bytes.size(), MADV_DONTNEED) != 0) return;
+  (void)syscall(SYS_mmap, bytes.data(), bytes.size(), protection, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+}
+
 // What the program has mapped there since is its own: only pages of adopted files are taken out of these.
 bool Emptied::empty(Bytes bytes) noexcept {
   const std::lock_guard lock(mutex_);
@@ -158,8 +212,12 @@ bool Emptied::empty(Bytes bytes) noexcept {
   while (query_ && !bytes.empty()) {
     const auto area = query_->at(bytes.data());
     const Bytes part = area ? part_in(*area, bytes) : bytes.first(std::min<std::size_t>(bytes.size(), kPage));
-    if (area && area->shared && query_->is_of(part.data(), kAdoptedFile))
-      any = syscall(SYS_madvise, part.data(), part.size(), MADV_REMOVE) == 0 || any;
+    if (area && query_->is_of(part.data(), kAdoptedFile)) {
+      if (area->shared)
+        any = syscall(SYS_madvise, part.data(), part.size(), MADV_REMOVE) == 0 || any;
+      else
+        make_anonymous(part, area->protection());
+    }
     bytes = bytes.subspan(part.size());
   }
   return any;
@@ -171,8 +229,10 @@ bool Emptied::empty(Bytes bytes) noexcept {
 extern "C" [[gnu::visibility("default")]] int madvise(void* memory, size_t size, int advice) noexcept {
   using namespace tutti::shm;
   auto& emptied = Emptied::of_process();
-  if (!emptied.has_been_used() || !empties(advice)) return next_madvise(memory, size, advice);
-  const tutti::Bytes bytes{static_cast<std::byte*>(memory), size};
+  if (!emptied.has_been_used()) return next_madvise(memory, size, advice);
+  const tutti::Bytes bytes{static_cast<std::byte*>(memory), (size + kPage - 1) / kPage * kPage};
+  if (lasts(advice)) emptied.keep_in_place_if_adopted(bytes);
+  if (!empties(advice)) return next_madvise(memory, size, advice);
   if (emptied.empty(bytes)) advice = MADV_DONTNEED;  // shared memory knows no MADV_FREE
   const int status = next_madvise(memory, size, advice);
   return status != 0 && errno == EINVAL && advice == MADV_FREE ? free_or_empty(bytes) : status;

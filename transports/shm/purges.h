@@ -1,8 +1,11 @@
 // The library has a madvise() and an mremap() of its own before the system's. Shared memory keeps what is in it where private
 // memory would be emptied, as allocators and programs that have it emptied expect. And what has been adopted is of a file to the
-// kernel, also once it is private again: it knows no MADV_FREE, and must not grow past the file's end.
+// kernel, also once it is private again: it knows no MADV_FREE, and must not grow past the file's end; and when it is written
+// again after it was emptied, the file gets pages of its own besides. So when private pages are emptied, anonymous ones take
+// their place.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <memory>
 #include <mutex>
@@ -33,8 +36,12 @@ class Emptied {
   Status begin();
   // Whether there have ever been any.
   [[nodiscard]] bool has_been_used() const noexcept { return used_.load(std::memory_order_relaxed); }
-  // As far as it lies in them. Whether any does.
+  // As far as it lies in them. Whether any does that is shared.
   bool empty(Bytes bytes) noexcept;
+  // The kernel has been told something about this memory that other pages in its place would not know.
+  void keep_in_place(ConstBytes bytes) noexcept;
+  // As far as any of it has ever been adopted.
+  void keep_in_place_if_adopted(Bytes bytes) noexcept;
 
   // Nobody empties anything meanwhile. `act` must not allocate.
   template <class Act>
@@ -51,8 +58,13 @@ class Emptied {
   }
 
  private:
+  [[nodiscard]] bool is_kept_in_place(ConstBytes bytes) const noexcept;
+  void make_anonymous(Bytes bytes, int protection) noexcept;
+
   std::mutex mutex_;
   std::optional<AreaQuery> query_;
+  std::array<ConstBytes, 64> kept_{};
+  std::size_t kept_count_ = 0;  // more than there is room for: all is
   std::atomic<bool> used_{false};
 };
 

@@ -16,8 +16,6 @@ namespace {
 
 // A system call to see whether the peer is still there, once in so many polls that found nothing.
 constexpr std::uint32_t kPollsPerLook = 1024;
-// How long a peer may take for a part of a message that it is putting into this rank's memory. A live one takes microseconds.
-constexpr std::chrono::seconds kWriterTime{2};
 
 // Sent with the descriptors: where in the arena this connection's lane is, and how to find out whether memory can be read.
 struct HandOver {
@@ -310,9 +308,8 @@ void ShmEndpoint::end_wait() {
 
 // The peer may be about to write to this rank's memory, which is its owner's again when this connection is closed.
 void ShmEndpoint::wait_for_writer() {
-  const TimePoint deadline = Clock::now() + kWriterTime;
   while (lanes_.theirs->writes_there.load() != 0 && !has_hung_up(socket_)) {
-    if (Clock::now() > deadline) {
+    if (Clock::now() > writer_deadline_) {
       log(LogLevel::warn, fmt::format("shm: rank {} has stopped while it wrote to memory of this rank", request_.peer));
       return Adopted::of_process().withdraw();  // should it go on, it writes where the program no longer looks
     }
@@ -320,14 +317,18 @@ void ShmEndpoint::wait_for_writer() {
   }
 }
 
+void ShmEndpoint::begin_close() {
+  if (lanes_.mine == nullptr || lanes_.mine->closed.load() != 0) return;
+  lanes_.mine->closed.store(1);  // in one order with the peer's look at it and what it says of writing
+  peer_arena_->tell(lanes_.mine->closed, 1U);
+  writer_deadline_ = Clock::now() + hub_->options().writer_time;
+}
+
 void ShmEndpoint::close() {
   if (lane_.size == 0) return;
   while (waits_ > 0) end_wait();
-  if (lanes_.mine != nullptr) {
-    lanes_.mine->closed.store(1);  // in one order with the peer's look at it and what it says of writing
-    peer_arena_->tell(lanes_.mine->closed, 1U);
-    wait_for_writer();
-  }
+  begin_close();
+  if (lanes_.mine != nullptr) wait_for_writer();
   if (board_) board_->leave(request_.peer);
   hub_->release(lane_, cell_memory_.mapping.size(), std::move(board_), std::move(socket_));
   cell_memory_ = {};

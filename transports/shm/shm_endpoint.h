@@ -3,6 +3,7 @@
 
 #include <optional>
 
+#include "core/clock.h"
 #include "core/fifo.h"
 #include "transports/shm/hub.h"
 #include "transports/shm/lane.h"
@@ -35,6 +36,7 @@ class ShmEndpoint final : public Endpoint {
   void begin_wait(WaitSet& set) override;
   void end_wait() override;
   [[nodiscard]] Board* board() noexcept override { return board_.get(); }
+  void begin_close() override;
   void close() override;
   [[nodiscard]] std::size_t memory_bytes() const override;
 
@@ -70,6 +72,7 @@ class ShmEndpoint final : public Endpoint {
   Fifo<Outgoing> sends_;
   Fifo<Incoming> recvs_;
   std::uint32_t waits_ = 0;
+  TimePoint writer_deadline_;  // since begin_close()
 
   std::shared_ptr<Hub> hub_;
   std::shared_ptr<PeerArena> peer_arena_;

@@ -43,6 +43,7 @@ Backend::~Backend() {
   if (group_ && !worker_.idle()) group_->abort("the process group was destroyed while operations were under way");
   peers_.reset();
   worker_.stop();
+  if (others_may_go_on.python_lives()) observers_->callbacks.wait();
   group_.reset();
 }
 
@@ -213,6 +214,12 @@ void Backend::setTimeout(std::chrono::milliseconds timeout) {
   peers_->set_timeout(options_->timeout);
 }
 
+void Backend::waitForPendingWorks() {
+  const WithoutPython others_may_go_on;
+  worker_.wait_until_idle();
+  observers_->callbacks.wait();
+}
+
 void Backend::abort() {
   observers_->fail();
   peers_->close("the process group was aborted");
@@ -224,6 +231,7 @@ void Backend::shutdown() {
   observers_->closed = true;
   if (peers_) peers_->close("the process group was shut down");
   worker_.wait_until_idle();
+  observers_->callbacks.wait();
 }
 
 c10d::ErrorType Backend::getError() {

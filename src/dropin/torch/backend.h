@@ -66,7 +66,7 @@ class Backend final : public c10d::Backend {
   uint64_t getSequenceNumberForGroup() override { return sequence_; }
   void setSequenceNumberForGroup() override {}
   void setTimeout(std::chrono::milliseconds timeout) override;
-  void waitForPendingWorks() override { worker_.wait_until_idle(); }
+  void waitForPendingWorks() override;
   void abort() override;
   void shutdown() override;
   c10d::ErrorType getError() override;

@@ -5,6 +5,7 @@
 #include <torch/version.h>
 
 #include <atomic>
+#include <condition_variable>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -39,7 +40,50 @@ class Hooks {
   std::map<std::int64_t, Hook> hooks_;
 };
 
+// Callbacks of futures: they run on threads of PyTorch's and may need Python, which must not end before they have.
+class Callbacks {
+ public:
+  // While it exists, some are under way, or will be.
+  class Running {
+   public:
+    explicit Running(Callbacks& all) : all_(&all) {
+      const std::lock_guard lock(all.mutex_);
+      ++all.running_;
+    }
+    Running(const Running&) = delete;
+    Running& operator=(const Running&) = delete;
+    ~Running() {
+      const std::lock_guard lock(all_->mutex_);
+      --all_->running_;
+      all_->ended_.notify_all();
+    }
+
+   private:
+    Callbacks* all_;
+  };
+  // While it exists, this thread is in one.
+  class Here {
+   public:
+    Here() { ++tInside; }
+    Here(const Here&) = delete;
+    Here& operator=(const Here&) = delete;
+    ~Here() { --tInside; }
+  };
+  // A callback that ends its group waits for none.
+  void wait() {
+    std::unique_lock lock(mutex_);
+    ended_.wait(lock, [this] { return running_ == 0 || tInside > 0; });
+  }
+
+ private:
+  inline static thread_local int tInside = 0;
+  std::mutex mutex_;
+  std::condition_variable ended_;
+  int running_ = 0;
+};
+
 struct Observers {
+  Callbacks callbacks;
 #if TORCH_VERSION_MAJOR * 100 + TORCH_VERSION_MINOR >= 215
   Hooks<c10d::AbortHook> abort;
   Hooks<c10d::CompletionHook> completion;

@@ -11,6 +11,8 @@ class WithoutPython {
   WithoutPython() : state_(Py_IsInitialized() != 0 && PyGILState_Check() != 0 ? PyEval_SaveThread() : nullptr) {}
   WithoutPython(const WithoutPython&) = delete;
   WithoutPython& operator=(const WithoutPython&) = delete;
+  // When it ends, threads that need its lock never go on.
+  [[nodiscard]] static bool python_lives() { return Py_IsInitialized() != 0; }
   ~WithoutPython() {
     if (state_ != nullptr) PyEval_RestoreThread(state_);
   }

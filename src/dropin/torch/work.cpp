@@ -55,9 +55,20 @@ void CallWork::done(tutti::Status status, int source) {
     observers_->fail();
   finish(exception);
   // Callbacks of a future may wait for other operations of the group, which the thread that has done this one is to do.
-  if (future)
-    at::launch(
-        [self = c10::intrusive_ptr<CallWork>::reclaim_copy(this), future, exception] { self->settle(*future, exception); });
+  if (!future) return;
+  auto running = std::make_shared<Callbacks::Running>(observers_->callbacks);
+  at::launch([self = c10::intrusive_ptr<CallWork>::reclaim_copy(this), observers = observers_, running = std::move(running),
+              future = std::move(future), exception]() mutable {
+    {
+      const Callbacks::Here here;
+      self->settle(*future, exception);
+      // What they hold may be Python's.
+      future.reset();
+      exception = nullptr;
+      self.reset();
+    }
+    running.reset();
+  });
 }
 
 bool CallWork::wait(std::chrono::milliseconds timeout) {

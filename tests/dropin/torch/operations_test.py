@@ -621,6 +621,25 @@ def aborted(rank, ranks):
         wait_to_be_told("over")
 
 
+def ended(rank, ranks):
+    """A callback that still runs may need Python, which ends soon after the group."""
+    store, started, over = common_store(), threading.Event(), []
+
+    def late(done):
+        started.set()
+        time.sleep(0.5)
+        over.append(done.value()[0])
+        return over
+
+    dist.all_reduce(torch.ones(3), async_op=True).get_future().then(late)
+    started.wait()
+    dist.destroy_process_group()
+    equal(over[0], torch.full((3,), float(ranks)), "the callback")
+    # One that ends the group itself does not wait for itself.
+    dist.init_process_group("tutti", store=dist.PrefixStore("again", store), rank=rank, world_size=ranks)
+    dist.all_reduce(torch.ones(3), async_op=True).get_future().then(lambda done: dist.destroy_process_group()).wait()
+
+
 CASES = {
     reductions: (1, 2, 3),
     movements: (1, 2, 3),
@@ -647,8 +666,9 @@ CASES = {
     in_child: (2,),
     times: (2,),
     aborted: (2,),
+    ended: (2,),
 }
-NO_GOODBYE = {mismatch, mismatched_types, late, recorded, late_for_barrier, late_message, killed, dead_partner, aborted}
+NO_GOODBYE = {mismatch, mismatched_types, late, recorded, late_for_barrier, late_message, killed, dead_partner, aborted, ended}
 
 
 def rank_main(rank, ranks, port, case):
