@@ -3,8 +3,9 @@
 several algorithms; `tutti simulate` says beforehand how long that takes, from what one job has measured (tutti explain --json).
 
 With --oracle instead: on described machines, what the selector chooses beside the fastest of all algorithms, both simulated.
+With --scaling instead: what a simulation takes, of ever more ranks.
 
-Needs root, but for --oracle. A ratio is the simulated time by the median of what was run (over the rounds, each the mean of many checked calls).
+Needs root, but for --oracle and --scaling. A ratio is the simulated time by the median of what was run (over the rounds, each the mean of many checked calls).
 
     ./bench/record.sh simulate ./dev bench simulate
 """
@@ -28,6 +29,7 @@ ALGORITHMS = {"all_reduce": ["ring/pieces=1", "two_shot/pieces=1", "direct/piece
               "all_gather": ["ring/pieces=1", "direct", "recursive_doubling/radix=2"],
               "broadcast": ["knomial/radix=2", "scatter_all_gather", "chain/pieces=4"]}
 SIZES = [64 << 10, 512 << 10, 4 << 20]
+SCALING_HOSTS = [1, 8, 64, 512, 4096, 12500]
 
 
 MACHINES = ["core:16", "node:16 core:8", "node:4 numa:2 core:8", "dgx-h100:8", "fat-tree:4x16 oversubscription=4", "torus:4x4x4"]
@@ -42,6 +44,7 @@ def parse_options():
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--collectives", nargs="+", default=list(ALGORITHMS), choices=list(ALGORITHMS))
     parser.add_argument("--oracle", action="store_true", help="choices against the fastest in simulation")
+    parser.add_argument("--scaling", action="store_true", help="events per second and memory per rank")
     parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
     return parser.parse_args()
 
@@ -126,10 +129,23 @@ def oracle():
     print(f"median {statistics.median(every):.2f}, nine of ten below {sorted(every)[int(0.9 * (len(every) - 1))]:.2f}")
 
 
+def scaling():
+    print("hierarchical all_reduce of 64 MiB, 8 ranks on each host: simulated time, and what that takes")
+    print(f"{'ranks':>8}{'steps':>10}{'events':>11}{'seconds':>9}{'events/s':>11}{'bytes/rank':>12}{'simulated us':>14}{'model us':>12}")
+    for hosts in SCALING_HOSTS:
+        job = subprocess.run([TUTTI, "simulate", "all_reduce", "--bytes", "64M", "--topology", f"node:{hosts} core:8", "--algorithm",
+                              "hierarchical", "--json"], capture_output=True, text=True, check=True)
+        s = json.loads(job.stdout)
+        print(f"{s['ranks']:>8}{s['steps']:>10}{s['events']:>11}{s['seconds']:>9.2f}{s['events'] / s['seconds']:>11.3g}"
+              f"{s['memory_bytes'] / s['ranks']:>12.0f}{s['simulated_us']:>14.0f}{s['model_us']:>12.0f}", flush=True)
+
+
 def main():
     options = parse_options()
     if options.oracle:
         return oracle()
+    if options.scaling:
+        return scaling()
     for hosts in options.hosts:
         if options.inside:
             compare(options, hosts)

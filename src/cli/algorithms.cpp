@@ -106,16 +106,17 @@ std::string_view parameters(const Algorithm& a) {
 }
 
 // How contributions to a result meet, for any radix and the machine of the table.
-std::string_view order(const Row& row, Rank ranks) {
+std::string_view order(const Row& row, const JobMachine& machine) {
   const Algorithm& a = *row.algorithm;
   if (!reduces(a.collective)) return "-";
   if (a.meets_at_once) return "at once";
-  const Shape shape{.ranks = ranks};
+  if (a.needs.levels && machine.levels.empty()) return "-";
+  const Shape shape = shape_for(a, machine, 0);
   const bool some = a.canonical && std::ranges::any_of(kRadices, [&](std::uint32_t k) { return a.canonical(shape, {1, k}); });
   return some ? "canonical" : "own";
 }
 
-void print_row(const Row& row, Rank ranks) {
+void print_row(const Row& row, const JobMachine& machine) {
   const Algorithm& a = *row.algorithm;
   std::vector<std::string> rounds, blocks;
   for (const LevelCost& level : row.cost.levels) {
@@ -125,12 +126,13 @@ void print_row(const Row& row, Rank ranks) {
   fmt::print("  {:<22} {:>7} {:>13}  {:<13}  {:<9}  {:<9}  {}\n", a.name,
              rounds.empty() ? "-" : fmt::format("{}", fmt::join(rounds, "+")),
              blocks.empty() ? "-" : fmt::format("{}", fmt::join(blocks, "+")), parameters(a), a.publishes ? "yes" : "-",
-             order(row, ranks), fmt::join(needs(a.needs), ", "));
+             order(row, machine), fmt::join(needs(a.needs), ", "));
   if (!row.refused.empty()) fmt::print("      no figures: {}\n", row.refused);
   fmt::print("      {}\n      {}\n", a.summary, a.source);
 }
 
-void print_table(const std::vector<Row>& rows, Rank ranks) {
+void print_table(const std::vector<Row>& rows, const JobMachine& machine) {
+  const Rank ranks = machine.ranks;
   const Algorithm* before = nullptr;
   for (const Row& row : rows) {
     if (before == nullptr || before->collective != row.algorithm->collective)
@@ -138,7 +140,7 @@ void print_table(const std::vector<Row>& rows, Rank ranks) {
                  name(row.algorithm->collective), ranks, ranks == 1 ? "" : "s", "algorithm", "rounds", "sent", "parameters",
                  "published", "order");
     before = row.algorithm;
-    print_row(row, ranks);
+    print_row(row, machine);
   }
   fmt::print(
       "\nrounds      messages on the longest chain; within groups + between them, where ranks are in two groups (levels)\n"
@@ -152,14 +154,14 @@ void print_table(const std::vector<Row>& rows, Rank ranks) {
 }
 
 // Totals are null where there is no cost. Those of two levels are upper bounds: a rank may be the busiest of one level only.
-nlohmann::ordered_json to_json(const Row& row, Rank ranks) {
+nlohmann::ordered_json to_json(const Row& row, const JobMachine& machine) {
   const Algorithm& a = *row.algorithm;
   nlohmann::ordered_json json{{"collective", name(a.collective)},
                               {"name", a.name},
                               {"pipelines", a.pipelines},
                               {"has_radix", a.has_radix},
                               {"publishes", a.publishes},
-                              {"order", order(row, ranks)},
+                              {"order", order(row, machine)},
                               {"needs",
                                {{"power_of_two", a.needs.power_of_two},
                                 {"even", a.needs.even},
@@ -168,7 +170,7 @@ nlohmann::ordered_json to_json(const Row& row, Rank ranks) {
                                 {"routes", a.needs.routes != RouteKind::none},
                                 {"equal_blocks", a.needs.equal_blocks},
                                 {"min_ranks", a.needs.min_ranks}}},
-                              {"ranks", ranks},
+                              {"ranks", machine.ranks},
                               {"rounds", nullptr},
                               {"sent_blocks", nullptr},
                               {"levels", nlohmann::ordered_json::array()},
@@ -199,10 +201,11 @@ nlohmann::ordered_json to_json(const Row& row, Rank ranks) {
 void run_table(const TableOptions& o) {
   if (!o.collective.empty()) (void)collective_of(o.collective);  // leaves where there is none
   const AlgorithmTable table = table_for(o.own, o.ranks, {});
-  const auto rows = rows_of(table, o.collective, two_groups(o.ranks));
-  if (!o.json) return print_table(rows, o.ranks);
+  const JobMachine machine = two_groups(o.ranks);
+  const auto rows = rows_of(table, o.collective, machine);
+  if (!o.json) return print_table(rows, machine);
   nlohmann::ordered_json all = nlohmann::ordered_json::array();
-  for (const Row& row : rows) all.push_back(to_json(row, o.ranks));
+  for (const Row& row : rows) all.push_back(to_json(row, machine));
   fmt::print("{}\n", all.dump(2));
 }
 

@@ -1,4 +1,5 @@
-// The kernels' host build gives the bits of the CPU's kernels: every type and operator, any number of operands, any address.
+// The kernels' host build gives the bits of the CPU's kernels, but that it combines operands from the first to the last: every
+// type and operator, any number of operands, any address.
 #include "device/arithmetic.h"
 
 #include <gtest/gtest.h>
@@ -16,6 +17,7 @@
 #include "device/op.h"
 #include "kernels/kernels.h"
 #include "launch.h"
+#include "tests/exec/kernels/reference.h"
 
 namespace tutti::test {
 namespace {
@@ -151,7 +153,9 @@ class Shifted {
   std::byte* begin_;
 };
 
+// Two operands by the CPU's kernels, more by the reference that these are tested with.
 std::vector<std::byte> by_cpu(const Pair& p, const std::vector<std::vector<std::byte>>& inputs, std::size_t count, int over) {
+  if (inputs.size() > 2) return reference_fold(p.kind, p.type, inputs, over, Order::chain);
   std::vector<const void*> pointers;
   pointers.reserve(inputs.size());
   for (const auto& in : inputs) pointers.push_back(in.data());

@@ -171,6 +171,40 @@ TEST_P(ExactKernels, AddF32InF64) {
   }
 }
 
+// Half a unit in the last place of each type, and of what a step adds up in.
+struct Precision {
+  DataType type;
+  double rounding, adding;
+};
+constexpr Precision kPrecisions[] = {{DataType::f8e4m3, 0x1p-4, 0x1p-24}, {DataType::f8e5m2, 0x1p-3, 0x1p-24},
+                                     {DataType::f16, 0x1p-11, 0x1p-24},   {DataType::bf16, 0x1p-8, 0x1p-24},
+                                     {DataType::f32, 0x1p-24, 0x1p-24},   {DataType::f64, 0x1p-53, 0x1p-53}};
+
+// Sums in a step err by no more than one rounding per level of the tree, and one in the end.
+TEST_P(ExactKernels, ErrAsLittleAsTheTreeIsDeep) {
+  constexpr std::size_t kCount = 1000, kInputs = 24;
+  constexpr int kLevels = 5;  // of the tree of 24
+  Precise exact(200), error(200);
+  for (const auto& [type, rounding, adding] : kPrecisions) {
+    const std::vector<Buffer> in = summands(type, kInputs, kCount);
+    Buffer out(kCount * size_of(type));
+    kernels::fold({}, type, addresses(in), out.data(), kCount);
+    for (std::size_t at = 0; at < out.size(); at += size_of(type)) {
+      sum(in, type, at, exact.get());
+      double magnitudes = 0;
+      for (const Buffer& b : in) magnitudes += std::abs(as_double(type, &b[at]));
+      const double result = as_double(type, &out[at]), right = mpfr_get_d(exact.get(), MPFR_RNDN);
+      if (!std::isfinite(result)) continue;  // beyond the type
+      mpfr_sub_d(error.get(), exact.get(), result, MPFR_RNDN);
+      const double smallest = type == DataType::f16 || type == DataType::f8e4m3 || type == DataType::f8e5m2 ? 0x1p-10 : 0x1p-130;
+      ASSERT_LE(std::abs(mpfr_get_d(error.get(), MPFR_RNDN)),
+                (1 + 0x1p-20) * (kLevels * adding * magnitudes + rounding * (std::abs(right) + kLevels * adding * magnitudes)) +
+                    smallest)
+          << name(type);
+    }
+  }
+}
+
 TEST(Accumulations, AreOfSomeOperatorsAndTypes) {
   using enum ReduceKind;
   EXPECT_TRUE(kernels::accumulates(sum, DataType::f32, Accumulation::f64));

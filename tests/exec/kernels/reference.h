@@ -205,12 +205,23 @@ T reference_tree(ReduceKind kind, DataType type, std::span<const Buffer> inputs,
                  reference_tree<T>(kind, type, inputs.subspan(split), at));
 }
 
+// The same from the first to the last.
+template <class T>
+T reference_chain(ReduceKind kind, DataType type, std::span<const Buffer> inputs, std::size_t at) {
+  T acc = load<T>(type, &inputs[0][at]);
+  for (const Buffer& next : inputs.subspan(1)) acc = combine(kind, acc, load<T>(type, &next[at]));
+  return acc;
+}
+
+enum class Order { tree, chain };
+
 // ranks > 0: divide the result.
-inline Buffer reference_fold(ReduceKind kind, DataType type, std::span<const Buffer> inputs, int ranks = 0) {
+inline Buffer reference_fold(ReduceKind kind, DataType type, std::span<const Buffer> inputs, int ranks = 0,
+                             Order order = Order::tree) {
   Buffer out(inputs[0].size());
   as_type(type, [&]<class T>(T) {
     for (std::size_t at = 0; at < out.size(); at += size_of(type)) {
-      T acc = reference_tree<T>(kind, type, inputs, at);
+      T acc = order == Order::tree ? reference_tree<T>(kind, type, inputs, at) : reference_chain<T>(kind, type, inputs, at);
       if constexpr (!std::is_same_v<T, bool>) {
         if (ranks > 0) acc = divided(acc, ranks);
       }
