@@ -29,7 +29,7 @@ const std::vector<Contender> kContenders{{"fast", OrderClass::fast},
                                          {"size_free", OrderClass::size_free},
                                          {"in f64", OrderClass::fast, DataType::f64}};
 
-struct Options {
+struct Settings {
   std::vector<std::uint64_t> bytes{8, 1024, 64 << 10, 1 << 20, 64 << 20};
   int rounds = 21;
   double milliseconds = 20;
@@ -47,7 +47,7 @@ std::vector<float> numbers(std::size_t count, Rank rank) {
 
 class Bench {
  public:
-  Bench(Communicator& comm, const Options& options) : comm_(comm), options_(options) {}
+  Bench(Communicator& comm, const Settings& options) : comm_(comm), options_(options) {}
 
   void size(std::uint64_t bytes) {
     const std::size_t count = bytes / sizeof(float);
@@ -121,7 +121,7 @@ class Bench {
   }
 
   Communicator& comm_;
-  const Options& options_;
+  const Settings& options_;
   std::vector<float> input_, output_;
   std::vector<double> sums_, magnitudes_;
 };
@@ -129,7 +129,7 @@ class Bench {
 }  // namespace
 
 int main(int argc, char** argv) {
-  Options options;
+  Settings options;
   CLI::App app("What order classes cost");
   app.add_option("--bytes", options.bytes, "Sizes of the vector")->capture_default_str();
   app.add_option("--rounds", options.rounds, "Turns of each")->capture_default_str();

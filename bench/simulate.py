@@ -131,12 +131,12 @@ def oracle():
 
 def scaling():
     print("hierarchical all_reduce of 64 MiB, 8 ranks on each host: simulated time, and what that takes")
-    print(f"{'ranks':>8}{'steps':>10}{'events':>11}{'seconds':>9}{'events/s':>11}{'bytes/rank':>12}{'simulated us':>14}{'model us':>12}")
+    print(f"{'ranks':>8}{'messages':>10}{'events':>11}{'seconds':>9}{'events/s':>11}{'bytes/rank':>12}{'simulated us':>14}{'model us':>12}")
     for hosts in SCALING_HOSTS:
         job = subprocess.run([TUTTI, "simulate", "all_reduce", "--bytes", "64M", "--topology", f"node:{hosts} core:8", "--algorithm",
                               "hierarchical", "--json"], capture_output=True, text=True, check=True)
         s = json.loads(job.stdout)
-        print(f"{s['ranks']:>8}{s['steps']:>10}{s['events']:>11}{s['seconds']:>9.2f}{s['events'] / s['seconds']:>11.3g}"
+        print(f"{s['ranks']:>8}{s['messages']:>10}{s['events']:>11}{s['seconds']:>9.2f}{s['events'] / s['seconds']:>11.3g}"
               f"{s['memory_bytes'] / s['ranks']:>12.0f}{s['simulated_us']:>14.0f}{s['model_us']:>12.0f}", flush=True)
 
 

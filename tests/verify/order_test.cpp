@@ -105,7 +105,7 @@ TEST(Order, WhatIsDeclaredWronglyIsRefused) {
     return summary ? "accepted" : summary.error().to_string();
   };
   Algorithm ring = *find_algorithm(Collective::all_reduce, "ring");
-  ring.canonical = [](const Shape&, const Chunking&) { return true; };
+  ring.canonical = +[](const Shape&, const Chunking&) { return true; };
   EXPECT_NE(refusal(ring, 4).find("declared to meet in the canonical tree"), std::string::npos);
   Algorithm doubling = *find_algorithm(Collective::all_reduce, "recursive_doubling");
   EXPECT_EQ(refusal(doubling, 6), "accepted");
