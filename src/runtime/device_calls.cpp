@@ -190,7 +190,8 @@ DeviceCalls::Shape DeviceCalls::shape_of(const Request& r) {
           reduces(r.collective) ? r.op.kind : ReduceKind::sum,
           r.root,
           std::string(r.algorithm),
-          std::string(r.algorithm_filter)};
+          std::string(r.algorithm_filter),
+          r.numerics.at_once};
 }
 
 DeviceCalls::ReadyPtr DeviceCalls::find(const Request& request) const {

@@ -74,7 +74,7 @@ class DeviceCalls {
 
  private:
   // What all ranks know of a call; and with it whether it is in place, which is a rank's own affair.
-  using Shape = std::tuple<Collective, std::uint64_t, DataType, ReduceKind, Rank, std::string, std::string>;
+  using Shape = std::tuple<Collective, std::uint64_t, DataType, ReduceKind, Rank, std::string, std::string, bool>;
   using OwnShape = std::pair<Shape, bool>;
   [[nodiscard]] static Shape shape_of(const Request& request);
 
@@ -88,7 +88,7 @@ class DeviceCalls {
         watch_(*runner.job().session().overlay),
         letters_(runner.job(), runner.policy(), watch_),
         asked_(runner.job(), runner.policy(), watch_, Letters::Kind::memory),
-        ways_(runner.job().machine(), std::move(layout)),
+        ways_(runner.job().settled(), std::move(layout)),
         staged_(driver, context) {}
 
   Status meet_kernels();
