@@ -79,12 +79,14 @@ Cost hierarchical_scatter_cost(const Shape& shape, const Chunking& chunking) {
                            .rounds = static_cast<std::uint32_t>(pieces + 1),
                            .path = (pieces + 1) * most * block,
                            .sent = (inside.scattered[level] + inside.gathered[level]) * pieces * block,
-                           .reduced = inside.gathered[level] * pieces * block});
+                           .reduced = inside.gathered[level] * pieces * block,
+                           .posted = 2 * inside.peers[level] * pieces});
   }
   LevelCost across = on_rail(rails.groups(), pieces * rails.in_turn());
   across.level = static_cast<int>(shape.levels->size());
   across.sent = 2 * (block - 1) * most * pieces;
   across.reduced = (block - 1) * most * pieces;
+  across.posted = circulant::posted_both_ways(rails.groups()) * most * pieces;
   across.leaving = 2 * (block - 1) * rails.count() * pieces;
   cost.levels.push_back(across);
   return cost;
