@@ -176,7 +176,8 @@ TEST(Model, RanksThatShareCoresSendFewMessages) {
   }
 }
 
-// Of 128 ranks in rounds of 64 and of 2, each has 64 messages to send, though those of the second round are by far the larger ones.
+// Of 128 ranks in rounds of 64 and of 2, each has 64 messages to send, though those of the second round are by far the larger
+// ones.
 TEST(Model, ALargeRadixCostsAllOfItsMessages) {
   const JobMachine m = job("node:16 core:8", 128);
   for (const Collective c : {Collective::all_reduce, Collective::all_gather, Collective::reduce_scatter})
