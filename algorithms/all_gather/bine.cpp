@@ -44,7 +44,8 @@ Cost bine_cost(const Shape& shape, const Chunking&) {
   return flat_cost(1, {.rounds = chain.rounds,
                        .path = chain.path,
                        .sent = static_cast<std::uint64_t>(shape.ranks - 1),
-                       .carried = carried(shape, [&](Carried& n) { negabinary::tell(n, shape.ranks, 1); })});
+                       .carried = carried(shape, [&](Carried& n) { negabinary::tell(n, shape.ranks, 1); }),
+                       .posted = negabinary::posted_gathering(shape.ranks)});
 }
 
 }  // namespace tutti::all_gather_algorithms

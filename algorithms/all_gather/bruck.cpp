@@ -69,13 +69,16 @@ Cost bruck_cost(const Shape& shape, const Chunking& chunking) {
   const int full_rounds = ceil_log(shape.ranks, radix) - 1;
   const Rank known = blocks_in(full_rounds) * (radix - 1) + 1, last = std::min(known, shape.ranks - known);
   const int before_last = ceil_log(last, radix);
+  std::uint64_t messages = 0;
+  for_each_message(shape.ranks, radix, [&](Rank, Rank) { ++messages; });
   const auto tell = [&](Carried& network) {
     for_each_message(shape.ranks, radix, [&](Rank way, Rank size) { network.shift(way, static_cast<std::uint64_t>(size)); });
   };
   return flat_cost(1, {.rounds = static_cast<std::uint64_t>(std::max(full_rounds, before_last + 1)),
                        .path = static_cast<std::uint64_t>(std::max(blocks_in(full_rounds), blocks_in(before_last) + last)),
                        .sent = static_cast<std::uint64_t>(shape.ranks - 1),
-                       .carried = carried(shape, tell)});
+                       .carried = carried(shape, tell),
+                       .posted = messages});
 }
 
 }  // namespace tutti::all_gather_algorithms

@@ -44,7 +44,8 @@ Cost circulant_cost(const Shape& shape, const Chunking&) {
   return flat_cost(1, {.rounds = chain.rounds,
                        .path = chain.path,
                        .sent = static_cast<std::uint64_t>(shape.ranks - 1),
-                       .carried = carried(shape, [&](Carried& n) { circulant::tell(n, shape.ranks, 1); })});
+                       .carried = carried(shape, [&](Carried& n) { circulant::tell(n, shape.ranks, 1); }),
+                       .posted = circulant::posted(shape.ranks)});
 }
 
 }  // namespace tutti::all_gather_algorithms

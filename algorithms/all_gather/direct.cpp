@@ -30,7 +30,8 @@ Cost direct_cost(const Shape& shape, const Chunking&) {
                        .sent = peers,
                        .carried = carried(shape, [&](Carried& n) { n.all_pairs(1); }),
                        .published = once,
-                       .taken = peers});
+                       .taken = peers,
+                       .posted = peers});
 }
 
 }  // namespace tutti::all_gather_algorithms

@@ -145,8 +145,11 @@ Cost hierarchical_cost(const Shape& shape, const Chunking&) {
     const std::uint64_t path =
         last ? doubling::heaviest_path(met) * each : knomial_tree::extremes(0, met).heaviest * each + depth * all;
     const std::uint64_t sent = last ? doubling::sent_by_busiest(met) * each : knomial_tree::extremes(0, met).widest * all;
-    cost.levels.push_back(
-        {.level = static_cast<int>(stage), .rounds = static_cast<std::uint32_t>(rounds), .path = path, .sent = sent});
+    cost.levels.push_back({.level = static_cast<int>(stage),
+                           .rounds = static_cast<std::uint32_t>(rounds),
+                           .path = path,
+                           .sent = sent,
+                           .posted = last ? doubling::posted(met) : knomial_tree::extremes(0, met).widest});
   }
   return cost;
 }

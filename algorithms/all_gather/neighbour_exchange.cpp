@@ -45,6 +45,7 @@ Schedule neighbour_exchange(Rank me, const Shape& shape, const Chunking&) {
 }
 
 Cost neighbour_exchange_cost(const Shape& shape, const Chunking&) {
+  const auto rounds = static_cast<std::uint64_t>(shape.ranks / 2);
   const auto others = static_cast<std::uint64_t>(shape.ranks - 1);
   const auto tell = [&](Carried& network) {
     const Rank outward = shape.ranks / 4, inward = (shape.ranks / 2 - 1) / 2;  // rounds of two blocks
@@ -53,9 +54,7 @@ Cost neighbour_exchange_cost(const Shape& shape, const Chunking&) {
       network.exchange(even, ring::left(even, shape.ranks), 2 * static_cast<std::uint64_t>(outward));
     }
   };
-  return flat_cost(
-      1,
-      {.rounds = static_cast<std::uint64_t>(shape.ranks / 2), .path = others, .sent = others, .carried = carried(shape, tell)});
+  return flat_cost(1, {.rounds = rounds, .path = others, .sent = others, .carried = carried(shape, tell), .posted = rounds});
 }
 
 }  // namespace tutti::all_gather_algorithms

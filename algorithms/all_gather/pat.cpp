@@ -43,7 +43,8 @@ Cost pat_cost(const Shape& shape, const Chunking&) {
   return flat_cost(1, {.rounds = chain.rounds,
                        .path = chain.path,
                        .sent = static_cast<std::uint64_t>(shape.ranks - 1),
-                       .carried = carried(shape, [&](Carried& n) { tell_shifted_trees(n, shape.ranks); })});
+                       .carried = carried(shape, [&](Carried& n) { tell_shifted_trees(n, shape.ranks); }),
+                       .posted = static_cast<std::uint64_t>(ceil_log2(shape.ranks))});
 }
 
 }  // namespace tutti::all_gather_algorithms

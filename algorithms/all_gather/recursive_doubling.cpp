@@ -36,7 +36,8 @@ Cost recursive_doubling_cost(const Shape& shape, const Chunking& chunking) {
   return flat_cost(1, {.rounds = doubling::rounds(shape.ranks, radix),
                        .path = doubling::heaviest_path(shape.ranks, radix),
                        .sent = doubling::sent_by_busiest(shape.ranks, radix),
-                       .carried = carried(shape, [&](Carried& n) { doubling::tell(n, shape.ranks, radix); })});
+                       .carried = carried(shape, [&](Carried& n) { doubling::tell(n, shape.ranks, radix); }),
+                       .posted = doubling::posted(shape.ranks, radix)});
 }
 
 }  // namespace tutti::all_gather_algorithms

@@ -36,7 +36,12 @@ Cost ring_cost(const Shape& shape, const Chunking& chunking) {
   // Every link carries all pieces one after the other.
   const std::uint64_t messages = static_cast<std::uint64_t>(shape.ranks - 1) * chunking.pieces;
   const auto tell = [&](Carried& network) { network.shift(1, messages); };
-  return flat_cost(chunking.pieces, {.rounds = messages, .path = messages, .sent = messages, .carried = carried(shape, tell)});
+  return flat_cost(chunking.pieces, {.rounds = messages,
+                                     .path = messages,
+                                     .sent = messages,
+                                     .carried = carried(shape, tell),
+                                     .leaving = ring::leaving(shape, messages),
+                                     .posted = messages});
 }
 
 }  // namespace tutti::all_gather_algorithms

@@ -39,7 +39,7 @@ Cost sparbit_cost(const Shape& shape, const Chunking&) {
   // What a round sends as its j-th message has come as one of the first j-1 of an earlier round: messages wait for no longer a
   // chain than that of those before them in their own round.
   const auto tell = [&](Carried& network) { tell_shifted_trees(network, shape.ranks); };
-  return flat_cost(1, {.rounds = p / 2, .path = p / 2, .sent = p - 1, .carried = carried(shape, tell)});
+  return flat_cost(1, {.rounds = p / 2, .path = p / 2, .sent = p - 1, .carried = carried(shape, tell), .posted = p - 1});
 }
 
 }  // namespace tutti::all_gather_algorithms

@@ -37,7 +37,8 @@ Cost bine_cost(const Shape& shape, const Chunking&) {
                     .path = 2 * chain.path,
                     .sent = 2 * (p - 1),
                     .reduced = p - 1,
-                    .carried = carried(shape, [&](Carried& n) { negabinary::tell(n, shape.ranks, 2); })});
+                    .carried = carried(shape, [&](Carried& n) { negabinary::tell(n, shape.ranks, 2); }),
+                    .posted = negabinary::posted_both_ways(shape.ranks)});
 }
 
 }  // namespace tutti::all_reduce_algorithms

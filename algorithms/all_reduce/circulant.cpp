@@ -39,7 +39,8 @@ Cost circulant_cost(const Shape& shape, const Chunking&) {
                     .path = 2 * chain.path,
                     .sent = 2 * (p - 1),
                     .reduced = p - 1,
-                    .carried = carried(shape, [&](Carried& n) { circulant::tell(n, shape.ranks, 2); })});
+                    .carried = carried(shape, [&](Carried& n) { circulant::tell(n, shape.ranks, 2); }),
+                    .posted = circulant::posted_both_ways(shape.ranks)});
 }
 
 }  // namespace tutti::all_reduce_algorithms

@@ -43,7 +43,8 @@ Cost direct_cost(const Shape& shape, const Chunking& chunking) {
                                      .reduced = sent,
                                      .carried = carried(shape, [&](Carried& n) { n.all_pairs(pieces); }),
                                      .published = stream,
-                                     .taken = sent});
+                                     .taken = sent,
+                                     .posted = sent});
 }
 
 }  // namespace tutti::all_reduce_algorithms

@@ -62,7 +62,8 @@ Cost double_binary_tree_cost(const Shape& shape, const Chunking& chunking) {
                                          .path = rounds,
                                          .sent = sent_per_piece * pieces,
                                          .reduced = reduced_per_piece * pieces,
-                                         .carried = carried(shape, tell)});
+                                         .carried = carried(shape, tell),
+                                         .posted = sent_per_piece * pieces});
 }
 
 }  // namespace tutti::all_reduce_algorithms

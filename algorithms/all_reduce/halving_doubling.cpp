@@ -65,7 +65,8 @@ Cost halving_doubling_cost(const Shape& shape, const Chunking& chunking) {
                                                         .path = 2 * (doubling::heaviest_path(folding.cores(), radix) + folded),
                                                         .sent = 2 * (chunks - 1) + folded,
                                                         .reduced = chunks - 1 + folded,
-                                                        .carried = carried(shape, tell)});
+                                                        .carried = carried(shape, tell),
+                                                        .posted = 2 * folding.messages() + fold});
 }
 
 LevelCost repeated_halving_doubling_cost(Rank ranks, std::uint32_t pieces) {
@@ -77,7 +78,8 @@ LevelCost repeated_halving_doubling_cost(Rank ranks, std::uint32_t pieces) {
   return {.rounds = (once.rounds - folds) * pieces + folds,
           .path = (once.path - fold_chunks) * pieces + fold_chunks,
           .sent = once.sent * pieces,
-          .reduced = once.reduced * pieces};
+          .reduced = once.reduced * pieces,
+          .posted = once.posted * pieces};
 }
 
 }  // namespace tutti::all_reduce_algorithms

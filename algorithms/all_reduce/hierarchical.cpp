@@ -81,7 +81,8 @@ Cost hierarchical_cost(const Shape& shape, const Chunking& chunking) {
                            .rounds = messages.rounds,
                            .path = messages.path * chunks,
                            .sent = messages.sent * chunks,
-                           .reduced = messages.reduced * chunks});
+                           .reduced = messages.reduced * chunks,
+                           .posted = messages.posted});
   }
   const Rank leaders = sizes.most.back();
   LevelCost across = repeated_halving_doubling_cost(leaders, chunking.pieces);

@@ -101,12 +101,14 @@ Cost cost_of(const Exchange& exchange, const Shape& shape, const Chunking& chunk
                            .rounds = static_cast<std::uint32_t>(pieces + 1),
                            .path = (pieces + 1) * most * block,
                            .sent = (inside.scattered[level] + inside.gathered[level]) * pieces * block,
-                           .reduced = inside.gathered[level] * pieces * block});
+                           .reduced = inside.gathered[level] * pieces * block,
+                           .posted = 2 * inside.peers[level] * pieces});
   }
   LevelCost across = exchange.cost(rails.groups(), pieces * rails.in_turn());
   across.level = static_cast<int>(shape.levels->size());
   across.sent = 2 * (block - 1) * most * pieces;
   across.reduced = (block - 1) * most * pieces;
+  across.posted = circulant::posted_both_ways(rails.groups()) * most * pieces;
   across.leaving = 2 * (block - 1) * rails.count() * pieces;
   cost.levels.push_back(across);
   return cost;

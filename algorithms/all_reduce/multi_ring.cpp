@@ -21,10 +21,14 @@ Schedule multi_ring(Rank me, const Shape& shape, const Chunking& chunking) {
 }
 
 Cost multi_ring_cost(const Shape& shape, const Chunking& chunking) {
-  const auto w = multi_ring::weights(multi_ring::rings(shape));
+  const auto rings = multi_ring::rings(shape);
+  const auto w = multi_ring::weights(rings);
   const std::uint64_t half = static_cast<std::uint64_t>(shape.ranks - 1) * chunking.pieces;
-  return flat_cost(w.sum * static_cast<std::uint32_t>(shape.ranks) * chunking.pieces,
-                   {.rounds = 2 * half, .path = 2 * half * w.most, .sent = 2 * half * w.sum, .reduced = half * w.sum});
+  return flat_cost(w.sum * static_cast<std::uint32_t>(shape.ranks) * chunking.pieces, {.rounds = 2 * half,
+                                                                                       .path = 2 * half * w.most,
+                                                                                       .sent = 2 * half * w.sum,
+                                                                                       .reduced = half * w.sum,
+                                                                                       .posted = 2 * half * rings.size()});
 }
 
 }  // namespace tutti::all_reduce_algorithms

@@ -85,13 +85,17 @@ Cost recursive_doubling_cost(const Shape& shape, const Chunking& chunking) {
   const Folding folding(shape.ranks, static_cast<Rank>(chunking.radix));
   const std::uint64_t fold = folding.extra() > 0 ? 1 : 0, unfold = folding.chain_ends_with_pair() ? 1 : 0;
   const std::uint64_t rounds = fold + folding.factors().size() + unfold;
-  std::uint64_t messages = fold;
-  for (const Rank factor : folding.factors()) messages += static_cast<std::uint64_t>(factor - 1);
+  const std::uint64_t messages = fold + folding.messages();
   const auto tell = [&](Carried& network) {
     for (Rank core = 0; core < folding.extra(); ++core) network.exchange(folding.rank(core), folding.rank(core) + 1, 1);
     for_each_pair(folding, [&](Rank a, Rank b, Rank) { network.message(folding.rank(a), folding.rank(b), 1); });
   };
-  return flat_cost(1, {.rounds = rounds, .path = rounds, .sent = messages, .reduced = messages, .carried = carried(shape, tell)});
+  return flat_cost(1, {.rounds = rounds,
+                       .path = rounds,
+                       .sent = messages,
+                       .reduced = messages,
+                       .carried = carried(shape, tell),
+                       .posted = messages});
 }
 
 }  // namespace tutti::all_reduce_algorithms

@@ -39,7 +39,8 @@ Cost reduce_broadcast_cost(const Shape& shape, const Chunking& chunking) {
                                      .path = rounds,
                                      .sent = tree.widest * pieces,
                                      .reduced = tree.widest * pieces,
-                                     .carried = carried(shape, tell)});
+                                     .carried = carried(shape, tell),
+                                     .posted = tree.widest * pieces});
 }
 
 }  // namespace tutti::all_reduce_algorithms

@@ -36,8 +36,13 @@ Cost ring_cost(const Shape& shape, const Chunking& chunking) {
   const auto p = static_cast<std::uint64_t>(shape.ranks);
   const std::uint64_t half = (p - 1) * chunking.pieces;
   const auto tell = [&](Carried& network) { network.shift(1, 2 * half); };
-  return flat_cost(static_cast<std::uint32_t>(p) * chunking.pieces,
-                   {.rounds = 2 * half, .path = 2 * half, .sent = 2 * half, .reduced = half, .carried = carried(shape, tell)});
+  return flat_cost(static_cast<std::uint32_t>(p) * chunking.pieces, {.rounds = 2 * half,
+                                                                     .path = 2 * half,
+                                                                     .sent = 2 * half,
+                                                                     .reduced = half,
+                                                                     .carried = carried(shape, tell),
+                                                                     .leaving = ring::leaving(shape, 2 * half),
+                                                                     .posted = 2 * half});
 }
 
 }  // namespace tutti::all_reduce_algorithms

@@ -85,7 +85,8 @@ Cost swing_cost(const Shape& shape, const Chunking&) {
                     .path = 2 * chain.path,
                     .sent = 2 * sent,
                     .reduced = sent,
-                    .carried = carried(shape, [&](Carried& n) { swing.tell(n), swing.tell(n); })});
+                    .carried = carried(shape, [&](Carried& n) { swing.tell(n), swing.tell(n); }),
+                    .posted = 2 * swing.messages()});
 }
 
 }  // namespace tutti::all_reduce_algorithms

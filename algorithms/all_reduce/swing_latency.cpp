@@ -44,7 +44,9 @@ Cost swing_latency_cost(const Shape& shape, const Chunking&) {
     for (const Swing::Step& step : steps)
       for (Rank r = 0; r < shape.ranks; ++r) network.message(r, swing.peer(r, 0, step), 1);
   };
-  return flat_cost(1, {.rounds = rounds, .path = rounds, .sent = rounds, .reduced = rounds, .carried = carried(shape, tell)});
+  return flat_cost(
+      1,
+      {.rounds = rounds, .path = rounds, .sent = rounds, .reduced = rounds, .carried = carried(shape, tell), .posted = rounds});
 }
 
 }  // namespace tutti::all_reduce_algorithms

@@ -48,7 +48,8 @@ Cost two_shot_cost(const Shape& shape, const Chunking& chunking) {
                     .reduced = combined,
                     .carried = carried(shape, [&](Carried& n) { n.all_pairs(2 * pieces); }),
                     .published = combined + owned,
-                    .taken = 2 * combined});
+                    .taken = 2 * combined,
+                    .posted = 2 * combined});
 }
 
 }  // namespace tutti::all_reduce_algorithms

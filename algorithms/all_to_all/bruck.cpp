@@ -92,18 +92,18 @@ Schedule bruck(Rank me, const Shape& shape, const Chunking& chunking) {
 
 Cost bruck_cost(const Shape& shape, const Chunking& chunking) {
   const auto radix = static_cast<Rank>(chunking.radix);
-  std::uint64_t rounds = 0, sent = 0, path = 0;
+  std::uint64_t rounds = 0, sent = 0, path = 0, messages = 0;
   for_each_place(radix, shape.ranks, [&](Rank unit) {
     ++rounds;
     path += ways_with(unit, unit, radix, shape.ranks);  // no digit is more frequent than 1
-    for_each_digit(unit, radix, shape.ranks, [&](Rank, std::uint32_t count) { sent += count; });
+    for_each_digit(unit, radix, shape.ranks, [&](Rank, std::uint32_t count) { sent += count, ++messages; });
   });
   const auto tell = [&](Carried& network) {
     for_each_place(radix, shape.ranks, [&](Rank unit) {
       for_each_digit(unit, radix, shape.ranks, [&](Rank way, std::uint32_t count) { network.shift(way, count); });
     });
   };
-  return flat_cost(1, {.rounds = rounds, .path = path, .sent = sent, .carried = carried(shape, tell)});
+  return flat_cost(1, {.rounds = rounds, .path = path, .sent = sent, .carried = carried(shape, tell), .posted = messages});
 }
 
 }  // namespace tutti::all_to_all_algorithms

@@ -32,7 +32,8 @@ Cost direct_cost(const Shape& shape, const Chunking&) {
                             .sent = others,
                             .carried = carried(shape, [&](Carried& n) { n.all_pairs(1); }),
                             .published = others,
-                            .taken = others});
+                            .taken = others,
+                            .posted = others});
   cost.levels.front().leaving = peers::leaving(shape);
   return cost;
 }

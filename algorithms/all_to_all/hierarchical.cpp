@@ -26,6 +26,10 @@ namespace {
 struct Range {
   Rank first = 0, end = 0;
   [[nodiscard]] Rank count() const noexcept { return end - first; }
+  // How many of it are not in the other one.
+  [[nodiscard]] Rank without(Range other) const noexcept {
+    return count() - std::max(0, std::min(end, other.end) - std::max(first, other.first));
+  }
 };
 
 // A range without those of one's own group: what is before them and what is behind.
@@ -262,6 +266,32 @@ class Steps {
   std::vector<Slice> collected_;  // by source in the group
 };
 
+// LevelCost::posted, inside groups and between them.
+struct Posted {
+  Rank inside = 0, across = 0;
+
+  Posted(const Shape& shape, const Carriers& carriers) {
+    const Grouping& groups = carriers.groups();
+    const auto at = [](Rank i) { return static_cast<std::size_t>(i); };
+    std::vector<Rank> carrying(at(groups.groups())), handing_out(at(groups.groups() * carriers.parts()));
+    for (Rank r = 0; r < shape.ranks; ++r) {
+      carrying[at(groups.group_of(r))] += carriers.carried_by(r).count() > 0;
+      handing_out[at(carriers.part_of(r))] += carriers.received_by(r).count() > 0;
+    }
+    for (Rank r = 0; r < shape.ranks; ++r) {
+      const Rank group = groups.group_of(r), part = carriers.part_of(r), peers = carriers.group(group).count() - 1;
+      const bool carries = carriers.carried_by(r).count() > 0, hands_out = carriers.received_by(r).count() > 0;
+      const Rank sent = peers + carrying[at(group)] - carries + (hands_out ? carriers.part(part).count() - 1 : 0);
+      const Rank received =
+          peers + (carries ? peers : 0) + (carriers.part(part).count() > 1 ? handing_out[at(part)] - hands_out : 0);
+      inside = std::max({inside, sent, received});
+      const Range carried = carriers.parts_carried_by(r), from = carriers.groups_received_by(r);
+      across = std::max({across, carried.without({group * carriers.parts(), (group + 1) * carriers.parts()}),
+                         from.without({group, group + 1})});
+    }
+  }
+};
+
 // Longest chain inside groups: a message to a carrier, then one from a receiver.
 LevelCost chain_inside(const Shape& shape, const Carriers& carriers) {
   const Grouping& groups = carriers.groups();
@@ -309,13 +339,18 @@ Cost hierarchical_cost(const Shape& shape, const Chunking&) {
                  groups.groups() > 1 ? static_cast<std::uint64_t>(own.count()) * static_cast<std::uint64_t>(part.count()) : 0);
     across.sent = std::max(across.sent, static_cast<std::uint64_t>(own.count()) * static_cast<std::uint64_t>(carried));
   }
+  const Posted posted(shape, carriers);
+  inside.posted = static_cast<std::uint64_t>(posted.inside);
+  across.posted = static_cast<std::uint64_t>(posted.across);
   const std::vector<std::uint64_t> peers = peers::weigh(shape, [](Rank) { return 1; });
   for (std::size_t level = 0; level < levels; ++level) {
     if (peers[level] == 0) continue;
     cost.levels.push_back(inside);
     cost.levels.back().level = static_cast<int>(level);
+    if (levels == 1) continue;
     // With each peer a block, and what one of the two carries and hands out.
-    if (levels > 1) cost.levels.back().sent = std::min(inside.sent, peers[level] * (inside.path + 1));
+    cost.levels.back().sent = std::min(inside.sent, peers[level] * (inside.path + 1));
+    cost.levels.back().posted = std::min(inside.posted, 3 * peers[level]);
   }
   across.rounds = groups.groups() > 1 ? 1 : 0;
   across.leaving = peers::leaving(shape);

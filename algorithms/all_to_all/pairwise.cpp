@@ -57,8 +57,11 @@ Schedule pairwise(Rank me, const Shape& shape, const Chunking&) {
 
 Cost pairwise_cost(const Shape& shape, const Chunking&) {
   const auto rounds = static_cast<std::uint64_t>(shape.ranks - 1);
-  Cost cost = flat_cost(
-      1, {.rounds = rounds, .path = rounds, .sent = rounds, .carried = carried(shape, [&](Carried& n) { n.all_pairs(1); })});
+  Cost cost = flat_cost(1, {.rounds = rounds,
+                            .path = rounds,
+                            .sent = rounds,
+                            .carried = carried(shape, [&](Carried& n) { n.all_pairs(1); }),
+                            .posted = rounds});
   cost.levels.front().leaving = peers::leaving(shape);
   return cost;
 }

@@ -58,7 +58,12 @@ Cost dissemination_cost(const Shape& shape, const Chunking& chunking) {
       for (Rank i = 1; i <= peers; ++i) network.shift(i * distance, 1);
     });
   };
-  return flat_cost(1, {.rounds = rounds, .path = rounds, .sent = messages, .reduced = messages, .carried = carried(shape, tell)});
+  return flat_cost(1, {.rounds = rounds,
+                       .path = rounds,
+                       .sent = messages,
+                       .reduced = messages,
+                       .carried = carried(shape, tell),
+                       .posted = messages});
 }
 
 }  // namespace tutti::barrier_algorithms

@@ -69,7 +69,8 @@ Cost hierarchical_cost(const Shape& shape, const Chunking&) {
                            .rounds = static_cast<std::uint32_t>(2 * tree.depth),
                            .path = 2 * tree.depth,
                            .sent = tree.widest,
-                           .reduced = tree.widest});
+                           .reduced = tree.widest,
+                           .posted = tree.widest});
   }
   LevelCost across = dissemination_cost({.ranks = sizes.most.back()}, {}).levels.front();
   across.level = static_cast<int>(sizes.most.size()) - 1;

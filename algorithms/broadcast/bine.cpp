@@ -31,7 +31,8 @@ Cost bine_cost(const Shape& shape, const Chunking&) {
   const auto tell = [&](Carried& network) {
     bine_tree::tell(network, shape.root, shape.ranks, [](std::uint64_t) { return std::uint64_t{1}; });
   };
-  return flat_cost(1, {.rounds = tree.depth, .path = tree.depth, .sent = tree.widest, .carried = carried(shape, tell)});
+  return flat_cost(
+      1, {.rounds = tree.depth, .path = tree.depth, .sent = tree.widest, .carried = carried(shape, tell), .posted = tree.widest});
 }
 
 }  // namespace tutti::broadcast_algorithms

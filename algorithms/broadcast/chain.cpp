@@ -32,8 +32,11 @@ Cost chain_cost(const Shape& shape, const Chunking& chunking) {
     for (Rank i = 1; i < shape.ranks; ++i)
       network.message(ring::shift(shape.root, i - 1, shape.ranks), ring::shift(shape.root, i, shape.ranks), chunking.pieces);
   };
-  return flat_cost(chunking.pieces,
-                   {.rounds = messages, .path = messages, .sent = chunking.pieces, .carried = carried(shape, tell)});
+  return flat_cost(chunking.pieces, {.rounds = messages,
+                                     .path = messages,
+                                     .sent = chunking.pieces,
+                                     .carried = carried(shape, tell),
+                                     .posted = chunking.pieces});
 }
 
 }  // namespace tutti::broadcast_algorithms

@@ -35,9 +35,8 @@ Schedule circulant(Rank me, const Shape& shape, const Chunking& chunking) {
 Cost circulant_cost(const Shape& shape, const Chunking& chunking) {
   if (shape.ranks == 1) return flat_cost(chunking.pieces, {});
   const std::uint64_t chain = circulant::longest_chain(shape.ranks, chunking.pieces);
-  return flat_cost(
-      chunking.pieces,
-      {.rounds = chain, .path = chain, .sent = chunking.pieces - 1 + static_cast<std::uint64_t>(circulant::rounds(shape.ranks))});
+  const std::uint64_t sent = chunking.pieces - 1 + static_cast<std::uint64_t>(circulant::rounds(shape.ranks));  // by the root
+  return flat_cost(chunking.pieces, {.rounds = chain, .path = chain, .sent = sent, .posted = sent});
 }
 
 }  // namespace tutti::broadcast_algorithms

@@ -68,7 +68,8 @@ Cost double_binary_tree_cost(const Shape& shape, const Chunking& chunking) {
                                 .path = depth + pieces - 1,
                                 .sent = 2 * std::uint64_t{pieces},
                                 .carried = carried(shape, tell),
-                                .at_a_time = 2});  // by the root, to either tree; by who is inside one, to two children
+                                .at_a_time = 2,  // by the root, to either tree; by who is inside one, to two children
+                                .posted = 2 * std::uint64_t{pieces}});
 }
 
 }  // namespace tutti::broadcast_algorithms

@@ -66,8 +66,11 @@ Cost hierarchical_cost(const Shape& shape, const Chunking& chunking) {
     const std::uint64_t depth = std::max(knomial_tree::extremes(root, most).depth, knomial_tree::extremes(other, most).depth);
     const std::uint64_t widest = std::max(knomial_tree::extremes(root, most).widest, knomial_tree::extremes(other, most).widest);
     const std::uint64_t chain = depth == 0 ? 0 : depth + pieces - 1;
-    cost.levels.push_back(
-        {.level = static_cast<int>(stage), .rounds = static_cast<std::uint32_t>(chain), .path = chain, .sent = widest * pieces});
+    cost.levels.push_back({.level = static_cast<int>(stage),
+                           .rounds = static_cast<std::uint32_t>(chain),
+                           .path = chain,
+                           .sent = widest * pieces,
+                           .posted = widest * pieces});
   }
   return cost;
 }

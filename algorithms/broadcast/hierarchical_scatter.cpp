@@ -65,10 +65,12 @@ Cost hierarchical_scatter_cost(const Shape& shape, const Chunking& chunking) {
                              .rounds = static_cast<std::uint32_t>(pieces + 1),
                              .path = (pieces + 1) * most * kPartChunks,
                              // The root scatters, and gathers like all.
-                             .sent = (inside.scattered[level] + inside.gathered[level]) * kPartChunks * pieces});
+                             .sent = (inside.scattered[level] + inside.gathered[level]) * kPartChunks * pieces,
+                             .posted = 2 * inside.peers[level] * pieces});
   const Chunking in_turn{.pieces = chunking.pieces * rails.in_turn()};
   LevelCost across = double_binary_tree_cost({.ranks = groups}, in_turn).levels.front();
   across.sent = groups > 1 ? kPartChunks * pieces * most : 0;
+  across.posted = across.sent;
   across.level = static_cast<int>(shape.levels->size());
   across.at_a_time *= rails.most();
   across.leaving = groups > 1 ? kPartChunks * pieces * rails.count() : 0;

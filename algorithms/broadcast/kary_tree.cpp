@@ -38,7 +38,8 @@ Cost kary_tree_cost(const Shape& shape, const Chunking& chunking) {
                     .path = rounds,
                     .sent = children * pieces,
                     .carried = carried(shape, [&](Carried& n) { kary_tree::tell(n, shape.root, shape.ranks, radix, pieces); }),
-                    .at_a_time = children});
+                    .at_a_time = children,
+                    .posted = children * pieces});
 }
 
 }  // namespace tutti::broadcast_algorithms

@@ -31,7 +31,8 @@ Cost knomial_cost(const Shape& shape, const Chunking& chunking) {
     knomial_tree::tell(network, shape.root, shape.ranks, static_cast<Rank>(chunking.radix),
                        [](std::uint64_t) { return std::uint64_t{1}; });
   };
-  return flat_cost(1, {.rounds = tree.depth, .path = tree.depth, .sent = tree.widest, .carried = carried(shape, tell)});
+  return flat_cost(
+      1, {.rounds = tree.depth, .path = tree.depth, .sent = tree.widest, .carried = carried(shape, tell), .posted = tree.widest});
 }
 
 }  // namespace tutti::broadcast_algorithms

@@ -24,11 +24,13 @@ Schedule multi_ring(Rank me, const Shape& shape, const Chunking& chunking) {
 }
 
 Cost multi_ring_cost(const Shape& shape, const Chunking& chunking) {
-  const auto w = multi_ring::weights(multi_ring::rings(shape));
+  const auto rings = multi_ring::rings(shape);
+  const auto w = multi_ring::weights(rings);
   const std::uint32_t chunks = w.sum * chunking.pieces;
   if (shape.ranks == 1) return flat_cost(chunks, {});
   const std::uint64_t messages = static_cast<std::uint64_t>(shape.ranks - 1) + chunking.pieces - 1;
-  return flat_cost(chunks, {.rounds = messages, .path = messages * w.most, .sent = chunks});
+  return flat_cost(chunks,
+                   {.rounds = messages, .path = messages * w.most, .sent = chunks, .posted = rings.size() * chunking.pieces});
 }
 
 }  // namespace tutti::broadcast_algorithms

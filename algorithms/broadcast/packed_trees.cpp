@@ -21,7 +21,8 @@ Schedule packed_trees(Rank me, const Shape& shape, const Chunking& chunking) {
 
 Cost packed_trees_cost(const Shape& shape, const Chunking& chunking) {
   const auto m = packed_trees::measure(packed_trees::trees_from(shape), chunking.pieces, 1);
-  return flat_cost(m.weights * chunking.pieces, {.rounds = m.rounds, .path = m.path, .sent = m.most_down * chunking.pieces});
+  return flat_cost(m.weights * chunking.pieces,
+                   {.rounds = m.rounds, .path = m.path, .sent = m.most_down * chunking.pieces, .posted = m.posted});
 }
 
 }  // namespace tutti::broadcast_algorithms

@@ -42,11 +42,12 @@ Cost scatter_all_gather_cost(const Shape& shape, const Chunking& chunking) {
     knomial_tree::tell(network, shape.root, shape.ranks, 2, [&](std::uint64_t below) { return below * pieces; });
     network.shift(1, others * pieces);
   };
-  return flat_cost(static_cast<std::uint32_t>(shape.ranks) * chunking.pieces,
-                   {.rounds = knomial_tree::extremes(shape.root, shape.ranks).depth + others * pieces,
-                    .path = (knomial_tree::extremes(shape.root, shape.ranks).heaviest + others) * pieces,
-                    .sent = 2 * others * pieces,
-                    .carried = carried(shape, tell)});
+  const knomial_tree::Extremes tree = knomial_tree::extremes(shape.root, shape.ranks);
+  return flat_cost(static_cast<std::uint32_t>(shape.ranks) * chunking.pieces, {.rounds = tree.depth + others * pieces,
+                                                                               .path = (tree.heaviest + others) * pieces,
+                                                                               .sent = 2 * others * pieces,
+                                                                               .carried = carried(shape, tell),
+                                                                               .posted = tree.widest + others * pieces});
 }
 
 }  // namespace tutti::broadcast_algorithms

@@ -38,7 +38,8 @@ Cost direct_cost(const Shape& shape, const Chunking& chunking) {
                                      .path = stream,
                                      .sent = others * pieces,
                                      .reduced = others > 1 ? (others - 1) * pieces : 0,
-                                     .carried = carried(shape, tell)});
+                                     .carried = carried(shape, tell),
+                                     .posted = others * pieces});
 }
 
 }  // namespace tutti::exscan_algorithms

@@ -45,7 +45,8 @@ Cost linear_cost(const Shape& shape, const Chunking& chunking) {
                                      .path = rounds,
                                      .sent = pieces,
                                      .reduced = shape.ranks > 2 ? pieces : 0,
-                                     .carried = carried(shape, tell)});
+                                     .carried = carried(shape, tell),
+                                     .posted = pieces});
 }
 
 }  // namespace tutti::exscan_algorithms

@@ -57,7 +57,8 @@ Cost recursive_doubling_cost(const Shape& shape, const Chunking&) {
                        .path = rounds,
                        .sent = peers,
                        .reduced = static_cast<std::uint64_t>(reduced),
-                       .carried = carried(shape, tell)});
+                       .carried = carried(shape, tell),
+                       .posted = peers});
 }
 
 }  // namespace tutti::exscan_algorithms

@@ -60,7 +60,8 @@ Cost bine_cost(const Shape& shape, const Chunking&) {
           .sent = tree.largest,
           .carried = carried(
               shape, [&](Carried& n) { bine_tree::tell(n, shape.root, shape.ranks, [](std::uint64_t below) { return below; }); }),
-          .taken = static_cast<std::uint64_t>(shape.ranks - 1)});
+          .taken = static_cast<std::uint64_t>(shape.ranks - 1),
+          .posted = tree.widest});
 }
 
 }  // namespace tutti::gather_algorithms

@@ -43,7 +43,8 @@ Cost knomial_cost(const Shape& shape, const Chunking& chunking) {
                        .path = tree.heaviest,
                        .sent = tree.largest,
                        .carried = carried(shape, tell),
-                       .taken = static_cast<std::uint64_t>(shape.ranks - 1)});
+                       .taken = static_cast<std::uint64_t>(shape.ranks - 1),
+                       .posted = tree.widest});
 }
 
 }  // namespace tutti::gather_algorithms

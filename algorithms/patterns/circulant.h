@@ -33,6 +33,21 @@ inline void tell(Carried& network, Rank ranks, std::uint64_t chunks) {
     network.shift(round(ranks, number).skip, static_cast<std::uint64_t>(round(ranks, number).size) * chunks);
 }
 
+// LevelCost::posted of such a gather, scatter, and scatter with a gather behind it, where blocks lie on a line and an arc that
+// wraps is two messages. The last rank's own arc, which it sends from, wraps whenever it has more than one block; a scatter has
+// blocks on the line in its first round only.
+[[nodiscard]] constexpr std::uint64_t posted(Rank ranks) noexcept {
+  std::uint64_t messages = 0;
+  for (int number = 0; number < rounds(ranks); ++number) messages += round(ranks, number).size > 1 ? 2 : 1;
+  return messages;
+}
+[[nodiscard]] constexpr std::uint64_t posted_scattering(Rank ranks) noexcept {
+  return static_cast<std::uint64_t>(rounds(ranks)) + (ranks > 1 && round(ranks, 0).size > 1 ? 1 : 0);
+}
+[[nodiscard]] constexpr std::uint64_t posted_both_ways(Rank ranks) noexcept {
+  return posted(ranks) + static_cast<std::uint64_t>(rounds(ranks));
+}
+
 // The longest chain of messages, which is also the heaviest. A span of 3 is the one case in which two rounds in a row, of one
 // block each, do not wait for each other.
 struct Chain {

@@ -121,9 +121,13 @@ struct DelegatedBlocks {
   Cost cost{.chunks_per_block = 1, .levels = {}, .exact = stages::sizes(shape).equal};
   const auto of = [&](Rank r) { return static_cast<std::size_t>(groups.group_of(r)); };
   const auto passed_on = peers::weigh(shape, [&](Rank r) { return delegated.blocks[of(r)]; });
+  const auto messages = peers::weigh(shape, [&](Rank r) { return delegated.runs[of(r)]; });
   for (std::size_t level = 0; level < passed_on.size(); ++level) {
     if (passed_on[level] == 0) continue;
-    LevelCost inside{.level = static_cast<int>(level), .sent = passed_on[level], .reduced = reduces ? passed_on[level] : 0};
+    LevelCost inside{.level = static_cast<int>(level),
+                     .sent = passed_on[level],
+                     .reduced = reduces ? passed_on[level] : 0,
+                     .posted = messages[level]};
     for (Rank r = 0; r < shape.ranks; ++r)
       if (peers::meets_at(shape, level, r) > 0) {
         inside.rounds = std::max(inside.rounds, static_cast<std::uint32_t>(delegated.runs[of(r)]));
@@ -131,7 +135,7 @@ struct DelegatedBlocks {
       }
     cost.levels.push_back(inside);
   }
-  if (!delegates.rails()) across.rounds = 1, across.path = 1;
+  if (!delegates.rails()) across.rounds = 1, across.path = 1, across.posted = delegated.most();
   if (!delegates.rails() && reduces) across.sent = delegated.most();
   across.level = static_cast<int>(passed_on.size());
   across.leaving =

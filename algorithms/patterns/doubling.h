@@ -86,17 +86,20 @@ struct Sent {
 struct SentByNeighbours {
   Sent of_size, of_one_more;
 };
-[[nodiscard]] constexpr SentByNeighbours sent(Rank size, std::span<const Rank> factors) noexcept {
+enum class Counted : std::uint8_t { blocks, messages };
+[[nodiscard]] constexpr SentByNeighbours sent(Rank size, std::span<const Rank> factors, Counted counted) noexcept {
   if (factors.empty()) return {};
   const Rank least = size / factors.back();  // parts are of this size or one more
-  const SentByNeighbours parts = sent(least, factors.first(factors.size() - 1));
+  const SentByNeighbours parts = sent(least, factors.first(factors.size() - 1), counted);
   const auto merged = [&](Rank n) -> Sent {
     if (n <= 1) return {};
     const knomial_tree::Split split(n, factors.back());
     const auto others = static_cast<std::uint64_t>(split.parts() - 1), larger = static_cast<std::uint64_t>(split.larger());
     const auto in = [&](Rank part) { return split.size(part) == least ? parts.of_size : parts.of_one_more; };
-    const auto large = static_cast<std::uint64_t>(split.size(0)),
-               small = static_cast<std::uint64_t>(split.size(split.parts() - 1));
+    const auto message_of = [&](Rank part) {
+      return counted == Counted::messages ? 1 : static_cast<std::uint64_t>(split.size(part));
+    };
+    const std::uint64_t large = message_of(0), small = message_of(split.parts() - 1);
     const Sent in_small = in(split.parts() - 1), in_large = in(0);
     if (larger == 0) return {.first = in_large.first + others * large, .most = in_large.most + others * large};
     return {.first = in_large.first + (larger - 1) * large,
@@ -106,7 +109,11 @@ struct SentByNeighbours {
   return {.of_size = merged(size), .of_one_more = merged(size + 1)};
 }
 [[nodiscard]] constexpr std::uint64_t sent_by_busiest(Rank ranks, Rank radix = 2) noexcept {
-  return sent(ranks, factors_covering(ranks, radix)).of_size.most;
+  return sent(ranks, factors_covering(ranks, radix), Counted::blocks).of_size.most;
+}
+// LevelCost::posted: nobody receives more messages than the busiest rank sends.
+[[nodiscard]] constexpr std::uint64_t posted(Rank ranks, Rank radix = 2) noexcept {
+  return sent(ranks, factors_covering(ranks, radix), Counted::messages).of_size.most;
 }
 
 inline void tell(Carried& network, Rank ranks, Rank radix) {

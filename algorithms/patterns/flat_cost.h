@@ -9,7 +9,7 @@ namespace tutti {
 struct FlatCost {
   std::uint64_t rounds = 0, path = 0, sent = 0, reduced = 0, carried = 0;  // as in LevelCost
   std::uint64_t published = 0, taken = 0;                                  // as in Cost
-  std::uint64_t at_a_time = 0;                                             // as in LevelCost
+  std::uint64_t leaving = 0, at_a_time = 0, posted = 0;                    // as in LevelCost
 };
 
 [[nodiscard]] inline Cost flat_cost(std::uint32_t chunks_per_block, const FlatCost& cost) {
@@ -20,7 +20,9 @@ struct FlatCost {
                       .sent = cost.sent,
                       .reduced = cost.reduced,
                       .carried = cost.carried,
-                      .at_a_time = static_cast<std::uint32_t>(cost.at_a_time)}},
+                      .leaving = cost.leaving,
+                      .at_a_time = static_cast<std::uint32_t>(cost.at_a_time),
+                      .posted = cost.posted}},
           .published = cost.published,
           .taken = cost.taken,
           .exact = true};

@@ -35,6 +35,13 @@ class Folding {
   // The other one of a folded pair, kNoRank for a rank that stands for itself.
   [[nodiscard]] constexpr Rank partner(Rank rank) const noexcept { return rank < 2 * extra_ ? rank ^ 1 : kNoRank; }
 
+  // What a core sends the others that it meets, and receives from them.
+  [[nodiscard]] constexpr std::uint64_t messages() const noexcept {
+    std::uint64_t messages = 0;
+    for (const Rank factor : factors_) messages += static_cast<std::uint64_t>(factor - 1);
+    return messages;
+  }
+
   // The longest chains of messages start at a core with a pair (one of the first `extra`) and change every digit of its number.
   // The lowest core that they get to; they end with a message to its pair if it has one, too.
   [[nodiscard]] constexpr Rank lowest_end_of_chain() const noexcept {

@@ -112,6 +112,7 @@ struct GroupTreeCost {
       inside.depth = std::max(inside.depth, others.depth);
       inside.heaviest = std::max(inside.heaviest, others.heaviest);
       inside.largest = std::max(inside.largest, others.largest);
+      inside.widest = std::max(inside.widest, others.widest);
     }
     between = knomial_tree::extremes(root_group, groups.groups());
     between.heaviest *= static_cast<std::uint64_t>(most);

@@ -73,6 +73,26 @@ inline void tell(Carried& network, Rank ranks, std::uint64_t chunks) {
   }
 }
 
+// LevelCost::posted of such a gather, scatter, and scatter with a gather behind it, where blocks lie on a line and an arc that
+// wraps is two messages. The first rank's arcs reach to both sides as soon as they have four blocks; a scatter has blocks on the
+// line in its farthest step only, where pairs lie within the line.
+[[nodiscard]] constexpr std::uint64_t posted_gathering(Rank ranks) noexcept {
+  std::uint64_t messages = 0;
+  for (int step = 0; step < steps(ranks); ++step) {
+    const bool last = step + 1 == steps(ranks);
+    const Arc sent = last ? rest(reach(peer(0, step, ranks), step, ranks), ranks) : reach(0, step, ranks);
+    messages += sent.first + sent.size > ranks ? 2 : 1;
+  }
+  return messages;
+}
+[[nodiscard]] constexpr std::uint64_t posted_scattering(Rank ranks) noexcept {
+  const Rank carried = ranks - (Rank{1} << steps(ranks)) / 2;  // in the farthest step
+  return static_cast<std::uint64_t>(steps(ranks)) + (carried > 2 ? 1 : 0);
+}
+[[nodiscard]] constexpr std::uint64_t posted_both_ways(Rank ranks) noexcept {
+  return posted_gathering(ranks) + static_cast<std::uint64_t>(steps(ranks));
+}
+
 // The longest chain of messages where arcs grow from one block to all or shrink from all to one. Where the farthest step has less
 // than half an arc left to carry, that part is not of the arc that the step before it brings.
 struct Chain {

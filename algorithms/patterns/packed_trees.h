@@ -75,13 +75,14 @@ struct Measures {
   std::uint64_t rounds = 0, path = 0;
   std::uint64_t most_down = 0;     // chunks per piece that the rank with the heaviest children sends them all
   std::uint64_t most_through = 0;  // with what it sends to its parents
+  std::uint64_t posted = 0;        // LevelCost::posted
   std::uint32_t weights = 0;
 };
 
 [[nodiscard]] inline Measures measure(const std::vector<Tree>& trees, std::uint64_t pieces, std::uint64_t ways) {
   Measures m{.weights = multi_ring::weights(trees).sum};
   const std::size_t ranks = trees.front().parent.size();
-  std::vector<std::uint64_t> down(ranks, 0), through(ranks, 0);
+  std::vector<std::uint64_t> down(ranks, 0), through(ranks, 0), children(ranks, 0), parents(ranks, 0);
   for (const Tree& tree : trees) {
     const std::uint64_t rounds = ranks > 1 ? ways * depth(tree.parent) + pieces - 1 : 0;
     m.rounds = std::max(m.rounds, rounds);
@@ -89,11 +90,14 @@ struct Measures {
     for (std::size_t r = 0; r < ranks; ++r) {
       if (tree.parent[r] == kNoRank) continue;
       const auto parent = static_cast<std::size_t>(tree.parent[r]);
+      ++children[parent], ++parents[r];
       down[parent] += tree.weight;
       through[parent] += tree.weight;
       through[r] += tree.weight;
     }
   }
+  for (std::size_t r = 0; r < ranks; ++r)
+    m.posted = std::max(m.posted, pieces * (ways > 1 ? children[r] + parents[r] : std::max(children[r], parents[r])));
   m.most_down = *std::max_element(down.begin(), down.end());
   m.most_through = *std::max_element(through.begin(), through.end());
   return m;

@@ -79,10 +79,11 @@ class Rails {
 
 // Parts that move inside the groups, by level (peers::weigh), at most: what a rank scatters, and what it gathers, or combines.
 struct PartsInside {
-  std::vector<std::uint64_t> scattered, gathered;
+  std::vector<std::uint64_t> peers, scattered, gathered;  // the first: to how many it does
 
   PartsInside(const Shape& shape, const Rails& rails)
-      : scattered(peers::weigh(shape, [](Rank) { return 1; })),
+      : peers(peers::weigh(shape, [](Rank) { return 1; })),
+        scattered(peers),
         gathered(peers::weigh(shape, [&](Rank r) { return rails.of(r).count; })) {
     for (std::uint64_t& parts : scattered) parts = std::min(parts * rails.most(), std::uint64_t{rails.count()});
   }

@@ -107,6 +107,9 @@ class Swing {
     return sent;
   }
 
+  // That a rank sends, and receives, in all steps of all parts.
+  [[nodiscard]] std::uint64_t messages() const { return parts_ * steps(0).size(); }
+
   // The longest chain of messages of such a scatter or gather, and the heaviest. One step of a dimension of 3 * 2^k carries the
   // two blocks of its group that are still lacking, and neither came in the step before, if that was of the same dimension.
   struct Chain {

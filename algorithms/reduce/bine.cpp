@@ -48,7 +48,8 @@ Cost bine_cost(const Shape& shape, const Chunking&) {
                        .sent = shape.ranks > 1 ? 1U : 0U,
                        .reduced = tree.widest,
                        .carried = carried(shape, tell),
-                       .taken = tree.widest});
+                       .taken = tree.widest,
+                       .posted = tree.widest});
 }
 
 }  // namespace tutti::reduce_algorithms

@@ -44,7 +44,8 @@ Cost circulant_cost(const Shape& shape, const Chunking& chunking) {
   if (shape.ranks == 1) return flat_cost(chunking.pieces, {});
   const std::uint64_t chain = circulant::longest_chain(shape.ranks, chunking.pieces);
   const std::uint64_t taken = chunking.pieces - 1 + static_cast<std::uint64_t>(circulant::rounds(shape.ranks));  // by the root
-  return flat_cost(chunking.pieces, {.rounds = chain, .path = chain, .sent = chunking.pieces, .reduced = taken, .taken = taken});
+  return flat_cost(chunking.pieces,
+                   {.rounds = chain, .path = chain, .sent = chunking.pieces, .reduced = taken, .taken = taken, .posted = taken});
 }
 
 }  // namespace tutti::reduce_algorithms

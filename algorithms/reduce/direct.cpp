@@ -40,7 +40,8 @@ Cost direct_cost(const Shape& shape, const Chunking&) {
                        .reduced = others,
                        .carried = carried(shape, [&](Carried& n) { n.star(shape.root, 1); }),
                        .published = once,
-                       .taken = others});
+                       .taken = others,
+                       .posted = others});
 }
 
 }  // namespace tutti::reduce_algorithms

@@ -57,11 +57,13 @@ Cost hierarchical_scatter_cost(const Shape& shape, const Chunking& chunking) {
                              .rounds = static_cast<std::uint32_t>(pieces + 1),
                              .path = (pieces + 1) * most,
                              .sent = (inside.scattered[level] + most) * pieces,  // and to the root
-                             .reduced = inside.gathered[level] * pieces});
+                             .reduced = inside.gathered[level] * pieces,
+                             .posted = 2 * inside.peers[level] * pieces});
   const Shape tree{.ranks = groups, .root = rails.group_of(shape.root)};
   LevelCost across = knomial_cost(tree, {.pieces = chunking.pieces * rails.in_turn()}).levels.front();
   across.sent = groups > 1 ? most * pieces : 0;
   across.reduced = knomial_cost(tree, {}).levels.front().reduced * most * pieces;
+  across.posted = across.reduced;
   across.level = static_cast<int>(shape.levels->size());
   across.leaving = groups > 1 ? rails.count() * pieces : 0;
   cost.taken = across.reduced;  // the root of a rail has several children

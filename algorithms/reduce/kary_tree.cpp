@@ -48,7 +48,8 @@ Cost kary_tree_cost(const Shape& shape, const Chunking& chunking) {
                     .reduced = taken,
                     .carried = carried(shape, [&](Carried& n) { kary_tree::tell(n, shape.root, shape.ranks, radix, pieces); }),
                     .taken = taken,
-                    .at_a_time = children - late});
+                    .at_a_time = children - late,
+                    .posted = taken});
 }
 
 }  // namespace tutti::reduce_algorithms

@@ -59,9 +59,13 @@ Cost knomial_cost(const Shape& shape, const Chunking& chunking) {
     knomial_tree::tell(network, shape.root, shape.ranks, static_cast<Rank>(chunking.radix),
                        [&](std::uint64_t) { return pieces; });
   };
-  return flat_cost(
-      chunking.pieces,
-      {.rounds = rounds, .path = rounds, .sent = pieces, .reduced = taken, .carried = carried(shape, tell), .taken = taken});
+  return flat_cost(chunking.pieces, {.rounds = rounds,
+                                     .path = rounds,
+                                     .sent = pieces,
+                                     .reduced = taken,
+                                     .carried = carried(shape, tell),
+                                     .taken = taken,
+                                     .posted = taken});
 }
 
 }  // namespace tutti::reduce_algorithms

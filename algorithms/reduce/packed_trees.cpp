@@ -23,7 +23,8 @@ Cost packed_trees_cost(const Shape& shape, const Chunking& chunking) {
                             .path = m.path,
                             .sent = shape.ranks > 1 ? chunks : 0,
                             .reduced = m.most_down * chunking.pieces,
-                            .taken = m.most_down * chunking.pieces});
+                            .taken = m.most_down * chunking.pieces,
+                            .posted = m.posted});
 }
 
 }  // namespace tutti::reduce_algorithms

@@ -37,7 +37,8 @@ Cost scatter_gather_cost(const Shape& shape, const Chunking& chunking) {
                                                                   .sent = scatter.sent + gather.sent,
                                                                   .reduced = scatter.reduced,
                                                                   .carried = scatter.carried + gather.carried,
-                                                                  .taken = scatter.reduced + to_root.taken});
+                                                                  .taken = scatter.reduced + to_root.taken,
+                                                                  .posted = scatter.posted + gather.posted});
   cost.exact = false;  // the heaviest chains and the busiest ranks of the two halves need not be the same
   return cost;
 }

@@ -37,7 +37,8 @@ Cost two_shot_cost(const Shape& shape, const Chunking&) {
                     .reduced = others,
                     .carried = carried(shape, [&](Carried& n) { n.all_pairs(1), n.star(shape.root, 1); }),
                     .published = others > 0 ? others + 1 : 0,
-                    .taken = 2 * others});
+                    .taken = 2 * others,
+                    .posted = 2 * others});
 }
 
 }  // namespace tutti::reduce_algorithms

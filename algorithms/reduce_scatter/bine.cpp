@@ -45,8 +45,12 @@ Cost bine_cost(const Shape& shape, const Chunking&) {
   const auto chain = negabinary::longest_chain(shape.ranks);
   const auto others = static_cast<std::uint64_t>(shape.ranks - 1);
   const auto tell = [&](Carried& network) { negabinary::tell(network, shape.ranks, 1); };
-  return flat_cost(
-      1, {.rounds = chain.rounds, .path = chain.path, .sent = others, .reduced = others, .carried = carried(shape, tell)});
+  return flat_cost(1, {.rounds = chain.rounds,
+                       .path = chain.path,
+                       .sent = others,
+                       .reduced = others,
+                       .carried = carried(shape, tell),
+                       .posted = negabinary::posted_scattering(shape.ranks)});
 }
 
 }  // namespace tutti::reduce_scatter_algorithms

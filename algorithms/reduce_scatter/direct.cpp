@@ -44,7 +44,8 @@ Cost direct_cost(const Shape& shape, const Chunking& chunking) {
                                      .reduced = sent,
                                      .carried = carried(shape, [&](Carried& n) { n.all_pairs(pieces); }),
                                      .published = sent,
-                                     .taken = sent});
+                                     .taken = sent,
+                                     .posted = sent});
 }
 
 }  // namespace tutti::reduce_scatter_algorithms

@@ -25,9 +25,11 @@ Schedule multi_ring(Rank me, const Shape& shape, const Chunking& chunking) {
 Cost multi_ring_cost(const Shape& shape, const Chunking& chunking) {
   const auto w = multi_ring::weights(multi_ring::rings(shape));
   const std::uint64_t messages = static_cast<std::uint64_t>(shape.ranks - 1) * chunking.pieces;
-  return flat_cost(
-      w.sum * chunking.pieces,
-      {.rounds = messages * w.most, .path = messages * w.most, .sent = messages * w.sum, .reduced = messages * w.sum});
+  return flat_cost(w.sum * chunking.pieces, {.rounds = messages * w.most,
+                                             .path = messages * w.most,
+                                             .sent = messages * w.sum,
+                                             .reduced = messages * w.sum,
+                                             .posted = messages * w.sum});
 }
 
 }  // namespace tutti::reduce_scatter_algorithms

@@ -42,7 +42,8 @@ Cost pairwise_cost(const Shape& shape, const Chunking& chunking) {
                                      .path = rounds,
                                      .sent = others * pieces,
                                      .reduced = others * pieces,
-                                     .carried = carried(shape, [&](Carried& n) { n.all_pairs(pieces); })});
+                                     .carried = carried(shape, [&](Carried& n) { n.all_pairs(pieces); }),
+                                     .posted = others * pieces});
 }
 
 }  // namespace tutti::reduce_scatter_algorithms

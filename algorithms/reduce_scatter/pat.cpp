@@ -47,8 +47,12 @@ Cost pat_cost(const Shape& shape, const Chunking&) {
   const auto chain = ShiftedTrees::longest_chain(shape.ranks);
   const auto others = static_cast<std::uint64_t>(shape.ranks - 1);
   const auto tell = [&](Carried& network) { tell_shifted_trees(network, shape.ranks); };
-  return flat_cost(
-      1, {.rounds = chain.rounds, .path = chain.path, .sent = others, .reduced = others, .carried = carried(shape, tell)});
+  return flat_cost(1, {.rounds = chain.rounds,
+                       .path = chain.path,
+                       .sent = others,
+                       .reduced = others,
+                       .carried = carried(shape, tell),
+                       .posted = static_cast<std::uint64_t>(ceil_log2(shape.ranks))});
 }
 
 }  // namespace tutti::reduce_scatter_algorithms

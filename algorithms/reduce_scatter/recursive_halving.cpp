@@ -115,8 +115,12 @@ Cost recursive_halving_cost(const Shape& shape, const Chunking& chunking) {
     });
   });
   if (folding.extra() == 0)
-    return flat_cost(1,
-                     {.rounds = rounds, .path = by_last.blocks, .sent = p - 1, .reduced = by_first.combined, .carried = through});
+    return flat_cost(1, {.rounds = rounds,
+                         .path = by_last.blocks,
+                         .sent = p - 1,
+                         .reduced = by_first.combined,
+                         .carried = through,
+                         .posted = folding.messages()});
   const std::uint64_t unfold = folding.chain_ends_with_pair() ? 1 : 0;
   const std::uint64_t taken = p + by_first.combined;
   return flat_cost(1, {.rounds = 1 + rounds + unfold,
@@ -124,7 +128,8 @@ Cost recursive_halving_cost(const Shape& shape, const Chunking& chunking) {
                        .sent = p,
                        .reduced = taken,
                        .carried = through,
-                       .taken = taken});
+                       .taken = taken,
+                       .posted = folding.messages() + 1});
 }
 
 }  // namespace tutti::reduce_scatter_algorithms

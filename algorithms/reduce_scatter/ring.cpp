@@ -45,8 +45,13 @@ Schedule ring(Rank me, const Shape& shape, const Chunking& chunking) {
 Cost ring_cost(const Shape& shape, const Chunking& chunking) {
   const std::uint64_t chunks = static_cast<std::uint64_t>(shape.ranks - 1) * chunking.pieces;
   const auto tell = [&](Carried& network) { network.shift(1, chunks); };
-  return flat_cost(chunking.pieces,
-                   {.rounds = chunks, .path = chunks, .sent = chunks, .reduced = chunks, .carried = carried(shape, tell)});
+  return flat_cost(chunking.pieces, {.rounds = chunks,
+                                     .path = chunks,
+                                     .sent = chunks,
+                                     .reduced = chunks,
+                                     .carried = carried(shape, tell),
+                                     .leaving = ring::leaving(shape, chunks),
+                                     .posted = chunks});
 }
 
 }  // namespace tutti::reduce_scatter_algorithms

@@ -57,8 +57,12 @@ Cost swing_cost(const Shape& shape, const Chunking&) {
   const auto chain = swing.longest_chain();
   const std::uint64_t sent = static_cast<std::uint64_t>(shape.ranks - 1) * swing.parts();
   const auto tell = [&](Carried& network) { swing.tell(network); };
-  return flat_cost(swing.parts(),
-                   {.rounds = chain.rounds, .path = chain.path, .sent = sent, .reduced = sent, .carried = carried(shape, tell)});
+  return flat_cost(swing.parts(), {.rounds = chain.rounds,
+                                   .path = chain.path,
+                                   .sent = sent,
+                                   .reduced = sent,
+                                   .carried = carried(shape, tell),
+                                   .posted = swing.messages()});
 }
 
 }  // namespace tutti::reduce_scatter_algorithms

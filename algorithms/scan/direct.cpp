@@ -35,9 +35,10 @@ Cost direct_cost(const Shape& shape, const Chunking& chunking) {
     for (Rank from = 0; from < shape.ranks; ++from)
       for (Rank to = from + 1; to < shape.ranks; ++to) network.message(from, to, pieces);
   };
+  const std::uint64_t sent = others * pieces;
   return flat_cost(
       chunking.pieces,
-      {.rounds = stream, .path = stream, .sent = others * pieces, .reduced = others * pieces, .carried = carried(shape, tell)});
+      {.rounds = stream, .path = stream, .sent = sent, .reduced = sent, .carried = carried(shape, tell), .posted = sent});
 }
 
 }  // namespace tutti::scan_algorithms

@@ -34,8 +34,9 @@ Cost linear_cost(const Shape& shape, const Chunking& chunking) {
   const auto tell = [&](Carried& network) {
     for (Rank r = 1; r < shape.ranks; ++r) network.message(r - 1, r, pieces);
   };
-  return flat_cost(chunking.pieces,
-                   {.rounds = rounds, .path = rounds, .sent = pieces, .reduced = pieces, .carried = carried(shape, tell)});
+  return flat_cost(
+      chunking.pieces,
+      {.rounds = rounds, .path = rounds, .sent = pieces, .reduced = pieces, .carried = carried(shape, tell), .posted = pieces});
 }
 
 }  // namespace tutti::scan_algorithms

@@ -40,7 +40,8 @@ Cost recursive_doubling_cost(const Shape& shape, const Chunking&) {
     for (Rank d = 1; d < shape.ranks; d *= 2)
       for (Rank r = d; r < shape.ranks; ++r) network.message(r - d, r, 1);
   };
-  return flat_cost(1, {.rounds = rounds, .path = rounds, .sent = peers, .reduced = peers, .carried = carried(shape, tell)});
+  return flat_cost(
+      1, {.rounds = rounds, .path = rounds, .sent = peers, .reduced = peers, .carried = carried(shape, tell), .posted = peers});
 }
 
 }  // namespace tutti::scan_algorithms

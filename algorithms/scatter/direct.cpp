@@ -33,7 +33,8 @@ Cost direct_cost(const Shape& shape, const Chunking&) {
                        .sent = others,
                        .carried = carried(shape, [&](Carried& n) { n.star(shape.root, 1); }),
                        .published = others,
-                       .taken = once});
+                       .taken = once,
+                       .posted = others});
 }
 
 }  // namespace tutti::scatter_algorithms

@@ -45,7 +45,8 @@ Cost hierarchical_cost(const Shape& shape, const Chunking&) {
     cost.levels.push_back({.level = static_cast<int>(level),
                            .rounds = static_cast<std::uint32_t>(part.depth),
                            .path = part.heaviest,
-                           .sent = inside ? others : outside});
+                           .sent = inside ? others : outside,
+                           .posted = part.widest});
   }
   return cost;
 }

@@ -42,7 +42,8 @@ Cost knomial_cost(const Shape& shape, const Chunking& chunking) {
   return flat_cost(1, {.rounds = tree.depth,
                        .path = tree.heaviest,
                        .sent = static_cast<std::uint64_t>(shape.ranks - 1),
-                       .carried = carried(shape, tell)});
+                       .carried = carried(shape, tell),
+                       .posted = tree.widest});
 }
 
 }  // namespace tutti::scatter_algorithms

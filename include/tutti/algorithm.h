@@ -42,6 +42,9 @@ struct LevelCost {
   // Messages that a rank sends, or receives, in one round, at most (rounds as in a proof's Timeline): where every rank of the
   // longest chain has so many. 0: what the busiest rank has is spread over the rounds.
   std::uint32_t at_a_time = 0;
+  // Messages that the rank with most of them sends, or receives if those are more. Those beyond one for each round cost the gap
+  // between two messages. 0: not known, as if each were as large as those of the heaviest chain are in the mean.
+  std::uint64_t posted = 0;
 };
 
 struct Cost {

@@ -18,7 +18,7 @@
 namespace tutti {
 
 // Changes whenever one of the types that a plugin and the library pass each other does; a plugin of another one is refused.
-inline constexpr std::uint32_t kPluginVersion = 2;
+inline constexpr std::uint32_t kPluginVersion = 3;
 
 // Of the types as this compiler lays them out.
 struct PluginLayout {

@@ -29,7 +29,12 @@ std::vector<std::uint64_t> received(std::span<const Schedule> ranks, const std::
 Cost flat_cost(std::span<const Schedule> ranks, const Proof& proof) {
   const std::uint64_t taken = received(ranks, {}).front();
   return {.chunks_per_block = ranks.front().chunks_per_block,
-          .levels = {{.level = -1, .rounds = proof.rounds, .path = proof.path, .sent = proof.sent, .reduced = proof.reduced}},
+          .levels = {{.level = -1,
+                      .rounds = proof.rounds,
+                      .path = proof.path,
+                      .sent = proof.sent,
+                      .reduced = proof.reduced,
+                      .posted = proof.posted}},
           .taken = taken > proof.sent ? taken : 0};
 }
 
@@ -43,7 +48,8 @@ Cost cost_by_level(std::span<const Schedule> ranks, const Proof& proof, const st
                            .rounds = traffic.rounds,
                            .path = traffic.path,
                            .sent = std::max(traffic.sent, taken[l]),
-                           .leaving = l == levels.size() ? most_leaving(ranks, levels.back()) : 0});
+                           .leaving = l == levels.size() ? most_leaving(ranks, levels.back()) : 0,
+                           .posted = traffic.posted});
   }
   if (!cost.levels.empty()) cost.levels.back().reduced = proof.reduced;
   return cost;

@@ -30,6 +30,7 @@ struct Sharing {
 
 struct Rates {
   double latency_us, gap_us, bandwidth_gbps;  // of a round, of each further message in it, of one rank
+  double port_gap_us = 0;                     // the latter of a network's port, which sends the message's bytes meanwhile
   double busy = 1;                            // where cores are shared and all ranks work: so much less has each of them
 };
 
@@ -67,7 +68,10 @@ Rates rates_at(const LevelCost& cost, const JobMachine& machine, Sharing with, d
   Rates rates{link.latency_us, machine.step_us * crowd, over_network ? link.bandwidth_gbps : in_memory_gbps(link, machine)};
   if (over_network) {
     const bool on_these_cores = with.shared && machine.hosts_share_cores();
-    rates.gap_us += link.latency_us * (on_these_cores ? kNetworkGapOnSharedCores : kNetworkGap) * crowd;
+    if (on_these_cores)
+      rates.gap_us += link.latency_us * kNetworkGapOnSharedCores * crowd;
+    else
+      rates.port_gap_us = link.latency_us * kNetworkGap * crowd;
   }
   if (!with.shared) return rates;
   const double all = machine.ranks_per_host, at_once = over_network ? sending_at_once(cost, all) : all;
@@ -177,11 +181,17 @@ Price price_published(Candidate& candidate, const Cost& cost, const JobMachine& 
           .reduction_us = in_turns(level.reduced, level.sent) * chunk_bytes * reduction_us_per_byte(candidate, machine)};
 }
 
+// Messages that a rank has to do with beyond the first one of each round. Where it is not known how many there are, each of the
+// busiest rank's is as large as those of the chain are.
+double beyond_first(const LevelCost& level, double at_a_time) {
+  const double in_rounds = level.rounds * (level.posted > 0 ? std::max<double>(level.at_a_time, 1) : at_a_time);
+  return std::max<double>(static_cast<double>(level.posted), in_rounds) - level.rounds;
+}
+
 Price price_level(const Candidate& candidate, const Cost& cost, const LevelCost& level, const JobMachine& machine,
                   double chunk_bytes, Sharing with) {
   const Rates rates = rates_at(level, machine, with, chunk_bytes);
   const double path = static_cast<double>(level.path), busy = busiest(level, cost);
-  // A message of the chain is path / rounds chunks; so large are the busiest rank's, too.
   const double at_a_time = std::max({1.0, static_cast<double>(level.at_a_time), path > 0 ? busy / path : 0});
   const bool over_links = !machine.torus.empty() && level.level < 0;
   const double chunks = over_links                                  ? over_torus(level, cost, machine, *candidate.algorithm)
@@ -189,9 +199,13 @@ Price price_level(const Candidate& candidate, const Cost& cost, const LevelCost&
                                                                     : at_a_time * path;
   const double uplinks =
       with.uplinks == nullptr ? 0 : over_uplinks(level, cost, machine, *with.uplinks, candidate.algorithm->collective);
+  const double further = beyond_first(level, at_a_time);
+  const double bytes_us =
+      std::max(chunks / rates.bandwidth_gbps, uplinks / machine.links.back().bandwidth_gbps) * chunk_bytes / 1e3;
   return {
-      .latency_us = level.rounds * (rates.latency_us + machine.step_us * with.crowd + (at_a_time - 1) * rates.gap_us),
-      .bandwidth_us = std::max(chunks / rates.bandwidth_gbps, uplinks / machine.links.back().bandwidth_gbps) * chunk_bytes / 1e3,
+      .latency_us = level.rounds * (rates.latency_us + machine.step_us * with.crowd) + further * rates.gap_us +
+                    std::max(0.0, further * rates.port_gap_us - bytes_us),
+      .bandwidth_us = bytes_us,
       .reduction_us = static_cast<double>(level.reduced) * chunk_bytes * reduction_us_per_byte(candidate, machine) * with.crowd};
 }
 

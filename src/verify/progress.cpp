@@ -219,6 +219,7 @@ Result<Proof> run(std::span<const Schedule> ranks, const std::vector<Layout>& la
   return Proof{.rounds = all.rounds,
                .path = all.path,
                .sent = all.sent,
+               .posted = all.posted,
                .at_a_time = all.at_a_time,
                .reduced = most_reduced(ranks),
                .carried = run.traffic().carried(),

@@ -16,7 +16,7 @@ class TrafficMeters {
       : levels_(options.levels),
         carried_(static_cast<Rank>(ranks), options.torus, options.pod),
         most_(levels_ == nullptr ? 1 : levels_->size() + 2),
-        sent_(ranks * most_.size()),
+        of_rank_(ranks * most_.size()),
         chains_(steps * most_.size()),
         in_round_(options.at_a_time ? ranks * most_.size() : 0) {}
 
@@ -48,6 +48,10 @@ class TrafficMeters {
     std::uint64_t path = 0;
     std::uint32_t rounds = 0;
   };
+  // What one rank has sent and received.
+  struct OfRank {
+    std::uint64_t chunks_sent = 0, sent = 0, received = 0;  // the latter in messages
+  };
   // Messages of one rank in each round.
   struct InRound {
     std::vector<std::uint32_t> sent, received;
@@ -58,13 +62,14 @@ class TrafficMeters {
   void count(std::size_t meter, std::uint32_t recv, Rank sender, Rank receiver, std::uint64_t chunks) {
     Traffic& most = most_[meter];
     Chain& chain = chains(recv)[meter];
-    std::uint64_t& sent = sent_[index(sender, meter)];
+    OfRank &by_sender = of_rank_[index(sender, meter)], &by_receiver = of_rank_[index(receiver, meter)];
     chain.rounds += 1;
     chain.path += chunks;
-    sent += chunks;
+    by_sender.chunks_sent += chunks;
     most.rounds = std::max(most.rounds, chain.rounds);
     most.path = std::max(most.path, chain.path);
-    most.sent = std::max(most.sent, sent);
+    most.sent = std::max(most.sent, by_sender.chunks_sent);
+    most.posted = std::max({most.posted, ++by_sender.sent, ++by_receiver.received});
     if (in_round_.empty()) return;
     const auto one_more = [&](std::vector<std::uint32_t>& by_round) {
       if (by_round.size() <= chain.rounds) by_round.resize(chain.rounds + 1);
@@ -84,10 +89,10 @@ class TrafficMeters {
 
   const std::vector<Grouping>* levels_;
   Carried carried_;
-  std::vector<Traffic> most_;        // of all messages, then by level: one meter each
-  std::vector<std::uint64_t> sent_;  // by rank, then by meter
-  std::vector<Chain> chains_;        // by step, then by meter
-  std::vector<InRound> in_round_;    // by rank, then by meter
+  std::vector<Traffic> most_;      // of all messages, then by level: one meter each
+  std::vector<OfRank> of_rank_;    // by rank, then by meter
+  std::vector<Chain> chains_;      // by step, then by meter
+  std::vector<InRound> in_round_;  // by rank, then by meter
 };
 
 }  // namespace tutti::verifier

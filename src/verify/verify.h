@@ -24,6 +24,7 @@ struct Traffic {
   std::uint32_t rounds = 0;  // longest chain of messages, each waiting for the one before (by dependency or stream order)
   std::uint64_t path = 0;    // chunks along the heaviest such chain
   std::uint64_t sent = 0;    // chunks sent by the rank that sends most
+  std::uint64_t posted = 0;  // messages sent by the rank that sends most, or received by the one that receives most
   // With VerifyOptions::at_a_time: most messages that a rank sends, or receives, in one round. A message's round is its number on
   // the longest chain that ends with it (of those that cross the level).
   std::uint32_t at_a_time = 0;
@@ -54,6 +55,7 @@ struct Proof {
   std::uint32_t rounds = 0;
   std::uint64_t path = 0;
   std::uint64_t sent = 0;
+  std::uint64_t posted = 0;
   std::uint32_t at_a_time = 0;  // as in Traffic
   std::uint64_t reduced = 0;    // chunks combined by the rank that combines most, one per operand beyond the first
   std::uint64_t carried = 0;    // with VerifyOptions::torus or ::pod: as in LevelCost

@@ -64,6 +64,13 @@ TEST_P(Row, SaysWhetherAllContributionsMeetAtOnce) {
   EXPECT_EQ(always, a.meets_at_once);
 }
 
+// Else they would be compared with nothing, and priced as if all were of one size.
+TEST_P(Row, DeclaresHowManyMessagesTheBusiestRankHas) {
+  const std::vector<Grouping> levels{Grouping({0, 0, 1, 1, 2, 2, 3, 3})};
+  const Cost cost = GetParam()->cost({.ranks = 8, .levels = &levels}, {});
+  for (const LevelCost& level : cost.levels) EXPECT_EQ(level.posted > 0, level.rounds > 0) << "level " << level.level;
+}
+
 INSTANTIATE_TEST_SUITE_P(Algorithms, Row, testing::ValuesIn(rows()), row_name);
 
 // With fewer pieces than rounds, as many, and more: their schedules differ most there.

@@ -149,7 +149,7 @@ recv 0 -> output[0]
 send input[0] -> 0 after 1
 END
 bad "stuck.txt' line 1: all_gather stuck of 2 ranks" TUTTI_SCHEDULES="$work/stuck.txt"
-bad "is made for version 3 of plugins" TUTTI_PLUGINS="$plugins/libother_version.so"
+bad "is made for version 4 of plugins" TUTTI_PLUGINS="$plugins/libother_version.so"
 bad "types of other sizes" TUTTI_PLUGINS="$plugins/libother_sizes.so"
 bad "has no function tutti_plugin" TUTTI_PLUGINS="$plugins/libno_entry.so"
 bad "cannot be loaded" TUTTI_PLUGINS="$work/three.txt"

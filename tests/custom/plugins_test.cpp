@@ -120,7 +120,7 @@ TEST(Plugins, WhatIsNoPluginIsRefused) {
   EXPECT_THAT(refusal(text), HasSubstr("cannot be loaded"));
   std::filesystem::remove(text);
   EXPECT_THAT(refusal(library("no_entry")), HasSubstr("has no function tutti_plugin"));
-  EXPECT_THAT(refusal(library("other_version")), HasSubstr("is made for version 3 of plugins; this library takes version 2"));
+  EXPECT_THAT(refusal(library("other_version")), HasSubstr("is made for version 4 of plugins; this library takes version 3"));
   EXPECT_THAT(refusal(library("other_sizes")), HasSubstr("types of other sizes"));
   EXPECT_THAT(refusal(library("empty")), HasSubstr("offers no algorithm"));
   EXPECT_THAT(refusal(library("twice")), HasSubstr("offers barrier one, twice"));

@@ -167,13 +167,22 @@ TEST(Model, RanksThatShareCoresSendFewMessages) {
   m.links.back().latency_us = 1.2;
   m.boards = false;
   ASSERT_TRUE(m.oversubscribed());
-  const Selection small = all_reduce(8, m), larger = all_reduce(4 << 10, m);
+  const Selection small = all_reduce(8, m), larger = all_reduce(16 << 10, m);
   EXPECT_EQ(small.winner().algorithm->name, "recursive_doubling");
   EXPECT_EQ(larger.winner().algorithm->name, "halving_doubling");
   for (const Candidate& winner : {small.winner(), larger.winner()}) {
     EXPECT_GT(winner.chunking.radix, 2U) << "rounds cost a turn of all each";
     EXPECT_LT(winner.chunking.radix, 16U) << "which would be everything to everybody";
   }
+}
+
+// Of 128 ranks in rounds of 64 and of 2, each has 64 messages to send, though those of the second round are by far the larger
+// ones.
+TEST(Model, ALargeRadixCostsAllOfItsMessages) {
+  const JobMachine m = job("node:16 core:8", 128);
+  for (const Collective c : {Collective::all_reduce, Collective::all_gather, Collective::reduce_scatter})
+    EXPECT_LE(choose({.collective = c, .block_bytes = c == Collective::all_reduce ? 1024U : 8U}, m).winner().chunking.radix, 8U)
+        << name(c);
 }
 
 // What is published is written once, however many read it, and its readers pay for a look each instead of a message.

@@ -323,6 +323,7 @@ TEST(Mutation, every_number_of_an_exact_cost_is_compared) {
                                                          {"carried", change_level<&LevelCost::carried>},
                                                          {"leaving", change_level<&LevelCost::leaving>},
                                                          {"at a time", change_level<&LevelCost::at_a_time>},
+                                                         {"posted", change_level<&LevelCost::posted>},
                                                          {"published", change<&Cost::published>},
                                                          {"taken", change<&Cost::taken>}};
   for (const auto& [number, change] : numbers) {

@@ -286,6 +286,23 @@ TEST(Verify, tells_when_steps_happen) {
   EXPECT_THAT(timeline.round[0], testing::ElementsAre(0, 1, 1, 1, 2, 2, 2, 3, 3, 4, 4));
 }
 
+// Sent or received by one rank, however many chunks each has.
+TEST(Verify, measures_messages_of_the_busiest_rank) {
+  const auto posted = [](const std::vector<Schedule>& ranks) {
+    const auto proof = verify(ranks);
+    return proof ? proof->posted : 0;
+  };
+  EXPECT_EQ(posted(all_ranks(samples::direct_all_reduce, {.ranks = 5})), 4U);
+  EXPECT_EQ(posted(all_ranks(samples::ring_all_reduce, {.ranks = 5})), 8U);
+  EXPECT_EQ(posted(all_ranks(samples::chain_broadcast, {.ranks = 5})), 3U) << "pieces";
+
+  const std::vector<Grouping> pairs{Grouping({0, 0, 1, 1, 2, 2})};
+  const auto proof = verify(all_ranks(samples::direct_all_reduce, {.ranks = 6}), {.levels = &pairs});
+  ASSERT_TRUE(proof);
+  EXPECT_EQ(proof->levels[0].posted, 1U);
+  EXPECT_EQ(proof->levels[1].posted, 4U);
+}
+
 TEST(Verify, measures_messages_at_a_time) {
   const auto at_a_time = [](const std::vector<Schedule>& ranks) {
     const auto proof = verify(ranks, {.at_a_time = true});

@@ -72,6 +72,7 @@ void compare_traffic(std::vector<std::string>& wrong, std::string_view where, co
   compare(wrong, named("rounds"), declared.rounds, measured.rounds, exact);
   compare(wrong, named("path"), declared.path, measured.path, exact);
   compare(wrong, named("sent"), declared.sent, measured.sent, exact);
+  if (declared.posted > 0) compare(wrong, named("messages posted"), declared.posted, measured.posted, exact);
   if (declared.at_a_time > 0) compare(wrong, named("messages at a time"), declared.at_a_time, measured.at_a_time, exact);
 }
 
