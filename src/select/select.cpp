@@ -148,9 +148,9 @@ Status check_forced(const Selection& selection, const SelectRequest& request, co
 std::string less_strict(const SelectRequest& request, const JobMachine& machine) {
   std::string could;
   for (const OrderClass order : {OrderClass::placement_free, OrderClass::same_layout}) {
+    if (order >= request.numerics.order && !request.numerics.at_once) continue;
     SelectRequest less = request;
     less.numerics = {.asked = order, .order = order};
-    if (less.numerics.order == request.numerics.order && !request.numerics.at_once) continue;
     if (auto selection = select(less, machine))
       could += fmt::format("{}{} could be had by {} in {:.1f} us", could.empty() ? "; " : ", ", name(order),
                            selection->winner().algorithm->name, selection->winner().us());
