@@ -37,6 +37,7 @@ struct Exchange {
   std::string_view name;
   Build scatter, gather;
   LevelCost (*cost)(Rank groups, std::uint64_t vectors);
+  std::uint64_t (*posted)(Rank groups);  // of one vector
 };
 
 // Of `vectors` that follow each other on a rail: a grid of rounds and vectors, in which a message waits for the one of the round
@@ -57,9 +58,9 @@ LevelCost two_shot_cost_on_rail(Rank groups, std::uint64_t vectors) {
 }
 
 constexpr Exchange kCirculant{"hierarchical_scatter", reduce_scatter_algorithms::circulant, all_gather_algorithms::circulant,
-                              circulant_cost_on_rail};
+                              circulant_cost_on_rail, circulant::posted_both_ways};
 constexpr Exchange kTwoShot{"hierarchical_two_shot", reduce_scatter_algorithms::direct, all_gather_algorithms::direct,
-                            two_shot_cost_on_rail};
+                            two_shot_cost_on_rail, [](Rank groups) { return 2 * static_cast<std::uint64_t>(groups - 1); }};
 
 Schedule build(const Exchange& exchange, Rank me, const Shape& shape, const Chunking& chunking) {
   const Rails rails(shape);
@@ -108,7 +109,7 @@ Cost cost_of(const Exchange& exchange, const Shape& shape, const Chunking& chunk
   across.level = static_cast<int>(shape.levels->size());
   across.sent = 2 * (block - 1) * most * pieces;
   across.reduced = (block - 1) * most * pieces;
-  across.posted = circulant::posted_both_ways(rails.groups()) * most * pieces;
+  across.posted = exchange.posted(rails.groups()) * most * pieces;
   across.leaving = 2 * (block - 1) * rails.count() * pieces;
   cost.levels.push_back(across);
   return cost;

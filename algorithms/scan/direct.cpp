@@ -1,44 +1,13 @@
-// Direct scan. Every rank sends its whole input to all higher ones, piece by piece, the next one first; each combines what it has
-// got with its own, in rank order and in one pass over memory.
-//
-//   ranks      0             1             2             3
-//   sends      a -> 1 2 3    b -> 2 3      c -> 3
-//   combines   a             a b           a b c         a b c d
-//
-// A single round, for small inputs and few ranks; and every result comes about in one step, whatever the rank. The first rank
-// sends p-1 times its input. Source: as direct all_reduce, the all-to-all broadcast with local reduction of the textbooks.
-#include "algorithms/patterns/combine.h"
-#include "algorithms/patterns/flat_cost.h"
+// See patterns/direct_prefix.h.
+#include "algorithms/patterns/direct_prefix.h"
 #include "algorithms/scan/scan.h"
 
 namespace tutti::scan_algorithms {
 
 Schedule direct(Rank me, const Shape& shape, const Chunking& chunking) {
-  Builder b(Collective::scan, "direct", me, shape, chunking.pieces);
-  for (std::uint32_t piece = 0; piece < chunking.pieces; ++piece) {
-    std::vector<Slice> parts;
-    for (Rank to = me + 1; to < shape.ranks; ++to) b.send(b.input(piece), to);
-    for (Rank from = 0; from < me; ++from) {
-      parts.push_back(b.scratch_like(b.output(piece)));
-      b.recv(from, parts.back());
-    }
-    parts.push_back(b.input(piece));
-    combine_in_rank_order(b, parts, static_cast<std::size_t>(me), b.output(piece));
-  }
-  return std::move(b).finish();
+  return direct_prefix::build(Collective::scan, me, shape, chunking);
 }
 
-Cost direct_cost(const Shape& shape, const Chunking& chunking) {
-  const auto others = static_cast<std::uint64_t>(shape.ranks - 1), pieces = std::uint64_t{chunking.pieces};
-  const std::uint64_t stream = others > 0 ? pieces : 0;
-  const auto tell = [&](Carried& network) {
-    for (Rank from = 0; from < shape.ranks; ++from)
-      for (Rank to = from + 1; to < shape.ranks; ++to) network.message(from, to, pieces);
-  };
-  const std::uint64_t sent = others * pieces;
-  return flat_cost(
-      chunking.pieces,
-      {.rounds = stream, .path = stream, .sent = sent, .reduced = sent, .carried = carried(shape, tell), .posted = sent});
-}
+Cost direct_cost(const Shape& shape, const Chunking& chunking) { return direct_prefix::cost(Collective::scan, shape, chunking); }
 
 }  // namespace tutti::scan_algorithms

@@ -59,7 +59,7 @@ struct Call {
   std::uint64_t receive_count = 0;
   // As in Options, for this call; equal on all ranks.
   std::string_view algorithm = {}, algorithm_filter = {};
-  // As in Options, for this call; equal on all ranks.
+  // As in Options, for this call; equal on all ranks. The call's own type: as if nothing were asked for.
   std::optional<OrderClass> order = {};
   std::optional<DataType> accumulate = {};
   // After so long without progress the call fails with Code::timeout, on all ranks; 0: as the communicator's options say. The
@@ -105,12 +105,14 @@ struct Options {
   // Algorithms of your own to choose from: files of schedules, and libraries (tutti/plugin.h), separated by commas. All ranks
   // must give the same. Empty: TUTTI_SCHEDULES, TUTTI_PLUGINS.
   std::string schedules = {}, plugins = {};
-  // What reductions promise about their bits. Not given: TUTTI_ORDER, or same_layout. A call whose promise no algorithm can keep
-  // fails, and the error says which could be kept.
+  // What reductions promise about their bits. Not given: TUTTI_ORDER, or same_layout. Said here or there it holds for all calls
+  // that can keep it, others promise what they can; where the Call itself says it, one that cannot is an error that tells what
+  // could be had. A commutative operator of the user's must give the same bits either way round.
   std::optional<OrderClass> order = {};
-  // What sums and products add up in, from the first contribution to the last, with one rounding in the end: f32 (16- and 8-bit
-  // floats) or f64 (f32, and sums of c64). Not given: TUTTI_ACCUMULATE, or the type, and of 16- and 8-bit floats f32 inside a
-  // step, while what ranks send each other in between is rounded to the type. Ignored where nothing is rounded.
+  // What sums and products add up in, from the first contribution to the last, with one rounding in the end (means divide before
+  // it; of scan and exscan after it): f32 (16- and 8-bit floats) or f64 (f32, and sums of c64). Not given: TUTTI_ACCUMULATE, or
+  // the type, and of 16- and 8-bit floats f32 inside a step, while what ranks send each other in between is rounded to the type.
+  // Ignored where nothing is rounded, and as above.
   std::optional<DataType> accumulate = {};
   bool calibrate = true;  // false: as with TUTTI_CALIBRATE=0
   // Called again and again while a call waits, at least about once a millisecond, by the thread that waits; for programs in which

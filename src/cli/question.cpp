@@ -73,10 +73,13 @@ void take_from_environment(Question& q, const AlgorithmTable& table) {
 Numerics numerics_for(const Question& q, Collective collective, Rank ranks) {
   auto config = Config::from_environment();
   if (!config) leave(config.error());
-  const auto order = order_of(q.contract), by_variable = parse_order_class(config->text(Var::order));
-  const Contract contract{.order = order ? *order : by_variable.value_or(OrderClass::same_layout),
-                          .accumulate = accumulate_of(q.contract)};
+  Contract contract = contract_of(*config);
   const ReduceOp op{.kind = q.ordered ? ReduceKind::user : ReduceKind::sum, .commutative = !q.ordered};
+  const auto order = order_of(q.contract);
+  const auto accumulate = accumulate_of(q.contract);
+  if (!order && !accumulate) return numerics_within(collective, DataType::f32, op, ranks, contract);
+  if (order) contract.order = *order;
+  if (accumulate) contract.accumulate = accumulate;
   auto numerics = numerics_of(collective, DataType::f32, op, ranks, contract);
   if (!numerics) leave(numerics.error().to_string(), kExitUsage);
   return *numerics;
@@ -229,7 +232,9 @@ DeviceAnswer ask_of_devices(Question& q, const DeviceChoice& choice) {
   const AskedCall asked = call_of(q, ranks);
   auto request = check_shape(asked.call, 0, ranks);
   if (!request) leave(request.error());
-  auto explanation = answer.ways->explain(*request, request_of(q, ranks));
+  const SelectRequest as_asked = request_of(q, ranks);
+  request->numerics = as_asked.numerics;
+  auto explanation = answer.ways->explain(*request, as_asked);
   if (!explanation) leave(explanation.error());
   answer.explanation = std::move(*explanation);
   return answer;

@@ -228,7 +228,8 @@ Status Job::calibrate() {
 Status Job::agree(const Job* parent) {
   const TunedLayout here = layout();
   const bool tells = rank() == 0 && parent == nullptr && !ground_.tunings.empty();
-  const Choices mine = Choices::of(hash(machine_), config_, custom_);
+  const std::uint64_t machines = Hasher().value(hash(machine_)).value(hash(settled_)).result();
+  const Choices mine = Choices::of(machines, config_, custom_);
   Writer out;
   mine.write(out);
   out.text(tells ? ground_.tunings.to_json() : "");

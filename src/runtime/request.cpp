@@ -51,6 +51,7 @@ class Checker {
       : call_(call), me_(me), ranks_(ranks), contract_(contract), sides_(sides_of(call, me)) {
     if (call.order) contract_.order = *call.order;
     if (call.accumulate) contract_.accumulate = call.accumulate;
+    asks_itself_ = call.order || call.accumulate;
   }
 
   Result<Request> shape() const {
@@ -75,6 +76,10 @@ class Checker {
     r.algorithm = call_.algorithm;
     r.algorithm_filter = call_.algorithm_filter;
     r.footprint = footprint(r);
+    if (!asks_itself_) {
+      r.numerics = numerics_within(r.collective, r.type, r.op, ranks_, contract_);
+      return r;
+    }
     auto numerics = numerics_of(r.collective, r.type, r.op, ranks_, contract_);
     if (!numerics) return bad("{}", numerics.error().message());
     r.numerics = *numerics;
@@ -240,6 +245,7 @@ class Checker {
   const Call& call_;
   Rank me_, ranks_;
   Contract contract_;
+  bool asks_itself_ = false;
   Sides sides_;
 };
 

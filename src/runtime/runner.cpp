@@ -30,13 +30,6 @@ Signature signature_of(const Request& r, const Schedule& schedule, std::uint32_t
   return signature;
 }
 
-// Choices in the table of variables.
-Contract contract_of(const Config& config) {
-  Contract contract{.order = parse_order_class(config.text(Var::order)).value_or(OrderClass::same_layout), .accumulate = {}};
-  if (const std::string& type = config.text(Var::accumulate); type != "usual") contract.accumulate = parse_data_type(type);
-  return contract;
-}
-
 ChunkMap chunk_map_for(const Request& r, const Schedule& s) {
   Blocks output = r.output_blocks;
   if (r.collective == Collective::send_recv) output.uniform = r.receive_count;
@@ -141,36 +134,38 @@ SelectRequest Runner::question(const Request& r) const {
 }
 
 // Where every run must choose alike, what this one has measured counts only among ways that give the same bits.
-template <class Ask>
-auto Runner::ask(SelectRequest& asked, const Ask& ask) const {
-  if (asked.numerics.order != OrderClass::same_layout) return ask(machine());
-  auto settled = ask(job_->settled());
+template <class Select>
+auto Runner::choose_by(const Select& select, SelectRequest& asked) const {
+  if (asked.numerics.order != OrderClass::same_layout) return select(machine());
+  auto settled = select(job_->settled());
   if (!settled) return settled;
   const Candidate& winner = first_of(*settled);
   const Numerics same_bits = placement_free(asked.numerics);
   if (!keeps(same_bits, *winner.algorithm, shape_on(machine(), asked.root), winner.chunking)) return settled;
   asked.numerics = same_bits;
-  return ask(machine());
+  return select(machine());
 }
 
 Result<Candidate> Runner::choose(const Request& r) {
   SelectRequest asked = question(r);
   const bool by_call = !r.algorithm.empty() || !r.algorithm_filter.empty();
-  return ask(asked, [&](const JobMachine& machine) -> Result<Candidate> {
+  const auto by_price = [&](const JobMachine& machine) -> Result<Candidate> {
     if (!by_call) return (&machine == &job_->settled() ? settled_choices_ : choices_).choose(asked, machine);
     auto selection = select(asked, machine);
     if (!selection) return std::move(selection.error());
     return std::move(selection->candidates.front());
-  });
+  };
+  return choose_by(by_price, asked);
 }
 
 Result<Runner::Explained> Runner::explain(const Request& r) const {
   SelectRequest asked = question(r);
   const JobMachine* taken_for = nullptr;
-  auto selection = ask(asked, [&](const JobMachine& machine) {
+  const auto by_price = [&](const JobMachine& machine) {
     taken_for = &machine;
     return select(asked, machine);
-  });
+  };
+  auto selection = choose_by(by_price, asked);
   if (!selection) return std::move(selection.error());
   return Explained{std::move(*selection), asked, taken_for};
 }

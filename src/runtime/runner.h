@@ -84,8 +84,9 @@ class Runner {
   [[nodiscard]] Status failure() const;
   Result<CachedPlan*> plan_for(const Call& call);
   Result<Candidate> choose(const Request& request);
-  template <class Ask>
-  auto ask(SelectRequest& asked, const Ask& ask) const;
+  // `select` chooses on a machine as `asked` says.
+  template <class Select>
+  auto choose_by(const Select& select, SelectRequest& asked) const;
   Result<CachedPlan*> make_plan(const Call& call, const Request& request);
   [[nodiscard]] Schedule schedule_for(const Request& request, const Candidate& winner) const;
   Status make_room(const CachedPlan& plan);

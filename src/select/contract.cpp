@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <utility>
+
 namespace tutti {
 namespace {
 
@@ -39,6 +41,12 @@ Status accumulate(DataType wanted, ReduceKind kind, DataType type, Numerics& n) 
 
 }  // namespace
 
+Contract contract_of(const Config& config) {
+  Contract contract{.order = parse_order_class(config.text(Var::order)).value_or(OrderClass::same_layout), .accumulate = {}};
+  if (const std::string& type = config.text(Var::accumulate); type != "usual") contract.accumulate = parse_data_type(type);
+  return contract;
+}
+
 Result<Numerics> numerics_of(Collective collective, DataType type, const ReduceOp& op, Rank ranks, const Contract& contract) {
   Numerics n;
   if (!reduces(collective)) return n;
@@ -65,6 +73,31 @@ Result<Numerics> numerics_of(Collective collective, DataType type, const ReduceO
   return n;
 }
 
+Numerics numerics_within(Collective collective, DataType type, const ReduceOp& op, Rank ranks, Contract contract) {
+  if (auto all = numerics_of(collective, type, op, ranks, contract)) return *all;
+  const std::optional<DataType> accumulate = std::exchange(contract.accumulate, std::nullopt);
+  if (auto order = numerics_of(collective, type, op, ranks, contract)) return *order;
+  contract = {.order = OrderClass::placement_free, .accumulate = accumulate};
+  if (auto all = numerics_of(collective, type, op, ranks, contract)) return *all;
+  contract.accumulate = {};
+  return *numerics_of(collective, type, op, ranks, contract);
+}
+
+std::vector<Numerics> less_strict(const Numerics& n) {
+  const Numerics same_layout{.asked = OrderClass::same_layout, .order = OrderClass::same_layout, .widens = n.widens};
+  Numerics free = placement_free(same_layout);
+  free.asked = OrderClass::placement_free;
+  if (n.asked == OrderClass::size_free) return {free, same_layout};
+  if (n.accumulation != Accumulation::usual || (n.at_once && n.order != OrderClass::placement_free)) {
+    Numerics less = n;
+    less.accumulation = Accumulation::usual;
+    less.at_once = false;
+    return {n.order == OrderClass::placement_free ? placement_free(less) : less};
+  }
+  if (n.asked == OrderClass::placement_free) return {same_layout};
+  return {};
+}
+
 Numerics placement_free(Numerics n) noexcept {
   n.order = OrderClass::placement_free;
   n.at_once |= n.widens;
@@ -77,6 +110,8 @@ bool keeps(const Numerics& n, const Algorithm& row, const Shape& shape, const Ch
 }
 
 std::string_view why_not(const Numerics& n) noexcept {
+  if (n.asked == OrderClass::same_layout && n.order == OrderClass::placement_free)
+    return "gives other bits than what is chosen without measuring (fast may take it)";
   return n.at_once ? "rounds, or adds up, in several steps; the numeric contract asks for one"
                    : "combines ranks in an order of its own; the numeric contract asks for the canonical one";
 }

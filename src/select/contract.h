@@ -3,8 +3,10 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "algorithms/registry.h"
+#include "core/config.h"
 #include "core/numerics.h"
 #include "tutti/result.h"
 
@@ -15,6 +17,9 @@ struct Contract {
   OrderClass order = OrderClass::same_layout;
   std::optional<DataType> accumulate = {};
 };
+
+// As TUTTI_ORDER and TUTTI_ACCUMULATE have it.
+[[nodiscard]] Contract contract_of(const Config& config);
 
 // What it means for one call.
 struct Numerics {
@@ -30,9 +35,14 @@ struct Numerics {
 // Code::invalid_argument where it cannot be: says what could. Collectives that combine nothing promise nothing.
 [[nodiscard]] Result<Numerics> numerics_of(Collective collective, DataType type, const ReduceOp& op, Rank ranks,
                                            const Contract& contract);
+// The same of a contract that is meant for many calls: as much of it as this one can keep.
+[[nodiscard]] Numerics numerics_within(Collective collective, DataType type, const ReduceOp& op, Rank ranks, Contract contract);
 
 // Placement-free where only the same layout is promised: ways that keep this have the same bits.
 [[nodiscard]] Numerics placement_free(Numerics numerics) noexcept;
+
+// What less could be asked for, the strictest first; nothing below the same layout, and without an accumulation.
+[[nodiscard]] std::vector<Numerics> less_strict(const Numerics& numerics);
 
 // Whether this way of doing the call keeps it.
 [[nodiscard]] bool keeps(const Numerics& numerics, const Algorithm& row, const Shape& shape, const Chunking& chunking);

@@ -144,15 +144,16 @@ Status check_forced(const Selection& selection, const SelectRequest& request, co
   return {};
 }
 
-// What could be had of a numeric contract that nothing keeps, and in which time.
+// What could be had instead of a numeric contract that nothing keeps, and in which time. Each is asked for less than the one
+// before.
 std::string less_strict(const SelectRequest& request, const JobMachine& machine) {
   std::string could;
-  for (const OrderClass order : {OrderClass::placement_free, OrderClass::same_layout}) {
-    if (order >= request.numerics.order && !request.numerics.at_once) continue;
+  for (const Numerics& numerics : less_strict(request.numerics)) {
     SelectRequest less = request;
-    less.numerics = {.asked = order, .order = order};
+    less.numerics = numerics;
     if (auto selection = select(less, machine))
-      could += fmt::format("{}{} could be had by {} in {:.1f} us", could.empty() ? "; " : ", ", name(order),
+      could += fmt::format("{}{} could be had by {} in {:.1f} us", could.empty() ? "; " : ", ",
+                           numerics.asked == request.numerics.asked ? "the same without that accumulation" : name(numerics.asked),
                            selection->winner().algorithm->name, selection->winner().us());
   }
   return could;
@@ -172,7 +173,7 @@ Error nothing_left(const Selection& selection, const SelectRequest& request, con
   return {request.filter.empty() && request.forced.empty() ? Code::unsupported : Code::invalid_argument,
           fmt::format("no algorithm can serve {}{} on {} ranks ({}){}", name(request.collective),
                       describe(request.numerics).empty() ? "" : fmt::format(" ({})", describe(request.numerics)), machine.ranks,
-                      reasons, request.numerics == Numerics{} ? "" : less_strict(request, machine))};
+                      reasons, less_strict(request, machine))};
 }
 
 }  // namespace

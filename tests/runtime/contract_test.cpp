@@ -1,4 +1,6 @@
 // The numeric contract, really run: what is promised of bits holds whatever does the call, wherever its ranks are.
+#include "select/contract.h"
+
 #include <bit>
 #include <cmath>
 #include <cstring>
@@ -198,6 +200,20 @@ TEST_P(Contract, SizeFreeSumsAreExactAndDoNotSeeRanksThatGiveNothing) {
   });
 }
 
+TEST_P(Contract, PrefixesOfUnequalRanksAreExact) {
+  on_ranks(GetParam(), [&](Communicator& comm) {
+    for (const Collective collective : {Collective::scan, Collective::exscan}) {
+      const Asked asked{.collective = collective, .type = DataType::f64, .count = 333, .order = OrderClass::size_free};
+      const auto result = run(comm, asked, contribution(DataType::f64, 333, comm.rank()));
+      ASSERT_TRUE(result);
+      const Rank before = comm.rank() + (collective == Collective::scan ? 1 : 0);
+      if (before > 0) {
+        ASSERT_EQ(*result, folded(asked, before, Accumulation::exact)) << asked.text();
+      }
+    }
+  });
+}
+
 TEST_P(Contract, AccumulatesInF64AndInF32FromTheFirstToTheLast) {
   on_ranks(GetParam(), [&](Communicator& comm) {
     for (const Collective collective : {Collective::all_reduce, Collective::reduce, Collective::reduce_scatter})
@@ -278,6 +294,58 @@ TEST(ContractErrors, SayWhatCouldBeHad) {
   });
 }
 
+// What is asked for all calls holds where it can; only what a call asks itself is an error.
+TEST(ContractErrors, DefaultsHoldAsFarAsTheyCan) {
+  run_ranks(3, Options{.order = OrderClass::size_free, .accumulate = DataType::f64}, [](Communicator& comm) {
+    const Asked product{.type = DataType::bf16, .kind = ReduceKind::prod, .count = 77};
+    const auto result = run(comm, product, contribution(DataType::bf16, 77, comm.rank()));
+    ASSERT_TRUE(result);
+    EXPECT_EQ(*result, folded(product, 3)) << "placement_free";
+    ReduceOp user{.kind = ReduceKind::user};
+    user.user.apply = [](const void* in, void* inout, std::size_t count, DataType, void*) noexcept {
+      for (std::size_t i = 0; i < count; ++i) static_cast<float*>(inout)[i] += static_cast<const float*>(in)[i];
+    };
+    float data = 1;
+    ok(comm.all_reduce(std::span(&data, 1), user));
+    EXPECT_EQ(data, 3);
+  });
+}
+
+// A choice from nothing ends with an error, whatever could be had instead.
+TEST(ContractErrors, NothingIsLeftToChooseFrom) {
+  for (const OrderClass order : {OrderClass::fast, OrderClass::same_layout, OrderClass::placement_free, OrderClass::size_free})
+    for (const std::optional<DataType> accumulate : {std::optional<DataType>(), std::optional(DataType::f64)})
+      run_ranks(3, [&](Communicator& comm) {
+        float data = 1;
+        const Status s = comm.run({.collective = Collective::all_reduce,
+                                   .input = &data,
+                                   .output = &data,
+                                   .count = 1,
+                                   .type = DataType::f32,
+                                   .algorithm_filter = "multi_ring",
+                                   .order = order,
+                                   .accumulate = accumulate});
+        ASSERT_FALSE(s);
+        fails(s.error(), Code::invalid_argument, {"no algorithm can serve all_reduce"});
+      });
+}
+
+// What can be promised there are kernels for.
+TEST(ContractErrors, GrantsNothingThatNoKernelDoes) {
+  for (int t = 0; t < kDataTypes; ++t)
+    for (int k = 0; k < kReduceKinds; ++k)
+      for (const std::optional<DataType> accumulate :
+           {std::optional<DataType>(), std::optional(DataType::f32), std::optional(DataType::f64)})
+        for (const OrderClass order : {OrderClass::fast, OrderClass::size_free}) {
+          const auto type = static_cast<DataType>(t);
+          const auto kind = static_cast<ReduceKind>(k);
+          const auto granted =
+              numerics_of(Collective::all_reduce, type, {.kind = kind}, 4, {.order = order, .accumulate = accumulate});
+          if (!granted || granted->accumulation == Accumulation::usual) continue;
+          EXPECT_TRUE(kernels::accumulates(kind, type, granted->accumulation)) << name(kind) << " of " << name(type);
+        }
+}
+
 TEST(ContractErrors, RanksMustAccumulateAlike) {
   run_ranks(2, [](Communicator& comm) {
     float data = 1;
@@ -310,6 +378,22 @@ TEST(ContractErrors, TheEnvironmentAndTheOptionsAskToo) {
     EXPECT_EQ(data, 1.0F);
   });
   unsetenv("TUTTI_ORDER");
+}
+
+TEST(ContractErrors, PartsAndGroupsKeepIt) {
+  run_ranks(6, Options{.order = OrderClass::size_free}, [](Communicator& comm) {
+    const float mine[] = {0x1p30F, 1.0F, -0x1p30F};
+    auto part = comm.split(comm.rank() % 2, comm.rank());
+    ASSERT_TRUE(part);
+    float alone = mine[part->rank()], grouped = alone;
+    ok(part->all_reduce(std::span(&alone, 1)));
+    EXPECT_EQ(alone, 1.0F);
+    Group group;
+    ok(group.add(
+        *part, {.collective = Collective::all_reduce, .input = &grouped, .output = &grouped, .count = 1, .type = DataType::f32}));
+    ok(group.run());
+    EXPECT_EQ(grouped, 1.0F);
+  });
 }
 
 }  // namespace

@@ -43,7 +43,7 @@ Backend::~Backend() {
   if (group_ && !worker_.idle()) group_->abort("the process group was destroyed while operations were under way");
   peers_.reset();
   worker_.stop();
-  if (others_may_go_on.python_lives()) observers_->callbacks.wait();
+  if (others_may_go_on.python_lives()) observers_->callbacks.wait(options_->timeout);
   group_.reset();
 }
 
@@ -217,7 +217,7 @@ void Backend::setTimeout(std::chrono::milliseconds timeout) {
 void Backend::waitForPendingWorks() {
   const WithoutPython others_may_go_on;
   worker_.wait_until_idle();
-  observers_->callbacks.wait();
+  observers_->callbacks.wait(options_->timeout);
 }
 
 void Backend::abort() {
@@ -231,7 +231,7 @@ void Backend::shutdown() {
   observers_->closed = true;
   if (peers_) peers_->close("the process group was shut down");
   worker_.wait_until_idle();
-  observers_->callbacks.wait();
+  observers_->callbacks.wait(options_->timeout);
 }
 
 c10d::ErrorType Backend::getError() {

@@ -2,9 +2,11 @@
 // since 2.15.
 #pragma once
 
+#include <c10/util/Exception.h>
 #include <torch/version.h>
 
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <cstdint>
 #include <functional>
@@ -69,10 +71,11 @@ class Callbacks {
     Here& operator=(const Here&) = delete;
     ~Here() { --tInside; }
   };
-  // A callback that ends its group waits for none.
-  void wait() {
+  // A callback that ends its group waits for none; nor does anybody longer than this for one that waits for something else.
+  void wait(std::chrono::milliseconds at_most) {
     std::unique_lock lock(mutex_);
-    ended_.wait(lock, [this] { return running_ == 0 || tInside > 0; });
+    if (ended_.wait_for(lock, at_most, [this] { return running_ == 0 || tInside > 0; })) return;
+    TORCH_WARN("tutti: callbacks of ", running_, " futures are still under way; the process group ends without them");
   }
 
  private:

@@ -56,18 +56,23 @@ void CallWork::done(tutti::Status status, int source) {
   finish(exception);
   // Callbacks of a future may wait for other operations of the group, which the thread that has done this one is to do.
   if (!future) return;
-  auto running = std::make_shared<Callbacks::Running>(observers_->callbacks);
-  at::launch([self = c10::intrusive_ptr<CallWork>::reclaim_copy(this), observers = observers_, running = std::move(running),
-              future = std::move(future), exception]() mutable {
-    {
-      const Callbacks::Here here;
-      self->settle(*future, exception);
-      // What they hold may be Python's.
-      future.reset();
-      exception = nullptr;
-      self.reset();
-    }
-    running.reset();
+  // What they hold may be Python's: it is let go of before others hear that they are over. PyTorch copies the function.
+  struct Settling {
+    std::shared_ptr<Observers> observers;
+    Callbacks::Running running{observers->callbacks};
+    c10::intrusive_ptr<CallWork> self;
+    c10::intrusive_ptr<c10::ivalue::Future> future;
+    std::exception_ptr exception;
+  };
+  auto settling =
+      std::make_shared<std::unique_ptr<Settling>>(new Settling{.observers = observers_,
+                                                               .self = c10::intrusive_ptr<CallWork>::reclaim_copy(this),
+                                                               .future = future,
+                                                               .exception = exception});
+  at::launch([settling] {
+    const Callbacks::Here here;
+    const std::unique_ptr<Settling> all = std::move(*settling);
+    all->self->settle(*all->future, all->exception);
   });
 }
 

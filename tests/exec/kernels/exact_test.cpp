@@ -227,6 +227,11 @@ TEST(ExactSum, CarriesOverAllDigitsAndBack) {
   EXPECT_EQ(sum.to_f64(), 0x1p-1074);
   sum.add(-0x1p-1073);
   EXPECT_EQ(sum.to_f64(), -0x1p-1074);
+  EXPECT_EQ(sum.to_f64(), -0x1p-1074) << "asked again";
+  EXPECT_TRUE(std::signbit(sum.to_f32())) << "of the same sign";
+  sum.add(-1);
+  EXPECT_EQ(sum.to_f64(), -1);
+  sum.add(1);
   EXPECT_EQ(sum.to_f32(), 0) << "below half of the smallest number of f32";
 }
 

@@ -1,5 +1,6 @@
 #include "kernels/exact_sum.h"
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <cstddef>
@@ -41,17 +42,19 @@ void ExactSum::carry() noexcept {
   additions_ = 0;
 }
 
-double ExactSum::rounded(int bits, int lowest) noexcept {
+double ExactSum::rounded(int bits, int lowest) const noexcept {
   if (nan_ || (infinite_[0] && infinite_[1])) return std::numeric_limits<double>::quiet_NaN();
   if (infinite_[0] || infinite_[1]) return infinite_[1] ? -HUGE_VAL : HUGE_VAL;
-  carry();
-  const bool negative = digits_.back() < 0;
+  ExactSum magnitude = *this;
+  magnitude.carry();
+  const bool negative = magnitude.digits_.back() < 0;
   if (negative) {
-    for (std::int64_t& digit : digits_) digit = -digit;
-    carry();
+    for (std::int64_t& digit : magnitude.digits_) digit = -digit;
+    magnitude.carry();
   }
+  const auto& digits = magnitude.digits_;
   const auto bit = [&](int at) {
-    return at >= 0 && (digits_[static_cast<std::size_t>(at / kDigitBits)] >> at % kDigitBits & 1) != 0;
+    return at >= 0 && (digits[static_cast<std::size_t>(at / kDigitBits)] >> at % kDigitBits & 1) != 0;
   };
   int highest = kDigits * kDigitBits - 1;
   while (highest >= 0 && !bit(highest)) --highest;
@@ -62,8 +65,8 @@ double ExactSum::rounded(int bits, int lowest) noexcept {
   bool more = false;  // than a half is cut off
   for (int at = 0; at < last - 1 && !more; ++at) more = bit(at);
   if (bit(last - 1) && (more || mantissa % 2 == 1)) ++mantissa;
-  const double magnitude = std::ldexp(static_cast<double>(mantissa), last - 1074);
-  return negative ? -magnitude : magnitude;
+  const double value = std::ldexp(static_cast<double>(mantissa), last - 1074);
+  return negative ? -value : value;
 }
 
 }  // namespace tutti::kernels

@@ -12,15 +12,15 @@ class ExactSum {
  public:
   void add(double x) noexcept;
   // To the nearest, ties to even. What holds a NaN, or infinities of both signs, gives a quiet NaN.
-  [[nodiscard]] double to_f64() noexcept { return rounded(53, 0); }
-  [[nodiscard]] float to_f32() noexcept { return static_cast<float>(rounded(24, kLowestOfF32)); }
+  [[nodiscard]] double to_f64() const noexcept { return rounded(53, 0); }
+  [[nodiscard]] float to_f32() const noexcept { return static_cast<float>(rounded(24, kLowestOfF32)); }
 
  private:
   static constexpr int kDigits = 67, kLowestOfF32 = 1074 - 149;
   static constexpr std::uint32_t kMostAdditions = 1U << 30;
 
   // To so many bits, none of them below bit `lowest`.
-  [[nodiscard]] double rounded(int bits, int lowest) noexcept;
+  [[nodiscard]] double rounded(int bits, int lowest) const noexcept;
   void carry() noexcept;  // after it digits are 0 to 2^32-1, but for the last one, which has the sign
 
   std::array<std::int64_t, kDigits> digits_{};

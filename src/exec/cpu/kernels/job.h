@@ -27,7 +27,7 @@ using Kernel = void (*)(const Job&);
 // Signed integers share the unsigned kernels but for min and max; c64 and c128 have only a product of their own.
 [[nodiscard]] Kernel find(Operation operation, DataType type, Accumulation accumulation = Accumulation::usual);
 
-// The sums of elements at, at + 1, ... of a job's inputs, each computed without an error and then rounded: to f32, or to f64.
+// The sums of these elements of a job's inputs, each computed without an error and then rounded: to f32, or to f64.
 void sum_exactly(const Job& job, std::span<const std::size_t> elements, bool to_f32, double* sums);
 
 // A kernel for jobs of exactly two inputs of f16 that computes in f16, or null where the processor, or the operation, does not.

@@ -57,7 +57,6 @@ struct Exact {
   static constexpr bool kExact = true;
   static constexpr std::size_t kElements = Narrow::kElements;
   static constexpr std::size_t kUnroll = 1;
-  static constexpr std::size_t kPrefetch = Narrow::kPrefetch;
   static constexpr std::size_t kParts = kElements / hn::MaxLanes(D());  // vectors of f64
   struct Value {
     V sum[kParts], rest[kParts], lost;
