@@ -34,6 +34,10 @@ std::string offline(ExplainOptions& o, const DeviceChoice& device) {
 std::string in_this_job(const Communicator& comm, const ExplainOptions& o, const PerfDevice* device) {
   AskedCall asked = call_of(o.question, comm.size());
   if (device != nullptr) asked.call.input = device->memory();
+  // Without a device a sum of f32 stands for what is asked about, as it does of a described machine.
+  if (device == nullptr && reduces(asked.call.collective) && !o.question.ordered) in_f32(asked);
+  asked.call.order = order_of(o.question.contract);
+  asked.call.accumulate = accumulate_of(o.question.contract);
   auto text = comm.explain(asked.call, o.json);
   if (!text) leave(text.error());
   return std::move(*text);

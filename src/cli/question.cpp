@@ -210,6 +210,13 @@ AskedCall call_of(const Question& q, Rank ranks) {
   return asked;
 }
 
+void in_f32(AskedCall& asked) {
+  const auto of_bytes = [](std::uint64_t bytes) { return (bytes + sizeof(float) - 1) / sizeof(float); };
+  asked.call.type = DataType::f32;
+  asked.call.count = of_bytes(asked.call.count);
+  for (std::uint64_t& count : asked.counts) count = of_bytes(count);
+}
+
 DeviceAnswer ask_of_devices(Question& q, const DeviceChoice& choice) {
   (void)bytes_of(q);
   take_topology_from_environment(q);

@@ -54,6 +54,8 @@ struct AskedCall {
   std::vector<std::uint64_t> counts;  // that the call refers to
 };
 [[nodiscard]] AskedCall call_of(const Question& question, Rank ranks);
+// Of as many bytes, or a few more.
+void in_f32(AskedCall& asked);
 
 [[nodiscard]] Collective collective_of(std::string_view text);   // leaves where it has no algorithms
 void check_root(Rank root, Rank ranks);                          // leaves where it is none of them

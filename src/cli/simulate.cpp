@@ -305,6 +305,8 @@ Case ask(SimulateOptions& o) {
   Answer& a = one.answer;
   if (a.request.collective != Collective::all_reduce || !a.request.commutative)
     leave("--in-switch: only all_reduce with a commutative operator is known", kExitUsage);
+  if (a.request.numerics.at_once || a.request.numerics.order == OrderClass::placement_free)
+    leave("--in-switch: a switch adds up in an order of its own; ask for --order same_layout or fast", kExitUsage);
   auto switches = simulate::reducing_switches(a.machine, o.switch_gbps, o.switch_latency_us);
   if (!switches) leave(switches.because("--in-switch"));
   one.switches = *switches;

@@ -22,6 +22,12 @@ Result<Config> configure(const Options& options) {
     return std::move(s.error());
   if (auto s = override(!options.transports.empty(), Var::transport, options.transports, "transports"); !s)
     return std::move(s.error());
+  if (options.order && static_cast<unsigned>(*options.order) >= kOrderClasses)
+    return Error(Code::invalid_argument,
+                 fmt::format("option order: there is no order class {}", static_cast<unsigned>(*options.order)));
+  if (options.accumulate && static_cast<unsigned>(*options.accumulate) >= kDataTypes)
+    return Error(Code::invalid_argument,
+                 fmt::format("option accumulate: there is no data type {}", static_cast<unsigned>(*options.accumulate)));
   if (auto s =
           override(options.order.has_value(), Var::order, std::string(name(options.order.value_or(OrderClass::fast))), "order");
       !s)

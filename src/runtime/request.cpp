@@ -117,6 +117,10 @@ class Checker {
                    fmt::format("rank {}: collective {} does not exist", me_, static_cast<unsigned>(call_.collective)));
     if (static_cast<unsigned>(call_.type) >= kDataTypes)
       return bad("data type {} does not exist", static_cast<unsigned>(call_.type));
+    if (call_.order && static_cast<unsigned>(*call_.order) >= kOrderClasses)
+      return bad("order class {} does not exist", static_cast<unsigned>(*call_.order));
+    if (call_.accumulate && static_cast<unsigned>(*call_.accumulate) >= kDataTypes)
+      return bad("data type {}, to accumulate in, does not exist", static_cast<unsigned>(*call_.accumulate));
     if (!reduces(call_.collective)) return {};
     if (static_cast<unsigned>(call_.op.kind) >= kReduceKinds)
       return bad("operator {} does not exist", static_cast<unsigned>(call_.op.kind));

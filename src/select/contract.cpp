@@ -34,7 +34,7 @@ Status accumulate(DataType wanted, ReduceKind kind, DataType type, Numerics& n) 
     n.accumulation = Accumulation::f64;
     n.at_once = true;
   } else {
-    return impossible(kind, type, what, "16- and 8-bit floats can be in f32, f32 and sums of c64 in f64");
+    return impossible(kind, type, what, "f32 can be asked for of 16- and 8-bit floats, f64 of f32 and of sums of c64");
   }
   return {};
 }

@@ -104,6 +104,8 @@ Grouping hosts_of(const JobMachine& machine) {
 
 Result<Switches> reducing_switches(const JobMachine& machine, double gbps, double latency_us) {
   const Grouping hosts = hosts_of(machine);
+  if (machine.ranks > 1 && machine.ranks_per_host == 1)
+    return Error(Code::invalid_argument, "each rank has a host of its own: there is nothing that a host's switch could combine");
   if (!hosts.equal_sizes())
     return Error(Code::invalid_argument, "hosts whose switches combine must have the same number of ranks each");
   const Grouping* level = host_groups(machine);

@@ -11,7 +11,7 @@
 //   the switch sends it to all                                                   n in
 //
 // n(1 + 1/p) bytes per rank and direction, beside 2n(p - 1)/p of a ring. The vector is cut into pieces, too, that follow each
-// other. Ranks that are alone on their hosts, or all on one, have a single switch.
+// other. Ranks that are all on one host have a single switch.
 // Source: B. Klenk et al., "An In-Network Architecture for Accelerating Shared-Memory Multiprocessor Collectives", ISCA 2020;
 // S. Jeaugey in github.com/NVIDIA/nccl-tests, issue 239 (bytes per link).
 #pragma once
@@ -28,7 +28,7 @@ namespace tutti::simulate {
 inline constexpr std::string_view kInSwitch = "in_switch";
 
 // Between a rank and its switch: `gbps` in each direction, and half the latency between two ranks of a host, if it is not given.
-// Code::invalid_argument where hosts have different numbers of ranks.
+// Code::invalid_argument where hosts have different numbers of ranks, or one each.
 Result<Switches> reducing_switches(const JobMachine& machine, double gbps, double latency_us = 0);
 
 // The row, for this machine. Ranks from machine.ranks on are the switches, in the order of their hosts.

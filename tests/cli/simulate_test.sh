@@ -25,6 +25,9 @@ fails "no-such-folder" all_reduce --ranks 2 --trace "$work/no-such-folder/a.json
 wrong "a drawing has at most 64" all_reduce --topology "node:65 core:1" --svg "$work/b.svg"
 wrong "show one algorithm" all_reduce --ranks 2 --all --svg "$work/b.svg"
 
+wrong "nothing that a host's switch could combine" all_reduce --topology "node:4 core:1" --in-switch 310 --all
+wrong "an order of its own" all_reduce --topology core:8 --in-switch 310 --all --order size_free
+
 echo "== what a job has measured"
 TUTTI_CALIBRATE=1 run_ranks "0 0" 2 "$tutti" explain all_reduce --json
 cp "$work/out.0" "$work/measured.json"

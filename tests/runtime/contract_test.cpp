@@ -281,12 +281,14 @@ TEST(ContractErrors, SayWhatCouldBeHad) {
             {"rank", "prod of f32", "size_free", "placement_free can"});
     refused(call(DataType::f32, {}, size_free, {}, "ring"), {"ring", "in several steps", "the numeric contract asks for one"});
     refused(call(DataType::f32, {}, placement_free, {}, "ring"), {"ring", "an order of its own"});
-    refused(call(DataType::bf16, {}, fast, DataType::f64), {"sum of bf16", "accumulated in f64", "can be in f32"});
+    refused(call(DataType::bf16, {}, fast, DataType::f64), {"sum of bf16", "accumulated in f64", "f32 can be asked for of 16-"});
     refused(call(DataType::f64, {}, fast, DataType::f32), {"sum of f64", "accumulated in f32"});
     ReduceOp user{.kind = ReduceKind::user};
     user.user.apply = [](const void*, void*, std::size_t, DataType, void*) noexcept {};
     refused(call(DataType::f32, user, size_free), {"user", "size_free"});
     refused(call(DataType::f32, user, fast, DataType::f64), {"a user's operator"});
+    refused(call(DataType::f32, {}, static_cast<OrderClass>(9)), {"order class 9 does not exist"});
+    refused(call(DataType::f32, {}, fast, static_cast<DataType>(200)), {"data type 200", "does not exist"});
     // Where nothing is rounded there is nothing to refuse.
     ok(call(DataType::i32, {}, size_free, DataType::f64));
     ok(call(DataType::f32, {.kind = ReduceKind::max}, size_free));
