@@ -172,8 +172,8 @@ Error nothing_left(const Selection& selection, const SelectRequest& request, con
   for (const auto& [reason, of] : names) reasons += fmt::format("{}{}: {}", reasons.empty() ? "" : "; ", of, reason);
   return {request.filter.empty() && request.forced.empty() ? Code::unsupported : Code::invalid_argument,
           fmt::format("no algorithm can serve {}{} on {} ranks ({}){}", name(request.collective),
-                      describe(request.numerics).empty() ? "" : fmt::format(" ({})", describe(request.numerics)), machine.ranks,
-                      reasons, less_strict(request, machine))};
+                      less_strict(request.numerics).empty() ? "" : fmt::format(" ({})", describe(request.numerics)),
+                      machine.ranks, reasons, less_strict(request, machine))};
 }
 
 }  // namespace
