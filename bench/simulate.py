@@ -4,8 +4,9 @@ several algorithms; `tutti simulate` says beforehand how long that takes, from w
 
 With --oracle instead: on described machines, what the selector chooses beside the fastest of all algorithms, both simulated.
 With --scaling instead: what a simulation takes, of ever more ranks.
+With --here instead: ranks that share this host's memory, one on each core (where ranks share cores, the simulator knows nothing of it).
 
-Needs root, but for --oracle and --scaling. A ratio is the simulated time by the median of what was run (over the rounds, each the mean of many checked calls).
+Needs root, but for --oracle, --scaling and --here. A ratio is the simulated time by the median of what was run (over the rounds, each the mean of many checked calls).
 
     ./bench/record.sh simulate ./dev bench simulate
 """
@@ -29,7 +30,7 @@ ALGORITHMS = {"all_reduce": ["ring/pieces=1", "two_shot/pieces=1", "direct/piece
               "all_gather": ["ring/pieces=1", "direct", "recursive_doubling/radix=2"],
               "broadcast": ["knomial/radix=2", "scatter_all_gather", "chain/pieces=4"]}
 SIZES = [64 << 10, 512 << 10, 4 << 20]
-SCALING_HOSTS = [1, 8, 64, 512, 4096, 12500]
+SCALING = [(2, 4), (8, 8), (64, 8), (512, 8), (4096, 8), (12500, 8)]  # hosts, ranks on each
 
 
 MACHINES = ["core:16", "node:16 core:8", "node:4 numa:2 core:8", "dgx-h100:8", "fat-tree:4x16 oversubscription=4", "torus:4x4x4"]
@@ -45,6 +46,7 @@ def parse_options():
     parser.add_argument("--collectives", nargs="+", default=list(ALGORITHMS), choices=list(ALGORITHMS))
     parser.add_argument("--oracle", action="store_true", help="choices against the fastest in simulation")
     parser.add_argument("--scaling", action="store_true", help="events per second and memory per rank")
+    parser.add_argument("--here", action="store_true", help="ranks of one host, one on each core")
     parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
     return parser.parse_args()
 
@@ -70,36 +72,45 @@ def on_hosts(hosts, *command):
     return job.stdout
 
 
-def run_us(hosts, collective, algorithm, size, folder):
+def on_cores(ranks, *command):
+    root = ["--allow-run-as-root"] if os.geteuid() == 0 else []
+    words = ["mpirun.openmpi", *root, "--bind-to", "core", "-n", ranks, TUTTI, *command]
+    job = subprocess.run([str(w) for w in words], env={**os.environ, "TUTTI_TUNING": "off"}, capture_output=True, text=True)
+    if job.returncode != 0:
+        sys.exit(f"{' '.join(map(str, command))}\nended with {job.returncode}:\n{job.stdout[-2000:]}{job.stderr[-2000:]}")
+    return job.stdout
+
+
+def run_us(start, ranks, collective, algorithm, size, folder):
     """The mean of one job's calls."""
     table = Path(folder) / "table.json"
-    iterations = max(3, min(50, (8 << 20) // size))
-    on_hosts(hosts, "perf", collective, "--algorithm", algorithm, "--min-bytes", size, "--max-bytes", size, "--iterations", iterations,
+    iterations = max(3, min(50, (8 << 20) // size)) * (20 if start is on_cores else 1)
+    start(ranks, "perf", collective, "--algorithm", algorithm, "--min-bytes", size, "--max-bytes", size, "--iterations", iterations,
              "--warmup", 3, "--out-of-place", "--check", "--json", table)
     rows = json.loads(table.read_text())["rows"]
     return rows[0]["out_of_place"]["time_us"]
 
 
-def simulated_us(hosts, collective, algorithm, size, measured):
-    job = subprocess.run([TUTTI, "simulate", collective, "--algorithm", algorithm, "--bytes", str(size), "--topology", f"node:{hosts} core:1",
+def simulated_us(topology, collective, algorithm, size, measured):
+    job = subprocess.run([TUTTI, "simulate", collective, "--algorithm", algorithm, "--bytes", str(size), "--topology", topology,
                           "--measured", measured, "--json"], capture_output=True, text=True, check=True)
     return json.loads(job.stdout)["simulated_us"]
 
 
-def compare(options, hosts):
+def compare(options, start, ranks, topology, what):
     with tempfile.TemporaryDirectory() as folder:
         measured = Path(folder) / "measured.json"
-        said = on_hosts(hosts, "explain", "all_reduce", "--json")
+        said = start(ranks, "explain", "all_reduce", "--json")
         measured.write_text(said)
         link = json.loads(said)["links"][-1]
-        print(f"\n{hosts} hosts, a rank each, links of {options.rate}: measured {link['latency_us']:.1f} us, {1e3 * link['bandwidth_gbps']:.1f} MB/s")
+        print(f"\n{what}: measured {link['latency_us']:.1f} us, {1e3 * link['bandwidth_gbps']:.1f} MB/s")
         print(f"{'':<44}{'bytes':>10}{'simulated us':>14}{'run us':>12}{'ratio':>8}")
         ratios = []
         for collective in options.collectives:
             for algorithm in ALGORITHMS[collective]:
                 for size in SIZES:
-                    predicted = simulated_us(hosts, collective, algorithm, size, measured)
-                    ran = statistics.median(run_us(hosts, collective, algorithm, size, folder) for _ in range(options.rounds))
+                    predicted = simulated_us(topology, collective, algorithm, size, measured)
+                    ran = statistics.median(run_us(start, ranks, collective, algorithm, size, folder) for _ in range(options.rounds))
                     ratios.append(predicted / ran)
                     print(f"{collective + ' ' + algorithm:<44}{size:>10}{predicted:>14.1f}{ran:>12.1f}{predicted / ran:>8.2f}", flush=True)
         errors = sorted(max(r, 1 / r) - 1 for r in ratios)
@@ -130,10 +141,10 @@ def oracle():
 
 
 def scaling():
-    print("hierarchical all_reduce of 64 MiB, 8 ranks on each host: simulated time, and what that takes")
+    print("hierarchical all_reduce of 64 MiB, 8 ranks on each host (of 8 ranks in all, 4): simulated time, and what that takes")
     print(f"{'ranks':>8}{'messages':>10}{'events':>11}{'seconds':>9}{'events/s':>11}{'bytes/rank':>12}{'simulated us':>14}{'model us':>12}")
-    for hosts in SCALING_HOSTS:
-        job = subprocess.run([TUTTI, "simulate", "all_reduce", "--bytes", "64M", "--topology", f"node:{hosts} core:8", "--algorithm",
+    for hosts, cores in SCALING:
+        job = subprocess.run([TUTTI, "simulate", "all_reduce", "--bytes", "64M", "--topology", f"node:{hosts} core:{cores}", "--algorithm",
                               "hierarchical", "--json"], capture_output=True, text=True, check=True)
         s = json.loads(job.stdout)
         print(f"{s['ranks']:>8}{s['messages']:>10}{s['events']:>11}{s['seconds']:>9.2f}{s['events'] / s['seconds']:>11.3g}"
@@ -146,9 +157,12 @@ def main():
         return oracle()
     if options.scaling:
         return scaling()
+    if options.here:
+        ranks = len(os.sched_getaffinity(0))
+        return compare(options, on_cores, ranks, f"core:{ranks}", f"{ranks} ranks of this host, one on each core")
     for hosts in options.hosts:
         if options.inside:
-            compare(options, hosts)
+            compare(options, on_hosts, hosts, f"node:{hosts} core:1", f"{hosts} hosts, a rank each, links of {options.rate}")
         else:
             inside_hosts(options, hosts)
 

@@ -186,6 +186,7 @@ struct TextRow {
   std::shared_ptr<const TextAlgorithm> text;
   std::string summary;
   std::map<Rank, Cost> cost_by_root;
+  std::map<Rank, ReductionOrder> order_by_root;
   Algorithm row = {};
 };
 
@@ -204,6 +205,19 @@ Schedule build(const void* state, Rank me, const Shape& shape, const Chunking& /
 Cost cost(const void* state, const Shape& shape, const Chunking& /*has none*/) {
   const auto& row = *static_cast<const TextRow*>(state);
   return row.cost_by_root.at(has_root(row.row.collective) ? shape.root : 0);
+}
+
+bool canonical(const void* state, const Shape& shape, const Chunking& /*has none*/) {
+  const auto& row = *static_cast<const TextRow*>(state);
+  return row.order_by_root.at(has_root(row.row.collective) ? shape.root : 0).canonical;
+}
+
+// How contributions meet once the schedules are fused, as they are run; they have been proved right.
+ReductionOrder order_of(const std::vector<Schedule>& ranks) {
+  std::vector<Schedule> fused;
+  for (const Schedule& s : ranks) fused.push_back(fuse(s));
+  const auto proof = verify(fused);
+  return proof ? proof->order : ReductionOrder{.canonical = false, .at_once = false};
 }
 
 std::string refuses(const void* state, const Shape& shape) {
@@ -263,7 +277,10 @@ Result<std::shared_ptr<const Algorithm>> text_row(std::shared_ptr<const TextAlgo
     auto measured = measure_cost(shape.out_of_place, levels);
     if (!measured) return std::move(measured.error());
     state->cost_by_root[shape.root] = std::move(*measured);
+    state->order_by_root[shape.root] = order_of(shape.out_of_place);
   }
+  const bool at_once =
+      std::ranges::all_of(state->order_by_root, [](const auto& of) { return of.second.at_once && of.second.canonical; });
   const void* at = state.get();
   state->row = {.collective = t.collective,
                 .name = t.name,
@@ -271,8 +288,10 @@ Result<std::shared_ptr<const Algorithm>> text_row(std::shared_ptr<const TextAlgo
                 .source = t.file,
                 .needs = needs,
                 .pipelines = false,
+                .meets_at_once = reduces(t.collective) && at_once,
                 .build = {at, build},
                 .cost = {at, cost},
+                .canonical = {at, canonical},
                 .refuses = {at, refuses},
                 .origin = t.file};
   return std::shared_ptr<const Algorithm>(state, &state->row);

@@ -57,6 +57,10 @@ TEST(Texts, EveryCollectivesScheduleBecomesARowThatBuildsIt) {
     SCOPED_TRACE(fmt::format("{} {}", name(library.collective), library.name));
     EXPECT_EQ(mine->origin, "mine.txt");
     EXPECT_EQ(mine->refuses(shape), "");
+    if (reduces(library.collective)) {
+      EXPECT_EQ(mine->meets_at_once, library.meets_at_once);
+      EXPECT_TRUE(is_canonical(*mine, shape, {}) || !is_canonical(library, shape, {}));
+    }
     std::vector<Schedule> in_place;
     for (Rank r = 0; r < 6; ++r) {
       Schedule expected = library.build(r, shape, {});
