@@ -28,6 +28,8 @@ namespace hn = hwy::HWY_NAMESPACE;
 
 // Whether this is the fallback for machines without any vectors we know.
 inline constexpr bool kPortable = HWY_TARGET == HWY_EMU128;
+// Builds in which compile time counts more than speed: the fallback and the sanitizers.
+inline constexpr bool kCompact = kPortable || HWY_IS_ASAN || HWY_IS_TSAN || HWY_IS_MSAN;
 
 // Vectors at any address. The fallback's own loads want elements to be aligned, real machines do not care.
 template <class D, class T = hn::TFromD<D>>
@@ -218,7 +220,7 @@ HWY_INLINE auto combine_inputs(const Source& source, std::size_t inputs) {
     }
     return sum;
   } else {
-    if constexpr (!kPortable) {
+    if constexpr (!kCompact) {
       if (inputs == 2) return combine_some<Lanes, Op, 2>(source, 0);
       if (inputs == 3) return combine_some<Lanes, Op, 3>(source, 0);
       if (inputs == 4) return combine_some<Lanes, Op, 4>(source, 0);

@@ -83,9 +83,6 @@ struct Code {
   static HWY_INLINE VI special(VI magnitude) { return hn::Or(magnitude, hn::Set(DI(), 0x7f800000)); }
 };
 
-// Builds in which compile time counts more than speed: the fallback and the sanitizers.
-inline constexpr bool kCompact = kPortable || HWY_IS_ASAN || HWY_IS_TSAN || HWY_IS_MSAN;
-
 // A float stored as T and converted by Code.
 template <class T, class Format>
 struct Coded : Direct<float> {
